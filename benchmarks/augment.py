@@ -1,0 +1,102 @@
+"""ClipAugment against torchvision v2 transforms called clip by clip: `python benchmarks/augment.py`.
+
+Both do random resized crop, flip, colour jitter, grey, blur and normalisation, of the strengths of
+configs/augment/modern.yaml. Runs are interleaved; a ratio is the median of (torchvision / ours) pair by pair, so
+above 1 ours is faster.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import time
+from collections.abc import Callable
+from statistics import median
+
+import torch
+import torchvision
+from torch import Tensor
+from torchvision.transforms import v2
+
+from tbe.augment import ClipAugment, ColourJitter, RandomResizedCrop
+from tbe.augment.pipeline import KINETICS_MEAN, KINETICS_STD
+
+SOURCES = {112: (128, 171), 224: (256, 340)}
+
+
+def ours(size: int, blur: float) -> Callable[[Tensor, Tensor], Tensor]:
+    colour = ColourJitter(0.4, 0.4, 0.4, 0.1, prob=0.8)
+    return ClipAugment(size, RandomResizedCrop((0.2, 1.0)), colour=colour, grey=0.2, blur=blur)
+
+
+def clip_by_clip(size: int, blur: float, as_float: bool) -> Callable[[Tensor, Tensor], Tensor]:
+    """torchvision on each clip; `as_float` converts first, otherwise last."""
+    to_float = v2.ToDtype(torch.float32, scale=True)
+    transforms = [
+        v2.RandomResizedCrop(size, scale=(0.2, 1.0), antialias=True),
+        v2.RandomHorizontalFlip(),
+        v2.RandomApply([v2.ColorJitter(0.4, 0.4, 0.4, 0.1)], p=0.8),
+        v2.RandomGrayscale(0.2),
+        v2.RandomApply([v2.GaussianBlur(size // 10 | 1, (0.1, 2.0))], p=blur),  # a kernel of 10 %, as in SimCLR
+    ]
+    transforms = [to_float, *transforms] if as_float else [*transforms, to_float]
+    transform = v2.Compose([*transforms, v2.Normalize(KINETICS_MEAN, KINETICS_STD)])
+
+    def apply(clips: Tensor, sizes: Tensor) -> Tensor:
+        pairs = zip(clips, sizes.tolist(), strict=True)
+        return torch.stack([transform(clip[..., :height, :width]).transpose(0, 1) for clip, (height, width) in pairs])
+
+    return apply
+
+
+def seconds(augment: Callable[[Tensor, Tensor], Tensor], clips: Tensor, sizes: Tensor) -> float:
+    if clips.is_cuda:
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    augment(clips, sizes)
+    if clips.is_cuda:
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def compare(size: int, batch: int, num_frames: int, repeats: int, blur: float, device: str) -> None:
+    height, width = SOURCES[size]
+    frames = torch.randint(0, 256, (batch, num_frames, height, width, 3), dtype=torch.uint8, device=device)
+    clips = frames.permute(0, 1, 4, 2, 3)  # as decoders give them
+    sizes = torch.tensor([[height, width]], device=device).repeat(batch, 1)
+    augments = {"ours": ours(size, blur), "v2 float": clip_by_clip(size, blur, as_float=True)}
+    if device == "cpu":  # antialiased resizing of uint8 is for the CPU alone
+        augments["v2 uint8"] = clip_by_clip(size, blur, as_float=False)
+    for augment in augments.values():
+        seconds(augment, clips, sizes)
+    times = {name: [] for name in augments}
+    for _ in range(repeats):
+        for name, augment in augments.items():
+            times[name].append(seconds(augment, clips, sizes))
+    for name, measured in times.items():
+        ratio = median(theirs / mine for theirs, mine in zip(measured, times["ours"], strict=True))
+        print(f"{size:>5}  {height}x{width:<6}  {name:<9} {median(measured) * 1e3:>9.1f} ms {ratio:>7.2f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--frames", type=int, default=16)
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--blur", type=float, default=0.5, help="probability; the slowest part of v2")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--device", default="cpu")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    print(f"Python {platform.python_version()}, torch {torch.__version__}, torchvision {torchvision.__version__}")
+    print(f"{options.device}, {os.cpu_count()} cores, {options.threads} threads")
+    print(f"B={options.batch}, T={options.frames}, blur {options.blur}")
+    print(" size  source       path        median       ratio")
+    for size in SOURCES:
+        compare(size, options.batch, options.frames, options.repeats, options.blur, options.device)
+
+
+if __name__ == "__main__":
+    main()

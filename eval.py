@@ -1,0 +1,6 @@
+"""Measures a checkpoint: python eval.py task=<task> checkpoint=<path>|latest|random [<key>=<value>] (--help lists all)."""
+
+from tbe.eval import main
+
+if __name__ == "__main__":
+    main()

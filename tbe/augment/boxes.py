@@ -1,0 +1,136 @@
+"""Where to crop: from the sizes of the clips, (B, 2) height and width, to one box for each clip.
+
+A box is `top, left, height, width` in whole pixels, int64 (B, 4), and lies inside its clip.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+POSITIONS = ("left", "centre", "right")
+NUM_TRIES = 10  # torchvision's: after as many boxes that do not fit comes the largest one of an allowed shape
+
+
+class Crop(Protocol):
+    """What ClipAugment crops by."""
+
+    def __call__(self, sizes: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class RandomResizedCrop:
+    """A box of random area and shape at a random place, distributed as torchvision's.
+
+    scale: range of its share of the clip's area; ratio: range of width / height, uniform in the logarithm.
+    Szegedy et al., CVPR 2015 (arXiv:1409.4842).
+    """
+
+    scale: Sequence[float] = (0.2, 1.0)
+    ratio: Sequence[float] = (3 / 4, 4 / 3)
+
+    def __post_init__(self):
+        _check_range("scale", self.scale, highest=1.0)
+        _check_range("ratio", self.ratio, highest=math.inf)
+
+    def __call__(self, sizes: Tensor) -> Tensor:
+        # All tries of all clips at once: to stop early, the device would have to answer first.
+        tries = self._candidates(sizes)
+        fits = (tries > 0) & (tries <= sizes[:, None])
+        first = torch.cat([fits.all(dim=-1), fits.new_ones(len(sizes), 1)], dim=1).int().argmax(dim=1)
+        last_resort = largest_box(sizes, *self.ratio)
+        box = torch.cat([tries, last_resort[:, None]], dim=1)[torch.arange(len(sizes), device=sizes.device), first]
+        room = sizes - box
+        start = torch.where(first[:, None] < NUM_TRIES, random_start(room), room // 2)
+        return torch.cat([start, box], dim=1)
+
+    def _candidates(self, sizes: Tensor) -> Tensor:
+        """Heights and widths to try, (B, NUM_TRIES, 2); some do not fit."""
+        draws = torch.rand(2, len(sizes), NUM_TRIES, device=sizes.device)
+        (smallest, largest), (narrow, wide) = self.scale, map(math.log, self.ratio)
+        area = sizes.prod(dim=1, keepdim=True) * (smallest + (largest - smallest) * draws[0])
+        ratio = (narrow + (wide - narrow) * draws[1]).exp()
+        return torch.stack([(area / ratio).sqrt(), (area * ratio).sqrt()], dim=-1).round().long()
+
+
+@dataclass(frozen=True)
+class RandomCrop:
+    """A square at a random place; its side is `share` of the clip's short side.
+
+    Resizing the short side to 128 and cropping 112 is a share of 112 / 128.
+    """
+
+    share: float = 0.875
+
+    def __post_init__(self):
+        _check_share(self.share)
+
+    def __call__(self, sizes: Tensor) -> Tensor:
+        side = square(sizes, self.share)
+        return torch.cat([random_start(sizes - side), side], dim=1)
+
+
+@dataclass(frozen=True)
+class CenterCrop:
+    """The square in the middle; its side is `share` of the clip's short side. Nothing is drawn."""
+
+    share: float = 1.0
+
+    def __post_init__(self):
+        _check_share(self.share)
+
+    def __call__(self, sizes: Tensor) -> Tensor:
+        side = square(sizes, self.share)
+        return torch.cat([(sizes - side) // 2, side], dim=1)
+
+
+@dataclass(frozen=True)
+class UniformCrop:
+    """One of the three squares that cover the long side of a clip: `left`, `centre` or `right`.
+
+    In an upright clip `left` is the top. For the evaluation with three crops.
+    """
+
+    position: str = "centre"
+
+    def __post_init__(self):
+        if self.position not in POSITIONS:
+            raise ValueError(f"UniformCrop: expected position to be one of {POSITIONS}, got {self.position!r}")
+
+    def __call__(self, sizes: Tensor) -> Tensor:
+        side = square(sizes, share=1.0)
+        return torch.cat([(sizes - side) * POSITIONS.index(self.position) // 2, side], dim=1)
+
+
+def square(sizes: Tensor, share: float) -> Tensor:
+    """Height and width of squares with `share` of the short side, (B, 2)."""
+    short = sizes.amin(dim=1, keepdim=True)
+    return (short * share).round().long().clamp(min=1).expand(-1, 2)
+
+
+def largest_box(sizes: Tensor, narrow: float, wide: float) -> Tensor:
+    """Height and width of the largest box whose width / height is in [narrow, wide], (B, 2)."""
+    height, width = sizes.unbind(dim=1)
+    height, width = torch.minimum(height, (width / narrow).round()), torch.minimum(width, (height * wide).round())
+    return torch.stack([height, width], dim=1).long().clamp(min=1)
+
+
+def random_start(room: Tensor) -> Tensor:
+    """Whole numbers, uniform in [0, room]."""
+    draw = torch.rand(room.shape, device=room.device) * (room + 1)
+    return draw.long().minimum(room)  # float32 rounds the highest draws up to room + 1
+
+
+def _check_share(share: float) -> None:
+    if not 0 < share <= 1:
+        raise ValueError(f"crop: expected share in (0, 1], got {share}")
+
+
+def _check_range(name: str, bounds: Sequence[float], highest: float) -> None:
+    if len(bounds) != 2 or not 0 < bounds[0] <= bounds[1] <= highest or math.isinf(bounds[1]):
+        raise ValueError(f"crop: expected {name} to be two numbers, 0 < low <= high <= {highest}, got {bounds}")

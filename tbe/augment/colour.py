@@ -1,0 +1,103 @@
+"""Colour changes of RGB clips (B, 3, T, H, W) in [0, 1], one strength for each clip, in place.
+
+Each `adjust_..._` means what torchvision's `adjust_...` means for one clip.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+GREY_WEIGHTS = (0.2989, 0.587, 0.114)  # ITU-R BT.601 luma, rounded as in torchvision
+OPPOSITE_HUES = (3, 5, 1)  # in sixths of the circle: where red, green and blue are at their lowest
+
+
+@dataclass(frozen=True)
+class ColourJitter:
+    """Changes brightness, contrast, saturation and hue of a clip at random, with probability `prob`.
+
+    Factors are drawn from 1 - strength to 1 + strength, shifts of hue from -hue to hue, in turns. The order of the
+    four is drawn once for a batch, so that a batch takes four calls; for any one clip it is uniform.
+    """
+
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+    prob: float = 1.0
+
+    def __post_init__(self):
+        for name, highest in (("brightness", 1), ("contrast", 1), ("saturation", 1), ("hue", 0.5), ("prob", 1)):
+            if not 0 <= getattr(self, name) <= highest:
+                raise ValueError(f"ColourJitter: expected {name} in [0, {highest}], got {getattr(self, name)}")
+
+    def __call__(self, clips: Tensor) -> Tensor:
+        """Changes RGB clips (B, 3, T, H, W) in [0, 1] in place."""
+        steps = [
+            (adjust_brightness_, 1.0, self.brightness),
+            (adjust_contrast_, 1.0, self.contrast),
+            (adjust_saturation_, 1.0, self.saturation),
+            (adjust_hue_, 0.0, self.hue),
+        ]
+        applied = torch.rand(len(clips), device=clips.device) < self.prob
+        # Drawn on the CPU: the order decides what Python calls next, and asking a GPU for it would wait for it.
+        for index in torch.randperm(len(steps)).tolist():
+            adjust_, neutral, strength = steps[index]
+            if strength > 0:
+                change = torch.empty(len(clips), device=clips.device).uniform_(-strength, strength)
+                adjust_(clips, neutral + change * applied)
+        return clips
+
+
+def adjust_brightness_(clips: Tensor, factors: Tensor) -> Tensor:
+    """Multiplies each clip by its factor (B,)."""
+    return clips.mul_(_per_clip(factors)).clamp_(0, 1)
+
+
+def adjust_contrast_(clips: Tensor, factors: Tensor) -> Tensor:
+    """Scales each clip by its factor (B,) about the mean grey of each frame: every frame keeps its brightness."""
+    factors = _per_clip(factors)
+    mean = grey(clips).mean(dim=(1, 3, 4), keepdim=True)
+    return clips.mul_(factors).add_(mean * (1 - factors)).clamp_(0, 1)
+
+
+def adjust_saturation_(clips: Tensor, factors: Tensor) -> Tensor:
+    """Scales each clip by its factor (B,) about its grey picture; 0 is grey, 1 changes nothing."""
+    factors = _per_clip(factors)
+    rest = grey(clips).mul_(1 - factors)
+    return clips.mul_(factors).add_(rest).clamp_(0, 1)
+
+
+def adjust_hue_(clips: Tensor, shifts: Tensor) -> Tensor:
+    """Turns the hue of each clip by its shift (B,), in turns, at the same value and saturation of HSV.
+
+    On the circle of six hues a channel is lowest in a third of it about its opposite hue, highest in the third across,
+    and linear between: that one formula for three channels replaces the table of six sectors.
+    """
+    red, green, blue = clips.unbind(dim=1)
+    value = clips.amax(dim=1)
+    chroma = value - clips.amin(dim=1)
+    # Where chroma is 0 there is no hue: the numerator is 0 as well, and the hue found is not used.
+    hue = torch.where(
+        red == value,
+        green - blue,
+        torch.where(green == value, (blue - red).add_(chroma, alpha=2), (red - green).add_(chroma, alpha=4)),
+    ).div_(chroma.clamp(min=1e-8))
+    hue.add_(shifts.view(-1, 1, 1, 1), alpha=6).remainder_(6)
+    above = value.add_(chroma)
+    for channel, opposite in enumerate(OPPOSITE_HUES):
+        lowness = (hue - opposite).abs_().sub_(3).abs_().clamp_(1, 2)  # 1 at its highest, 2 at its lowest
+        torch.addcmul(above, chroma, lowness, value=-1, out=clips[:, channel])
+    return clips
+
+
+def grey(clips: Tensor) -> Tensor:
+    """The luma of RGB clips, (B, 1, T, H, W)."""
+    red, green, blue = clips.split(1, dim=1)
+    return (red * GREY_WEIGHTS[0]).add_(green, alpha=GREY_WEIGHTS[1]).add_(blue, alpha=GREY_WEIGHTS[2])
+
+
+def _per_clip(values: Tensor) -> Tensor:
+    return values.view(-1, 1, 1, 1, 1)

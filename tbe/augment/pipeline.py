@@ -1,0 +1,123 @@
+"""The augmentation of a batch: crop, flip, blur, rotation, colour, normalisation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from tbe.augment.boxes import Crop
+from tbe.augment.colour import ColourJitter, adjust_saturation_
+from tbe.augment.resample import resample, rotate
+
+# Kinetics-400, as torchvision's video models were trained.
+KINETICS_MEAN = (0.43216, 0.394666, 0.37645)
+KINETICS_STD = (0.22803, 0.22145, 0.216989)
+
+
+class ClipAugment(nn.Module):
+    """Turns raw clips into what a backbone takes: each clip by a draw of its own, shared by all its frames.
+
+    Clips uint8 (B, T, C, H, W), padded at the bottom and right to a common size, and their true sizes int64 (B, 2),
+    height and width, become float32 (B, C, T, size, size). Padding is never seen. Draws come from torch's global RNG
+    on the device of the clips.
+
+    flip, grey and blur are probabilities, rotation the largest angle in degrees, blur_sigma a range in pixels of the
+    result. Blur comes before colour, folded into the resizing: the two all but commute. Rotation turns the cropped
+    square and mirrors what lies outside it. A stage of strength 0 is skipped and draws nothing.
+
+    C is as many as mean and std have; colour and grey need 3. Optical flow needs flip = 0, as a mirrored flow would
+    have to change its sign.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        crop: Crop,
+        flip: float = 0.5,
+        rotation: float = 0.0,
+        colour: ColourJitter | None = None,
+        grey: float = 0.0,
+        blur: float = 0.0,
+        blur_sigma: Sequence[float] = (0.1, 2.0),
+        mean: Sequence[float] = KINETICS_MEAN,
+        std: Sequence[float] = KINETICS_STD,
+    ):
+        super().__init__()
+        if not (isinstance(size, int) and size > 0):
+            raise ValueError(f"ClipAugment: expected size to be a whole number above 0, got {size!r}")
+        if not callable(crop):
+            raise ValueError(f"ClipAugment: expected crop to map sizes to boxes, like RandomCrop(), got {crop!r}")
+        _check_strengths(flip, rotation, grey, blur, blur_sigma)
+        _check_channels(mean, std, coloured=colour is not None or grey > 0)
+        self.size, self.crop, self.flip, self.rotation = size, crop, flip, rotation
+        self.colour, self.grey, self.blur, self.blur_sigma = colour, grey, blur, tuple(blur_sigma)
+        # Not in checkpoints: they are settings, and the resolved config carries those.
+        self.register_buffer("mean", torch.tensor(list(mean), dtype=torch.float32).view(-1, 1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(list(std), dtype=torch.float32).view(-1, 1, 1, 1), persistent=False)
+
+    def forward(self, clips: Tensor, sizes: Tensor) -> Tensor:
+        self._check(clips, sizes)
+        # Eight bits of mantissa are too few for pixels, and autocast would choose them.
+        with torch.autocast(clips.device.type, enabled=False):
+            pictures = self._resample(clips, sizes.to(clips.device))
+            if self.rotation > 0:
+                degrees = self._uniform(len(clips), clips.device, -self.rotation, self.rotation)
+                pictures = rotate(pictures, degrees)
+            if self.colour is not None:
+                pictures = self.colour(pictures)
+            if self.grey > 0:
+                pictures = adjust_saturation_(pictures, 1 - self._chosen(len(clips), clips.device, self.grey).float())
+            return self._normalise(pictures)
+
+    def _resample(self, clips: Tensor, sizes: Tensor) -> Tensor:
+        batch, device = len(clips), clips.device
+        boxes = self.crop(sizes)
+        flipped = self._chosen(batch, device, self.flip) if self.flip > 0 else None
+        sigma = None
+        if self.blur > 0:
+            sigma = self._uniform(batch, device, *self.blur_sigma) * self._chosen(batch, device, self.blur)
+        return resample(clips, boxes, self.size, flipped, sigma)
+
+    def _normalise(self, pictures: Tensor) -> Tensor:
+        """Into new memory, in the order of its axes: until here the strides are those of the resampling."""
+        result = torch.empty(pictures.shape, dtype=pictures.dtype, device=pictures.device)
+        torch.sub(pictures, self.mean.to(pictures.device), out=result)
+        return result.div_(self.std.to(pictures.device))
+
+    def _check(self, clips: Tensor, sizes: Tensor) -> None:
+        if clips.dtype != torch.uint8 or clips.dim() != 5 or clips.shape[2] != len(self.mean):
+            raise ValueError(
+                f"ClipAugment: expected uint8 clips (B, T, {len(self.mean)}, H, W), as many channels as mean has, "
+                f"got {clips.dtype} {tuple(clips.shape)}"
+            )
+        if sizes.dtype != torch.int64 or tuple(sizes.shape) != (len(clips), 2):
+            raise ValueError(
+                f"ClipAugment: expected int64 sizes ({len(clips)}, 2), the height and width of each clip, "
+                f"got {sizes.dtype} {tuple(sizes.shape)}"
+            )
+
+    @staticmethod
+    def _chosen(batch: int, device: torch.device, prob: float) -> Tensor:
+        return torch.rand(batch, device=device) < prob
+
+    @staticmethod
+    def _uniform(batch: int, device: torch.device, lowest: float, highest: float) -> Tensor:
+        return torch.empty(batch, device=device).uniform_(lowest, highest)
+
+
+def _check_strengths(flip: float, rotation: float, grey: float, blur: float, blur_sigma: Sequence[float]) -> None:
+    for name, value, highest in (("flip", flip, 1), ("grey", grey, 1), ("blur", blur, 1), ("rotation", rotation, 180)):
+        if not 0 <= value <= highest:
+            raise ValueError(f"ClipAugment: expected {name} in [0, {highest}], got {value}")
+    if len(blur_sigma) != 2 or not 0 < blur_sigma[0] <= blur_sigma[1] < math.inf:
+        raise ValueError(f"ClipAugment: expected blur_sigma to be 0 < low <= high, got {blur_sigma}")
+
+
+def _check_channels(mean: Sequence[float], std: Sequence[float], coloured: bool) -> None:
+    if len(mean) != len(std) or not len(mean) or min(std) <= 0:
+        raise ValueError(f"ClipAugment: expected a mean and a std above 0 for each channel, got {mean} and {std}")
+    if coloured and len(mean) != 3:
+        raise ValueError(f"ClipAugment: expected 3 channels for colour and grey, got a mean of {len(mean)}")

@@ -1,0 +1,77 @@
+"""Crop, resize, flip and blur as two matrix products, and rotation, for a batch of clips at once.
+
+Each of the first four is linear and separable, so `rows @ picture @ columns.T` does them all: one pair of matrices
+for each clip, whatever its box. On a CPU, torchvision's uint8 resize of each clip in turn is two to three times
+faster for a crop and flip alone, and no faster with blur and colour; it rounds to whole levels and is not for GPUs.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+NO_BLUR = 1e-3  # pixels: so narrow that every other weight is exactly 0
+
+
+def resample(
+    clips: Tensor, boxes: Tensor, size: int, flipped: Tensor | None = None, sigma: Tensor | None = None
+) -> Tensor:
+    """Crops each clip to its box, resizes that to size x size, flips and blurs it.
+
+    Clips uint8 (B, T, C, H, W), boxes (B, 4) top, left, height, width, flipped bool (B,), sigma (B,) in pixels of the
+    result, 0 for no blur. Gives float32 (B, C, T, size, size) in [0, 1], a view with strides of its own.
+    Resizing is bilinear and antialiased, as in torchvision; blurred pixels at the border average what is inside.
+    """
+    batch, num_frames, channels, height, width = clips.shape
+    top, left, box_height, box_width = boxes.unbind(dim=1)
+    rows = resize_matrix(top, box_height, size, height)
+    columns = resize_matrix(left, box_width, size, width)
+    if sigma is not None:
+        blur = blur_matrix(sigma, size)
+        rows, columns = blur @ rows, blur @ columns
+    if flipped is not None:
+        columns = torch.where(flipped[:, None, None], columns.flip(1), columns)
+
+    # (B, H, C, T, W): both products then are one large matrix for each clip, without a copy between them.
+    pictures = torch.empty(batch, height, channels, num_frames, width, dtype=torch.float32, device=clips.device)
+    pictures.copy_(clips.permute(0, 3, 2, 1, 4))
+    pictures = pictures.view(batch, -1, width) @ columns.transpose(1, 2)
+    pictures = (rows / 255) @ pictures.view(batch, height, -1)
+    return pictures.view(batch, size, channels, num_frames, size).permute(0, 2, 3, 1, 4)
+
+
+def resize_matrix(start: Tensor, length: Tensor, size: int, extent: int) -> Tensor:
+    """Weights (B, size, extent) that resize pixels [start, start + length) of an axis of `extent` pixels to `size`.
+
+    start, length: (B,). Triangles as wide as the step between results (at least a pixel), cut off at the box.
+    """
+    start, length = start.view(-1, 1, 1).float(), length.view(-1, 1, 1).float()
+    step = length / size
+    centres = (torch.arange(size, device=start.device).view(-1, 1) + 0.5) * step
+    pixels = torch.arange(extent, device=start.device) + 0.5 - start
+    weights = (1 - (pixels - centres).abs() / step.clamp(min=1)).clamp(min=0)
+    weights = weights * ((pixels > 0) & (pixels < length))
+    return weights / weights.sum(dim=-1, keepdim=True)
+
+
+def blur_matrix(sigma: Tensor, size: int) -> Tensor:
+    """Gaussian weights (B, size, size), rows adding up to 1; the identity where sigma is 0."""
+    pixels = torch.arange(size, dtype=torch.float32, device=sigma.device)
+    distance = pixels - pixels.view(-1, 1)
+    weights = torch.softmax(-0.5 * (distance / sigma.clamp(min=NO_BLUR).view(-1, 1, 1)) ** 2, dim=-1)
+    return F.threshold(weights, 1e-8, 0.0)  # the tails are subnormal numbers, on which a CPU is many times slower
+
+
+def rotate(clips: Tensor, degrees: Tensor) -> Tensor:
+    """Turns square clips (B, C, T, S, S) counter-clockwise by degrees (B,) about their centre.
+
+    Bilinear. What comes in from outside is the mirrored picture: black corners would tell the angle.
+    """
+    batch, channels, num_frames, size, _ = clips.shape
+    angle = torch.deg2rad(degrees)
+    cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
+    theta = torch.stack([cos, -sin, zero, sin, cos, zero], dim=1).view(-1, 2, 3)
+    grid = F.affine_grid(theta, [batch, 1, size, size], align_corners=False)
+    frames = clips.reshape(batch, channels * num_frames, size, size)
+    return F.grid_sample(frames, grid, padding_mode="reflection", align_corners=False).view(clips.shape)

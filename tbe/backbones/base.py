@@ -1,0 +1,75 @@
+"""What every backbone promises, and the two pieces that all of them are built from."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import final
+
+from torch import Tensor, nn
+
+Size = int | tuple[int, int, int]
+
+
+class VideoBackbone(nn.Module, ABC):
+    """A network from clips (B, C, T, H, W) to features (B, F).
+
+    `num_features` is F. Clips may have any length and size from `min_size`, as (T, H, W), upwards.
+    """
+
+    num_features: int
+    in_channels: int = 3
+    min_size: tuple[int, int, int] = (1, 1, 1)
+
+    @abstractmethod
+    def forward_features(self, clips: Tensor) -> Tensor:
+        """Feature maps (B, F, t, h, w). Implementations begin with `self.check(clips)`."""
+
+    @final
+    def forward(self, clips: Tensor) -> Tensor:
+        """Features (B, F): the mean of the feature maps over time and space."""
+        return self.forward_features(clips).mean(dim=(2, 3, 4))
+
+    @final
+    def check(self, clips: Tensor) -> None:
+        """A ValueError for clips of another rank, with other channels, or below `min_size`."""
+        where, got = type(self).__name__, tuple(clips.shape)
+        if clips.ndim != 5:
+            raise ValueError(f"{where}: expected clips (B, C, T, H, W), got {clips.ndim} axes: {got}")
+        if clips.shape[1] != self.in_channels:
+            raise ValueError(f"{where}: expected {self.in_channels} channels in (B, C, T, H, W), got {got}")
+        if any(size < least for size, least in zip(clips.shape[2:], self.min_size, strict=True)):
+            raise ValueError(f"{where}: expected (T, H, W) of at least {self.min_size}, got {got[2:]}")
+
+
+def conv_norm_relu(
+    in_channels: int, out_channels: int, kernel: Size, stride: Size = 1, padding: Size | None = None, eps: float = 1e-5
+) -> nn.Sequential:
+    """A convolution without bias, a batch norm and a ReLU."""
+    return nn.Sequential(
+        conv(in_channels, out_channels, kernel, stride, padding),
+        nn.BatchNorm3d(out_channels, eps=eps),
+        nn.ReLU(inplace=True),
+    )
+
+
+def conv(
+    in_channels: int,
+    out_channels: int,
+    kernel: Size,
+    stride: Size = 1,
+    padding: Size | None = None,
+    bias: bool = False,
+) -> nn.Conv3d:
+    """A convolution; at stride 1 an odd kernel keeps the size unless `padding` is given."""
+    if padding is None:
+        padding = kernel // 2 if isinstance(kernel, int) else tuple(size // 2 for size in kernel)
+    return nn.Conv3d(in_channels, out_channels, kernel, stride, padding, bias=bias)
+
+
+def init_weights(network: nn.Module) -> None:
+    """Normal weights with variance 2 / fan-out for convolutions (He et al., ICCV 2015), zero biases."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv3d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

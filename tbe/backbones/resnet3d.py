@@ -1,0 +1,133 @@
+"""3D residual networks: R3D, R(2+1)D and the small one of the demos, as one class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from tbe.backbones.base import Size, VideoBackbone, conv, conv_norm_relu, init_weights
+
+EXPANSION = {"basic": 1, "bottleneck": 4}
+# Of the released R(2+1)D networks; the formula for the other layers does not give it.
+STEM_MIDDLE = 45
+
+
+class ResNet3D(VideoBackbone):
+    """A residual network over space and time.
+
+    layers, widths, temporal_strides, spatial_strides: one value for each stage. Stage i gives
+    `widths[i]` channels, 4 times that with block 'bottleneck'; F is that of the last stage.
+    factorized: each 3D convolution becomes a spatial and a temporal one with about as many weights.
+    stem_pool: halves T, H, W once more after the stem.
+
+    R3D and R(2+1)D: Tran et al., CVPR 2018 (arXiv:1711.11248). R3D-50: Hara et al., CVPR 2018 (arXiv:1711.09577).
+    """
+
+    def __init__(
+        self,
+        block: str,
+        layers: Sequence[int],
+        widths: Sequence[int] = (64, 128, 256, 512),
+        temporal_strides: Sequence[int] = (1, 2, 2, 2),
+        spatial_strides: Sequence[int] = (1, 2, 2, 2),
+        stem_kernel: Sequence[int] = (3, 7, 7),
+        stem_stride: Sequence[int] = (1, 2, 2),
+        stem_pool: bool = False,
+        factorized: bool = False,
+        in_channels: int = 3,
+    ) -> None:
+        super().__init__()
+        if block not in EXPANSION:
+            raise ValueError(f"ResNet3D: expected block to be one of {list(EXPANSION)}, got {block!r}")
+        per_stage = {"widths": widths, "temporal_strides": temporal_strides, "spatial_strides": spatial_strides}
+        for name, values in per_stage.items():
+            if len(values) != len(layers):
+                raise ValueError(f"ResNet3D: expected {len(layers)} {name}, one for each stage, got {list(values)}")
+        self.in_channels = in_channels
+        self.num_features = widths[-1] * EXPANSION[block]
+        self.stem = _stem(in_channels, widths[0], tuple(stem_kernel), tuple(stem_stride), factorized)
+        if stem_pool:
+            self.stem.append(nn.MaxPool3d(3, stride=2, padding=1))
+
+        make_block = {"basic": _basic, "bottleneck": _bottleneck}[block]
+        self.stages = nn.Sequential()
+        channels = widths[0]
+        for num_blocks, width, time, space in zip(layers, widths, temporal_strides, spatial_strides, strict=True):
+            stage = nn.Sequential()
+            for index in range(num_blocks):
+                stage.append(make_block(channels, width, (time, space, space) if index == 0 else (1, 1, 1), factorized))
+                channels = width * EXPANSION[block]
+            self.stages.append(stage)
+        init_weights(self)
+
+    def forward_features(self, clips: Tensor) -> Tensor:
+        self.check(clips)
+        return self.stages(self.stem(clips))
+
+
+class Residual(nn.Module):
+    """ReLU of the sum of a branch and a shortcut."""
+
+    def __init__(self, branch: nn.Sequential, shortcut: nn.Module) -> None:
+        super().__init__()
+        self.branch = branch
+        self.shortcut = shortcut
+
+    def forward(self, maps: Tensor) -> Tensor:
+        # In place: the branch ends in a batch norm, whose backward pass does not read its output.
+        return self.branch(maps).add_(self.shortcut(maps)).relu_()
+
+
+def _basic(in_channels: int, width: int, stride: tuple[int, int, int], factorized: bool) -> Residual:
+    """Two convolutions of 3x3x3."""
+    middle = _middle(in_channels, width) if factorized else 0
+    branch = nn.Sequential(
+        _conv3(in_channels, width, stride, middle),
+        nn.BatchNorm3d(width),
+        nn.ReLU(inplace=True),
+        _conv3(width, width, (1, 1, 1), middle),
+        nn.BatchNorm3d(width),
+    )
+    return Residual(branch, _shortcut(in_channels, width, stride))
+
+
+def _bottleneck(in_channels: int, width: int, stride: tuple[int, int, int], factorized: bool) -> Residual:
+    """A convolution of 3x3x3 between two of 1x1x1."""
+    out_channels = width * EXPANSION["bottleneck"]
+    branch = nn.Sequential(
+        conv_norm_relu(in_channels, width, 1),
+        _conv3(width, width, stride, _middle(width, width) if factorized else 0),
+        nn.BatchNorm3d(width),
+        nn.ReLU(inplace=True),
+        conv(width, out_channels, 1),
+        nn.BatchNorm3d(out_channels),
+    )
+    return Residual(branch, _shortcut(in_channels, out_channels, stride))
+
+
+def _shortcut(in_channels: int, out_channels: int, stride: tuple[int, int, int]) -> nn.Module:
+    if in_channels == out_channels and stride == (1, 1, 1):
+        return nn.Identity()
+    return nn.Sequential(conv(in_channels, out_channels, 1, stride), nn.BatchNorm3d(out_channels))
+
+
+def _conv3(in_channels: int, out_channels: int, stride: tuple[int, int, int], middle: int) -> nn.Module:
+    """A convolution of 3x3x3; with `middle` channels, 1x3x3 into those and 3x1x1 out of them."""
+    if not middle:
+        return conv(in_channels, out_channels, 3, stride)
+    time, *space = stride
+    spatial = conv_norm_relu(in_channels, middle, (1, 3, 3), (1, *space))
+    return spatial.append(conv(middle, out_channels, (3, 1, 1), (time, 1, 1)))
+
+
+def _middle(in_channels: int, out_channels: int) -> int:
+    """Channels between the two halves of a factorized 3x3x3, so that the weights stay as many (section 3.5)."""
+    return (27 * in_channels * out_channels) // (9 * in_channels + 3 * out_channels)
+
+
+def _stem(in_channels: int, width: int, kernel: Size, stride: Size, factorized: bool) -> nn.Sequential:
+    if not factorized:
+        return conv_norm_relu(in_channels, width, kernel, stride)
+    spatial = conv_norm_relu(in_channels, STEM_MIDDLE, (1, *kernel[1:]), (1, *stride[1:]))
+    return spatial.extend(conv_norm_relu(STEM_MIDDLE, width, (kernel[0], 1, 1), (stride[0], 1, 1)))

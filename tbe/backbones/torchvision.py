@@ -1,0 +1,86 @@
+"""Video networks of torchvision, with or without its Kinetics-400 weights."""
+
+from __future__ import annotations
+
+import torchvision
+from torch import Tensor, nn
+
+from tbe.backbones.base import VideoBackbone
+
+
+class TorchvisionBackbone(VideoBackbone):
+    """A network of `torchvision.models.video` without its classifier.
+
+    name: a key of `BODIES`. weights: None for random weights, else a name such as 'KINETICS400_V1' or
+    'DEFAULT', downloaded at first use. Further arguments go to torchvision's function `name`.
+    The fixed pooling of s3d and the fixed clip size of mvit_v2_s fall away: clips may have any size,
+    for s3d from 5x17x17.
+    """
+
+    def __init__(self, name: str, weights: str | None = None, **kwargs) -> None:
+        super().__init__()
+        if name not in BODIES:
+            raise ValueError(f"TorchvisionBackbone: expected name to be one of {list(BODIES)}, got {name!r}")
+        known = list(torchvision.models.get_model_weights(name).__members__)
+        if weights not in (None, *known):
+            raise ValueError(
+                f"TorchvisionBackbone: expected weights of {name} to be None or of {known}, got {weights!r}"
+            )
+        self.body = BODIES[name](torchvision.models.get_model(name, weights=weights, **kwargs))
+        self.num_features = NUM_FEATURES[name]
+        if name == "s3d":
+            self.min_size = (5, 17, 17)
+
+    def forward_features(self, clips: Tensor) -> Tensor:
+        self.check(clips)
+        return self.body(clips)
+
+
+class _Swin(nn.Module):
+    """The stages of a Video Swin Transformer, with channels put first at the end."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.stages = nn.Sequential(network.patch_embed, network.pos_drop, network.features, network.norm)
+
+    def forward(self, clips: Tensor) -> Tensor:
+        return self.stages(clips).permute(0, 4, 1, 2, 3)
+
+
+class _MViT(nn.Module):
+    """The blocks of an MViTv2: the class token attends along, and is dropped at the end."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.conv_proj = network.conv_proj
+        self.pos_encoding = network.pos_encoding
+        self.blocks = network.blocks
+        self.norm = network.norm
+
+    def forward(self, clips: Tensor) -> Tensor:
+        patches = self.conv_proj(clips)
+        # Of these clips, not of the constructor: relative positions are interpolated to any size.
+        size = tuple(patches.shape[2:])
+        tokens = self.pos_encoding(patches.flatten(2).transpose(1, 2))
+        for block in self.blocks:
+            tokens, size = block(tokens, size)
+        return self.norm(tokens[:, 1:]).transpose(1, 2).unflatten(2, size)
+
+
+def _resnet(network: nn.Module) -> nn.Module:
+    return nn.Sequential(network.stem, network.layer1, network.layer2, network.layer3, network.layer4)
+
+
+def _s3d(network: nn.Module) -> nn.Module:
+    return network.features
+
+
+BODIES = {
+    "r3d_18": _resnet,
+    "mc3_18": _resnet,
+    "r2plus1d_18": _resnet,
+    "s3d": _s3d,
+    "mvit_v2_s": _MViT,
+    "swin3d_t": _Swin,
+}
+NUM_FEATURES = {"r3d_18": 512, "mc3_18": 512, "r2plus1d_18": 512, "s3d": 1024, "mvit_v2_s": 768, "swin3d_t": 768}

@@ -1,0 +1,139 @@
+"""What a checkpoint carries beside Lightning's own, and how it is found and read: one contract, one file.
+
+checkpoint["tbe"] = {"stage": str, "backbone": prefix of its weights in the state dict, "config": plain types}
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from tbe.classifier import Classifier
+from tbe.config import build, check_targets
+
+KEY = "tbe"
+LAST = Path("checkpoints", "last.ckpt")
+CLASSIFIER = "classifier."  # where FinetuneModule keeps its network
+BUILT = ("backbone", "data", "reader", "clip")  # the parts of a carried config that are built again
+
+
+class CarryConfig(pl.Callback):
+    """Writes the resolved config into each checkpoint, so that the file alone rebuilds its network."""
+
+    def __init__(self, config: dict[str, Any]):
+        self.config = config
+
+    def on_save_checkpoint(self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+        prefix = next(name for name, part in module.named_modules() if part is module.backbone)
+        checkpoint[KEY] = {"stage": self.config["stage"], "backbone": prefix + ".", "config": self.config}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint of this project, read."""
+
+    path: str
+    stage: str
+    config: dict[str, Any]
+    epoch: int
+    step: int
+    weights: dict[str, Tensor]
+    prefix: str
+
+    @property
+    def name(self) -> str:
+        """The name of the run that wrote it, for tables."""
+        return self.config["name"]
+
+    def backbone(self) -> nn.Module:
+        """The backbone, built from the carried config and with the trained weights."""
+        backbone = build(self.config["backbone"])
+        self.load_into(backbone)
+        return backbone
+
+    def classifier(self) -> nn.Module | None:
+        """The backbone with its trained head; None where there is no head."""
+        weights = self._part(CLASSIFIER)
+        if "head.weight" not in weights:
+            return None
+        classifier = Classifier(build(self.config["backbone"]), num_classes=len(weights["head.weight"]))
+        load_exactly(classifier, weights, self.path)
+        return classifier
+
+    def load_into(self, backbone: nn.Module) -> None:
+        """Copies the trained weights into a backbone of the same architecture; a ValueError for another one."""
+        load_exactly(backbone, self._part(self.prefix), self.path)
+
+    def _part(self, prefix: str) -> dict[str, Tensor]:
+        return {name[len(prefix) :]: value for name, value in self.weights.items() if name.startswith(prefix)}
+
+
+def load_exactly(network: nn.Module, weights: dict[str, Tensor], where: str) -> None:
+    """Loads weights that fit name by name and shape by shape; otherwise one ValueError that counts what doesn't."""
+    wanted = network.state_dict()
+    missing, unexpected = sorted(wanted.keys() - weights.keys()), sorted(weights.keys() - wanted.keys())
+    reshaped = sorted(name for name in wanted.keys() & weights.keys() if wanted[name].shape != weights[name].shape)
+    if missing or unexpected or reshaped:
+        examples = ", ".join((missing + unexpected + reshaped)[:3])
+        raise ValueError(
+            f"{where}: expected the weights of {type(network).__name__} ({len(wanted)} tensors), got another "
+            f"architecture's: {len(missing)} missing, {len(unexpected)} unexpected, {len(reshaped)} of another shape "
+            f"(such as {examples}). Choose the backbone that the checkpoint was trained with."
+        )
+    network.load_state_dict(weights)
+
+
+def load_module(module: nn.Module, path: str | os.PathLike) -> None:
+    """Loads all weights of a checkpoint back into the module that wrote it."""
+    module.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["state_dict"])
+
+
+def read(path: str | os.PathLike) -> Checkpoint:
+    """Reads a checkpoint as plain types and tensors; a ValueError for a file of another origin."""
+    raw = torch.load(path, map_location="cpu", weights_only=True)
+    if KEY not in raw:
+        raise ValueError(f"{path}: expected a checkpoint written by train.py, got one without its config")
+    carried = raw[KEY]
+    for part in BUILT:
+        check_targets(carried["config"].get(part), where=f"{path} ({part})")
+    return Checkpoint(
+        path=os.fspath(path),
+        stage=carried["stage"],
+        config=carried["config"],
+        epoch=raw["epoch"],
+        step=raw["global_step"],
+        weights=raw["state_dict"],
+        prefix=carried["backbone"],
+    )
+
+
+def find(name: str, runs: str | os.PathLike) -> Path:
+    """The file meant by a path, a run's folder, or 'latest': the newest last.ckpt below `runs`."""
+    if name == "latest":
+        found = sorted(Path(runs).rglob(str(LAST)), key=lambda path: path.stat().st_mtime)
+        if not found:
+            raise FileNotFoundError(f"checkpoint=latest: expected a run with {LAST} below {runs}, found none")
+        return found[-1]
+    path = Path(name)
+    if path.is_dir():
+        path = path / LAST
+    if not path.is_file():
+        raise FileNotFoundError(f"checkpoint: expected a file, a run's folder or 'latest', got {name!r} (no {path})")
+    return path
+
+
+def run_folder(runs: str, name: str, resume: str | None) -> str:
+    """Where a run writes: the folder of the run that it resumes, else a new one named by the time."""
+    if resume:
+        path = find(str(resume), os.path.join(runs, name)).resolve()
+        if path.parent.name == "checkpoints":
+            return str(path.parent.parent)
+    from datetime import datetime
+
+    return os.path.join(runs, name, datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))

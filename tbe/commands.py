@@ -1,0 +1,76 @@
+"""What train.py and eval.py share: from a command line to resolved configs in a run's folder."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from tbe import processes
+from tbe.checkpoint import run_folder
+from tbe.config import config_dir, register_resolvers
+from tbe.data.readers import DecodeError
+
+log = logging.getLogger(__name__)
+
+# What a user can put right: said in one line. HYDRA_FULL_ERROR=1 shows where it came from.
+USER_ERRORS = (ValueError, FileNotFoundError, DecodeError)
+
+
+def command(config_name: str, prepare: Callable, run: Callable) -> Callable[[], None]:
+    """The entry point of a command line.
+
+    prepare(config, overrides) -> the config files of one or several stages, written to the run's folder;
+    run(configs) -> the objective of a sweep. A process started by another one runs the configs of that one.
+    """
+
+    def job(config: DictConfig) -> Any:
+        overrides = list(HydraConfig.get().overrides.task)
+        config.run_dir = os.path.abspath(HydraConfig.get().runtime.output_dir)
+        try:
+            files = prepare(config, overrides)
+            with processes.handing_on(files):
+                return run(files)
+        except USER_ERRORS as error:
+            if "HYDRA_FULL_ERROR" in os.environ:
+                raise
+            if HydraConfig.get().mode == RunMode.MULTIRUN:  # the other runs of the sweep go on
+                log.error("%s", error)
+                return None
+            raise _OneLine(str(error)) from None
+
+    def main() -> None:
+        register_resolvers(run_folder)
+        _quieten()
+        given = processes.given_files()
+        if given:
+            run(given)
+            return
+        # A run that prints to a file or a pipe shows its lines when they are written.
+        sys.stdout.reconfigure(line_buffering=True)
+        hydra.main(version_base="1.3", config_path=config_dir(), config_name=config_name)(job)()
+
+    return main
+
+
+def _quieten() -> None:
+    """Leaves out what says nothing about the run: advertisements and a warning between two libraries."""
+    for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.rank_zero"):
+        logging.getLogger(name).addFilter(lambda record: "Tip:" not in record.getMessage())
+    warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+
+
+class _OneLine(SystemExit):
+    """Ends the command with a message and exit code 1, without a traceback."""
+
+    def __init__(self, message: str):
+        super().__init__(f"error: {message}")

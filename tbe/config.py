@@ -1,0 +1,58 @@
+"""The configs as files and as plain types: all that the entry points need of Hydra and OmegaConf."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+# The config in a checkpoint builds objects: only of these packages, whoever wrote the file.
+ALLOWED = ("tbe.", "torch.", "torchvision.")
+
+
+def config_dir() -> str:
+    """The folder of the configs: inside an installed package, beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    inside = package / "configs"
+    return str(inside if inside.is_dir() else package.parent / "configs")
+
+
+def register_resolvers(checkpoint_folder=None) -> None:
+    """Makes `${absolute:path}` and `${run_folder:runs,name,resume}` known to the configs."""
+    OmegaConf.register_new_resolver("absolute", os.path.abspath, replace=True)
+    if checkpoint_folder is not None:
+        OmegaConf.register_new_resolver("run_folder", checkpoint_folder, replace=True, use_cache=True)
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """The config as dictionaries, lists, strings and numbers, with nothing left to resolve."""
+    return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+
+
+def build(config: dict[str, Any], **more: Any) -> Any:
+    """The object that a `_target_` node describes, with what else its class is to be given."""
+    return instantiate(config, **more)
+
+
+def check_targets(config: Any, where: str) -> None:
+    """Refuses a config that would build something else than a network or data set; a ValueError names it."""
+    for target in targets(config):
+        if not target.startswith(ALLOWED):
+            allowed = ", ".join(name.rstrip(".") for name in ALLOWED)
+            raise ValueError(f"{where}: expected a config with classes of {allowed}, got {target!r}: not loaded")
+
+
+def targets(node: Any) -> Iterator[str]:
+    """All `_target_` names in a plain config."""
+    if isinstance(node, dict):
+        if "_target_" in node:
+            yield str(node["_target_"])
+        for value in node.values():
+            yield from targets(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from targets(value)

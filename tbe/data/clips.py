@@ -1,0 +1,93 @@
+"""Which frames of a video make a clip: from a length to frame indices (N, T).
+
+A video shorter than its clip is handled by `short`: 'loop' starts it again, 'pad' repeats its last frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+SHORT = ("loop", "pad")
+
+
+@dataclass(frozen=True)
+class ClipShape:
+    """What all samplers share: num_frames frames, `stride` frames apart, and what short videos do."""
+
+    num_frames: int
+    stride: int = 1
+    short: str = "loop"
+
+    def __post_init__(self):
+        for name in ("num_frames", "stride"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"clip: expected {name} of at least 1, got {getattr(self, name)}")
+        if self.short not in SHORT:
+            raise ValueError(f"clip: expected short to be one of {', '.join(SHORT)}, got {self.short!r}")
+
+    def last_start(self, length: int) -> int:
+        """The last frame at which a clip can start; 0 when the video is too short.
+
+        Three frames at stride 3 fit last into 9 frames as 0 1 [2] 3 4 [5] 6 7 [8], so 2.
+        """
+        return max(0, length - (self.num_frames - 1) * self.stride - 1)
+
+    def indices(self, starts: Tensor, length: int) -> Tensor:
+        """Frame indices (N, T) of clips at these starts (N,), inside a video of this many frames."""
+        if length < 1:
+            raise ValueError(f"clip: expected a video of at least 1 frame, got {length}")
+        indices = starts.unsqueeze(1) + torch.arange(self.num_frames) * self.stride
+        return indices % length if self.short == "loop" else indices.clamp(max=length - 1)
+
+
+@dataclass(frozen=True)
+class RandomClip(ClipShape):
+    """One clip at a random place, for supervised training."""
+
+    def __call__(self, length: int, generator: Generator | None = None) -> Tensor:
+        start = torch.randint(self.last_start(length) + 1, (1,), generator=generator)
+        return self.indices(start, length)
+
+
+@dataclass(frozen=True)
+class UniformClips(ClipShape):
+    """num_clips clips spread evenly from the first to the last possible start; one clip is the middle one."""
+
+    num_clips: int = 10
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.num_clips < 1:
+            raise ValueError(f"clip: expected num_clips of at least 1, got {self.num_clips}")
+
+    def __call__(self, length: int, generator: Generator | None = None) -> Tensor:
+        last = self.last_start(length)
+        starts = torch.linspace(0, last, self.num_clips).round() if self.num_clips > 1 else torch.tensor([last // 2])
+        return self.indices(starts.long(), length)
+
+
+@dataclass(frozen=True)
+class AnchorAndAnother(ClipShape):
+    """A random clip and another one of the same video, at least `min_shift` sampled frames away.
+
+    Where the video is too short for that, the other clip starts a third of the video later, wrapping
+    round. The rule of the reference implementation of BE for its same-video negative.
+    """
+
+    min_shift: int = 2
+
+    def __call__(self, length: int, generator: Generator | None = None) -> Tensor:
+        last, shift = self.last_start(length), self.min_shift * self.stride
+        anchor = int(torch.randint(last + 1, (1,), generator=generator))
+        # The starts far enough away are those left of `before` and those from `after` on.
+        before, after = max(0, anchor - shift + 1), anchor + shift
+        choices = before + max(0, last - after + 1)
+        if choices:
+            choice = int(torch.randint(choices, (1,), generator=generator))
+            other = choice if choice < before else after + choice - before
+        else:
+            other = (anchor + max(1, length // 3)) % max(1, length)
+        return self.indices(torch.tensor([anchor, other]), length)

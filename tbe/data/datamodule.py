@@ -1,0 +1,127 @@
+"""The one LightningDataModule: loaders of raw clips, and views made of them on the device."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from tbe.data.dataset import ClipSampler, VideoDataset, collate
+from tbe.data.readers import OpenVideo
+from tbe.data.records import Records
+from tbe.data.sampling import EpochSampler, ShardSampler
+from tbe.data.sources import VideoSource
+
+MOST_WORKERS = 8
+
+
+class VideoDataModule(pl.LightningDataModule):
+    """Feeds any module: the CPU decodes uint8 clips in workers, the device augments whole batches.
+
+    eval_clips, train_clips: which frames; eval_views, train_views: raw batch -> what the module consumes; those of
+    training only where there is any.
+    batch_size counts videos a process. val_splits: the loaders of validation, in this order, each with at most
+    val_limit videos spread evenly over its split; a source without one of them is not validated.
+    num_workers: a process, null for one a core (at most 8). timeout: seconds to wait for a batch before
+    giving up on a stuck decoder. Everything random follows from `seed`, the epoch and the video.
+    """
+
+    def __init__(
+        self,
+        source: VideoSource,
+        open_video: OpenVideo,
+        eval_clips: ClipSampler,
+        eval_views: nn.Module,
+        batch_size: int,
+        train_clips: ClipSampler | None = None,
+        train_views: nn.Module | None = None,
+        eval_batch_size: int | None = None,
+        short_side: int | None = None,
+        val_splits: tuple[str, ...] = ("val",),
+        val_limit: int | None = None,
+        num_workers: int | None = None,
+        timeout: float = 300,
+        pin_memory: bool | None = None,
+        seed: int = 0,
+    ):
+        super().__init__()
+        if batch_size < 1:
+            raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
+        self.source = source
+        self.open_video = open_video
+        self.train_clips, self.eval_clips = train_clips, eval_clips
+        self.train_views, self.eval_views = train_views, eval_views
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size or batch_size
+        self.short_side = short_side
+        self.val_splits = tuple(val_splits)
+        self.val_limit = val_limit
+        self.num_workers = _available_cores() if num_workers is None else num_workers
+        self.timeout = timeout
+        self.pin_memory = torch.cuda.is_available() if pin_memory is None else pin_memory
+        self.seed = seed
+        self.predict_split = "test"
+
+    def prepare_data(self) -> None:
+        self.source.prepare()
+
+    def train_dataloader(self) -> DataLoader:
+        records = self.source.records("train")
+        trainer = self.trainer
+        sampler = EpochSampler(len(records), self.seed, self.batch_size, trainer.global_rank, trainer.world_size)
+        # A run that was stopped within an epoch goes on behind the batches it has trained on.
+        progress = trainer.fit_loop.epoch_loop.batch_progress.current
+        sampler.resume(trainer.current_epoch, progress.completed * self.batch_size)
+        return self._loader(records, self.train_clips, sampler, self.batch_size, persistent=True)
+
+    def val_dataloader(self) -> list[DataLoader]:
+        if not all(self.source.has(split) for split in self.val_splits):
+            return []
+        return [self.eval_dataloader(split, self.val_limit) for split in self.val_splits]
+
+    def predict_dataloader(self) -> DataLoader:
+        return self.eval_dataloader(self.predict_split)
+
+    def eval_dataloader(self, split: str, limit: int | None = None) -> DataLoader:
+        """All videos of a split, or `limit` spread evenly over it, in order; this process's share of them."""
+        records = self.source.records(split)
+        if limit is not None and limit < len(records):
+            records = records.select(np.linspace(0, len(records) - 1, limit).round().astype(np.int64))
+        sampler = ShardSampler(len(records), self.trainer.global_rank, self.trainer.world_size)
+        return self._loader(records, self.eval_clips, sampler, self.eval_batch_size, persistent=False)
+
+    def on_before_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+        if self.trainer.training:
+            # The chance of a step (augmentation, erasing, dropout) is a function of what it trains on, so that
+            # a resumed run draws what an uninterrupted one would have drawn, and processes draw differently.
+            seed = np.random.SeedSequence((self.seed, self.trainer.current_epoch, int(batch["index"][0])))
+            torch.manual_seed(int(seed.generate_state(1, np.uint64)[0] >> 1))
+        return batch
+
+    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+        views = self.train_views if self.trainer.training else self.eval_views
+        return views(batch)
+
+    def _loader(self, records: Records, clips: ClipSampler, sampler, batch_size: int, persistent: bool) -> DataLoader:
+        workers = self.num_workers
+        return DataLoader(
+            VideoDataset(records, self.open_video, clips, self.short_side),
+            batch_size=batch_size,
+            sampler=sampler,
+            num_workers=workers,
+            collate_fn=collate,
+            pin_memory=self.pin_memory,
+            persistent_workers=persistent and workers > 0,
+            timeout=self.timeout if workers else 0,
+            multiprocessing_context=self.open_video.worker_context(records.path(0)) if workers else None,
+        )
+
+
+def _available_cores() -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(MOST_WORKERS, cores)

@@ -1,0 +1,128 @@
+"""Staged clips: the random numbers behind one clip of an embedded action data set, and the motion they describe."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+# Turns in one period of the phases (x, y, angle, size, aspect): an action moves some, the others stand still.
+ACTIONS = {
+    "sideways": (1, 0, 0, 0, 0),
+    "up_down": (0, 1, 0, 0, 0),
+    "orbit": (1, 1, 0, 0, 0),
+    "spin": (0, 0, 1, 0, 0),
+    "pulse": (0, 0, 0, 1, 0),
+    "figure_eight": (1, 2, 0, 0, 0),
+    "hop": (1, 1, 0, 0, 0),
+    "squash": (0, 0, 0, 0, 1),
+}
+HOP = list(ACTIONS).index("hop")
+
+
+class Clip(NamedTuple):
+    """Everything that tells one clip from another.
+
+    Lengths are shares of the picture's side, but `camera_motion` is in pixels; phases are turns in [0, 1);
+    `period` is in frames; `direction` is -1 or 1; `brightness` is added to the scene's 8-bit values.
+    """
+
+    action: int
+    scene: int
+    actor: int
+    direction: int
+    period: float
+    amplitude: float
+    centre_x: float
+    centre_y: float
+    phase_x: float
+    phase_y: float
+    phase_angle: float
+    phase_size: float
+    phase_aspect: float
+    beat: float
+    scene_x: float
+    scene_y: float
+    brightness: float
+    camera_motion: float
+    camera_x: float
+    camera_y: float
+
+
+class Motion(NamedTuple):
+    """Where and how the actor is in each frame: (T,) each. Position in shares of the side, angle in radians."""
+
+    x: np.ndarray
+    y: np.ndarray
+    angle: np.ndarray
+    size: np.ndarray
+    aspect: np.ndarray
+
+
+def draw_clip(rng: np.random.Generator, action: int, scene: int, num_actors: int, camera_motion: float) -> Clip:
+    """A clip of this action in front of this scene; nothing that is drawn depends on either."""
+    return Clip(
+        action=action,
+        scene=scene,
+        actor=int(rng.integers(num_actors)),
+        direction=int(rng.choice((-1, 1))),
+        period=rng.uniform(12, 16),
+        amplitude=rng.uniform(0.11, 0.16),
+        centre_x=rng.uniform(-0.12, 0.12),
+        centre_y=rng.uniform(-0.12, 0.12),
+        phase_x=rng.random(),
+        phase_y=rng.random(),
+        phase_angle=rng.random(),
+        phase_size=rng.random(),
+        phase_aspect=rng.random(),
+        beat=rng.random(),
+        scene_x=rng.uniform(-0.25, 0.25),
+        scene_y=rng.uniform(-0.25, 0.25),
+        brightness=rng.uniform(-10, 10),
+        camera_motion=float(camera_motion),
+        camera_x=rng.random(),
+        camera_y=rng.random(),
+    )
+
+
+def motion(clip: Clip, num_frames: int) -> Motion:
+    """The actor's motion.
+
+    All five phases are drawn uniformly for every action, and an action only turns some of them, so each
+    stays uniform and independent in every frame: one still frame says nothing about the action.
+    Hence also no action that flipping a clip left to right, or playing it backwards, turns into another.
+    """
+    turns = clip.direction * np.arange(num_frames) / clip.period
+    if clip.action == HOP:
+        turns = np.floor(3 * turns + clip.beat) / 4  # three jumps in a period, a quarter of a turn each
+    rates = list(ACTIONS.values())[clip.action]
+    phases = (clip.phase_x, clip.phase_y, clip.phase_angle, clip.phase_size, clip.phase_aspect)
+    x, y, angle, size, aspect = (2 * np.pi * (phase + rate * turns) for phase, rate in zip(phases, rates, strict=True))
+    return Motion(
+        x=0.5 + clip.centre_x + clip.amplitude * np.cos(x),
+        y=0.5 + clip.centre_y + clip.amplitude * np.cos(y),
+        angle=angle,
+        size=np.exp(0.4 * np.cos(size)),
+        aspect=np.exp(0.35 * np.cos(aspect)),
+    )
+
+
+def write_clips(file: str | os.PathLike, paths: list[str], clips: list[Clip]) -> None:
+    """Writes a table with one row a clip; numbers are read back exactly."""
+    with open(file, "w", newline="", encoding="utf-8") as table:
+        rows = csv.writer(table, lineterminator="\n")
+        rows.writerow(("path", *Clip._fields))
+        rows.writerows((path, *clip) for path, clip in zip(paths, clips, strict=True))
+
+
+def read_clips(file: str | os.PathLike) -> list[Clip]:
+    """The clips of a table that `write_clips` wrote."""
+    integers = {"action", "scene", "actor", "direction"}
+    with Path(file).open(newline="", encoding="utf-8") as table:
+        return [
+            Clip(**{name: (int if name in integers else float)(row[name]) for name in Clip._fields})
+            for row in csv.DictReader(table)
+        ]

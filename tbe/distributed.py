@@ -1,0 +1,61 @@
+"""What crosses processes. With one process each function returns its input."""
+
+from __future__ import annotations
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+def world_size() -> int:
+    """How many processes train together."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """The number of this process, from 0."""
+    return dist.get_rank() if world_size() > 1 else 0
+
+
+def gather(tensor: Tensor) -> Tensor:
+    """Tensors (B, ...) of equal shape on all processes, joined in the order of ranks, without gradient."""
+    if world_size() == 1:
+        return tensor
+    parts = [torch.empty_like(tensor) for _ in range(world_size())]
+    dist.all_gather(parts, tensor.contiguous())
+    return torch.cat(parts)
+
+
+def gather_uneven(tensor: Tensor) -> Tensor:
+    """Like `gather`, for tensors whose first axis may differ from process to process."""
+    if world_size() == 1:
+        return tensor
+    count = torch.tensor([len(tensor)], device=tensor.device)
+    counts = gather(count).tolist()
+    padded = tensor.new_zeros(max(counts), *tensor.shape[1:])
+    padded[: len(tensor)] = tensor
+    parts = gather(padded).split(max(counts))
+    return torch.cat([part[:size] for part, size in zip(parts, counts, strict=True)])
+
+
+def shuffle(tensor: Tensor) -> tuple[Tensor, Tensor]:
+    """Mixes a batch (B, ...) over all processes; returns this process's share and how to restore it.
+
+    Shuffled batch norm of MoCo (He et al., CVPR 2020, section 3.3): statistics of the keys' batch then
+    say nothing about the queries'. Undo with `unshuffle`.
+    """
+    everything = gather(tensor)
+    order = torch.randperm(len(everything), device=tensor.device)
+    if world_size() > 1:
+        dist.broadcast(order, src=0)
+    return everything[_share(order)], order.argsort()
+
+
+def unshuffle(tensor: Tensor, restore: Tensor) -> Tensor:
+    """The inverse of `shuffle` for what was computed from the mixed batch."""
+    return gather(tensor)[_share(restore)]
+
+
+def _share(order: Tensor) -> Tensor:
+    size = len(order) // world_size()
+    return order[rank() * size : (rank() + 1) * size]

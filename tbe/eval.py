@@ -1,0 +1,130 @@
+"""The story of an evaluation: checkpoints to networks, tasks to numbers, one table. Called by eval.py."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import yaml
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from tbe import checkpoint as checkpoints
+from tbe import results
+from tbe.callbacks.progress import ProgressBar
+from tbe.checkpoint import Checkpoint
+from tbe.commands import command
+from tbe.config import build, plain
+from tbe.distributed import rank
+from tbe.tasks.base import Evaluation
+
+log = logging.getLogger(__name__)
+
+RANDOM = "random"
+CARRIED = ("data", "clip", "reader", "backbone")
+
+
+def prepare(config: DictConfig, overrides: list[str]) -> list[Path]:
+    """Writes the resolved config, with files for 'latest' and run folders, and what the checkpoint knows filled in."""
+    names = [str(name) for name in _listed(config.checkpoint)]
+    found = [name if name == RANDOM else str(checkpoints.find(name, config.runs).resolve()) for name in names]
+    for name, file in zip(names, found, strict=True):
+        if name == "latest":
+            log.info("checkpoint=latest: %s", file)
+    OmegaConf.set_struct(config, False)
+    config.checkpoint = found
+    config.query = _listed(config.query)
+    trained = next((file for file in found if file != RANDOM), None)
+    carried = checkpoints.read(trained).config if trained else {}
+    for part in CARRIED:
+        config[part] = _completed(part, config.get(part), carried.get(part))
+    return [results.write_config(Path(config.run_dir), plain(config))]
+
+
+def run(files: list[Path]) -> None:
+    """Measures each checkpoint with each task; writes metrics.json and prints a table."""
+    config = yaml.safe_load(files[0].read_text())
+    folder = Path(config["run_dir"])
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+    rows: dict[str, dict[str, float]] = {}
+    protocols = {}
+    for name, checkpoint in _named(config["checkpoint"]):
+        pl.seed_everything(config["seed"], workers=True, verbose=False)
+        rows[name] = evaluate(config, name, checkpoint)
+        protocols[name] = _origin(checkpoint)
+    if rank() == 0:
+        protocol = describe(config) | {"checkpoints": protocols}
+        metrics = rows if len(rows) > 1 else next(iter(rows.values()))
+        results.write_json(folder / "metrics.json", metrics | {"protocol": protocol})
+        results.table(rows, title=f"{', '.join(config['query'])} of {protocol['data']}, gallery {config['gallery']}, in percent")
+        print(f"run: {folder}")
+
+
+def evaluate(config: dict[str, Any], name: str, checkpoint: Checkpoint | None) -> dict[str, float]:
+    """The metrics of one network under all tasks."""
+    evaluation = Evaluation(
+        name=name,
+        backbone=checkpoint.backbone() if checkpoint else build(config["backbone"]),
+        classifier=checkpoint.classifier() if checkpoint else None,
+        datamodule=build(config["datamodule"]),
+        trainer=build(config["trainer"])(
+            logger=False,
+            enable_checkpointing=False,
+            callbacks=[ProgressBar()],
+            default_root_dir=config["run_dir"],
+        ),
+        gallery=config["gallery"],
+        queries=config["query"],
+        folder=Path(config["run_dir"]),
+    )
+    metrics: dict[str, float] = {}
+    for task in config["tasks"].values():
+        metrics |= build(task).run(evaluation)
+    return metrics
+
+
+def describe(config: dict[str, Any]) -> dict[str, Any]:
+    """What one needs to know to repeat the numbers."""
+    chosen = ("tasks", "gallery", "query", "clips", "clip", "seed", "precision")
+    return {
+        "data": build(config["data"]).name,
+        "data_config": config["data"],
+        **{name: config[name] for name in chosen},
+        "versions": results.versions(),
+    }
+
+
+def _completed(part: str, chosen: Any, carried: Any) -> Any:
+    """A chosen config, single keys of it set over the checkpoint's, or the checkpoint's."""
+    if chosen is None and carried is None:
+        raise ValueError(f"eval: expected {part}=<choice> where no trained checkpoint says it, got none")
+    if chosen is None or carried is None or "_target_" in chosen or (part == "clip" and "size" in chosen):
+        return carried if chosen is None else chosen
+    return OmegaConf.merge(carried, chosen)
+
+
+def _named(files: list[str]) -> Iterator[tuple[str, Checkpoint | None]]:
+    """Each checkpoint, read when its turn comes, with a name of its own."""
+    used: set[str] = set()
+    for file in files:
+        checkpoint = None if file == RANDOM else checkpoints.read(file)
+        name = checkpoint.name if checkpoint else "random init"
+        if name in used and checkpoint:
+            name = f"{name} ({Path(file).parent.parent.name}, {Path(file).stem})"
+        used.add(name)
+        yield name, checkpoint
+
+
+def _origin(checkpoint: Checkpoint | None) -> Any:
+    if checkpoint is None:
+        return RANDOM
+    return {"path": checkpoint.path, "stage": checkpoint.stage, "epoch": checkpoint.epoch, "step": checkpoint.step}
+
+
+def _listed(value: Any) -> list:
+    return list(value) if isinstance(value, (list, ListConfig)) else [value]
+
+
+main = command("eval", prepare, run)

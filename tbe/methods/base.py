@@ -1,0 +1,31 @@
+"""What a pretraining method is: views in, comparisons out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+
+class Comparisons(NamedTuple):
+    """Cosine similarities in float32: each query with its positive (B,) and with its negatives (B, K)."""
+
+    positives: Tensor
+    negatives: Tensor
+
+
+class Method(nn.Module, ABC):
+    """Maps the views of a batch to comparisons, which a loss maps to a number.
+
+    `backbone` is the network that pretraining is for: the only part that evaluation keeps.
+    """
+
+    backbone: nn.Module
+
+    @abstractmethod
+    def forward(self, query: Tensor, key: Tensor, negative: Tensor) -> Comparisons:
+        """Compares views (B, C, T, H, W): key shows the query's frames, negative other frames of its video."""
+
+    def after_step(self) -> None:  # noqa: B027 - most methods have nothing to do here
+        """Called after each step of the optimizer (not each micro-batch of an accumulated one)."""

@@ -1,0 +1,37 @@
+"""A backbone and the head that embeds its features."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Projector(nn.Module):
+    """Features (B, F) to embeddings (B, dim): one linear layer, or an MLP with a hidden layer of width F.
+
+    One linear layer is the paper's; the MLP is MoCo v2's (Chen et al. 2020, arXiv:2003.04297).
+    """
+
+    def __init__(self, num_features: int, dim: int = 128, mlp: bool = False):
+        super().__init__()
+        hidden = [nn.Linear(num_features, num_features), nn.ReLU(inplace=True)] if mlp else []
+        self.layers = nn.Sequential(*hidden, nn.Linear(num_features, dim))
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.layers(features)
+
+
+class Encoder(nn.Module):
+    """Clips (B, C, T, H, W) to embeddings (B, dim) of length 1, in float32."""
+
+    def __init__(self, backbone: nn.Module, dim: int = 128, mlp: bool = False):
+        super().__init__()
+        self.backbone = backbone
+        self.projector = Projector(backbone.num_features, dim, mlp)
+
+    def forward(self, clips: Tensor) -> Tensor:
+        embeddings = self.projector(self.backbone(clips))
+        # Outside autocast: a cosine in half precision is too coarse for a temperature of 0.07.
+        with torch.autocast(embeddings.device.type, enabled=False):
+            return F.normalize(embeddings.float(), dim=1)

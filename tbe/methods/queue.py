@@ -1,0 +1,36 @@
+"""The memory of earlier keys."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class KeyQueue(nn.Module):
+    """The last `size` keys, oldest overwritten first; saved in a checkpoint with its position.
+
+    Starts with random directions of length 1, as in MoCo (He et al., CVPR 2020).
+    """
+
+    keys: Tensor
+    position: Tensor
+
+    def __init__(self, size: int, dim: int):
+        super().__init__()
+        if size < 1:
+            raise ValueError(f"KeyQueue: expected a size of at least 1, got {size}")
+        self.register_buffer("keys", F.normalize(torch.randn(size, dim), dim=1))
+        self.register_buffer("position", torch.zeros((), dtype=torch.long))
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @torch.no_grad()
+    def push(self, keys: Tensor) -> None:
+        """Stores keys (n, dim); of more keys than fit, the last ones stay."""
+        keys = keys[-len(self) :]
+        # The position stays a tensor: reading it on the host would wait for the device at each step.
+        places = (self.position + torch.arange(len(keys), device=keys.device)) % len(self)
+        self.keys.index_copy_(0, places, keys.to(self.keys.dtype))
+        self.position.add_(len(keys)).remainder_(len(self))

@@ -1,0 +1,64 @@
+"""Learning rate schedules, and how a module hands an optimizer and its schedule to Lightning."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pytorch_lightning as pl
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+# Optimizer step, all steps, steps of an epoch -> factor of the learning rate.
+Schedule = Callable[[int, int, int], float]
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The same learning rate throughout."""
+
+    def __call__(self, step: int, total: int, per_epoch: int) -> float:
+        return 1.0
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """A linear rise over `warmup_epochs`, then half a cosine down to the share `final`."""
+
+    warmup_epochs: float = 0.0
+    final: float = 0.0
+
+    def __call__(self, step: int, total: int, per_epoch: int) -> float:
+        warmup = self.warmup_epochs * per_epoch
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        share = min(1.0, (step - warmup) / max(1.0, total - warmup))
+        return self.final + (1 - self.final) * (1 + math.cos(math.pi * share)) / 2
+
+
+@dataclass(frozen=True)
+class MultiStep:
+    """Times `factor` at each of these epochs."""
+
+    milestones: tuple[float, ...]
+    factor: float = 0.1
+
+    def __call__(self, step: int, total: int, per_epoch: int) -> float:
+        return self.factor ** sum(step >= milestone * per_epoch for milestone in self.milestones)
+
+
+def configure(
+    trainer: pl.Trainer,
+    parameters: Iterable[nn.Parameter],
+    optimizer: Callable[[list[nn.Parameter]], Optimizer],
+    schedule: Schedule,
+) -> dict[str, Any]:
+    """What `configure_optimizers` returns: the optimizer of the trainable parameters, scheduled by steps."""
+    built = optimizer([parameter for parameter in parameters if parameter.requires_grad])
+    total = trainer.estimated_stepping_batches
+    per_epoch = max(1, math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches))
+    scheduler = LambdaLR(built, lambda step: schedule(step, int(min(total, 2**62)), per_epoch))
+    return {"optimizer": built, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

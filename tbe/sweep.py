@@ -1,0 +1,50 @@
+"""What a sweep ends with: one table of all its runs."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from tbe import results
+
+
+class SweepSummary(Callback):
+    """Prints a line for each run of a multirun, with what was varied and the final numbers; writes sweep.csv.
+
+    Reads the runs' folders, so it works with any launcher. A run without metrics.json is shown as failed.
+    """
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        folder = Path(config.hydra.sweep.dir)
+        runs = sorted((path for path in folder.iterdir() if path.name.isdigit()), key=lambda path: int(path.name))
+        overrides = {run: yaml.safe_load((run / ".hydra" / "overrides.yaml").read_text()) for run in runs}
+        common = set.intersection(*map(set, overrides.values())) if len(runs) > 1 else set()
+        rows = {}
+        for run in runs:
+            varied = [override for override in overrides[run] if override not in common]
+            rows[f"{run.name}: {' '.join(varied)}"] = _numbers(run)
+        results.table(rows, title="sweep", transposed=True)
+        _write_csv(folder / "sweep.csv", rows)
+        print(f"run: {folder}")
+
+
+def _numbers(run: Path) -> dict[str, Any]:
+    file = run / "metrics.json"
+    if not file.exists():
+        return {"failed": 1}
+    metrics = json.loads(file.read_text())
+    return {name: value for name, value in metrics.items() if isinstance(value, (int, float))}
+
+
+def _write_csv(file: Path, rows: dict[str, dict[str, Any]]) -> None:
+    columns = ["run", *dict.fromkeys(name for row in rows.values() for name in row)]
+    with file.open("w", newline="") as out:
+        writer = csv.DictWriter(out, columns, restval="")
+        writer.writeheader()
+        writer.writerows({"run": name, **row} for name, row in rows.items())

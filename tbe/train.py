@@ -1,0 +1,148 @@
+"""The story of a training run: configs to objects, fit, measure, write down. Called by train.py."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+import yaml
+from hydra import compose
+from omegaconf import DictConfig, OmegaConf
+
+from tbe import checkpoint as checkpoints
+from tbe import results
+from tbe.callbacks.save_on_interrupt import Interrupted
+from tbe.checkpoint import CarryConfig
+from tbe.commands import command
+from tbe.config import build, plain
+from tbe.distributed import rank
+from tbe.tasks.base import Evaluation
+
+
+# What only pretraining uses: left out of the config of other stages, whatever the experiment says of it.
+PRETRAINING_ONLY = ("method", "be", "loss")
+
+
+def prepare(config: DictConfig, overrides: list[str]) -> list[Path]:
+    """Writes the resolved config of the run, and of the run that follows it (`then`), before either starts."""
+    stages = [_with_checkpoint(config, overrides)]
+    if config.then:
+        following = compose("train", overrides=list(config.then))
+        following.run_dir = os.path.join(config.run_dir, following.stage)
+        following.init_from = os.path.join(config.run_dir, checkpoints.LAST)
+        if not _chosen("backbone", list(config.then)):
+            following.backbone = stages[0].backbone
+        stages.append(following)
+    for stage in stages:
+        if stage.stage != "pretrain":
+            OmegaConf.set_struct(stage, False)
+            for part in PRETRAINING_ONLY:
+                stage.pop(part, None)
+    return [results.write_config(Path(stage.run_dir), plain(stage)) for stage in stages]
+
+
+def run(files: list[Path]) -> float | None:
+    """Trains each stage in turn; returns the objective of the last one."""
+    objective = None
+    for file in files:
+        objective = train(yaml.safe_load(file.read_text()))
+    if rank() == 0:
+        print(f"run: {files[0].parent}")
+    return objective
+
+
+def train(config: dict[str, Any]) -> float | None:
+    """One stage: trains a module, measures it, and writes metrics.json; returns the metric named by `objective`."""
+    pl.seed_everything(config["seed"], workers=True, verbose=False)
+    datamodule = build(config["datamodule"])
+    module = build_module(config, datamodule.source.num_classes)
+    if config["init_from"]:
+        checkpoints.read(config["init_from"]).load_into(module.backbone)
+    if config["channels_last"]:
+        module.to(memory_format=torch.channels_last_3d)
+    trainer = build_trainer(config)
+    try:
+        trainer.fit(module, datamodule, ckpt_path=config["resume"], weights_only=True)
+    except Interrupted as interrupted:
+        if rank() == 0:
+            print(f"interrupted: to continue, repeat the command with resume={interrupted}\nrun: {config['run_dir']}")
+        raise SystemExit(130) from None
+    metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    metrics |= _evaluate(config, module, datamodule, trainer)
+    if trainer.is_global_zero:
+        protocol = describe(config) | {"epochs": trainer.current_epoch, "steps": trainer.global_step}
+        results.write_json(Path(config["run_dir"], "metrics.json"), metrics | {"protocol": protocol})
+        results.table({config["name"]: metrics}, title=f"{config['stage']}: final numbers")
+    return metrics.get(config["objective"]) if config["objective"] else None
+
+
+def build_module(config: dict[str, Any], num_classes: int) -> pl.LightningModule:
+    """The module of the stage; a classifier whose config leaves it open has the classes of the data set."""
+    if "num_classes" in config["module"] and config["module"]["num_classes"] is None:
+        return build(config["module"], num_classes=num_classes)
+    return build(config["module"])
+
+
+def build_trainer(config: dict[str, Any]) -> pl.Trainer:
+    """The Trainer with the callbacks and loggers of the config, which it carries into its checkpoints."""
+    callbacks = [build(callback) for callback in config["callbacks"].values()] + [CarryConfig(config)]
+    loggers = [build(logger) for logger in config["logger"].values()]
+    return build(config["trainer"])(callbacks=callbacks, logger=loggers, default_root_dir=config["run_dir"])
+
+
+def describe(config: dict[str, Any]) -> dict[str, Any]:
+    """What one needs to know to repeat the numbers."""
+    chosen = ("name", "stage", "seed", "batch_size", "precision", "clip", "init_from", "resume")
+    return {
+        "data": build(config["data"]).name,
+        "backbone": config["backbone"],
+        "be": config.get("be"),
+        **{name: config[name] for name in chosen},
+        "versions": results.versions(),
+    }
+
+
+def _evaluate(config: dict[str, Any], module: pl.LightningModule, datamodule: Any, trainer: pl.Trainer) -> dict[str, float]:
+    """Runs the tasks that the stage ends with on the test split, with the weights that did best in validation."""
+    if not config["evaluate"] or not datamodule.source.has("test"):
+        return {}
+    best = Path(config["run_dir"], "checkpoints", "best.ckpt")
+    if best.exists():
+        checkpoints.load_module(module, best)
+    evaluation = Evaluation(
+        name=config["name"],
+        backbone=module.backbone,
+        classifier=module.classifier,
+        datamodule=datamodule,
+        trainer=trainer,
+        gallery="train",
+        queries=["test"],
+        folder=Path(config["run_dir"]),
+    )
+    metrics: dict[str, float] = {}
+    for task in config["evaluate"].values():
+        metrics |= build(task).run(evaluation)
+    return metrics
+
+
+def _with_checkpoint(config: DictConfig, overrides: list[str]) -> DictConfig:
+    """Turns 'latest' and run folders into files, and takes the backbone from where the weights come from."""
+    if config.resume:
+        folder = os.path.join(config.runs, config.name)
+        config.resume = str(checkpoints.find(str(config.resume), folder).resolve())
+    if config.init_from:
+        config.init_from = str(checkpoints.find(str(config.init_from), config.runs).resolve())
+        if not _chosen("backbone", overrides):
+            config.backbone = checkpoints.read(config.init_from).config["backbone"]
+    return config
+
+
+def _chosen(group: str, overrides: list[str]) -> bool:
+    """Whether a config group was named on the command line."""
+    return any(override.lstrip("+~").split("=")[0].split(".")[0] == group for override in overrides)
+
+
+main = command("train", prepare, run)

@@ -1,0 +1,164 @@
+from pathlib import Path
+
+import pytest
+import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from torch.testing import assert_close
+from torchvision.transforms.v2 import functional as F
+
+from tbe.augment import CenterCrop, ClipAugment, ColourJitter, RandomResizedCrop
+
+CONFIGS = Path(__file__).parents[2] / "configs" / "augment"
+LEAVES = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
+SIZES = torch.tensor([[40, 56], [40, 30], [24, 56], [33, 47]])
+
+
+def strong(size: int = 24, **changes) -> ClipAugment:
+    """Everything that can be drawn is drawn."""
+    settings = {"crop": RandomResizedCrop(), "rotation": 10.0, "colour": ColourJitter(0.4, 0.4, 0.4, 0.1, prob=0.8)}
+    return ClipAugment(size, **(settings | {"grey": 0.3, "blur": 0.5} | changes))
+
+
+def random_clips(batch: int = 4, channels: int = 3) -> torch.Tensor:
+    return torch.randint(0, 256, (batch, 6, channels, 40, 56), dtype=torch.uint8)
+
+
+def with_seed(augment: ClipAugment, clips: torch.Tensor, sizes: torch.Tensor, seed: int = 0) -> torch.Tensor:
+    torch.manual_seed(seed)
+    return augment(clips, sizes)
+
+
+def test_the_result_is_what_a_backbone_takes():
+    result = strong()(random_clips(), SIZES)
+    assert result.shape == (4, 3, 6, 24, 24)
+    assert result.dtype == torch.float32
+    assert result.is_contiguous()
+
+
+def test_without_chance_it_is_torchvisions_crop_resize_and_normalise():
+    clips, mean, std = random_clips(), [0.4, 0.5, 0.6], [0.2, 0.3, 0.4]
+    result = ClipAugment(24, CenterCrop(0.5), flip=0.0, mean=mean, std=std)(clips, SIZES)
+    for clip, (height, width), ours in zip(clips, SIZES.tolist(), result, strict=True):
+        side = round(min(height, width) * 0.5)
+        middle = clip[..., :height, :width][..., (height - side) // 2 :, (width - side) // 2 :][..., :side, :side]
+        resized = F.resize(middle.float() / 255, [24, 24], antialias=True)
+        assert_close(ours.transpose(0, 1), F.normalize(resized, mean, std), atol=1e-4, rtol=0)
+
+
+def test_the_frames_of_a_clip_share_its_draw():
+    still = random_clips()[:, :1].expand(-1, 6, -1, -1, -1)
+    result = strong()(still, SIZES)
+    assert_close(result, result[:, :, :1].expand_as(result), atol=1e-4, rtol=0)
+
+
+def test_every_clip_has_its_own_draw():
+    same = random_clips(1).expand(8, -1, -1, -1, -1)
+    result = strong(blur=1.0)(same, SIZES[:1].expand(8, -1)).flatten(1)
+    apart = (result[:, None] - result).abs().amax(dim=-1)
+    assert (apart[~torch.eye(8, dtype=torch.bool)] > 0.1).all()
+
+
+def test_padding_is_never_seen():
+    clips, other = random_clips(), random_clips()
+    for mine, theirs, (height, width) in zip(clips, other, SIZES.tolist(), strict=True):
+        theirs[..., :height, :width] = mine[..., :height, :width]
+    wider = torch.nn.functional.pad(clips, (0, 9, 0, 5), value=255)
+    expected = with_seed(strong(), clips, SIZES)
+    assert_close(with_seed(strong(), other, SIZES), expected, atol=0, rtol=0)
+    assert_close(with_seed(strong(), wider, SIZES), expected, atol=1e-4, rtol=0)
+
+
+def test_the_seed_decides():
+    clips, augment = random_clips(), strong()
+    first = with_seed(augment, clips, SIZES)
+    assert_close(with_seed(augment, clips, SIZES), first, atol=0, rtol=0)
+    assert (with_seed(augment, clips, SIZES, seed=1) - first).abs().max() > 0.1
+
+
+def test_input_is_left_as_it_was():
+    clips = random_clips()
+    before = clips.clone()
+    strong()(clips, SIZES)
+    assert torch.equal(clips, before)
+
+
+def test_inference_mode_and_autocast_change_nothing():
+    clips, augment = random_clips(), strong()
+    expected = with_seed(augment, clips, SIZES)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        assert_close(with_seed(augment, clips, SIZES), expected, atol=0, rtol=0)
+
+
+def test_flip_and_grey_come_as_often_as_their_probability():
+    torch.manual_seed(0)
+    clips = random_clips(1)[:, :1].expand(400, -1, -1, -1, -1)
+    augment = ClipAugment(8, CenterCrop(), flip=0.3, grey=0.6, mean=(0, 0, 0), std=(1, 1, 1))
+    result = augment(clips, SIZES[:1].expand(400, -1))
+    plain = ClipAugment(8, CenterCrop(), flip=0.0, grey=1.0, mean=(0, 0, 0), std=(1, 1, 1))(clips[:1], SIZES[:1])
+    is_grey = (result[:, 0] - result[:, 1]).abs().amax(dim=(1, 2, 3)) < 1e-5
+    unflipped = (result - plain).abs().amax(dim=(1, 2, 3, 4))[is_grey] < 1e-5
+    assert 0.5 < is_grey.float().mean() < 0.7
+    assert 0.6 < unflipped.float().mean() < 0.8
+
+
+def test_two_channels_need_no_colours():
+    flow = ClipAugment(16, RandomResizedCrop(), flip=0.0, blur=0.5, mean=(0.5, 0.5), std=(0.25, 0.25))
+    assert flow(random_clips(channels=2), SIZES).shape == (4, 2, 6, 16, 16)
+
+
+def test_settings_leave_no_trace_in_checkpoints():
+    assert strong().state_dict() == {}
+
+
+@pytest.mark.parametrize("leaf", LEAVES)
+def test_every_leaf_augments(leaf):
+    config = OmegaConf.create({"clip": {"size": 16}, "augment": OmegaConf.load(CONFIGS / f"{leaf}.yaml")})
+    result = instantiate(config).augment(random_clips(), SIZES)
+    assert result.shape == (4, 3, 6, 16, 16)
+    assert result.isfinite().all()
+
+
+@pytest.mark.parametrize("leaf", ["center", "none"])
+def test_evaluation_draws_nothing(leaf):
+    config = OmegaConf.create({"clip": {"size": 16}, "augment": OmegaConf.load(CONFIGS / f"{leaf}.yaml")})
+    augment, clips = instantiate(config).augment, random_clips()
+    state = torch.get_rng_state()
+    augment(clips, SIZES)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        ({"size": 0}, "size"),
+        ({"crop": 0.875}, "crop"),
+        ({"flip": 1.5}, "flip"),
+        ({"grey": -0.1}, "grey"),
+        ({"blur": 2}, "blur"),
+        ({"rotation": -1.0}, "rotation"),
+        ({"blur_sigma": (2.0, 0.1)}, "blur_sigma"),
+        ({"std": (0.2, 0.2)}, "std"),
+        ({"std": (0.2, 0.2, 0.0)}, "std"),
+        ({"mean": (0.5, 0.5), "std": (0.2, 0.2)}, "3 channels"),
+        ({"mean": (0.5, 0.5), "std": (0.2, 0.2), "colour": None}, "3 channels"),
+    ],
+)
+def test_impossible_settings_are_refused(settings, match):
+    with pytest.raises(ValueError, match=match):
+        strong(**settings)
+
+
+@pytest.mark.parametrize(
+    ("clips", "sizes", "match"),
+    [
+        (random_clips().float(), SIZES, "uint8"),
+        (random_clips()[0], SIZES, "uint8"),
+        (random_clips(channels=2), SIZES, r"\(B, T, 3, H, W\)"),
+        (random_clips(), SIZES[:3], "sizes"),
+        (random_clips(), SIZES.float(), "int64"),
+    ],
+)
+def test_input_of_another_form_is_refused(clips, sizes, match):
+    with pytest.raises(ValueError, match=match):
+        strong()(clips, sizes)

@@ -1,0 +1,24 @@
+import pytest
+import torch
+
+from tbe.backbones.c3d import C3D
+
+torch.set_num_threads(1)
+# 27 weights for each pair of channels, over the eight convolutions of the paper's figure 3.
+PAIRS = 3 * 64 + 64 * 128 + 128 * 256 + 256 * 256 + 256 * 512 + 3 * 512 * 512
+CHANNELS = 64 + 128 + 2 * 256 + 4 * 512
+
+
+@pytest.mark.parametrize(
+    ("batch_norm", "expected"), [(True, 27 * PAIRS + 2 * CHANNELS), (False, 27 * PAIRS + CHANNELS)]
+)
+def test_parameters_are_as_many_as_counted_by_hand(batch_norm, expected):
+    with torch.device("meta"):
+        network = C3D(batch_norm)
+    assert sum(value.numel() for value in network.parameters()) == expected
+
+
+def test_the_clip_of_the_paper_gives_the_8192_numbers_of_its_first_linear_layer():
+    with torch.device("meta"):  # shapes without the computing
+        maps = C3D().forward_features(torch.empty(1, 3, 16, 112, 112))
+    assert maps.shape == (1, 512, 1, 4, 4)
