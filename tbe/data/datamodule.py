@@ -72,12 +72,29 @@ class VideoDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         records = self.source.records("train")
-        trainer = self.trainer
-        sampler = EpochSampler(len(records), self.seed, self.batch_size, trainer.global_rank, trainer.world_size)
-        # A run that was stopped within an epoch goes on behind the batches it has trained on.
-        progress = trainer.fit_loop.epoch_loop.batch_progress.current
-        sampler.resume(trainer.current_epoch, progress.completed * self.batch_size)
+        sampler = EpochSampler(
+            len(records),
+            self.seed,
+            self.batch_size,
+            self.trainer.global_rank,
+            self.trainer.world_size,
+            position=self.training_position,
+        )
         return self._loader(records, self.train_clips, sampler, self.batch_size, persistent=True)
+
+    def training_batches(self) -> int:
+        """Batches of an epoch on this process."""
+        batches, limit = len(self.train_dataloader()), self.trainer.limit_train_batches
+        return max(1, min(batches, limit) if isinstance(limit, int) else int(batches * limit))
+
+    def training_position(self) -> tuple[int, int]:
+        """The epoch that is trained next, and how many of its videos this process has trained on.
+
+        Lightning makes the iterator of a resumed run when it has read its counters but not yet moved on from an
+        epoch that was complete.
+        """
+        epoch, batches = self.trainer.current_epoch, self.trainer.fit_loop.epoch_loop.batch_progress.current.processed
+        return (epoch + 1, 0) if batches >= self.training_batches() else (epoch, batches * self.batch_size)
 
     def val_dataloader(self) -> list[DataLoader]:
         if not all(self.source.has(split) for split in self.val_splits):

@@ -25,7 +25,7 @@ def write_video(
 
     `codec` and `options` are FFmpeg's: `libx264` for .mp4, `mpeg4` for .avi; `gop` is the largest
     number of frames from one key frame to the next. One thread, but x264 writes the same bytes in each run
-    only with `{"x264-params": "mbtree=0"}`.
+    only with `{"x264-params": "mbtree=0"}`, and as long as it is not decord's that PyAV finds loaded.
     ValueError for frames that cannot be encoded as yuv420p, or for a suffix of no known container.
     """
     path = Path(path)

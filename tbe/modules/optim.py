@@ -58,7 +58,8 @@ def configure(
 ) -> dict[str, Any]:
     """What `configure_optimizers` returns: the optimizer of the trainable parameters, scheduled by steps."""
     built = optimizer([parameter for parameter in parameters if parameter.requires_grad])
-    total = trainer.estimated_stepping_batches
-    per_epoch = max(1, math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches))
-    scheduler = LambdaLR(built, lambda step: schedule(step, int(min(total, 2**62)), per_epoch))
+    # Not trainer.estimated_stepping_batches: it starts the loader before a resumed run knows how far it was.
+    per_epoch = math.ceil(trainer.datamodule.training_batches() / trainer.accumulate_grad_batches)
+    total = trainer.max_steps if trainer.max_steps > 0 else max(1, trainer.max_epochs) * per_epoch
+    scheduler = LambdaLR(built, lambda step: schedule(step, total, per_epoch))
     return {"optimizer": built, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

