@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -27,10 +28,11 @@ class SaveOnInterrupt(pl.Callback):
         self.path = Path(folder, "last.ckpt")
         self.every = every
         self.asked = False
+        self.process = os.getpid()
         self.previous: dict[int, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        self.asked = False
+        self.asked, self.process = False, os.getpid()
         for number in (signal.SIGINT, signal.SIGTERM):
             try:
                 self.previous[number] = signal.signal(number, self._ask)
@@ -51,6 +53,8 @@ class SaveOnInterrupt(pl.Callback):
         self._restore()
 
     def _ask(self, number: int, frame: Any) -> None:
+        if os.getpid() != self.process:  # a loader's worker, which the terminal signals too: the run decides
+            return
         if self.asked and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.asked = True

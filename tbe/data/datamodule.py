@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import Any
 
 import numpy as np
@@ -132,11 +133,17 @@ class VideoDataModule(pl.LightningDataModule):
             sampler=sampler,
             num_workers=workers,
             collate_fn=collate,
+            worker_init_fn=_leave_ctrl_c_to_the_run,
             pin_memory=self.pin_memory,
             persistent_workers=persistent and workers > 0,
             timeout=self.timeout if workers else 0,
             multiprocessing_context=self.open_video.worker_context(records.path(0)) if workers else None,
         )
+
+
+def _leave_ctrl_c_to_the_run(worker: int) -> None:
+    """A terminal's Ctrl-C reaches the workers too: they go on, for the run to finish its batch and save."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _available_cores() -> int:

@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -92,13 +93,21 @@ class _DecordVideo:
         return len(self.reader)
 
     def frames(self, indices: Sequence[int]) -> Tensor:
+        decord = _decord()
         try:
             # decord's torch bridge is a setting of the thread that gets lost in workers: go through numpy.
-            pictures = torch.from_numpy(self.reader.get_batch(list(indices)).asnumpy())
-        except (RuntimeError, _decord().DECORDError) as error:
-            raise DecodeError(_explain(self.path, f"decode frames {list(indices)} of", error)) from error
-        # A picture 48 or 72 pixels wide comes back from decord 0.6 with a fourth, empty channel.
-        return pictures[..., :3].permute(0, 3, 1, 2)
+            pictures = self.reader.get_batch(list(indices)).asnumpy()
+        except (RuntimeError, IndexError, decord.DECORDError) as error:
+            if "size must exactly match" not in str(error):
+                raise DecodeError(_explain(self.path, f"decode frames {list(indices)} of", error)) from error
+            pictures = np.stack([_without_row_padding(self.reader[index].asnumpy()) for index in indices])
+        return torch.from_numpy(pictures).permute(0, 3, 1, 2)
+
+
+def _without_row_padding(picture: np.ndarray) -> np.ndarray:
+    """A picture (H, W, 3) from one that decord 0.6 gives with padded rows, (H, W, more), at widths as 16, 24, 48, 72."""
+    height, width, _ = picture.shape
+    return picture.reshape(height, -1)[:, : 3 * width].reshape(height, width, 3)
 
 
 @dataclass(frozen=True)

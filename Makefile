@@ -1,0 +1,32 @@
+# make demo   sets up, then pretrains with Background Erasing on the embedded data set and measures it
+# make test   sets up, then runs the tests
+# A second call does not install again unless pyproject.toml changed. PYTHON=python3.12 chooses the interpreter.
+PYTHON ?= python3
+VENV ?= .venv
+RUN := $(VENV)/bin/python
+READY := $(VENV)/.installed
+
+.PHONY: demo test lint setup clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "error: expected Python 3.10 or newer, got $$($(PYTHON) --version). Name one: make PYTHON=python3.12"; exit 1; }
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --disable-pip-version-check --quiet --editable ".[dev]"
+	@touch $(READY)
+
+demo: setup
+	$(RUN) train.py experiment=demo
+	$(RUN) eval.py "task=[retrieval,linear]" "checkpoint=[random,latest]" "query=[iid,swap]" clips=4 "tasks.retrieval.ks=[1,5]"
+
+test: setup
+	$(RUN) -m pytest
+
+lint: setup
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache

@@ -1,0 +1,158 @@
+"""What the tests share: small real videos, a small embedded data set, and training in this process."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("WANDB_MODE", "offline")
+
+import numpy as np
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = Path(os.environ.get("TBE_SHARED_DATA", ROOT.parent / "shared" / "data"))
+
+# A data set and a run so small that a command takes seconds.
+SMALL = [
+    "data.num_train=32",
+    "data.num_val=16",
+    "data.num_test=16",
+    "data.num_actions=4",
+    "data.num_scenes=4",
+    "data.size=32",
+    "data.num_frames=16",
+    "batch_size=8",
+    "num_workers=0",
+]
+
+
+def pytest_configure(config):
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory):
+    """Where the embedded data set is drawn once for all tests."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(autouse=True)
+def _folders(monkeypatch, tmp_path, data_dir):
+    monkeypatch.setenv("TBE_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("TBE_DATA", str(data_dir))
+    for name in ("LOCAL_RANK", "WORLD_SIZE", "TBE_CONFIGS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def shared_clips():
+    """Single clips of public data sets, where this machine has them."""
+    return _shared("clips")
+
+
+@pytest.fixture(scope="session")
+def weizmann_root():
+    """The Weizmann actions, where this machine has them."""
+    return _shared("weizmann")
+
+
+def _shared(name):
+    folder = SHARED / name
+    if not folder.is_dir():
+        pytest.skip(f"needs the real videos in {folder} (or TBE_SHARED_DATA=<folder>)")
+    return folder
+
+
+def moving_square(num_frames=20, height=32, width=40, seed=0):
+    """A bright square that moves over noise, uint8 (T, H, W, 3): the frame's number can be read off it."""
+    rng = np.random.default_rng(seed)
+    frames = np.tile(rng.integers(0, 80, (1, height, width, 3), dtype=np.uint8), (num_frames, 1, 1, 1))
+    for number, frame in enumerate(frames):
+        frame[8:20, number : number + 12] = 255
+    return frames
+
+
+@pytest.fixture(scope="session")
+def video_folder(tmp_path_factory):
+    """12 videos of 2 classes in 12 to 23 frames, with train.txt and test.txt."""
+    from tbe.data.records import write_list
+    from tbe.data.video_writing import write_video
+
+    folder = tmp_path_factory.mktemp("videos")
+    rows = []
+    for number in range(12):
+        name = f"class {number % 2}/video {number}.mp4"
+        (folder / name).parent.mkdir(exist_ok=True)
+        frames = moving_square(12 + number, seed=number)
+        write_video(folder / name, frames[:, :, ::-1].copy() if number % 2 else frames, fps=25)
+        rows.append((name, number % 2))
+    write_list(folder / "train.txt", rows[:8])
+    write_list(folder / "test.txt", rows[8:])
+    return folder
+
+
+def composed(name, *overrides, run_dir):
+    """A composed config, as the command line would compose it."""
+    from hydra import compose, initialize_config_dir
+
+    from tbe.checkpoint import run_folder
+    from tbe.config import config_dir, register_resolvers
+
+    register_resolvers(run_folder)
+    with initialize_config_dir(config_dir(), version_base="1.3"):
+        config = compose(name, overrides=list(overrides))
+    config.run_dir = str(run_dir)
+    return config
+
+
+def run_command(module, name, overrides, run_dir):
+    """Prepares and runs a command in this process; returns the folder of the run."""
+    from hydra import initialize_config_dir
+
+    from tbe.config import config_dir
+
+    config = composed(name, *overrides, run_dir=run_dir)
+    with initialize_config_dir(config_dir(), version_base="1.3"):  # a run that follows composes its own config
+        files = module.prepare(config, list(overrides))
+    module.run(files)
+    return Path(run_dir)
+
+
+@pytest.fixture
+def train(tmp_path):
+    """train("be=none", ...) runs train.py's work in this process with a small data set."""
+    import tbe.train
+
+    def start(*overrides, folder="run"):
+        run_dir = tmp_path / "runs" / folder
+        return run_command(tbe.train, "train", [*SMALL, "trainer=cpu", "epochs=1", *overrides], run_dir)
+
+    return start
+
+
+@pytest.fixture
+def evaluate(tmp_path):
+    """evaluate("task=retrieval", ...) runs eval.py's work in this process."""
+    import tbe.eval
+
+    def start(*overrides, folder="evaluation"):
+        run_dir = tmp_path / "runs" / folder
+        return run_command(tbe.eval, "eval", ["num_workers=0", "clips=2", "trainer=cpu", *overrides], run_dir)
+
+    return start
+
+
+def command_line(*arguments, cwd=None, timeout=300, **environment):
+    """Runs `python <arguments>` as a user would; returns the finished process."""
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=cwd or ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )

@@ -1,0 +1,113 @@
+import pytest
+import pytorch_lightning as pl
+import torch
+
+from tbe.augment import CenterCrop, ClipAugment, RandomResizedCrop
+from tbe.data.clips import AnchorAndAnother, UniformClips
+from tbe.data.datamodule import VideoDataModule
+from tbe.data.readers import DecodeError, DecordReader
+from tbe.data.sources import VideoLists
+from tbe.data.views import ContrastiveViews, LabelledClips
+
+
+class Recording(pl.LightningModule):
+    """Trains nothing and keeps what it saw."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.trained, self.validated = [], []
+
+    def training_step(self, batch, batch_idx):
+        self.trained.append((batch["index"].tolist(), batch["query"].clone(), torch.rand(())))
+        return self.weight * 0
+
+    def validation_step(self, batch, batch_idx, dataloader_idx=0):
+        self.validated.append((dataloader_idx, batch["index"].tolist(), tuple(batch["clips"].shape)))
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def datamodule(folder, **settings):
+    source = VideoLists("mine", str(folder), {"train": "train.txt", "test": "test.txt"}, 2, val_share=0.25)
+    return VideoDataModule(
+        source=source,
+        open_video=DecordReader("cpu"),
+        eval_clips=UniformClips(4, num_clips=2),
+        eval_views=LabelledClips(ClipAugment(16, CenterCrop(1.0), flip=0.0)),
+        train_clips=AnchorAndAnother(4),
+        train_views=ContrastiveViews(ClipAugment(16, RandomResizedCrop((0.5, 1.0)))),
+        batch_size=2,
+        val_splits=("train", "val"),
+        **{"num_workers": 0, **settings},
+    )
+
+
+def fitted(data, **settings):
+    module = Recording()
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        **{"max_epochs": 2, **settings},
+    )
+    trainer.fit(module, datamodule=data)
+    return module
+
+
+def test_training_gets_views_and_validation_gets_all_videos_in_order(video_folder):
+    module = fitted(datamodule(video_folder), max_epochs=1)
+    assert sorted(index for indices, _, _ in module.trained for index in indices) == list(range(6))
+    assert module.trained[0][1].shape == (2, 3, 4, 16, 16)
+    gallery, queries = ([row for row in module.validated if row[0] == loader] for loader in (0, 1))
+    assert [index for _, indices, _ in gallery for index in indices] == list(range(6))
+    assert [index for _, indices, _ in queries for index in indices] == [0, 1]
+    assert gallery[0][2] == (2, 2, 3, 4, 16, 16)
+
+
+def test_a_run_is_a_function_of_the_seed_whatever_the_workers(video_folder):
+    runs = [fitted(datamodule(video_folder, num_workers=workers)) for workers in (0, 2)]
+    for (indices, query, chance), (other_indices, other_query, other_chance) in zip(*(run.trained for run in runs), strict=True):
+        assert indices == other_indices
+        assert torch.equal(query, other_query)
+        assert torch.equal(chance, other_chance)
+    other = fitted(datamodule(video_folder, seed=1))
+    assert [row[0] for row in other.trained] != [row[0] for row in runs[0].trained]
+
+
+def test_an_epoch_draws_other_frames_and_pictures_than_the_one_before(video_folder):
+    module = fitted(datamodule(video_folder))
+    first = {index: view for indices, views, _ in module.trained[:3] for index, view in zip(indices, views, strict=True)}
+    second = {index: view for indices, views, _ in module.trained[3:] for index, view in zip(indices, views, strict=True)}
+    assert all(not torch.equal(first[index], second[index]) for index in range(6))
+
+
+def test_validation_can_be_limited_to_videos_spread_over_the_split(video_folder):
+    module = fitted(datamodule(video_folder, val_limit=3), max_epochs=1)
+    assert sum(len(indices) for loader, indices, _ in module.validated if loader == 0) == 3
+
+
+def test_without_a_val_split_there_is_no_validation(video_folder):
+    data = datamodule(video_folder)
+    data.source.val_share = 0
+    assert fitted(data, max_epochs=1).validated == []
+
+
+def test_a_broken_file_stops_training_and_is_named(video_folder, tmp_path):
+    (tmp_path / "broken.mp4").write_bytes(b"x" * 1000)
+    (tmp_path / "train.txt").write_text("".join(f"{tmp_path}/broken.mp4 {label}\n" for label in (0, 0, 1, 1)))
+    data = datamodule(video_folder, num_workers=1)
+    data.source.lists = str(tmp_path)
+    data.source.splits = {"train": "train.txt"}
+    with pytest.raises(DecodeError, match="could not open .*broken.mp4"):
+        fitted(data)
+
+
+def test_an_impossible_batch_size_is_refused(video_folder):
+    with pytest.raises(ValueError, match="batch_size: expected at least 1, got 0"):
+        VideoDataModule(None, None, None, None, batch_size=0)

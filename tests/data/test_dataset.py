@@ -1,0 +1,53 @@
+import torch
+from torch.testing import assert_close
+from torch.utils.data import DataLoader
+
+from tbe.data.clips import AnchorAndAnother, UniformClips
+from tbe.data.dataset import VideoDataset, collate, shrink
+from tbe.data.readers import DecordReader
+from tbe.data.records import read_list
+
+
+def dataset(folder, sampler, **settings):
+    return VideoDataset(read_list(folder / "train.txt", folder), DecordReader("cpu"), sampler, **settings)
+
+
+def test_an_item_holds_the_raw_frames_that_the_sampler_chose(video_folder):
+    data = dataset(video_folder, UniformClips(4, 2, num_clips=3))
+    item = data[2]
+    assert item["clips"].shape == (3, 4, 3, 32, 40)
+    assert item["clips"].dtype == torch.uint8
+    assert (item["label"], item["index"], item["size"].tolist()) == (0, 2, [32, 40])
+    video = DecordReader("cpu")(data.records.path(2))
+    assert torch.equal(item["clips"][0], video.frames([0, 2, 4, 6]))
+
+
+def test_the_same_draw_gives_the_same_frames(video_folder):
+    data = dataset(video_folder, AnchorAndAnother(4, 1))
+    assert torch.equal(data[3, 7]["clips"], data[3, 7]["clips"])
+    assert any(not torch.equal(data[3, 7]["clips"], data[3, draw]["clips"]) for draw in range(5))
+
+
+def test_large_pictures_are_reduced_and_small_ones_stay():
+    frames = torch.randint(0, 256, (2, 3, 64, 80), dtype=torch.uint8)
+    assert shrink(frames, 32).shape == (2, 3, 32, 40)
+    assert shrink(frames, 64) is frames
+    assert shrink(frames, 100) is frames
+    assert shrink(frames, None) is frames
+
+
+def test_a_batch_is_padded_to_its_largest_picture():
+    small = {"clips": torch.ones(1, 2, 3, 4, 6, dtype=torch.uint8), "size": torch.tensor([4, 6]), "label": 0, "index": 0}
+    wide = {"clips": torch.ones(1, 2, 3, 4, 9, dtype=torch.uint8), "size": torch.tensor([4, 9]), "label": 1, "index": 5}
+    batch = collate([small, wide])
+    assert batch["clips"].shape == (2, 1, 2, 3, 4, 9)
+    assert batch["clips"][0, ..., 6:].sum() == 0
+    assert_close(batch["size"], torch.tensor([[4, 6], [4, 9]]))
+    assert (batch["label"].tolist(), batch["index"].tolist()) == ([0, 1], [0, 5])
+
+
+def test_workers_give_what_one_process_gives(video_folder):
+    data = dataset(video_folder, UniformClips(4, 1, num_clips=2))
+    alone = list(DataLoader(data, batch_size=4, collate_fn=collate))
+    worked = list(DataLoader(data, batch_size=4, collate_fn=collate, num_workers=2))
+    assert all(torch.equal(a["clips"], b["clips"]) for a, b in zip(alone, worked, strict=True))

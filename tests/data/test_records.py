@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+
+from tbe.data.records import check_labels, hold_out, make_records, read_list, write_list
+
+
+def listed(tmp_path, text):
+    file = tmp_path / "list.txt"
+    file.write_text(text, encoding="utf-8", newline="")
+    return file
+
+
+def test_two_columns_are_path_and_label(tmp_path):
+    records = read_list(listed(tmp_path, "a/b.mp4 3\nc.avi 0\n"), "/root")
+    assert [records.path(0), records.path(1)] == ["/root/a/b.mp4", "/root/c.avi"]
+    assert records.labels.tolist() == [3, 0]
+    assert records.num_frames.tolist() == [0, 0]
+
+
+def test_three_columns_add_the_number_of_frames(tmp_path):
+    records = read_list(listed(tmp_path, "# a comment\na.mp4 3 120\n\nb.mp4 1 7\n"), "/root")
+    assert records.labels.tolist() == [3, 1]
+    assert records.num_frames.tolist() == [120, 7]
+
+
+def test_paths_with_spaces_and_foreign_letters_and_windows_line_ends(tmp_path):
+    records = read_list(listed(tmp_path, "my clip 12.mp4 3\r\nгуляние/идёт.mp4 1\r\n"), "/root")
+    assert [records.path(i) for i in range(2)] == ["/root/my clip 12.mp4", "/root/гуляние/идёт.mp4"]
+
+
+@pytest.mark.parametrize("line", ["b.mp4", "b.mp4 one", "b.mp4 -1", "b.mp4 1.5", "17"])
+def test_a_bad_line_is_refused_with_its_place(tmp_path, line):
+    file = listed(tmp_path, f"a.mp4 0\n{line}\n")
+    with pytest.raises(ValueError, match=rf"list.txt:2: expected '<path> <label>' like .*, got '{line}'"):
+        read_list(file, "/root")
+
+
+def test_a_missing_column_among_three_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"list.txt:3: expected '<path> <label> <num_frames>'"):
+        read_list(listed(tmp_path, "a.mp4 0 10\nb.mp4 0 10\nc.mp4 0\n"), "/root")
+
+
+def test_a_bad_first_line_names_both_formats(tmp_path):
+    with pytest.raises(ValueError, match=r"list.txt:1: expected '<path> <label>' or '<path> <label> <num_frames>', got 'a.mp4'"):
+        read_list(listed(tmp_path, "a.mp4\n"), "/root")
+
+
+def test_an_empty_list_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="at least one line"):
+        read_list(listed(tmp_path, "# nothing\n"), "/root")
+
+
+def test_what_is_written_is_read(tmp_path):
+    write_list(tmp_path / "deep" / "list.txt", [("a b.mp4", 1, 9), ("c.mp4", 0, 8)])
+    records = read_list(tmp_path / "deep" / "list.txt", "/r")
+    assert records.path(0) == "/r/a b.mp4"
+    assert records.num_frames.tolist() == [9, 8]
+
+
+def test_labels_out_of_range_are_refused():
+    records = make_records("/r", ["a", "b"], [0, 5], [0, 0])
+    with pytest.raises(ValueError, match="here: expected labels from 0 to 4, got 5 for 'b'"):
+        check_labels(records, 5, "here")
+
+
+def test_swapped_columns_are_said():
+    records = make_records("/r", ["a", "b"], [120, 90], [3, 1])
+    with pytest.raises(ValueError, match="columns look swapped"):
+        check_labels(records, 5, "here")
+
+
+def test_select_keeps_the_order_asked_for():
+    records = make_records("/r", ["a", "b", "c"], [0, 1, 2], [0, 0, 0]).select(np.array([2, 0]))
+    assert [records.path(i) for i in range(2)] == ["/r/c", "/r/a"]
+
+
+def test_a_share_of_each_class_is_held_out():
+    labels = np.array([0] * 20 + [1] * 10 + [2] * 2 + [3])
+    held = hold_out(labels, 0.2)
+    assert [int(held[labels == label].sum()) for label in range(4)] == [4, 2, 1, 0]
+    assert np.array_equal(held, hold_out(labels, 0.2))

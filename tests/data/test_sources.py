@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+
+from tbe.data.sources import VideoLists
+
+
+def source(folder, **settings):
+    return VideoLists(
+        **{
+            "name": "mine",
+            "root": str(folder),
+            "splits": {"train": "train.txt", "test": "test.txt"},
+            "num_classes": 2,
+            "variable": "MINE_ROOT",
+            **settings,
+        }
+    )
+
+
+def test_without_a_val_list_a_share_of_each_class_is_held_out(video_folder):
+    data = source(video_folder, val_share=0.25)
+    data.prepare()
+    train, val = data.records("train"), data.records("val")
+    assert (len(train), len(val)) == (6, 2)
+    assert sorted(val.labels.tolist()) == [0, 1]
+    assert not set(train.paths.tolist()) & set(val.paths.tolist())
+    assert len(data.records("test")) == 4
+
+
+def test_no_share_trains_on_everything(video_folder):
+    data = source(video_folder, val_share=0)
+    assert not data.has("val")
+    assert len(data.records("train")) == 8
+
+
+def test_a_val_list_is_taken_as_it_is(video_folder):
+    data = source(video_folder, splits={"train": "train.txt", "val": "test.txt"})
+    assert len(data.records("train")) == 8
+    assert np.array_equal(data.records("val").paths, source(video_folder).records("test").paths)
+
+
+def test_a_missing_folder_names_key_variable_and_readme(tmp_path):
+    for root in (None, tmp_path / "gone"):
+        with pytest.raises(FileNotFoundError, match=r"data=mine: .*data.root=<folder>.*MINE_ROOT.*README, section 'Data sets'"):
+            source(tmp_path, root=root).prepare()
+
+
+def test_a_missing_list_names_its_place_and_how_to_make_it(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"train videos at .*train.txt.*data.lists=<folder>.*Make it with: do this"):
+        source(tmp_path, how_to_get_lists="do this").prepare()
+
+
+def test_an_unknown_split_is_refused(video_folder):
+    with pytest.raises(ValueError, match="a split among train, test, got 'trial'"):
+        source(video_folder).records("trial")
+
+
+def test_labels_beyond_the_classes_are_refused(video_folder):
+    with pytest.raises(ValueError, match=r"train.txt \(data=mine, data.num_classes=1\): expected labels from 0 to 0"):
+        source(video_folder, num_classes=1).records("train")
+
+
+def test_the_number_of_a_split_fills_its_file_names(tmp_path):
+    data = source(tmp_path, split=2, splits={"train": "train_{split}.txt"})
+    assert data.splits == {"train": "train_2.txt"}
+
+
+def test_lists_can_lie_elsewhere(video_folder, tmp_path):
+    (tmp_path / "train.txt").write_text("class 0/video 0.mp4 0\nclass 0/video 2.mp4 0\n")
+    data = source(video_folder, lists=str(tmp_path), splits={"train": "train.txt"}, val_share=0)
+    data.prepare()
+    assert data.records("train").path(1) == str(video_folder / "class 0/video 2.mp4")

@@ -1,0 +1,49 @@
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+from tbe.augment import CenterCrop, ClipAugment
+from tbe.data.views import ContrastiveViews, LabelledClips
+
+
+class Counting(nn.Module):
+    """Stands in for an augmentation: says which call it was."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, clips, sizes):
+        self.calls += 1
+        return clips.transpose(1, 2).float() + 1000 * self.calls
+
+
+def raw(num_clips):
+    clips = torch.arange(2 * num_clips, dtype=torch.uint8).view(2, num_clips, 1, 1, 1, 1).expand(2, num_clips, 4, 3, 8, 8)
+    return {"clips": clips, "size": torch.full((2, 2), 8), "label": torch.tensor([1, 0]), "index": torch.tensor([5, 6])}
+
+
+def test_query_and_key_show_the_same_frames_and_the_negative_others():
+    batch = ContrastiveViews(Counting())(raw(2))
+    assert batch["query"].shape == (2, 3, 4, 8, 8)
+    assert batch["query"][:, 0, 0, 0, 0].tolist() == [1000, 1002]
+    assert batch["key"][:, 0, 0, 0, 0].tolist() == [2000, 2002]
+    assert batch["negative"][:, 0, 0, 0, 0].tolist() == [3001, 3003]
+    assert batch["index"].tolist() == [5, 6]
+
+
+def test_all_clips_of_a_video_stay_together():
+    batch = LabelledClips(Counting())(raw(3))
+    assert batch["clips"].shape == (2, 3, 3, 4, 8, 8)
+    assert batch["clips"][:, :, 0, 0, 0, 0].tolist() == [[1000, 1001, 1002], [1003, 1004, 1005]]
+    assert batch["label"].tolist() == [1, 0]
+
+
+def test_the_size_of_a_video_holds_for_all_its_clips():
+    clips = torch.zeros(2, 3, 4, 3, 8, 12, dtype=torch.uint8)
+    clips[0, ..., :8] = 200  # the first video is 8 wide, the rest is padding
+    clips[1] = 200
+    batch = LabelledClips(ClipAugment(8, CenterCrop(1.0), flip=0.0, mean=[0.0] * 3, std=[1.0] * 3))(
+        {"clips": clips, "size": torch.tensor([[8, 8], [8, 12]])}
+    )
+    assert_close(batch["clips"], torch.full((2, 3, 3, 4, 8, 8), 200 / 255))

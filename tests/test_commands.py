@@ -1,0 +1,105 @@
+"""The commands of the README, as a user types them."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.conftest import ROOT, SMALL, command_line
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+TINY = [*SMALL, "epochs=1", "trainer=cpu"]
+
+
+def succeeded(*arguments, **settings):
+    done = command_line(*arguments, **settings)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    return done
+
+
+def last_line(done):
+    return done.stdout.strip().splitlines()[-1]
+
+
+def test_training_then_evaluating_from_another_folder(tmp_path):
+    trained = succeeded(ROOT / "train.py", *TINY, cwd=tmp_path)
+    folder = last_line(trained).removeprefix("run: ")
+    assert folder.startswith(str(tmp_path / "runs" / "demo"))
+    measured = succeeded(ROOT / "eval.py", "task=retrieval", "clips=1", "num_workers=0", cwd=tmp_path)
+    assert f"checkpoint=latest: {folder}/checkpoints/last.ckpt" in measured.stdout
+    metrics = json.loads(open(last_line(measured).removeprefix("run: ") + "/metrics.json").read())
+    assert "retrieval/R@1" in metrics
+
+
+def test_a_sweep_ends_with_a_table_and_survives_a_failure(tmp_path):
+    done = succeeded("train.py", "-m", "be.ratio=0.1,0.5,7", *TINY, f"hydra.sweep.dir={tmp_path}/sweep")
+    assert last_line(done) == f"run: {tmp_path}/sweep"
+    table = (tmp_path / "sweep" / "sweep.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in table] == ["run", "0: be.ratio=0.1", "1: be.ratio=0.5", "2: be.ratio=7"]
+    assert "expected ratio from 0 to 1, got 7" in done.stdout
+    assert all(f"{number}: be.ratio=" in done.stdout for number in range(3))
+
+
+def test_a_sweep_over_config_groups(tmp_path):
+    done = succeeded("train.py", "-m", "be=none,original", "backbone=tiny,c3d", *TINY, "trainer=debug", f"hydra.sweep.dir={tmp_path}/sweep")
+    assert len(list((tmp_path / "sweep").glob("*/metrics.json"))) == 4
+    assert "3: be=original backbone=c3d" in done.stdout
+
+
+def test_ctrl_c_leaves_a_checkpoint_to_continue_from(tmp_path):
+    run = tmp_path / "run"
+    command = [sys.executable, "train.py", *TINY, "epochs=200", "num_workers=1", f"hydra.run.dir={run}"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    started = time.monotonic()
+    while not (run / "checkpoints" / "last.ckpt").exists():
+        assert time.monotonic() - started < 120
+        assert process.poll() is None
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the loader's workers too
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert out.strip().splitlines()[-1] == f"run: {run}"
+    resumed = succeeded("train.py", *TINY, f"resume={run}")
+    assert "Restored all states" in resumed.stdout + resumed.stderr
+    assert last_line(resumed) == f"run: {run}"
+
+
+def test_a_missing_data_set_is_said_in_one_line():
+    done = command_line("train.py", "experiment=ucf101_be", "backbone=tiny", "trainer=cpu", UCF101_ROOT="")
+    assert done.returncode == 1
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1
+    assert "data.root=<folder>" in errors[0]
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("script", ["train.py", "eval.py"])
+def test_help_names_the_groups(script):
+    text = succeeded(script, "--help").stdout
+    assert "backbone: " in text
+    assert "task: " in text
+
+
+def test_the_library_example_of_the_readme_runs():
+    code = next(block for block in re.findall(r"```python\n(.*?)```", README, re.S) if "from tbe import" in block)
+    scope = {}
+    exec(code, scope)
+    assert scope["loss"].requires_grad
+
+
+def test_every_command_of_the_readme_composes(tmp_path):
+    """Each `python train.py ...` and `python eval.py ...` of the README, up to the point where it would start."""
+    lines = re.findall(r"^python (train|eval)\.py(.*?)(?:\s+#.*)?$", README, re.M)
+    assert len(lines) > 10
+    from tests.conftest import composed
+
+    for name, rest in lines:
+        overrides = [part.strip("'\"") for part in rest.split() if part not in ("-m", "--help")]
+        overrides = [re.sub(r"=([\w./-]+),[\w.,/-]+$", r"=\1", part) for part in overrides]  # the first of a sweep
+        overrides = [part for part in overrides if not part.startswith("hydra.")]
+        composed(name, *overrides, run_dir=tmp_path)

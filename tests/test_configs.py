@@ -1,0 +1,86 @@
+"""Every choice of every config group is built; every experiment composes."""
+
+import pytest
+import torch
+from torch import nn
+
+from tbe.config import build, config_dir, plain
+from tests.conftest import ROOT, composed
+
+CONFIGS = ROOT / "configs"
+GROUPS = ["data", "reader", "augment", "backbone", "be", "loss", "optimizer", "scheduler", "clip"]
+LEAVES = [(group, file.stem) for group in GROUPS for file in sorted((CONFIGS / group).glob("*.yaml"))]
+EXPERIMENTS = sorted(file.stem for file in (CONFIGS / "experiment").glob("*.yaml"))
+
+
+def test_configs_are_found_from_anywhere(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert config_dir() == str(CONFIGS)
+
+
+@pytest.mark.parametrize(("group", "choice"), LEAVES, ids=lambda value: value)
+def test_every_leaf_is_built(group, choice, tmp_path):
+    config = plain(composed("train", "experiment=none", f"{group}={choice}", "backbone=tiny" if group != "backbone" else f"backbone={choice}", run_dir=tmp_path))
+    if group == "clip":
+        assert config["clip"]["num_frames"] > 0
+        assert config["clip"]["short_side"] >= config["clip"]["size"]
+        return
+    built = build(config[group])
+    if group == "optimizer":
+        assert isinstance(built([nn.Parameter(torch.zeros(1))]), torch.optim.Optimizer)
+    elif group == "scheduler":
+        assert 0 < built(0, 100, 10) <= 1
+    else:
+        assert type(built).__module__.startswith("tbe.")
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_composes_and_its_parts_are_built(experiment, tmp_path):
+    config = plain(composed("train", f"experiment={experiment}", "method.queue_size=8", run_dir=tmp_path))
+    build(config["module"])
+    build(config["datamodule"])
+    for group in ("callbacks", "logger"):
+        for part in config[group].values():
+            build(part)
+    assert experiment == "none" or config["name"] == experiment
+
+
+@pytest.mark.parametrize("trainer", sorted(file.stem for file in (CONFIGS / "trainer").glob("*.yaml")))
+def test_every_trainer_composes(trainer, tmp_path):
+    config = plain(composed("train", f"trainer={trainer}", run_dir=tmp_path))
+    assert config["trainer"]["_target_"] == "pytorch_lightning.Trainer"
+    if trainer in ("cpu", "debug", "default"):
+        build(config["trainer"])(logger=False)
+
+
+@pytest.mark.parametrize("task", sorted(file.stem for file in (CONFIGS / "task").glob("*.yaml")))
+def test_every_task_is_built(task, tmp_path):
+    config = composed("eval", f"task={task}", run_dir=tmp_path)
+    for node in (config.tasks or {}).values():
+        assert callable(build(plain(node)).run)
+
+
+@pytest.mark.parametrize("stage", ["pretrain", "finetune", "linear"])
+@pytest.mark.parametrize("experiment", ["demo", "ucf101_be", "kinetics_be"])
+def test_every_stage_can_be_chosen_over_an_experiment(stage, experiment, tmp_path):
+    config = plain(composed("train", f"experiment={experiment}", f"stage={stage}", "method.queue_size=8", run_dir=tmp_path))
+    module = build(config["module"]) if stage == "pretrain" else build(config["module"], num_classes=3)
+    frozen = [not parameter.requires_grad for parameter in module.backbone.parameters()]
+    assert all(frozen) if stage == "linear" else not any(frozen)
+
+
+def test_the_command_line_wins_over_the_experiment_and_the_experiment_over_the_stage(tmp_path):
+    config = composed("train", "experiment=weizmann_finetune", run_dir=tmp_path)
+    assert (config.stage, config.epochs) == ("finetune", 60)
+    assert config.optimizer._target_ == "torch.optim.AdamW"
+    config = composed("train", "experiment=weizmann_finetune", "optimizer=sgd", "epochs=3", run_dir=tmp_path)
+    assert (config.epochs, config.optimizer._target_) == (3, "torch.optim.SGD")
+
+
+def test_the_baseline_of_be_is_the_same_class(tmp_path):
+    ratios = {be: composed("train", f"be={be}", run_dir=tmp_path).be for be in ("none", "weak", "original", "strong")}
+    assert len({config._target_ for config in ratios.values()}) == 1
+    values = [config.ratio for config in ratios.values()]
+    assert values == sorted(values)
+    assert values[0] == 0
+    assert values[2] == 0.3

@@ -1,0 +1,113 @@
+"""Two real processes over gloo."""
+
+import json
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch.testing import assert_close
+
+from tbe.distributed import gather, gather_uneven, rank, shuffle, unshuffle, world_size
+from tbe.methods.encoder import Encoder
+from tbe.methods.moco import MoCo
+from tests.conftest import SMALL, command_line
+from tests.methods.networks import Mean
+
+
+def _join(number, file, work, results):
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{file}", rank=number, world_size=2)
+    try:
+        torch.save(work(number), f"{results}/{number}.pt")
+    finally:
+        dist.destroy_process_group()
+
+
+def on_two_processes(work, folder):
+    """What `work(rank)` returns on each of two processes."""
+    mp.start_processes(_join, (folder / "rendezvous", work, folder), nprocs=2, start_method="spawn")
+    return [torch.load(folder / f"{number}.pt", weights_only=False) for number in range(2)]
+
+
+def _gathers(number):
+    ours = torch.full((2, 3), float(number))
+    uneven = torch.arange(3 - number) + 10 * number
+    return {"size": world_size(), "rank": rank(), "even": gather(ours), "uneven": gather_uneven(uneven)}
+
+
+def test_gathering_joins_in_the_order_of_ranks(tmp_path):
+    for number, found in enumerate(on_two_processes(_gathers, tmp_path)):
+        assert (found["size"], found["rank"]) == (2, number)
+        assert found["even"][:, 0].tolist() == [0, 0, 1, 1]
+        assert found["uneven"].tolist() == [0, 1, 2, 10, 11]
+
+
+def _mixes(number):
+    torch.manual_seed(number)  # each process draws an order of its own: the first one's must hold for all
+    ours = torch.arange(4.0) + 10 * number
+    mixed, restore = shuffle(ours)
+    return ours, mixed, unshuffle(mixed, restore)
+
+
+def test_shuffling_mixes_batches_over_processes_and_is_undone(tmp_path):
+    found = on_two_processes(_mixes, tmp_path)
+    mixed = torch.cat([mixed for _, mixed, _ in found])
+    assert sorted(mixed.tolist()) == [0, 1, 2, 3, 10, 11, 12, 13]
+    for ours, mixed, restored in found:
+        assert torch.equal(restored, ours)
+        assert not torch.equal(mixed, ours)
+
+
+def _views():
+    generator = torch.Generator().manual_seed(7)
+    return [torch.rand(6, 3, 2, 4, 4, generator=generator) for _ in range(3)]
+
+
+def _moco():
+    torch.manual_seed(0)
+    return MoCo(Encoder(Mean(), dim=4), queue_size=10)
+
+
+def _compares(number):
+    method = _moco()
+    comparisons = method(*(view[3 * number : 3 * number + 3] for view in _views()))
+    return comparisons, method.queue.keys, method.queue.position
+
+
+def test_two_processes_compare_and_queue_like_one(tmp_path):
+    first, second = on_two_processes(_compares, tmp_path)
+    method = _moco()
+    comparisons = method(*_views())
+    assert_close(torch.cat([first[0].positives, second[0].positives]), comparisons.positives)
+    assert_close(torch.cat([first[0].negatives, second[0].negatives]), comparisons.negatives)
+    for queue, position in (first[1:], second[1:]):
+        assert_close(queue, method.queue.keys)
+        assert position == 6
+
+
+def test_one_process_gathers_nothing():
+    tensor = torch.rand(3)
+    assert gather(tensor) is tensor
+    assert gather_uneven(tensor) is tensor
+
+
+@pytest.mark.slow
+def test_two_processes_train_into_one_folder_and_evaluate_like_one(tmp_path):
+    small = [option for option in SMALL if not option.startswith(("batch_size", "data.num_test"))]
+    # 15 videos on two processes: one has a video more than the other.
+    data = [*small, "data.num_test=15", "batch_size=4", "epochs=1"]
+    trained = command_line("train.py", "trainer=ddp_cpu", f"hydra.run.dir={tmp_path}/run", *data)
+    assert trained.returncode == 0, trained.stderr
+    assert trained.stdout.strip().splitlines()[-1] == f"run: {tmp_path}/run"
+    queue = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["state_dict"]["method.queue.position"]
+    assert queue == 32  # 4 steps of 4 videos on 2 processes
+    metrics = []
+    for trainer in ("cpu", "ddp_cpu"):
+        folder = tmp_path / trainer
+        options = ["task=all", "clips=2", "num_workers=0", f"checkpoint={tmp_path}/run", f"hydra.run.dir={folder}"]
+        done = command_line("eval.py", f"trainer={trainer}", *options)
+        assert done.returncode == 0, done.stderr
+        metrics.append({**json.loads((folder / "metrics.json").read_text()), "protocol": None})
+    assert metrics[0] == metrics[1]
+    assert metrics[0]["features/test_videos"] == 15

@@ -1,0 +1,104 @@
+import pytest
+import torch
+from torch.testing import assert_close
+
+from tbe import BackgroundErasing
+from tbe.erasing import add_static_frame, draw_weights, random_frames
+
+
+def naive(clips, chosen, weights):
+    """The paper's formula, one pixel row at a time."""
+    mixed = clips.clone()
+    for clip, k, weight in zip(mixed, chosen, weights, strict=True):
+        static = clip[:, k].clone()
+        for j in range(clip.shape[1]):
+            clip[:, j] = (1 - weight) * clip[:, j] + weight * static
+    return mixed
+
+
+def test_mixing_equals_the_formula_written_as_a_loop():
+    clips, chosen, weights = torch.randn(4, 3, 5, 6, 7), torch.tensor([0, 4, 2, 2]), torch.rand(4)
+    frames = torch.stack([clip[:, k : k + 1] for clip, k in zip(clips, chosen, strict=True)])
+    assert_close(add_static_frame(clips, frames, weights), naive(clips, chosen, weights))
+
+
+def test_motion_keeps_its_direction():
+    clips = torch.rand(4, 3, 6, 8, 8)
+    kept = BackgroundErasing(ratio=0.5)(clips).diff(dim=2) / clips.diff(dim=2)
+    shares = kept.flatten(1).median(dim=1).values  # one factor for each clip
+    assert (shares >= 0.5).all()
+    assert len(shares.unique()) == 4
+    assert_close(kept, shares.view(-1, 1, 1, 1, 1).expand_as(kept), atol=1e-2, rtol=0)
+
+
+def test_the_added_frame_is_one_of_the_clip():
+    clips = torch.rand(16, 3, 6, 8, 8)
+    frames = random_frames(clips)
+    matches = (frames == clips).flatten(3).all(dim=3).all(dim=1)  # (B, T)
+    assert (matches.sum(dim=1) == 1).all()
+    assert len(matches.int().argmax(dim=1).unique()) > 2
+
+
+def test_weights_are_uniform_up_to_the_ratio():
+    weights = draw_weights(20_000, ratio=0.3, prob=1.0, device=torch.device("cpu"))
+    assert 0 <= weights.min()
+    assert weights.max() <= 0.3
+    assert_close(weights.mean(), torch.tensor(0.15), atol=5e-3, rtol=0)
+    assert_close(weights.var(), torch.tensor(0.3**2 / 12), atol=5e-4, rtol=0)
+
+
+def test_prob_is_the_share_of_clips_that_are_distracted():
+    weights = draw_weights(20_000, ratio=0.3, prob=0.25, device=torch.device("cpu"))
+    assert_close((weights > 0).float().mean(), torch.tensor(0.25), atol=0.015, rtol=0)
+
+
+@pytest.mark.parametrize("settings", [{"ratio": 0.0}, {"prob": 0.0}])
+def test_nothing_is_added_when_off(settings):
+    clips = torch.rand(2, 3, 4, 5, 5)
+    assert BackgroundErasing(**settings)(clips) is clips
+
+
+def test_input_stays_as_it_was():
+    clips = torch.rand(2, 3, 4, 5, 5)
+    before = clips.clone()
+    assert not torch.equal(BackgroundErasing()(clips), before)
+    assert torch.equal(clips, before)
+
+
+def test_commutes_with_normalisation():
+    clips, weights = torch.rand(3, 3, 4, 5, 5), torch.rand(3)
+    frames = clips[:, :, 1:2]
+    normalised = add_static_frame((clips - 0.4) / 0.2, (frames - 0.4) / 0.2, weights)
+    assert_close((add_static_frame(clips, frames, weights) - 0.4) / 0.2, normalised)
+
+
+def test_bytes_stay_bytes_and_are_rounded():
+    clips, weights = torch.randint(0, 256, (3, 3, 4, 5, 5), dtype=torch.uint8), torch.rand(3)
+    mixed = add_static_frame(clips, clips[:, :, :1], weights)
+    assert mixed.dtype == torch.uint8
+    exact = add_static_frame(clips.double(), clips[:, :, :1].double(), weights)
+    assert (mixed.double() - exact).abs().max() <= 0.5 + 1e-4
+    assert BackgroundErasing()(clips).dtype == torch.uint8
+
+
+def test_half_precision_keeps_its_type():
+    assert BackgroundErasing()(torch.rand(2, 3, 4, 5, 5, dtype=torch.bfloat16)).dtype == torch.bfloat16
+
+
+def test_a_seed_decides():
+    clips, erase = torch.rand(2, 3, 4, 5, 5), BackgroundErasing()
+    torch.manual_seed(3)
+    first = erase(clips)
+    torch.manual_seed(3)
+    assert torch.equal(first, erase(clips))
+
+
+@pytest.mark.parametrize("settings", [{"ratio": -0.1}, {"ratio": 1.1}, {"prob": 2}])
+def test_settings_out_of_range_are_refused(settings):
+    with pytest.raises(ValueError, match="expected .* from 0 to 1"):
+        BackgroundErasing(**settings)
+
+
+def test_clips_without_time_are_refused():
+    with pytest.raises(ValueError, match=r"expected clips \(B, C, T, H, W\), got shape \(2, 3, 8, 8\)"):
+        BackgroundErasing()(torch.rand(2, 3, 8, 8))

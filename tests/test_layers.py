@@ -1,0 +1,78 @@
+"""Who may import whom."""
+
+import ast
+
+import pytest
+
+from tests.conftest import ROOT
+
+# A part of tbe -> the parts it may import. Parts that are not named here may be imported by none.
+ALLOWED = {
+    "erasing": set(),
+    "losses": set(),
+    "metrics": set(),
+    "augment": set(),
+    "backbones": set(),
+    "distributed": set(),
+    "classifier": set(),
+    "config": set(),
+    "processes": set(),
+    "loggers": set(),
+    "results": set(),
+    "methods": {"distributed"},
+    "data": set(),
+    "modules": {"methods", "metrics", "classifier"},
+    "features": {"data", "distributed"},
+    "callbacks": {"metrics", "distributed"},
+    "checkpoint": {"config", "classifier"},
+    "tasks": {"features", "metrics", "data", "distributed"},
+    "prepare": {"data"},
+    "sweep": {"results"},
+    "commands": {"checkpoint", "config", "processes", "data"},
+    "train": {"checkpoint", "config", "commands", "results", "callbacks", "distributed", "tasks"},
+    "eval": {"checkpoint", "config", "commands", "results", "callbacks", "distributed", "tasks"},
+}
+# A library -> the parts that may import it.
+ONLY = {
+    "hydra": {"config", "commands", "sweep", "train"},
+    "omegaconf": {"config", "commands", "sweep", "train", "eval"},
+    "decord": {"data"},
+    "sklearn": {"tasks"},
+    "matplotlib": {"tasks"},
+    "wandb": set(),
+}
+FILES = sorted((ROOT / "tbe").rglob("*.py"))
+
+
+def part_of(path):
+    relative = path.relative_to(ROOT / "tbe")
+    return relative.parts[0].removesuffix(".py")
+
+
+def imported(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            yield from (f"tbe.{alias.name}" for alias in node.names) if module == "tbe" else (module,)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_follow_the_layers(path):
+    part = part_of(path)
+    if part == "__init__":
+        return
+    for name in imported(path):
+        library, *rest = name.split(".")
+        if library == "tbe" and rest:
+            assert rest[0] == part or rest[0] in ALLOWED[part], f"{path} imports {name}"
+        assert part in ONLY.get(library, {part}), f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("folder", ["tasks", "methods", "backbones", "callbacks", "prepare"])
+def test_siblings_do_not_import_each_other(folder):
+    shared = {"base", "encoder", "queue", "weizmann"}  # what a folder's own parts are built on
+    for path in (ROOT / "tbe" / folder).glob("*.py"):
+        names = {name.split(".")[2] for name in imported(path) if name.startswith(f"tbe.{folder}.")}
+        assert names <= shared, f"{path} imports {names - shared}"

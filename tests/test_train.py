@@ -1,0 +1,159 @@
+"""Runs of train.py's work in this process."""
+
+import csv
+import json
+import os
+import signal
+
+import pytest
+import torch
+import yaml
+
+import tbe.train
+from tbe.callbacks.save_on_interrupt import SaveOnInterrupt
+from tests.conftest import SMALL, composed, run_command
+
+
+def weights(run, name="last"):
+    return torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True)
+
+
+def curve(run):
+    with (run / "metrics.csv").open(newline="") as file:
+        return [(row["step"], row["train/loss"]) for row in csv.DictReader(file) if row["train/loss"]]
+
+
+def assert_same_state(first, second):
+    first, second = weights(first), weights(second)
+    assert first["global_step"] == second["global_step"]
+    assert first["state_dict"].keys() == second["state_dict"].keys()
+    for name, value in first["state_dict"].items():
+        assert torch.equal(value, second["state_dict"][name]), name
+    ours, theirs = (state["optimizer_states"][0]["state"] for state in (first, second))
+    assert all(torch.equal(ours[key]["exp_avg"], theirs[key]["exp_avg"]) for key in ours)
+    assert first["lr_schedulers"][0]["_last_lr"] == second["lr_schedulers"][0]["_last_lr"]
+
+
+def test_a_run_leaves_what_others_script_against(train, capsys):
+    run = train("be=original")
+    assert (run / "checkpoints" / "last.ckpt").exists()
+    assert (run / "checkpoints" / "best.ckpt").exists()
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert config["be"]["ratio"] == 0.3
+    assert config["run_dir"] == str(run)
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert 0 <= metrics["val/knn_top1"] <= 100
+    assert metrics["protocol"]["data"] == "biased_scenes"
+    assert {"seed", "clip", "versions", "stage"} <= metrics["protocol"].keys()
+    assert capsys.readouterr().out.strip().splitlines()[-1] == f"run: {run}"
+
+
+def test_training_changes_the_query_encoder_the_key_encoder_and_the_queue(train):
+    short, long = train("epochs=1", folder="short"), train("epochs=2", folder="long")
+    before, after = weights(short)["state_dict"], weights(long)["state_dict"]
+    for name in ("method.encoder.projector.layers.0.weight", "method.key_encoder.projector.layers.0.weight", "method.queue.keys"):
+        assert not torch.equal(before[name], after[name])
+
+
+def test_a_seed_decides_everything_but_the_number_of_workers(train):
+    assert_same_state(train(folder="a"), train("num_workers=2", folder="b"))
+    other = weights(train("seed=1", folder="c"))["state_dict"]
+    assert not torch.equal(weights(train(folder="d"))["state_dict"]["method.queue.keys"], other["method.queue.keys"])
+
+
+@pytest.mark.parametrize("stop_after", [2, 4, 6])
+def test_a_stopped_run_resumes_as_if_it_had_not_been(train, monkeypatch, stop_after):
+    """4 steps an epoch: stopped within the first epoch, at its end, and within the second."""
+    settings = ("epochs=3", "trainer.log_every_n_steps=1")
+    straight = train(*settings, folder="straight")
+    calls = iter(range(100))
+
+    def stop(callback, trainer, module, outputs, batch, batch_idx, real=SaveOnInterrupt.on_train_batch_end):
+        if next(calls) + 1 == stop_after:
+            os.kill(os.getpid(), signal.SIGINT)
+        real(callback, trainer, module, outputs, batch, batch_idx)
+
+    with monkeypatch.context() as patched, pytest.raises(SystemExit) as exit_code:
+        patched.setattr(SaveOnInterrupt, "on_train_batch_end", stop)
+        train(*settings, folder="stopped")
+    assert exit_code.value.code == 130
+    stopped = straight.parent / "stopped"
+    assert weights(stopped)["global_step"] == stop_after
+    resumed = train(*settings, f"resume={stopped}", folder="stopped")
+    assert_same_state(straight, resumed)
+    assert curve(straight) == curve(resumed)
+
+
+def test_accumulation_moves_the_keys_once_a_step(train):
+    run = train("accumulate=2", "method.momentum=0.0")
+    state = weights(run)
+    assert state["global_step"] == 2
+    for name, value in state["state_dict"].items():
+        if name.startswith("method.encoder.") and not name.endswith(("running_mean", "running_var", "num_batches_tracked")):
+            assert torch.equal(value, state["state_dict"][name.replace("method.encoder", "method.key_encoder")]), name
+
+
+@pytest.mark.parametrize("stage", ["finetune", "linear"])
+def test_a_pretrained_backbone_is_finetuned_and_tested(train, stage):
+    pretrained = train("be=none", folder="pretrained")
+    run = train(f"stage={stage}", f"init_from={pretrained}", "seed=2", folder=stage)
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert {"test/top1", "test/top5", "test/clip_top1", "val/top1"} <= metrics.keys()
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert "be" not in config
+    before, after = weights(pretrained)["state_dict"], weights(run)["state_dict"]
+    same = [
+        torch.equal(value, after[name.replace("method.encoder.", "classifier.")])
+        for name, value in before.items()
+        if name.startswith("method.encoder.backbone")
+    ]
+    assert all(same) if stage == "linear" else not all(same)
+
+
+def test_the_backbone_comes_from_the_checkpoint_unless_it_is_chosen(train):
+    pretrained = train("backbone.widths=[8,16,16,24]", folder="pretrained")
+    run = train("stage=finetune", f"init_from={pretrained}", folder="finetuned")
+    assert yaml.safe_load((run / "config.yaml").read_text())["backbone"]["widths"] == [8, 16, 16, 24]
+    with pytest.raises(ValueError, match="expected the weights of ResNet3D .* of another shape"):
+        train("stage=finetune", f"init_from={pretrained}", "backbone=tiny", folder="refused")
+
+
+def test_a_run_can_be_followed_by_another_that_starts_from_it(train):
+    following = ["experiment=biased_scenes_finetune", "trainer=cpu", "epochs=1", *SMALL]
+    run = train(f"then=[{','.join(following)}]")
+    assert json.loads((run / "finetune" / "metrics.json").read_text())["test/top1"] >= 0
+    config = yaml.safe_load((run / "finetune" / "config.yaml").read_text())
+    assert config["init_from"] == str(run / "checkpoints" / "last.ckpt")
+
+
+def test_the_objective_of_a_sweep_is_returned(tmp_path):
+    config = composed("train", *SMALL, "trainer=cpu", "epochs=1", "objective=val/knn_top1", run_dir=tmp_path)
+    assert 0 <= tbe.train.run(tbe.train.prepare(config, [])) <= 100
+
+
+@pytest.mark.parametrize("settings", [["precision=bf16-mixed"], ["channels_last=false"], ["method.encoder.mlp=true"], ["method.same_video_negative=false"], ["scheduler=multistep"], ["optimizer=sgd"], ["be.prob=0.5"], ["logger=csv"], ["augment=original"], ["eval_clips=2", "val_limit=4"]])
+def test_the_options_of_pretraining_run(train, settings):
+    assert (train(*settings, "trainer.limit_train_batches=1") / "metrics.json").exists()
+
+
+def test_wandb_logs_offline_and_the_table_is_kept(train, monkeypatch):
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    run = train("logger=wandb", "trainer.log_every_n_steps=1")
+    assert list(run.glob("wandb/offline-run-*"))
+    assert len(curve(run)) == 4
+
+
+def test_the_debug_trainer_runs_two_batches(train):
+    run = train("trainer=debug")
+    assert weights(run)["global_step"] == 2
+
+
+def test_a_missing_data_set_is_one_clear_error(tmp_path, monkeypatch):
+    monkeypatch.delenv("UCF101_ROOT", raising=False)
+    with pytest.raises(FileNotFoundError, match="data=ucf101.*data.root=<folder>.*UCF101_ROOT.*README"):
+        run_command(tbe.train, "train", ["experiment=ucf101_be", "backbone=tiny", "trainer=cpu"], tmp_path / "run")
+
+
+def test_resuming_what_is_not_there_is_refused(train):
+    with pytest.raises(FileNotFoundError, match="checkpoint=latest: expected a run"):
+        train("resume=latest")
