@@ -67,6 +67,8 @@ def _quieten() -> None:
         logging.getLogger(name).addFilter(lambda record: "Tip:" not in record.getMessage())
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty.*")
     # The sampler goes on where the run was stopped, which Lightning can't see.
     warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
 

@@ -30,10 +30,11 @@ def prepare(config: DictConfig, overrides: list[str]) -> list[Path]:
     """Writes the resolved config of the run, and of the run that follows it (`then`), before either starts."""
     stages = [_with_checkpoint(config, overrides)]
     if config.then:
-        following = compose("train", overrides=list(config.then))
+        overrides = [f"experiment={config.then}", *config.then_with]
+        following = compose("train", overrides=overrides)
         following.run_dir = os.path.join(config.run_dir, following.stage)
         following.init_from = os.path.join(config.run_dir, checkpoints.LAST)
-        if not _chosen("backbone", list(config.then)):
+        if not _chosen("backbone", overrides):
             following.backbone = stages[0].backbone
         stages.append(following)
     for stage in stages:

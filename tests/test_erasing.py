@@ -3,7 +3,7 @@ import torch
 from torch.testing import assert_close
 
 from tbe import BackgroundErasing
-from tbe.erasing import add_static_frame, draw_weights, random_frames
+from tbe.erasing import InterVideoErasing, add_static_frame, draw_weights, random_frames
 
 
 def naive(clips, chosen, weights):
@@ -102,3 +102,22 @@ def test_settings_out_of_range_are_refused(settings):
 def test_clips_without_time_are_refused():
     with pytest.raises(ValueError, match=r"expected clips \(B, C, T, H, W\), got shape \(2, 3, 8, 8\)"):
         BackgroundErasing()(torch.rand(2, 3, 8, 8))
+
+
+def test_the_inter_video_distractor_adds_another_clips_frame_to_each():
+    clips = torch.arange(5.0).view(5, 1, 1, 1, 1).expand(5, 3, 4, 6, 6)
+    for _ in range(20):
+        added = InterVideoErasing().pictures(clips)[:, 0, 0, 0, 0]
+        assert sorted(added.tolist()) == [0, 1, 2, 3, 4]
+        assert (added != torch.arange(5.0)).all()
+
+
+def test_the_inter_video_distractor_needs_another_clip():
+    with pytest.raises(ValueError, match="at least 2 clips, got 1"):
+        InterVideoErasing()(torch.rand(1, 3, 4, 6, 6))
+
+
+def test_compiles_to_one_graph():
+    clips, erase = torch.rand(2, 3, 4, 8, 8), BackgroundErasing()
+    explained = torch._dynamo.explain(erase)(clips)
+    assert explained.graph_break_count == 0

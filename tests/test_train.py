@@ -119,8 +119,8 @@ def test_the_backbone_comes_from_the_checkpoint_unless_it_is_chosen(train):
 
 
 def test_a_run_can_be_followed_by_another_that_starts_from_it(train):
-    following = ["experiment=biased_scenes_finetune", "trainer=cpu", "epochs=1", *SMALL]
-    run = train(f"then=[{','.join(following)}]")
+    following = ["trainer=cpu", "epochs=1", *SMALL]
+    run = train("then=biased_scenes_finetune", f"then_with={following}")
     assert json.loads((run / "finetune" / "metrics.json").read_text())["test/top1"] >= 0
     config = yaml.safe_load((run / "finetune" / "config.yaml").read_text())
     assert config["init_from"] == str(run / "checkpoints" / "last.ckpt")

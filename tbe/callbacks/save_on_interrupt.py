@@ -28,11 +28,12 @@ class SaveOnInterrupt(pl.Callback):
         self.path = Path(folder, "last.ckpt")
         self.every = every
         self.asked = False
+        self.leaving = False
         self.process = os.getpid()
         self.previous: dict[int, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        self.asked, self.process = False, os.getpid()
+        self.asked, self.leaving, self.process = False, False, os.getpid()
         for number in (signal.SIGINT, signal.SIGTERM):
             try:
                 self.previous[number] = signal.signal(number, self._ask)
@@ -44,6 +45,10 @@ class SaveOnInterrupt(pl.Callback):
             return
         if trainer.strategy.reduce_boolean_decision(self.asked, all=False):
             trainer.save_checkpoint(self.path)
+            self.leaving = True
+
+    def on_train_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
+        if self.leaving:  # only now has the batch before been logged
             raise Interrupted(str(self.path))
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:

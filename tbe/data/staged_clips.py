@@ -62,8 +62,13 @@ class Motion(NamedTuple):
     aspect: np.ndarray
 
 
-def draw_clip(rng: np.random.Generator, action: int, scene: int, num_actors: int, camera_motion: float) -> Clip:
-    """A clip of this action in front of this scene; nothing that is drawn depends on either."""
+def draw_clip(
+    rng: np.random.Generator, action: int, scene: int, num_actors: int, camera_motion: float, scene_variety: float = 1.0
+) -> Clip:
+    """A clip of this action in front of this scene; nothing that is drawn depends on either.
+
+    `scene_variety` scales how differently a scene is framed and lit from clip to clip; with 0 it always looks the same.
+    """
     return Clip(
         action=action,
         scene=scene,
@@ -79,9 +84,9 @@ def draw_clip(rng: np.random.Generator, action: int, scene: int, num_actors: int
         phase_size=rng.random(),
         phase_aspect=rng.random(),
         beat=rng.random(),
-        scene_x=rng.uniform(-0.25, 0.25),
-        scene_y=rng.uniform(-0.25, 0.25),
-        brightness=rng.uniform(-10, 10),
+        scene_x=scene_variety * rng.uniform(-0.25, 0.25),
+        scene_y=scene_variety * rng.uniform(-0.25, 0.25),
+        brightness=scene_variety * rng.uniform(-10, 10),
         camera_motion=float(camera_motion),
         camera_x=rng.random(),
         camera_y=rng.random(),

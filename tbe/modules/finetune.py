@@ -36,7 +36,7 @@ class FinetuneModule(pl.LightningModule):
         self.schedule = schedule
         self.frozen = frozen
         if frozen:
-            backbone.requires_grad_(False)
+            backbone.requires_grad_(False).eval()
         self.top1 = MulticlassAccuracy(num_classes, top_k=1, average="micro")
         self.top5 = MulticlassAccuracy(num_classes, top_k=min(5, num_classes), average="micro")
 
@@ -47,7 +47,7 @@ class FinetuneModule(pl.LightningModule):
 
     def train(self, mode: bool = True) -> FinetuneModule:
         super().train(mode)
-        if self.frozen:  # also its batch norm statistics
+        if self.frozen:  # its batch norm statistics too
             self.backbone.eval()
         return self
 
