@@ -1,4 +1,4 @@
-"""Measures a checkpoint: python eval.py task=<task> checkpoint=<path>|latest|random [<key>=<value>] (--help lists all)."""
+"""Measures a checkpoint: python eval.py task=<task> checkpoint=<path>|latest|random (--help lists all)."""
 
 from tbe.eval import main
 

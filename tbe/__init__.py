@@ -14,7 +14,7 @@ import os
 # (on two cores a step took three times as long).
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from tbe.erasing import BackgroundErasing  # noqa: E402
+from tbe.erasing import BackgroundErasing
 
 __version__ = "0.1.0"
 __all__ = ["BackgroundErasing", "__version__"]

@@ -11,6 +11,7 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
@@ -39,13 +40,14 @@ def command(config_name: str, prepare: Callable, run: Callable) -> Callable[[], 
             files = prepare(config, overrides)
             with processes.handing_on(files):
                 return run(files)
-        except USER_ERRORS as error:
-            if "HYDRA_FULL_ERROR" in os.environ:
-                raise
+        except Exception as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:  # the other runs of the sweep go on
-                log.error("%s", error)
+                log.exception("this run of the sweep failed")
                 return None
-            raise _OneLine(str(error)) from None
+            cause = error.__cause__ if isinstance(error, InstantiationException) else error
+            if "HYDRA_FULL_ERROR" in os.environ or not isinstance(cause, USER_ERRORS):
+                raise
+            raise _OneLine(str(cause)) from None
 
     def main() -> None:
         register_resolvers(run_folder)

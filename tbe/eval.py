@@ -58,7 +58,9 @@ def run(files: list[Path]) -> None:
         protocol = describe(config) | {"checkpoints": protocols}
         metrics = rows if len(rows) > 1 else next(iter(rows.values()))
         results.write_json(folder / "metrics.json", metrics | {"protocol": protocol})
-        results.table(rows, title=f"{', '.join(config['query'])} of {protocol['data']}, gallery {config['gallery']}, in percent")
+        results.table(
+            rows, title=f"{', '.join(config['query'])} of {protocol['data']}, gallery {config['gallery']}, in percent"
+        )
         print(f"run: {folder}")
 
 

@@ -21,7 +21,6 @@ from tbe.config import build, plain
 from tbe.distributed import rank
 from tbe.tasks.base import Evaluation
 
-
 # What only pretraining uses: left out of the config of other stages, whatever the experiment says of it.
 PRETRAINING_ONLY = ("method", "be", "loss")
 
@@ -106,7 +105,9 @@ def describe(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _evaluate(config: dict[str, Any], module: pl.LightningModule, datamodule: Any, trainer: pl.Trainer) -> dict[str, float]:
+def _evaluate(
+    config: dict[str, Any], module: pl.LightningModule, datamodule: Any, trainer: pl.Trainer
+) -> dict[str, float]:
     """Runs the tasks that the stage ends with on the test split, with the weights that did best in validation."""
     if not config["evaluate"] or not datamodule.source.has("test"):
         return {}

@@ -126,9 +126,10 @@ def train(tmp_path):
     """train("be=none", ...) runs train.py's work in this process with a small data set."""
     import tbe.train
 
-    def start(*overrides, folder="run"):
+    def start(*overrides, folder="run", small=True):
         run_dir = tmp_path / "runs" / folder
-        return run_command(tbe.train, "train", [*SMALL, "trainer=cpu", "epochs=1", *overrides], run_dir)
+        defaults = [*SMALL, "trainer=cpu", "epochs=1"] if small else []
+        return run_command(tbe.train, "train", [*defaults, *overrides], run_dir)
 
     return start
 

@@ -47,7 +47,10 @@ def test_a_resumed_run_goes_on_in_its_folder(tmp_path):
 
 def test_weights_of_another_architecture_are_refused_and_counted():
     weights = {**Mean(batch_norm=True).state_dict(), "layer.weight": torch.zeros(9, 3)}
-    with pytest.raises(ValueError, match=r"here: expected the weights of Mean \(2 tensors\).*0 missing, 5 unexpected, 1 of another shape"):
+    with pytest.raises(
+        ValueError,
+        match=r"here: expected the weights of Mean \(2 tensors\).*0 missing, 5 unexpected, 1 of another shape",
+    ):
         load_exactly(Mean(), weights, "here")
 
 

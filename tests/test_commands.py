@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -32,7 +33,7 @@ def test_training_then_evaluating_from_another_folder(tmp_path):
     assert folder.startswith(str(tmp_path / "runs" / "demo"))
     measured = succeeded(ROOT / "eval.py", "task=retrieval", "clips=1", "num_workers=0", cwd=tmp_path)
     assert f"checkpoint=latest: {folder}/checkpoints/last.ckpt" in measured.stdout
-    metrics = json.loads(open(last_line(measured).removeprefix("run: ") + "/metrics.json").read())
+    metrics = json.loads(Path(last_line(measured).removeprefix("run: "), "metrics.json").read_text())
     assert "retrieval/R@1" in metrics
 
 
@@ -46,7 +47,15 @@ def test_a_sweep_ends_with_a_table_and_survives_a_failure(tmp_path):
 
 
 def test_a_sweep_over_config_groups(tmp_path):
-    done = succeeded("train.py", "-m", "be=none,original", "backbone=tiny,c3d", *TINY, "trainer=debug", f"hydra.sweep.dir={tmp_path}/sweep")
+    done = succeeded(
+        "train.py",
+        "-m",
+        "be=none,original",
+        "backbone=tiny,c3d",
+        *TINY,
+        "trainer=debug",
+        f"hydra.sweep.dir={tmp_path}/sweep",
+    )
     assert len(list((tmp_path / "sweep").glob("*/metrics.json"))) == 4
     assert "3: be=original backbone=c3d" in done.stdout
 

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from tbe.config import build, config_dir, plain
+from tbe.train import build_module
 from tests.conftest import ROOT, composed
 
 CONFIGS = ROOT / "configs"
@@ -20,7 +21,15 @@ def test_configs_are_found_from_anywhere(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(("group", "choice"), LEAVES, ids=lambda value: value)
 def test_every_leaf_is_built(group, choice, tmp_path):
-    config = plain(composed("train", "experiment=none", f"{group}={choice}", "backbone=tiny" if group != "backbone" else f"backbone={choice}", run_dir=tmp_path))
+    config = plain(
+        composed(
+            "train",
+            "experiment=none",
+            f"{group}={choice}",
+            "backbone=tiny" if group != "backbone" else f"backbone={choice}",
+            run_dir=tmp_path,
+        )
+    )
     if group == "clip":
         assert config["clip"]["num_frames"] > 0
         assert config["clip"]["short_side"] >= config["clip"]["size"]
@@ -37,7 +46,7 @@ def test_every_leaf_is_built(group, choice, tmp_path):
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_composes_and_its_parts_are_built(experiment, tmp_path):
     config = plain(composed("train", f"experiment={experiment}", "method.queue_size=8", run_dir=tmp_path))
-    build(config["module"])
+    build_module(config, num_classes=3)
     build(config["datamodule"])
     for group in ("callbacks", "logger"):
         for part in config[group].values():
@@ -63,8 +72,10 @@ def test_every_task_is_built(task, tmp_path):
 @pytest.mark.parametrize("stage", ["pretrain", "finetune", "linear"])
 @pytest.mark.parametrize("experiment", ["demo", "ucf101_be", "kinetics_be"])
 def test_every_stage_can_be_chosen_over_an_experiment(stage, experiment, tmp_path):
-    config = plain(composed("train", f"experiment={experiment}", f"stage={stage}", "method.queue_size=8", run_dir=tmp_path))
-    module = build(config["module"]) if stage == "pretrain" else build(config["module"], num_classes=3)
+    config = plain(
+        composed("train", f"experiment={experiment}", f"stage={stage}", "method.queue_size=8", run_dir=tmp_path)
+    )
+    module = build_module(config, num_classes=3)
     frozen = [not parameter.requires_grad for parameter in module.backbone.parameters()]
     assert all(frozen) if stage == "linear" else not any(frozen)
 

@@ -41,7 +41,7 @@ def test_the_added_frame_is_one_of_the_clip():
 
 def test_weights_are_uniform_up_to_the_ratio():
     weights = draw_weights(20_000, ratio=0.3, prob=1.0, device=torch.device("cpu"))
-    assert 0 <= weights.min()
+    assert weights.min() >= 0
     assert weights.max() <= 0.3
     assert_close(weights.mean(), torch.tensor(0.15), atol=5e-3, rtol=0)
     assert_close(weights.var(), torch.tensor(0.3**2 / 12), atol=5e-4, rtol=0)

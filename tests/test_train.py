@@ -51,7 +51,11 @@ def test_a_run_leaves_what_others_script_against(train, capsys):
 def test_training_changes_the_query_encoder_the_key_encoder_and_the_queue(train):
     short, long = train("epochs=1", folder="short"), train("epochs=2", folder="long")
     before, after = weights(short)["state_dict"], weights(long)["state_dict"]
-    for name in ("method.encoder.projector.layers.0.weight", "method.key_encoder.projector.layers.0.weight", "method.queue.keys"):
+    for name in (
+        "method.encoder.projector.layers.0.weight",
+        "method.key_encoder.projector.layers.0.weight",
+        "method.queue.keys",
+    ):
         assert not torch.equal(before[name], after[name])
 
 
@@ -89,7 +93,9 @@ def test_accumulation_moves_the_keys_once_a_step(train):
     state = weights(run)
     assert state["global_step"] == 2
     for name, value in state["state_dict"].items():
-        if name.startswith("method.encoder.") and not name.endswith(("running_mean", "running_var", "num_batches_tracked")):
+        if name.startswith("method.encoder.") and not name.endswith(
+            ("running_mean", "running_var", "num_batches_tracked")
+        ):
             assert torch.equal(value, state["state_dict"][name.replace("method.encoder", "method.key_encoder")]), name
 
 
@@ -131,7 +137,21 @@ def test_the_objective_of_a_sweep_is_returned(tmp_path):
     assert 0 <= tbe.train.run(tbe.train.prepare(config, [])) <= 100
 
 
-@pytest.mark.parametrize("settings", [["precision=bf16-mixed"], ["channels_last=false"], ["method.encoder.mlp=true"], ["method.same_video_negative=false"], ["scheduler=multistep"], ["optimizer=sgd"], ["be.prob=0.5"], ["logger=csv"], ["augment=original"], ["eval_clips=2", "val_limit=4"]])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["precision=bf16-mixed"],
+        ["channels_last=false"],
+        ["method.encoder.mlp=true"],
+        ["method.same_video_negative=false"],
+        ["scheduler=multistep"],
+        ["optimizer=sgd"],
+        ["be.prob=0.5"],
+        ["logger=csv"],
+        ["augment=original"],
+        ["eval_clips=2", "val_limit=4"],
+    ],
+)
 def test_the_options_of_pretraining_run(train, settings):
     assert (train(*settings, "trainer.limit_train_batches=1") / "metrics.json").exists()
 

@@ -147,7 +147,9 @@ class BiasedScenes:
 
     def _parameters(self) -> dict[str, int | float]:
         parameters = {name: value for name, value in asdict(self).items() if name not in ("root", "label")}
-        floats = {name: float(parameters[name]) for name in ("bias", "fps", "camera_motion", "scene_variety")}  # 1 and 1.0 are the same
+        floats = {
+            name: float(parameters[name]) for name in ("bias", "fps", "camera_motion", "scene_variety")
+        }  # 1 and 1.0 are the same
         return {"version": VERSION, **parameters, **floats}
 
 
@@ -168,7 +170,12 @@ def _check_parameters(data: BiasedScenes) -> None:
         value = getattr(data, name)
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             raise ValueError(f"{data.name}: expected {name} to be an integer from {least} to {most}, got {value!r}")
-    for name, least, most in (("bias", 0, 1), ("scene_variety", 0, 1), ("fps", 1, 1000), ("camera_motion", 0, data.size / 4)):
+    for name, least, most in (
+        ("bias", 0, 1),
+        ("scene_variety", 0, 1),
+        ("fps", 1, 1000),
+        ("camera_motion", 0, data.size / 4),
+    ):
         value = getattr(data, name)
         if not isinstance(value, int | float) or not least <= value <= most:
             raise ValueError(f"{data.name}: expected {name} to be a number from {least} to {most}, got {value!r}")

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -105,7 +105,7 @@ class _DecordVideo:
 
 
 def _without_row_padding(picture: np.ndarray) -> np.ndarray:
-    """A picture (H, W, 3) from one that decord 0.6 gives with padded rows, (H, W, more), at widths as 16, 24, 48, 72."""
+    """A picture (H, W, 3) from one that decord 0.6 gives with padded rows, (H, W, 4), at widths like 24, 48 and 72."""
     height, width, _ = picture.shape
     return picture.reshape(height, -1)[:, : 3 * width].reshape(height, width, 3)
 
@@ -130,7 +130,9 @@ class FrameFolderReader:
 
     def __call__(self, path: str) -> VideoReader:
         if not os.path.isdir(path):
-            raise DecodeError(f"{path}: expected a folder of frames, got {'a file' if os.path.exists(path) else 'nothing'}")
+            raise DecodeError(
+                f"{path}: expected a folder of frames, got {'a file' if os.path.exists(path) else 'nothing'}"
+            )
         found = [(int(match[1]), name) for name in os.listdir(path) if (match := self._pattern.match(name))]
         if not found:
             raise DecodeError(f"{path}: expected frames named like {self.template!r}, found none")
@@ -155,7 +157,7 @@ class _FrameFolder:
         for index in indices:
             file = str(Path(self.path, self.names[index]))
             try:
-                pictures[index] = pictures.get(index, None)
+                pictures[index] = pictures.get(index)
                 if pictures[index] is None:
                     pictures[index] = decode_image(read_file(file), ImageReadMode.RGB)
             except RuntimeError as error:
@@ -180,7 +182,7 @@ def _decord_has_cuda(path: str) -> bool:
     return True
 
 
-@lru_cache(maxsize=None)
+@cache
 def _said_once(device: str, reason: str) -> str:
     log.info("decord decodes on %s (%s)", {"cpu": "the CPU", "cuda": "the GPU"}[device], reason)
     return device

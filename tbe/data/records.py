@@ -60,8 +60,10 @@ def read_list(file: str | os.PathLike, root: str | os.PathLike) -> Records:
             expected = expected or _columns(line)
             fields = line.rsplit(None, expected - 1) if expected else []
             if len(fields) != expected or not expected or not all(_is_count(field) for field in fields[1:]):
-                wanted = f"'{FORMATS[expected]}' like the lines before it" if paths else " or ".join(
-                    f"'{form}'" for form in FORMATS.values()
+                wanted = (
+                    f"'{FORMATS[expected]}' like the lines before it"
+                    if paths
+                    else " or ".join(f"'{form}'" for form in FORMATS.values())
                 )
                 raise ValueError(f"{file}:{number}: expected {wanted}, got {line!r}")
             paths.append(fields[0])

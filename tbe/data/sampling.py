@@ -27,8 +27,8 @@ class EpochSampler(Sampler):
     ):
         if num_items < batch_size * world_size:
             raise ValueError(
-                f"expected at least one batch of videos ({batch_size} a process, {world_size} processes), got {num_items}. "
-                "Set a smaller batch_size."
+                f"expected at least one batch of videos ({batch_size} a process, {world_size} processes), "
+                f"got {num_items}. Set a smaller batch_size."
             )
         self.num_items = num_items
         self.seed = seed

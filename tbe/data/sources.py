@@ -32,10 +32,11 @@ class VideoSource(Protocol):
 class VideoLists:
     """Videos under `root`, named by one list file a split (`path label` or `path label num_frames`).
 
-    lists: the folder of the list files, `root` where null; splits: split name -> file name, for example
-    {train: train.txt, test: test.txt}; '{split}' in a name stands for the number `split`. Without a val list, `val` is `val_share` of each class of the train list,
-    and `train` the rest: models are chosen on it, never on the test list. variable: the environment
-    variable that the config reads for `root`, named in the error when the videos are missing.
+    lists: the folder of the list files, `root` where null. splits: split name -> file name, for example
+    {train: train.txt, test: test.txt}; '{split}' in a name stands for the number `split`. Without a val list, `val`
+    is `val_share` of each class of the train list, and `train` the rest: models are chosen on it, never on the
+    test list. variable: the environment variable that the config reads for `root`, named in the error when the
+    videos are missing.
     """
 
     def __init__(
@@ -74,8 +75,8 @@ class VideoLists:
             if not os.path.isfile(Path(self.lists, file)):
                 how = f" Make it with: {self.how_to_get_lists}" if self.how_to_get_lists else ""
                 raise FileNotFoundError(
-                    f"data={self.name}: expected the list of its {split} videos at {Path(self.lists, file)}, got no such "
-                    f"file. Set data.lists=<folder> and data.splits.{split}=<file>.{how} "
+                    f"data={self.name}: expected the list of its {split} videos at {Path(self.lists, file)}, "
+                    f"got no such file. Set data.lists=<folder> and data.splits.{split}=<file>.{how} "
                     f"See the README, section {README_SECTION}."
                 )
 

@@ -27,5 +27,5 @@ class Method(nn.Module, ABC):
     def forward(self, query: Tensor, key: Tensor, negative: Tensor) -> Comparisons:
         """Compares views (B, C, T, H, W): key shows the query's frames, negative other frames of its video."""
 
-    def after_step(self) -> None:  # noqa: B027 - most methods have nothing to do here
+    def after_step(self) -> None:
         """Called after each step of the optimizer (not each micro-batch of an accumulated one)."""

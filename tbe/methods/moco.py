@@ -41,7 +41,7 @@ class MoCo(Method):
         self.shuffle_batch_norm = shuffle_batch_norm
 
     @property
-    def backbone(self):  # noqa: D102 - described by Method
+    def backbone(self):
         return self.encoder.backbone
 
     def forward(self, query: Tensor, key: Tensor, negative: Tensor) -> Comparisons:

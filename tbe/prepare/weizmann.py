@@ -16,7 +16,9 @@ from tbe.data.records import write_list
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this data set."""
     parser.add_argument("--root", required=True, type=Path, help="the folder of the videos")
-    parser.add_argument("--out", type=Path, default=Path("data/lists/weizmann"), help="where the lists go (%(default)s)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("data/lists/weizmann"), help="where the lists go (%(default)s)"
+    )
     parser.add_argument("--val-persons", nargs="+", default=None, help="persons of the val split")
     parser.add_argument("--test-persons", nargs="+", default=None, help="persons of the test split")
 
@@ -45,7 +47,8 @@ def run(chosen: argparse.Namespace) -> None:
         write_list(chosen.out / f"{split}.txt", lines)
     write_list(chosen.out / "classes.txt", [(name,) for name in classes])
     counts = Counter({split: len(lines) for split, lines in rows.items()})
-    print(f"{chosen.out}: {counts['train']} train, {counts['val']} val, {counts['test']} test videos, {len(classes)} classes")
+    numbers = ", ".join(f"{counts[split]} {split}" for split in rows)
+    print(f"{chosen.out}: {numbers} videos, {len(classes)} classes")
 
 
 def person_of(video: Path) -> str:

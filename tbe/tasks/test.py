@@ -16,9 +16,9 @@ class Accuracy:
     def run(self, evaluation: Evaluation) -> dict[str, float]:
         if evaluation.classifier is None:
             raise ValueError(
-                f"task=test: expected a checkpoint with a trained head (stage=finetune or stage=linear), got {evaluation.name!r}, "
-                "which has none. Train one with: python train.py stage=finetune init_from=<checkpoint>, or probe the "
-                "features with task=linear."
+                "task=test: expected a checkpoint with a trained head (stage=finetune or stage=linear), "
+                f"got {evaluation.name!r}, which has none. Train one with: python train.py stage=finetune "
+                "init_from=<checkpoint>, or probe the features with task=linear."
             )
         metrics = {}
         for split in evaluation.queries:

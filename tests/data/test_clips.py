@@ -51,7 +51,7 @@ def test_indices_stay_within_the_video(sampler, short, length):
         indices = sampler(8, 2, short)(length, seeded(seed))
         assert indices.dtype == torch.long
         assert indices.shape[1] == 8
-        assert 0 <= indices.min()
+        assert indices.min() >= 0
         assert indices.max() < length
 
 
@@ -61,7 +61,9 @@ def test_the_generator_decides():
     assert not torch.equal(sampler(100, seeded(5)), sampler(100, seeded(6)))
 
 
-@pytest.mark.parametrize("settings", [{"num_frames": 0}, {"num_frames": 4, "stride": 0}, {"num_frames": 4, "short": "cut"}])
+@pytest.mark.parametrize(
+    "settings", [{"num_frames": 0}, {"num_frames": 4, "stride": 0}, {"num_frames": 4, "short": "cut"}]
+)
 def test_settings_that_make_no_clip_are_refused(settings):
     with pytest.raises(ValueError, match="expected"):
         RandomClip(**settings)

@@ -72,7 +72,9 @@ def test_training_gets_views_and_validation_gets_all_videos_in_order(video_folde
 
 def test_a_run_is_a_function_of_the_seed_whatever_the_workers(video_folder):
     runs = [fitted(datamodule(video_folder, num_workers=workers)) for workers in (0, 2)]
-    for (indices, query, chance), (other_indices, other_query, other_chance) in zip(*(run.trained for run in runs), strict=True):
+    for (indices, query, chance), (other_indices, other_query, other_chance) in zip(
+        *(run.trained for run in runs), strict=True
+    ):
         assert indices == other_indices
         assert torch.equal(query, other_query)
         assert torch.equal(chance, other_chance)
@@ -82,8 +84,12 @@ def test_a_run_is_a_function_of_the_seed_whatever_the_workers(video_folder):
 
 def test_an_epoch_draws_other_frames_and_pictures_than_the_one_before(video_folder):
     module = fitted(datamodule(video_folder))
-    first = {index: view for indices, views, _ in module.trained[:3] for index, view in zip(indices, views, strict=True)}
-    second = {index: view for indices, views, _ in module.trained[3:] for index, view in zip(indices, views, strict=True)}
+    first = {
+        index: view for indices, views, _ in module.trained[:3] for index, view in zip(indices, views, strict=True)
+    }
+    second = {
+        index: view for indices, views, _ in module.trained[3:] for index, view in zip(indices, views, strict=True)
+    }
     assert all(not torch.equal(first[index], second[index]) for index in range(6))
 
 

@@ -37,7 +37,12 @@ def test_large_pictures_are_reduced_and_small_ones_stay():
 
 
 def test_a_batch_is_padded_to_its_largest_picture():
-    small = {"clips": torch.ones(1, 2, 3, 4, 6, dtype=torch.uint8), "size": torch.tensor([4, 6]), "label": 0, "index": 0}
+    small = {
+        "clips": torch.ones(1, 2, 3, 4, 6, dtype=torch.uint8),
+        "size": torch.tensor([4, 6]),
+        "label": 0,
+        "index": 0,
+    }
     wide = {"clips": torch.ones(1, 2, 3, 4, 9, dtype=torch.uint8), "size": torch.tensor([4, 9]), "label": 1, "index": 5}
     batch = collate([small, wide])
     assert batch["clips"].shape == (2, 1, 2, 3, 4, 9)

@@ -41,7 +41,9 @@ def test_a_missing_column_among_three_is_refused(tmp_path):
 
 
 def test_a_bad_first_line_names_both_formats(tmp_path):
-    with pytest.raises(ValueError, match=r"list.txt:1: expected '<path> <label>' or '<path> <label> <num_frames>', got 'a.mp4'"):
+    with pytest.raises(
+        ValueError, match=r"list.txt:1: expected '<path> <label>' or '<path> <label> <num_frames>', got 'a.mp4'"
+    ):
         read_list(listed(tmp_path, "a.mp4\n"), "/root")
 
 

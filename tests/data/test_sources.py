@@ -41,12 +41,16 @@ def test_a_val_list_is_taken_as_it_is(video_folder):
 
 def test_a_missing_folder_names_key_variable_and_readme(tmp_path):
     for root in (None, tmp_path / "gone"):
-        with pytest.raises(FileNotFoundError, match=r"data=mine: .*data.root=<folder>.*MINE_ROOT.*README, section 'Data sets'"):
+        with pytest.raises(
+            FileNotFoundError, match=r"data=mine: .*data.root=<folder>.*MINE_ROOT.*README, section 'Data sets'"
+        ):
             source(tmp_path, root=root).prepare()
 
 
 def test_a_missing_list_names_its_place_and_how_to_make_it(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"train videos at .*train.txt.*data.lists=<folder>.*Make it with: do this"):
+    with pytest.raises(
+        FileNotFoundError, match=r"train videos at .*train.txt.*data.lists=<folder>.*Make it with: do this"
+    ):
         source(tmp_path, how_to_get_lists="do this").prepare()
 
 

@@ -19,7 +19,9 @@ class Counting(nn.Module):
 
 
 def raw(num_clips):
-    clips = torch.arange(2 * num_clips, dtype=torch.uint8).view(2, num_clips, 1, 1, 1, 1).expand(2, num_clips, 4, 3, 8, 8)
+    clips = (
+        torch.arange(2 * num_clips, dtype=torch.uint8).view(2, num_clips, 1, 1, 1, 1).expand(2, num_clips, 4, 3, 8, 8)
+    )
     return {"clips": clips, "size": torch.full((2, 2), 8), "label": torch.tensor([1, 0]), "index": torch.tensor([5, 6])}
 
 

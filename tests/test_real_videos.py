@@ -1,0 +1,93 @@
+"""Real videos of public data sets, where this machine has them."""
+
+import json
+
+import pytest
+import torch
+
+import tbe.prepare.__main__ as prepare
+from tbe.data.clips import UniformClips
+from tbe.data.dataset import VideoDataset, collate
+from tbe.data.readers import DecordReader
+from tbe.data.records import make_records, read_list, write_list
+
+
+@pytest.fixture
+def kinetics_like(shared_clips, tmp_path):
+    """A Kinetics-style list of the single clips, beside the folder they lie in."""
+    videos = sorted(
+        path for folder in ("ucf101", "hmdb51", "kinetics400") for path in (shared_clips / folder).iterdir()
+    )
+    rows = [(path.relative_to(shared_clips).as_posix(), number % 5) for number, path in enumerate(videos)]
+    for name in ("train.txt", "val.txt"):
+        write_list(tmp_path / "lists" / name, rows)
+    return [f"data.root={shared_clips}", f"data.lists={tmp_path / 'lists'}"]
+
+
+def test_every_clip_is_decoded_from_its_first_to_its_last_frame(shared_clips):
+    paths = sorted(str(path.relative_to(shared_clips)) for path in shared_clips.rglob("*.*"))
+    assert len(paths) > 10
+    records = make_records(shared_clips, paths, [0] * len(paths), [0] * len(paths))
+    data = VideoDataset(records, DecordReader("cpu"), UniformClips(4, 2, num_clips=2), short_side=64)
+    for index in range(len(data)):
+        item = data[index]
+        assert item["clips"].shape[:3] == (2, 4, 3), paths[index]
+        assert min(item["size"].tolist()) == 64
+        assert item["clips"].float().std() > 1, f"{paths[index]} is one colour"
+
+
+def test_pictures_of_all_shapes_make_one_batch(shared_clips):
+    paths = ["hmdb51/RATRACE_wave_f_nm_np1_fr_goo_37.avi", "ucf101/v_ApplyEyeMakeup_g01_c01.avi"]
+    records = make_records(shared_clips, paths, [0, 1], [0, 0])
+    data = VideoDataset(records, DecordReader("cpu"), UniformClips(2, num_clips=1), short_side=128)
+    assert collate([data[0], data[1]])["clips"].shape == (2, 1, 2, 3, 128, 298)
+
+
+def test_kinetics_pretraining_runs_end_to_end_when_pointed_at_a_list(train, kinetics_like):
+    """The real recipe, I3D at 16 x 224 x 224 with a queue of 65,536, two steps of two videos."""
+    run = train("experiment=kinetics_be", *kinetics_like, "data.val_share=0.3", "trainer=debug", small=False)
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["protocol"]["backbone"]["_target_"].endswith("I3D")
+    assert metrics["protocol"]["clip"]["size"] == 224
+    assert metrics["protocol"]["steps"] == 2
+    state = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    assert state["method.queue.keys"].shape == (65536, 128)
+    assert state["method.queue.position"] == 4
+
+
+@pytest.mark.parametrize(("backbone", "clip"), [("i3d", "16x4_224"), ("c3d", "16x4_112")])
+def test_a_finetuning_step_on_real_clips(train, kinetics_like, backbone, clip):
+    options = ["experiment=ucf101_finetune", "data=kinetics400", "data.num_classes=5", "data.val_share=0"]
+    run = train(
+        *options,
+        *kinetics_like,
+        f"backbone={backbone}",
+        f"clip={clip}",
+        "trainer=debug",
+        "trainer.limit_train_batches=1",
+        small=False,
+    )
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["protocol"]["steps"] == 1
+    assert metrics["train/loss"] > 0
+
+
+def test_weizmann_lists_keep_persons_apart(weizmann_root, tmp_path, capsys):
+    prepare.main(["weizmann", "--root", str(weizmann_root), "--out", str(tmp_path)])
+    assert "40 train, 10 val, 20 test videos, 10 classes" in capsys.readouterr().out
+    persons = {}
+    for split in ("train", "val", "test"):
+        records = read_list(tmp_path / f"{split}.txt", weizmann_root)
+        persons[split] = {path.split(b"/")[1].split(b"_")[0] for path in records.paths}
+        assert sorted(set(records.labels.tolist())) == list(range(10))
+    assert not persons["train"] & persons["val"]
+    assert not persons["train"] & persons["test"]
+
+
+def test_weizmann_is_pretrained_on_and_searched(train, evaluate, weizmann_root, tmp_path):
+    prepare.main(["weizmann", "--root", str(weizmann_root), "--out", str(tmp_path / "lists")])
+    data = [f"data.root={weizmann_root}", f"data.lists={tmp_path / 'lists'}"]
+    train("experiment=weizmann_be", *data, "trainer=debug", "trainer.check_val_every_n_epoch=1", small=False)
+    metrics = json.loads((evaluate("task=[retrieval,linear]", "clips=1") / "metrics.json").read_text())
+    assert metrics["protocol"]["data"] == "weizmann"
+    assert 0 <= metrics["retrieval/R@1"] <= metrics["retrieval/R@50"] == 100
