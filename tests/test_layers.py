@@ -36,7 +36,7 @@ ALLOWED = {
 ONLY = {
     "hydra": {"config", "commands", "sweep", "train"},
     "omegaconf": {"config", "commands", "sweep", "train", "eval"},
-    "decord": {"data"},
+    "decord": {"data"},  # its readers alone
     "sklearn": {"tasks"},
     "matplotlib": {"tasks"},
     "wandb": set(),

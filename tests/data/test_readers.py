@@ -5,7 +5,8 @@ import pytest
 import torch
 from torchvision.io import write_jpeg, write_png
 
-from tbe.data.readers import DecodeError, DecordReader, FrameFolderReader, _said_once
+from tbe.data.readers import DecodeError, DecordReader, FrameFolderReader
+from tbe.data.readers.decord_reader import _said_once
 from tbe.data.video_writing import write_video
 from tests.conftest import moving_square
 

@@ -1,0 +1,39 @@
+"""What a reader of videos is, whatever reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from torch import Tensor
+
+
+class VideoReader(Protocol):
+    """An open video."""
+
+    def __len__(self) -> int:
+        """How many frames it has."""
+
+    def frames(self, indices: Sequence[int]) -> Tensor:
+        """These frames, in this order: uint8 (n, C, H, W)."""
+
+
+class OpenVideo(Protocol):
+    """Opens videos, in the workers of a loader."""
+
+    def __call__(self, path: str) -> VideoReader:
+        """Opens one video; a DecodeError that names it when it can't."""
+
+    def worker_context(self, path: str) -> str | None:
+        """How workers must be started to read videos like this one; None leaves it to the platform."""
+
+
+class DecodeError(RuntimeError):
+    """A video that can't be read. The message names the file."""
+
+
+def explained(path: str, action: str, error: Exception) -> str:
+    """The message of a DecodeError: the file, what was tried, and the first line of why not."""
+    lines = str(error).strip().splitlines()
+    reason = lines[0] if lines else type(error).__name__
+    return f"could not {action} {path}: {reason}"
