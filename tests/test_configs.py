@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from hydra.errors import InstantiationException
 from torch import nn
 
 from tbe.config import build, config_dir, plain
@@ -34,7 +35,11 @@ def test_every_leaf_is_built(group, choice, tmp_path):
         assert config["clip"]["num_frames"] > 0
         assert config["clip"]["short_side"] >= config["clip"]["size"]
         return
-    built = build(config[group])
+    try:
+        built = build(config[group])
+    except InstantiationException as error:  # the one leaf that needs an extra
+        assert choice == "torchcodec"
+        pytest.skip(str(error))
     if group == "optimizer":
         assert isinstance(built([nn.Parameter(torch.zeros(1))]), torch.optim.Optimizer)
     elif group == "scheduler":

@@ -1,4 +1,5 @@
 import logging
+import sys
 
 import numpy as np
 import pytest
@@ -115,3 +116,36 @@ def test_a_folder_without_such_frames_is_refused(tmp_path):
 def test_a_template_without_a_number_is_refused():
     with pytest.raises(ValueError, match="one %d in it, got 'img.jpg'"):
         FrameFolderReader("img.jpg")
+
+
+@pytest.fixture
+def torchcodec_reader():
+    from tbe.data.readers.torchcodec_reader import TorchCodecReader
+
+    try:
+        return TorchCodecReader()
+    except ValueError as error:
+        pytest.skip(str(error))
+
+
+def test_torchcodec_reads_the_frames_that_decord_reads(torchcodec_reader, video):
+    ours, theirs = torchcodec_reader(video), DecordReader("cpu")(video)
+    assert len(ours) == len(theirs)
+    difference = ours.frames([7, 0, 7, 19]).float() - theirs.frames([7, 0, 7, 19]).float()
+    assert difference.abs().mean() < 2
+
+
+def test_torchcodec_names_a_file_it_cannot_read(torchcodec_reader, tmp_path):
+    (tmp_path / "broken.mp4").write_bytes(b"no video" * 100)
+    with pytest.raises(DecodeError, match=r"could not open .*broken.mp4"):
+        torchcodec_reader(str(tmp_path / "broken.mp4"))
+
+
+def test_torchcodec_refuses_what_is_not_there(monkeypatch):
+    from tbe.data.readers.torchcodec_reader import TorchCodecReader
+
+    monkeypatch.setitem(sys.modules, "torchcodec.decoders", None)
+    with pytest.raises(ValueError, match="reader=torchcodec: expected torchcodec and the system's FFmpeg"):
+        TorchCodecReader()
+    with pytest.raises(ValueError, match="expected device cpu or cuda, got 'gpu'"):
+        TorchCodecReader("gpu")

@@ -1,0 +1,66 @@
+"""Video files through torchcodec, on the CPU or the GPU (NVDEC)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tbe.data.readers.base import DecodeError, VideoReader, explained
+
+
+@dataclass(frozen=True)
+class TorchCodecReader:
+    """Opens video files with torchcodec, the `gpu-decode` extra; it needs the system's FFmpeg.
+
+    device: 'cpu' or 'cuda'. Frames decoded on the GPU come back to the CPU, as a loader's worker hands them over.
+    """
+
+    device: str = "cpu"
+    num_threads: int = 1
+
+    def __post_init__(self):
+        if self.device not in ("cpu", "cuda"):
+            raise ValueError(f"reader: expected device cpu or cuda, got {self.device!r}")
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise ValueError("reader.device=cuda: expected a CUDA device, got none here. Set reader.device=cpu.")
+        _decoder()
+
+    def __call__(self, path: str) -> VideoReader:
+        return _TorchCodecVideo(path, self.device, self.num_threads)
+
+    def worker_context(self, path: str) -> str | None:
+        # A forked process can't use CUDA once its parent has.
+        return "spawn" if self.device == "cuda" else None
+
+
+class _TorchCodecVideo:
+    def __init__(self, path: str, device: str, num_threads: int):
+        self.path = path
+        try:
+            self.decoder = _decoder()(path, device=device, num_ffmpeg_threads=num_threads)
+        except (RuntimeError, ValueError) as error:
+            raise DecodeError(explained(path, "open", error)) from error
+
+    def __len__(self) -> int:
+        return len(self.decoder)
+
+    def frames(self, indices: Sequence[int]) -> Tensor:
+        try:
+            return self.decoder.get_frames_at(list(indices)).data.cpu()
+        except (RuntimeError, IndexError) as error:
+            raise DecodeError(explained(self.path, f"decode frames {list(indices)} of", error)) from error
+
+
+def _decoder():
+    try:
+        from torchcodec.decoders import VideoDecoder
+    except (ImportError, RuntimeError) as error:  # not installed, or no FFmpeg that it can load
+        raise ValueError(
+            "reader=torchcodec: expected torchcodec and the system's FFmpeg, got "
+            f"{type(error).__name__}. Install both (pip install -e '.[gpu-decode]'; Debian: apt install ffmpeg), "
+            "or set reader=decord."
+        ) from error
+    return VideoDecoder
