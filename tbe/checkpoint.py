@@ -49,7 +49,7 @@ class Checkpoint:
     @property
     def name(self) -> str:
         """The name of the run that wrote it, for tables."""
-        return self.config["name"]
+        return self.config["run_name"]
 
     def backbone(self) -> nn.Module:
         """The backbone, built from the carried config and with the trained weights."""
@@ -113,10 +113,14 @@ def read(path: str | os.PathLike) -> Checkpoint:
     )
 
 
-def find(name: str, runs: str | os.PathLike) -> Path:
-    """The file meant by a path, a run's folder, or 'latest': the newest last.ckpt below `runs`."""
+def find(name: str, runs: str | os.PathLike, nested: bool = True) -> Path:
+    """The file meant by a path, a run's folder, or 'latest': the newest last.ckpt below `runs`.
+
+    Without `nested` only those of runs directly in `runs` count, not of runs that followed them (`then`).
+    """
     if name == "latest":
-        found = sorted(Path(runs).rglob(str(LAST)), key=lambda path: path.stat().st_mtime)
+        pattern = f"**/{LAST}" if nested else f"*/{LAST}"
+        found = sorted(Path(runs).glob(pattern), key=lambda path: path.stat().st_mtime)
         if not found:
             raise FileNotFoundError(f"checkpoint=latest: expected a run with {LAST} below {runs}, found none")
         return found[-1]
@@ -131,7 +135,7 @@ def find(name: str, runs: str | os.PathLike) -> Path:
 def run_folder(runs: str, name: str, resume: str | None) -> str:
     """Where a run writes: the folder of the run that it resumes, else a new one named by the time."""
     if resume:
-        path = find(str(resume), os.path.join(runs, name)).resolve()
+        path = find(str(resume), os.path.join(runs, name), nested=False).resolve()
         if path.parent.name == "checkpoints":
             return str(path.parent.parent)
     from datetime import datetime

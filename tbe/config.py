@@ -22,10 +22,16 @@ def config_dir() -> str:
 
 
 def register_resolvers(checkpoint_folder=None) -> None:
-    """Makes `${absolute:path}` and `${run_folder:runs,name,resume}` known to the configs."""
+    """Makes `${absolute:...}`, `${run_name:...}` and `${run_folder:...}` known to the configs."""
     OmegaConf.register_new_resolver("absolute", os.path.abspath, replace=True)
+    OmegaConf.register_new_resolver("run_name", run_name, replace=True)
     if checkpoint_folder is not None:
         OmegaConf.register_new_resolver("run_folder", checkpoint_folder, replace=True, use_cache=True)
+
+
+def run_name(name: str, stage: str) -> str:
+    """The name of a recipe, and of its stage unless it is pretraining or the name says it."""
+    return name if stage == "pretrain" or name.endswith(stage) else f"{name}_{stage}"
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def train(config: dict[str, Any]) -> float | None:
     if trainer.is_global_zero:
         protocol = describe(config) | {"epochs": trainer.current_epoch, "steps": trainer.global_step}
         results.write_json(Path(config["run_dir"], "metrics.json"), metrics | {"protocol": protocol})
-        results.table({config["name"]: metrics}, title=f"{config['stage']}: final numbers")
+        results.table({config["run_name"]: metrics}, title=f"{config['stage']}: final numbers")
     return metrics.get(config["objective"]) if config["objective"] else None
 
 
@@ -115,7 +115,7 @@ def _evaluate(
     if best.exists():
         checkpoints.load_module(module, best)
     evaluation = Evaluation(
-        name=config["name"],
+        name=config["run_name"],
         backbone=module.backbone,
         classifier=module.classifier,
         datamodule=datamodule,
@@ -133,8 +133,11 @@ def _evaluate(
 def _with_checkpoint(config: DictConfig, overrides: list[str]) -> DictConfig:
     """Turns 'latest' and run folders into files, and takes the backbone from where the weights come from."""
     if config.resume:
-        folder = os.path.join(config.runs, config.name)
-        config.resume = str(checkpoints.find(str(config.resume), folder).resolve())
+        folder = os.path.join(config.runs, config.run_name)
+        config.resume = str(checkpoints.find(str(config.resume), folder, nested=False).resolve())
+        stage = checkpoints.read(config.resume).stage
+        if stage != config.stage:
+            raise ValueError(f"resume={config.resume}: expected a checkpoint of stage={config.stage}, got {stage}'s")
     if config.init_from:
         config.init_from = str(checkpoints.find(str(config.init_from), config.runs).resolve())
         if not _chosen("backbone", overrides):

@@ -62,7 +62,7 @@ def test_a_foreign_checkpoint_is_refused(tmp_path):
 
 @pytest.mark.parametrize("part", ["backbone", "data", "reader"])
 def test_a_checkpoint_that_would_run_something_else_is_refused(tmp_path, part):
-    config = {"name": "x", "backbone": TINY, part: {"_target_": "os.system", "command": f"touch {tmp_path}/harm"}}
+    config = {"run_name": "x", "backbone": TINY, part: {"_target_": "os.system", "command": f"touch {tmp_path}/harm"}}
     carried = {"stage": "pretrain", "backbone": "b.", "config": config}
     torch.save({checkpoints.KEY: carried, "state_dict": {}, "epoch": 0, "global_step": 0}, tmp_path / "bad.ckpt")
     with pytest.raises(ValueError, match=r"expected a config with classes of tbe.*got 'os.system': not loaded"):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, SMALL, command_line
+from tests.conftest import ROOT, SMALL, command_line, composed
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TINY = [*SMALL, "epochs=1", "trainer=cpu"]
@@ -101,14 +101,38 @@ def test_the_library_example_of_the_readme_runs():
     assert scope["loss"].requires_grad
 
 
-def test_every_command_of_the_readme_composes(tmp_path):
-    """Each `python train.py ...` and `python eval.py ...` of the README, up to the point where it would start."""
-    lines = re.findall(r"^python (train|eval)\.py(.*?)(?:\s+#.*)?$", README, re.M)
-    assert len(lines) > 10
-    from tests.conftest import composed
+def readme_commands():
+    """Each `python train.py ...` and `python eval.py ...` of the README: name and arguments."""
+    found = re.findall(r"^python (train|eval)\.py(.*?)(?:\s+#.*)?$", README, re.M)
+    assert len(found) > 20
+    return [(name, [part.strip("'\"") for part in rest.split()]) for name, rest in found]
 
-    for name, rest in lines:
-        overrides = [part.strip("'\"") for part in rest.split() if part not in ("-m", "--help")]
-        overrides = [re.sub(r"=([\w./-]+),[\w.,/-]+$", r"=\1", part) for part in overrides]  # the first of a sweep
-        overrides = [part for part in overrides if not part.startswith("hydra.")]
-        composed(name, *overrides, run_dir=tmp_path)
+
+def first_of_sweep(arguments):
+    """The overrides of a command; of a sweep's values the first."""
+    overrides = [part for part in arguments if not part.startswith("-")]
+    return [re.sub(r"=([\w./-]+),[\w.,/-]+$", r"=\1", part) for part in overrides]
+
+
+@pytest.mark.parametrize(("name", "arguments"), readme_commands(), ids=lambda value: "_".join(value)[:60])
+def test_every_command_of_the_readme_composes(name, arguments, tmp_path):
+    composed(name, *first_of_sweep(arguments), run_dir=tmp_path)
+
+
+def test_the_commands_of_the_readme_run_one_after_the_other(train, evaluate):
+    """All that need no data set of their own, with fewer and smaller videos."""
+    for number, (name, arguments) in enumerate(readme_commands()):
+        overrides = first_of_sweep(arguments)
+        if "--help" in arguments or any("data.root" in part for part in overrides):
+            continue
+        if name == "train":
+            if "resume=latest" in overrides:
+                overrides.append("epochs=2")
+            overrides = [part for part in overrides if not part.startswith(("epochs=10", "batch_size"))]
+            overrides += [f"then_with={[*TINY]}"] if "then=biased_scenes_finetune" in overrides else []
+            run = train(*overrides, "trainer.limit_train_batches=1", folder=f"demo/{number}")
+        else:
+            # A path of the README stands for the last run.
+            overrides = [re.sub(r"checkpoint=runs/\S+", "checkpoint=latest", part) for part in overrides]
+            run = evaluate(*overrides, folder=f"evaluation/{number}")
+        assert (run / "metrics.json").exists(), (name, arguments)

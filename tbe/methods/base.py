@@ -27,5 +27,8 @@ class Method(nn.Module, ABC):
     def forward(self, query: Tensor, key: Tensor, negative: Tensor) -> Comparisons:
         """Compares views (B, C, T, H, W): key shows the query's frames, negative other frames of its video."""
 
+    def see_data(self, num_videos: int) -> None:
+        """Called before training with the number of videos, for a method to warn of settings that don't suit it."""
+
     def after_step(self) -> None:
         """Called after each step of the optimizer (not each micro-batch of an accumulated one)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 
 import torch
 from torch import Tensor
@@ -11,6 +12,8 @@ from tbe.distributed import gather, shuffle, unshuffle, world_size
 from tbe.methods.base import Comparisons, Method
 from tbe.methods.encoder import Encoder
 from tbe.methods.queue import KeyQueue
+
+log = logging.getLogger(__name__)
 
 
 class MoCo(Method):
@@ -43,6 +46,15 @@ class MoCo(Method):
     @property
     def backbone(self):
         return self.encoder.backbone
+
+    def see_data(self, num_videos: int) -> None:
+        if len(self.queue) > num_videos:
+            log.warning(
+                "the queue of %d keys holds each of the %d training videos more than once, so that earlier keys of a "
+                "video are negatives of itself: set method.queue_size to well below the number of videos",
+                len(self.queue),
+                num_videos,
+            )
 
     def forward(self, query: Tensor, key: Tensor, negative: Tensor) -> Comparisons:
         queries = self.encoder(query)

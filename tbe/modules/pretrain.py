@@ -40,6 +40,9 @@ class PretrainModule(pl.LightningModule):
         """What is kept of pretraining."""
         return self.method.backbone
 
+    def on_train_start(self) -> None:
+        self.method.see_data(len(self.trainer.train_dataloader.dataset))
+
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         comparisons = self.method(self.erase(batch["query"]), batch["key"], batch["negative"])
         loss = self.loss(*comparisons)

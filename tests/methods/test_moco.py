@@ -82,3 +82,10 @@ def test_what_a_checkpoint_needs_is_in_the_state_dict():
 def test_an_impossible_momentum_is_refused():
     with pytest.raises(ValueError, match="momentum from 0 to 1, got 1.5"):
         moco(momentum=1.5)
+
+
+def test_a_queue_that_holds_videos_twice_is_warned_of(caplog):
+    moco().see_data(num_videos=6)
+    assert not caplog.records
+    moco().see_data(num_videos=5)
+    assert "queue of 6 keys holds each of the 5 training videos more than once" in caplog.text
