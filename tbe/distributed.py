@@ -38,6 +38,23 @@ def gather_uneven(tensor: Tensor) -> Tensor:
     return torch.cat([part[:size] for part, size in zip(parts, counts, strict=True)])
 
 
+def gather_with_gradient(tensor: Tensor) -> Tensor:
+    """Like `gather`, but gradients of what other processes make of this tensor come back to it, summed."""
+    return tensor if world_size() == 1 else _GatherWithGradient.apply(tensor)
+
+
+class _GatherWithGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(context, tensor: Tensor) -> Tensor:
+        return gather(tensor)
+
+    @staticmethod
+    def backward(context, gradient: Tensor) -> Tensor:
+        total = gradient.contiguous().clone()
+        dist.all_reduce(total)
+        return total.chunk(world_size())[rank()]
+
+
 def shuffle(tensor: Tensor) -> tuple[Tensor, Tensor]:
     """Mixes a batch (B, ...) over all processes; returns this process's share and how to restore it.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -21,5 +23,43 @@ class InfoNCE(nn.Module):
         self.temperature = temperature
 
     def forward(self, positives: Tensor, negatives: Tensor) -> Tensor:
+        if not negatives.shape[1]:
+            raise ValueError("InfoNCE: expected negatives, got none. A method without them goes with loss=cosine")
         logits = torch.cat([positives.unsqueeze(1), negatives], dim=1) / self.temperature
         return F.cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.long))
+
+
+class TripletMargin(nn.Module):
+    """How far the positive is from being nearer than each negative by a margin: sum over negatives of hinges.
+
+    positives (B,) and negatives (B, 2) are cosines of unit vectors, whose distance is sqrt(2 - 2 cosine). weights:
+    of the same video's negative (intra) and of another video's (inter). Margin 0.5 and weights 1 as in BE-triplet.
+    """
+
+    def __init__(self, margin: float = 0.5, weights: Sequence[float] = (1.0, 1.0)):
+        super().__init__()
+        self.margin = margin
+        self.weights = tuple(weights)
+
+    def forward(self, positives: Tensor, negatives: Tensor) -> Tensor:
+        if negatives.shape[1] != len(self.weights):
+            raise ValueError(
+                f"TripletMargin: expected {len(self.weights)} negatives a query, got {negatives.shape[1]}: "
+                "loss=triplet goes with method=triplet"
+            )
+        hinges = F.relu(_distance(positives).unsqueeze(1) - _distance(negatives) + self.margin).mean(dim=0)
+        return (hinges * hinges.new_tensor(self.weights)).sum()
+
+
+class CosineRegression(nn.Module):
+    """The squared distance of unit vectors, 2 - 2 cosine, of the positives (B,); negatives are not used.
+
+    The loss of BYOL (arXiv:2006.07733).
+    """
+
+    def forward(self, positives: Tensor, negatives: Tensor) -> Tensor:
+        return (2 - 2 * positives).mean()
+
+
+def _distance(cosines: Tensor) -> Tensor:
+    return (2 - 2 * cosines).clamp_min(1e-12).sqrt()  # the root has no gradient at 0

@@ -9,8 +9,10 @@ import torch.multiprocessing as mp
 from torch.testing import assert_close
 
 from tbe.distributed import gather, gather_uneven, rank, shuffle, unshuffle, world_size
+from tbe.losses import InfoNCE
 from tbe.methods.encoder import Encoder
 from tbe.methods.moco import MoCo
+from tbe.methods.simclr import SimCLR
 from tests.conftest import SMALL, command_line
 from tests.methods.networks import Mean
 
@@ -84,6 +86,27 @@ def test_two_processes_compare_and_queue_like_one(tmp_path):
     for queue, position in (first[1:], second[1:]):
         assert_close(queue, method.queue.keys)
         assert position == 6
+
+
+def _simclr(number):
+    torch.manual_seed(0)
+    method = SimCLR(Encoder(Mean(), dim=4))
+    comparisons = method(*(view[3 * number : 3 * number + 3] for view in _views()))
+    InfoNCE()(*comparisons).backward()
+    return comparisons, [parameter.grad for parameter in method.parameters()]
+
+
+def test_simclr_on_two_processes_has_the_loss_and_gradient_of_one(tmp_path):
+    first, second = on_two_processes(_simclr, tmp_path)
+    torch.manual_seed(0)
+    method = SimCLR(Encoder(Mean(), dim=4))
+    comparisons = method(*_views())
+    loss = InfoNCE()(*comparisons)
+    loss.backward()
+    halves = [InfoNCE()(*found[0]) for found in (first, second)]
+    assert_close(sum(halves) / 2, loss)
+    for ours, theirs, parameter in zip(first[1], second[1], method.parameters(), strict=True):
+        assert_close((ours + theirs) / 2, parameter.grad)  # DDP takes the mean over processes
 
 
 def test_one_process_gathers_nothing():

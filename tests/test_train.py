@@ -177,3 +177,11 @@ def test_a_missing_data_set_is_one_clear_error(tmp_path, monkeypatch):
 def test_resuming_what_is_not_there_is_refused(train):
     with pytest.raises(FileNotFoundError, match="checkpoint=latest: expected a run"):
         train("resume=latest")
+
+
+@pytest.mark.parametrize("be", ["none", "original", "inter"])
+@pytest.mark.parametrize(("method", "loss"), [("triplet", "triplet"), ("simclr", "infonce"), ("byol", "cosine")])
+def test_every_method_trains_with_and_without_be(train, method, loss, be):
+    run = train(f"method={method}", f"loss={loss}", f"be={be}", "trainer.limit_train_batches=2")
+    assert weights(run)["global_step"] == 2
+    assert "val/knn_top1" in json.loads((run / "metrics.json").read_text())

@@ -51,7 +51,7 @@ class MoCo(Method):
         if len(self.queue) > num_videos:
             log.warning(
                 "the queue of %d keys holds each of the %d training videos more than once, so that earlier keys of a "
-                "video are negatives of itself: set method.queue_size to well below the number of videos",
+                "video are negatives of itself: set queue_size to well below the number of videos",
                 len(self.queue),
                 num_videos,
             )

@@ -47,7 +47,8 @@ class PretrainModule(pl.LightningModule):
         comparisons = self.method(self.erase(batch["query"]), batch["key"], batch["negative"])
         loss = self.loss(*comparisons)
         self.log("train/loss", loss, prog_bar=True)
-        self.log("train/contrast_accuracy", contrast_accuracy(*comparisons), prog_bar=True)
+        if comparisons.negatives.shape[1]:
+            self.log("train/contrast_accuracy", contrast_accuracy(*comparisons), prog_bar=True)
         return loss
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:

@@ -1,13 +1,33 @@
-"""Makes list files from what a data set is published with: python -m tbe.prepare <data set> --help."""
+"""Makes list files from what a data set is published with, and verifies videos: python -m tbe.prepare <name> --help."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from tbe.prepare import weizmann
+from tbe.prepare import (
+    diving48,
+    folder,
+    hmdb51,
+    kinetics400,
+    something_v1,
+    something_v2,
+    ucf101,
+    verify,
+    weizmann,
+)
 
-DATASETS = {"weizmann": weizmann}
+DATASETS = {
+    "ucf101": ucf101,
+    "hmdb51": hmdb51,
+    "diving48": diving48,
+    "something_v1": something_v1,
+    "something_v2": something_v2,
+    "kinetics400": kinetics400,
+    "weizmann": weizmann,
+    "folder": folder,
+    "verify": verify,  # of the lists that the others write
+}
 
 
 def main(arguments: list[str] | None = None) -> None:

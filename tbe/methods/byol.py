@@ -1,0 +1,48 @@
+"""BYOL: predict the other view's embedding, without negatives."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tbe.methods.base import Comparisons, Method
+from tbe.methods.encoder import Encoder
+
+
+class BYOL(Method):
+    """Compares a prediction from each view with the other view's embedding by a moving average of the encoder.
+
+    Positives (2B,), negatives (2B, 0): the negative view is not used. Goes with `losses.CosineRegression`.
+    Grill et al., NeurIPS 2020 (arXiv:2006.07733).
+    """
+
+    def __init__(self, encoder: Encoder, hidden: int = 512, momentum: float = 0.996):
+        super().__init__()
+        if not 0 <= momentum <= 1:
+            raise ValueError(f"BYOL: expected a momentum from 0 to 1, got {momentum}")
+        dim = encoder.projector.layers[-1].out_features
+        self.encoder = encoder
+        self.target = copy.deepcopy(encoder).requires_grad_(False)
+        self.predictor = nn.Sequential(
+            nn.Linear(dim, hidden), nn.BatchNorm1d(hidden), nn.ReLU(inplace=True), nn.Linear(hidden, dim)
+        )
+        self.momentum = momentum
+
+    @property
+    def backbone(self):  # described by Method
+        return self.encoder.backbone
+
+    def forward(self, query: Tensor, key: Tensor, negative: Tensor) -> Comparisons:
+        with torch.no_grad():
+            targets = torch.cat([self.target(key), self.target(query)])
+        predictions = torch.cat([self.predictor(self.encoder(view)) for view in (query, key)])
+        positives = F.cosine_similarity(predictions.float(), targets, dim=1)
+        return Comparisons(positives, positives.new_empty(len(positives), 0))
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """Moves the target encoder towards the encoder."""
+        torch._foreach_lerp_(list(self.target.parameters()), list(self.encoder.parameters()), 1 - self.momentum)

@@ -1,0 +1,44 @@
+"""SimCLR: each view against all other views of the batch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tbe.distributed import gather_with_gradient, rank, world_size
+from tbe.methods.base import Comparisons, Method
+from tbe.methods.encoder import Encoder
+
+
+class SimCLR(Method):
+    """Compares queries and keys of a video with each other and with the views of all other videos.
+
+    Both views are embedded with gradient and asked in turn, so there are 2B positives; negatives are the 2(B - 1) views
+    of other videos over all processes and, with `same_video_negative`, another clip of the video.
+    Chen et al., ICML 2020 (arXiv:2002.05709).
+    """
+
+    def __init__(self, encoder: Encoder, same_video_negative: bool = True):
+        super().__init__()
+        self.encoder = encoder
+        self.same_video_negative = same_video_negative
+
+    @property
+    def backbone(self):  # described by Method
+        return self.encoder.backbone
+
+    def forward(self, query: Tensor, key: Tensor, negative: Tensor) -> Comparisons:
+        batch = len(query)
+        if batch * world_size() < 2:
+            raise ValueError(f"SimCLR: expected a batch of at least 2 videos over all processes, got {batch}")
+        views = torch.stack([self.encoder(query), self.encoder(key)])  # (2, B, D)
+        everyone = gather_with_gradient(views.transpose(0, 1))  # (all B, 2, D)
+        similarities = torch.einsum("vbd,awd->vbaw", views, everyone)  # (2, B, all B, 2)
+        mine = torch.arange(batch, device=query.device) + rank() * batch
+        other = torch.ones(batch, len(everyone), dtype=torch.bool, device=query.device)
+        other[torch.arange(batch, device=query.device), mine] = False
+        negatives = similarities[:, other].view(2 * batch, -1)
+        if self.same_video_negative:
+            same_video = torch.einsum("vbd,bd->vb", views, self.encoder(negative))
+            negatives = torch.cat([negatives, same_video.reshape(-1, 1)], dim=1)
+        return Comparisons((views[0] * views[1]).sum(dim=1).repeat(2), negatives)

@@ -1,0 +1,33 @@
+"""Triplets: closer to the same frames than to other frames of the video and to other videos."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tbe.methods.base import Comparisons, Method
+from tbe.methods.encoder import Encoder
+
+
+class Triplet(Method):
+    """Compares each query with its key, with another clip of its video and with a clip of another video.
+
+    One encoder embeds all views, with gradient. Negatives (B, 2): the same video's (intra), then the next video's
+    of the batch (inter). Goes with `losses.TripletMargin`. BE-triplet of Wang et al. (arXiv:2009.05769).
+    """
+
+    def __init__(self, encoder: Encoder):
+        super().__init__()
+        self.encoder = encoder
+
+    @property
+    def backbone(self):  # described by Method
+        return self.encoder.backbone
+
+    def forward(self, query: Tensor, key: Tensor, negative: Tensor) -> Comparisons:
+        if len(query) < 2:
+            raise ValueError(f"Triplet: expected a batch of at least 2 videos, got {len(query)}")
+        queries, keys, others = (self.encoder(view) for view in (query, key, negative))
+        intra = (queries * others).sum(dim=1)
+        inter = (queries * others.roll(1, dims=0)).sum(dim=1)
+        return Comparisons((queries * keys).sum(dim=1), torch.stack([intra, inter], dim=1))

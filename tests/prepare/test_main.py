@@ -1,0 +1,28 @@
+"""The command line that all share, and what the configs say about it."""
+
+import shlex
+
+import pytest
+
+import tbe.prepare.__main__ as prepare
+from tests.conftest import ROOT, composed
+
+CONFIGS = sorted(file.stem for file in (ROOT / "configs" / "data").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", prepare.DATASETS)
+def test_every_command_explains_itself(name, capsys):
+    with pytest.raises(SystemExit) as finished:
+        prepare.main([name, "--help"])
+    assert finished.value.code == 0
+    first_line = prepare.DATASETS[name].__doc__.splitlines()[0]
+    assert first_line.split()[0] in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", [name for name in prepare.DATASETS if name != "verify"])
+def test_every_data_set_has_a_config_that_names_its_command(name, tmp_path):
+    how = composed("train", f"data={name}", run_dir=tmp_path).data.how_to_get_lists
+    python, module, package, command, *options = shlex.split(how)
+    assert [python, module, package, command] == ["python", "-m", "tbe.prepare", name]
+    prepare.DATASETS[name].add_arguments(parser := prepare.argparse.ArgumentParser())
+    assert parser.parse_args(options).out.name == "<lists>"
