@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import shlex
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
@@ -136,7 +137,7 @@ def write_lists(
         print(f"{out / name}.txt: {len(rows)} videos{remark}")
     write_list(out / "classes.txt", [(name,) for name in classes])
     print(f"{out / 'classes.txt'}: {len(classes)} classes")
-    print(f"use them with: data={dataset} data.lists={out}")
+    print(f"use them with: data={dataset} {shlex.quote(f'data.lists={out}')}")
 
 
 def _check_apart(lists: dict[str, list[Row]]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +52,7 @@ def run(chosen: argparse.Namespace) -> None:
         lists["test" if is_held else "train"].append((path, label))
     write_lists("folder", chosen.out, {name: rows for name, rows in lists.items() if rows}, classes)
     only_train = "" if lists["test"] else " '~data.splits.test'"
-    print(f"and: data.root={chosen.root} data.num_classes={len(classes)}{only_train}")
+    print(f"and: {shlex.quote(f'data.root={chosen.root}')} data.num_classes={len(classes)}{only_train}")
 
 
 def videos_below(root: Path, suffixes: list[str]) -> list[str]:

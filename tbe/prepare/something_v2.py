@@ -39,6 +39,8 @@ def run(chosen: argparse.Namespace) -> None:
     files = existing_parts(chosen.annotations, {part: _names(name) for part, name in PARTS.items()})
     if "test" in files and not _is_labelled(files["test"]):
         print(f"{files.pop('test')}: its videos have no label, so no test.txt")
+    if not files:
+        raise FileNotFoundError(f"{chosen.annotations}: expected a file with labels, train.json or validation.json")
     labels = read_labels(labels_file)
     lists = {part: rows_of(file, labels, chosen.suffix) for part, file in files.items()}
     write_lists("something_v2", chosen.out, lists, list(labels), OFFICIAL)

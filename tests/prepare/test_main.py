@@ -1,6 +1,6 @@
 """The command line that all share, and what the configs say about it."""
 
-import shlex
+import re
 
 import pytest
 
@@ -22,7 +22,7 @@ def test_every_command_explains_itself(name, capsys):
 @pytest.mark.parametrize("name", [name for name in prepare.DATASETS if name != "verify"])
 def test_every_data_set_has_a_config_that_names_its_command(name, tmp_path):
     how = composed("train", f"data={name}", run_dir=tmp_path).data.how_to_get_lists
-    python, module, package, command, *options = shlex.split(how)
+    python, module, package, command, *options = re.sub("<.*?>", "somewhere", how).split()
     assert [python, module, package, command] == ["python", "-m", "tbe.prepare", name]
     prepare.DATASETS[name].add_arguments(parser := prepare.argparse.ArgumentParser())
-    assert parser.parse_args(options).out.name == "<lists>"
+    assert parser.parse_args(options).out.name == "somewhere"

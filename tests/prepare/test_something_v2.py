@@ -45,7 +45,7 @@ def test_an_absent_part_is_said(annotations, lists, capsys):
 
 def test_only_unlabelled_videos_are_refused(annotations, refused):
     folder = annotations({name: text for name, text in FILES.items() if "labels" in name or "test" in name})
-    refused("expected train.json or validation.json", "something_v2", "--annotations", folder)
+    refused("expected a file with labels, train.json or validation.json", "something_v2", "--annotations", folder)
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tbe.data.readers import DecodeError, DecordReader
-
 FRAMES_AT_ONCE = 8
 
 
@@ -19,6 +17,8 @@ class Decoded(NamedTuple):
 
 def decode_video(path: str) -> Decoded:
     """Decodes all frames of a video on the CPU, keeping few of them at a time; DecodeError if one can't be."""
+    from tbe.data.readers import DecodeError, DecordReader  # takes seconds, which only the decoding processes need
+
     video = DecordReader("cpu")(path)
     num_frames = height = width = 0
     for start in range(0, len(video), FRAMES_AT_ONCE):

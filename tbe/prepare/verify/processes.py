@@ -8,6 +8,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple
 
@@ -66,7 +67,8 @@ class _Worker:
     def __init__(self, context, function: Callable[[str], Any]):
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(function, theirs), daemon=True)
-        self.process.start()
+        with _ctrl_c_ignored():  # which the process inherits, for the seconds that its imports take
+            self.process.start()
         theirs.close()
         self.item: str | None = None
         self.ended = False
@@ -110,7 +112,7 @@ class _Worker:
 
 def _serve(function: Callable[[str], Any], connection: Connection) -> None:
     """What runs in a process: says that it is there, then answers items until the connection closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the first process, which ends this one
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is for the first process, which ends this one
     connection.send(("ok", None, ""))
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # decoders write to it past Python, through the progress bar
     while True:
@@ -123,6 +125,15 @@ def _serve(function: Callable[[str], Any], connection: Connection) -> None:
         except Exception as error:  # of any kind: one video must not stop the others
             answer = ("failed", None, str(error) or type(error).__name__)
         connection.send(answer)
+
+
+@contextmanager
+def _ctrl_c_ignored() -> Iterator[None]:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _context():
