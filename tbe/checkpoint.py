@@ -6,7 +6,9 @@ checkpoint["tbe"] = {"stage": str, "backbone": prefix of its weights in the stat
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -135,9 +137,9 @@ def find(name: str, runs: str | os.PathLike, nested: bool = True) -> Path:
 def run_folder(runs: str, name: str, resume: str | None) -> str:
     """Where a run writes: the folder of the run that it resumes, else a new one named by the time."""
     if resume:
-        path = find(str(resume), os.path.join(runs, name), nested=False).resolve()
-        if path.parent.name == "checkpoints":
-            return str(path.parent.parent)
-    from datetime import datetime
-
+        # Where there is no such checkpoint the run that starts says so, in one line; an interpolation can't.
+        with suppress(FileNotFoundError):
+            path = find(str(resume), os.path.join(runs, name), nested=False).resolve()
+            if path.parent.name == "checkpoints":
+                return str(path.parent.parent)
     return os.path.join(runs, name, datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))

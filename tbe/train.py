@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 from typing import Any
@@ -95,12 +96,13 @@ def build_trainer(config: dict[str, Any]) -> pl.Trainer:
 
 def describe(config: dict[str, Any]) -> dict[str, Any]:
     """What one needs to know to repeat the numbers."""
-    chosen = ("name", "stage", "seed", "batch_size", "precision", "clip", "init_from", "resume")
+    chosen = ("name", "stage", "seed", "batch_size", "precision", "clip", "eval_clips", "init_from", "resume")
     return {
         "data": build(config["data"]).name,
         "backbone": config["backbone"],
         "be": config.get("be"),
         **{name: config[name] for name in chosen},
+        "test": {"query": "test", "clips": config["test_clips"]} if config["evaluate"] else None,
         "versions": results.versions(),
     }
 
@@ -114,10 +116,11 @@ def _evaluate(
     best = Path(config["run_dir"], "checkpoints", "best.ckpt")
     if best.exists():
         checkpoints.load_module(module, best)
+    datamodule.eval_clips = dataclasses.replace(datamodule.eval_clips, num_clips=config["test_clips"])
     evaluation = Evaluation(
         name=config["run_name"],
         backbone=module.backbone,
-        classifier=module.classifier,
+        classifier=getattr(module, "classifier", None),
         datamodule=datamodule,
         trainer=trainer,
         gallery="train",

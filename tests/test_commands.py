@@ -87,6 +87,13 @@ def test_a_missing_data_set_is_said_in_one_line():
     assert "Traceback" not in done.stderr
 
 
+def test_resuming_nothing_is_said_in_one_line(tmp_path):
+    done = command_line("train.py", "resume=latest", cwd=ROOT, TBE_RUNS=str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].startswith("error: checkpoint=latest: expected a run with")
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("script", ["train.py", "eval.py"])
 def test_help_names_the_groups(script):
     text = succeeded(script, "--help").stdout

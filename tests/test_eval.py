@@ -82,7 +82,7 @@ def test_a_network_without_a_head_is_not_tested(train, evaluate):
 
 
 def test_a_finetuned_network_is_tested_as_at_the_end_of_its_training(train, evaluate):
-    finetuned = train("stage=finetune", "eval_clips=2")
+    finetuned = train("stage=finetune", "test_clips=2")
     metrics = metrics_of(evaluate("task=test", f"checkpoint={finetuned}/checkpoints/best.ckpt"))
     for name in ("test/top1", "test/clip_top1", "test/top5"):
         assert metrics[name] == metrics_of(finetuned)[name]
