@@ -23,7 +23,7 @@ from tbe.distributed import rank
 from tbe.tasks.base import Evaluation
 
 # What only pretraining uses: left out of the config of other stages, whatever the experiment says of it.
-PRETRAINING_ONLY = ("method", "be", "loss")
+PRETRAINING_ONLY = ("method", "be", "loss", "consistency")
 
 
 def prepare(config: DictConfig, overrides: list[str]) -> list[Path]:

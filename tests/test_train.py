@@ -180,8 +180,30 @@ def test_resuming_what_is_not_there_is_refused(train):
 
 
 @pytest.mark.parametrize("be", ["none", "original", "inter"])
-@pytest.mark.parametrize(("method", "loss"), [("triplet", "triplet"), ("simclr", "infonce"), ("byol", "cosine")])
+@pytest.mark.parametrize(
+    ("method", "loss"),
+    [
+        ("triplet", "triplet"),
+        ("simclr", "infonce"),
+        ("byol", "cosine"),
+        ("rotation", "cross_entropy"),
+        ("flip", "cross_entropy"),
+        ("arrow_of_time", "cross_entropy"),
+        ("pace", "cross_entropy"),
+    ],
+)
 def test_every_method_trains_with_and_without_be(train, method, loss, be):
     run = train(f"method={method}", f"loss={loss}", f"be={be}", "trainer.limit_train_batches=2")
     assert weights(run)["global_step"] == 2
     assert "val/knn_top1" in json.loads((run / "metrics.json").read_text())
+
+
+@pytest.mark.parametrize("consistency", ["mse", "temporal_inversion"])
+@pytest.mark.parametrize(("method", "loss"), [("moco", "infonce"), ("rotation", "cross_entropy")])
+def test_consistency_regularises_any_method(train, method, loss, consistency):
+    options = [f"method={method}", f"loss={loss}", "trainer.limit_train_batches=2"]
+    metrics = json.loads((train(*options, f"consistency={consistency}") / "metrics.json").read_text())
+    assert metrics["train/consistency"] > 0
+    undistracted = train(*options, f"consistency={consistency}", "be=none", "consistency.temporal_inversion=false")
+    # Batch norm is the same for both, so without a distractor there is nothing to be consistent about.
+    assert json.loads((undistracted / "metrics.json").read_text())["train/consistency"] == 0

@@ -15,8 +15,15 @@ class Comparisons(NamedTuple):
     negatives: Tensor
 
 
+class Predictions(NamedTuple):
+    """Scores (B, choices) in float32 of what a pretext task did to each query, and what it did (B,)."""
+
+    logits: Tensor
+    targets: Tensor
+
+
 class Method(nn.Module, ABC):
-    """Maps the views of a batch to comparisons, which a loss maps to a number.
+    """Maps the views of a batch to comparisons or predictions, which a loss maps to a number.
 
     `backbone` is the network that pretraining is for: the only part that evaluation keeps.
     """
@@ -24,7 +31,7 @@ class Method(nn.Module, ABC):
     backbone: nn.Module
 
     @abstractmethod
-    def forward(self, query: Tensor, key: Tensor, negative: Tensor) -> Comparisons:
+    def forward(self, query: Tensor, key: Tensor, negative: Tensor) -> Comparisons | Predictions:
         """Compares views (B, C, T, H, W): key shows the query's frames, negative other frames of its video."""
 
     def see_data(self, num_videos: int) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytorch_lightning as pl
 from torch import Tensor, nn
 
-from tbe.methods.base import Method
+from tbe.consistency import Consistency
+from tbe.methods.base import Comparisons, Method, Predictions
 from tbe.metrics import contrast_accuracy
 from tbe.modules.optim import Schedule, configure
 
@@ -16,7 +17,8 @@ from tbe.modules.optim import Schedule, configure
 class PretrainModule(pl.LightningModule):
     """Erases the background of the query, lets the method compare the views, and the loss judge.
 
-    The batch holds query, key and negative (B, C, T, H, W). Validation hands the features of labelled
+    The batch holds query, key and negative (B, C, T, H, W). A consistency regulariser compares the features of the
+    distracted and the clean query. Validation hands the features of labelled
     clips to the callbacks that probe them.
     """
 
@@ -27,9 +29,11 @@ class PretrainModule(pl.LightningModule):
         loss: nn.Module,
         optimizer: Callable,
         schedule: Schedule,
+        consistency: Consistency,
     ):
         super().__init__()
         self.method = method
+        self.consistency = consistency
         self.erase = erase
         self.loss = loss
         self.optimizer = optimizer
@@ -44,11 +48,17 @@ class PretrainModule(pl.LightningModule):
         self.method.see_data(len(self.trainer.train_dataloader.dataset))
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        comparisons = self.method(self.erase(batch["query"]), batch["key"], batch["negative"])
+        query = batch["query"]
+        distracted = self.erase(query)
+        comparisons = self.method(distracted, batch["key"], batch["negative"])
         loss = self.loss(*comparisons)
+        if self.consistency.weight:
+            penalty = self.consistency(self.backbone, distracted, query)
+            self.log("train/consistency", penalty)
+            loss = loss + penalty
         self.log("train/loss", loss, prog_bar=True)
-        if comparisons.negatives.shape[1]:
-            self.log("train/contrast_accuracy", contrast_accuracy(*comparisons), prog_bar=True)
+        for name, value in _accuracy(comparisons).items():
+            self.log(f"train/{name}", value, prog_bar=True)
         return loss
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
@@ -63,3 +73,10 @@ class PretrainModule(pl.LightningModule):
 
     def configure_optimizers(self) -> dict[str, Any]:
         return configure(self.trainer, self.method.parameters(), self.optimizer, self.schedule)
+
+
+def _accuracy(comparisons: Comparisons | Predictions) -> dict[str, Tensor]:
+    """How often the method was right, in percent; nothing for a method without negatives."""
+    if isinstance(comparisons, Predictions):
+        return {"pretext_accuracy": 100 * (comparisons.logits.argmax(dim=1) == comparisons.targets).float().mean()}
+    return {"contrast_accuracy": contrast_accuracy(*comparisons)} if comparisons.negatives.shape[1] else {}

@@ -1,0 +1,102 @@
+"""Pretext tasks: which transformation was done to the clip?"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from tbe.methods.base import Method, Predictions
+
+
+class Pretext(nn.Module, ABC):
+    """A transformation of clips with `num_choices` variants, to be told from the result."""
+
+    num_choices: int
+
+    @abstractmethod
+    def forward(self, clips: Tensor, choices: Tensor) -> Tensor:
+        """Clips (B, C, T, H, W), each transformed by its choice (B,) in [0, num_choices)."""
+
+
+class Rotation(Pretext):
+    """Turns whole clips by 0, 90, 180 or 270 degrees; clips must be square. Jing et al. 2018 (arXiv:1811.11387)."""
+
+    num_choices = 4
+
+    def forward(self, clips: Tensor, choices: Tensor) -> Tensor:
+        if clips.shape[-1] != clips.shape[-2]:
+            raise ValueError(f"Rotation: expected square clips, got {tuple(clips.shape[-2:])}")
+        return _each(torch.stack([torch.rot90(clips, turns, (3, 4)) for turns in range(4)]), choices)
+
+
+class Flip(Pretext):
+    """Mirrors clips left to right, or not."""
+
+    num_choices = 2
+
+    def forward(self, clips: Tensor, choices: Tensor) -> Tensor:
+        return _each(torch.stack([clips, clips.flip(4)]), choices)
+
+
+class ArrowOfTime(Pretext):
+    """Plays clips backwards, or not. Wei et al., CVPR 2018."""
+
+    num_choices = 2
+
+    def forward(self, clips: Tensor, choices: Tensor) -> Tensor:
+        return _each(torch.stack([clips, clips.flip(2)]), choices)
+
+
+class Pace(Pretext):
+    """Plays clips at one of `paces`, in steps of frames; results have T // max(paces) frames.
+
+    Slower paces begin at a random frame, so that the place in the clip says nothing. Wang et al., ECCV 2020
+    (arXiv:2008.05861).
+    """
+
+    def __init__(self, paces: tuple[int, ...] = (1, 2)):
+        super().__init__()
+        self.paces = tuple(paces)
+        self.num_choices = len(self.paces)
+        if self.num_choices < 2 or min(self.paces) < 1:
+            raise ValueError(f"Pace: expected at least two paces of 1 or more, got {self.paces}")
+
+    def forward(self, clips: Tensor, choices: Tensor) -> Tensor:
+        length = clips.shape[2] // max(self.paces)
+        if length < 2:
+            raise ValueError(f"Pace: expected at least {2 * max(self.paces)} frames, got {clips.shape[2]}")
+        steps = torch.tensor(self.paces, device=clips.device)[choices]
+        room = clips.shape[2] - (length - 1) * steps  # how many starts fit
+        starts = (torch.rand(len(clips), device=clips.device) * room).long()
+        frames = starts.unsqueeze(1) + steps.unsqueeze(1) * torch.arange(length, device=clips.device)
+        batch, channels, _, height, width = clips.shape
+        return clips.gather(2, frames.view(batch, 1, length, 1, 1).expand(-1, channels, -1, height, width))
+
+
+class PretextMethod(Method):
+    """Classifies how the query was transformed, from the features of one backbone; the other views are not used.
+
+    BE's pretext variant is this with a distracted query and the consistency regulariser (Wang et al.,
+    arXiv:2009.05769).
+    """
+
+    def __init__(self, backbone: nn.Module, pretext: Pretext):
+        super().__init__()
+        self.pretext = pretext
+        self.network = backbone
+        self.head = nn.Linear(backbone.num_features, pretext.num_choices)
+
+    @property
+    def backbone(self):  # described by Method
+        return self.network
+
+    def forward(self, query: Tensor, key: Tensor, negative: Tensor) -> Predictions:
+        choices = torch.randint(self.pretext.num_choices, (len(query),), device=query.device)
+        return Predictions(self.head(self.network(self.pretext(query, choices))).float(), choices)
+
+
+def _each(variants: Tensor, choices: Tensor) -> Tensor:
+    """Of variants (V, B, ...) each clip's own: (B, ...)."""
+    return variants[choices, torch.arange(variants.shape[1], device=choices.device)]
