@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -14,17 +15,21 @@ class Erasing(nn.Module, ABC):
         x~_j = (1 - weight) * x_j + weight * picture,    one weight ~ U[0, ratio] for each clip.
 
     Clips (B, C, T, H, W), floats of any value range or uint8, keep their shape and type. A clip is left as it is
-    with probability 1 - prob. The weights sum to 1, so it commutes with normalisation and can follow it.
-    With ratio or prob 0 the clips themselves are returned; otherwise a new tensor.
+    with probability 1 - prob. per: 'clip', or 'batch' for one weight for all clips of a batch. The weights sum to 1,
+    so it commutes with normalisation and can follow it. With ratio or prob 0 the clips themselves are returned;
+    otherwise a new tensor.
     """
 
-    def __init__(self, ratio: float = 0.3, prob: float = 1.0):
+    def __init__(self, ratio: float = 0.3, prob: float = 1.0, per: str = "clip"):
         super().__init__()
+        if per not in ("clip", "batch"):
+            raise ValueError(f"{type(self).__name__}: expected per to be clip or batch, got {per!r}")
         for name, value in {"ratio": ratio, "prob": prob}.items():
             if not 0 <= value <= 1:
                 raise ValueError(f"{type(self).__name__}: expected {name} from 0 to 1, got {value}")
         self.ratio = ratio
         self.prob = prob
+        self.per = per
 
     @abstractmethod
     def pictures(self, clips: Tensor) -> Tensor:
@@ -35,11 +40,11 @@ class Erasing(nn.Module, ABC):
             raise ValueError(f"{type(self).__name__}: expected clips (B, C, T, H, W), got shape {tuple(clips.shape)}")
         if self.ratio == 0 or self.prob == 0:
             return clips
-        weights = draw_weights(len(clips), self.ratio, self.prob, clips.device)
+        weights = draw_weights(len(clips) if self.per == "clip" else 1, self.ratio, self.prob, clips.device)
         return add_static_frame(clips, self.pictures(clips), weights)
 
     def extra_repr(self) -> str:
-        return f"ratio={self.ratio}, prob={self.prob}"
+        return f"ratio={self.ratio}, prob={self.prob}, per={self.per}"
 
 
 class BackgroundErasing(Erasing):
@@ -61,10 +66,58 @@ class InterVideoErasing(Erasing):
     """
 
     def pictures(self, clips: Tensor) -> Tensor:
-        if len(clips) < 2:
-            raise ValueError(f"InterVideoErasing: expected a batch of at least 2 clips, got {len(clips)}")
-        shift = torch.randint(1, len(clips), (1,)).item()  # drawn on the CPU: no wait for the device
-        return random_frames(clips).roll(shift, dims=0)
+        return random_frames(clips).roll(_another(clips), dims=0)
+
+
+class NoiseErasing(Erasing):
+    """Adds one frame of Gaussian noise to all frames of each clip, with the clip's own mean and deviation.
+
+    A distractor of the same paper's ablation: it hides the background without being one.
+    """
+
+    def pictures(self, clips: Tensor) -> Tensor:
+        values = clips if clips.is_floating_point() else clips.float()
+        deviation, mean = torch.std_mean(values, dim=(2, 3, 4), keepdim=True)
+        noise = mean + deviation * torch.randn_like(values[:, :, :1])
+        return noise if clips.is_floating_point() else noise.round_().clamp_(0, 255).to(clips.dtype)
+
+
+class ForegroundMerge(nn.Module):
+    """Puts the moving part of each clip in front of another clip of the batch.
+
+    What moves is the share `foreground` of the pixels whose smoothed frame difference is largest, one mask for all
+    frames of a clip. A clip is left as it is with probability 1 - prob. In the spirit of FAME (Ding et al., CVPR 2022,
+    arXiv:2109.15130), without its refinement by colour.
+    """
+
+    def __init__(self, foreground: float = 0.5, prob: float = 1.0):
+        super().__init__()
+        if not 0 < foreground <= 1 or not 0 <= prob <= 1:
+            raise ValueError(
+                f"ForegroundMerge: expected foreground in (0, 1] and prob in [0, 1], got {foreground} and {prob}"
+            )
+        self.foreground = foreground
+        self.prob = prob
+
+    def forward(self, clips: Tensor) -> Tensor:
+        others = clips.roll(_another(clips), dims=0)
+        kept = moving_mask(clips, self.foreground).view(len(clips), 1, 1, *clips.shape[-2:])
+        if self.prob < 1:
+            kept = kept | (torch.rand(len(clips), 1, 1, 1, 1, device=clips.device) >= self.prob)
+        return torch.where(kept, clips, others)
+
+    def extra_repr(self) -> str:
+        return f"foreground={self.foreground}, prob={self.prob}"
+
+
+def moving_mask(clips: Tensor, share: float) -> Tensor:
+    """Where clips (B, C, T, H, W) move most: bool (B, H, W), true for this share of the pixels."""
+    motion = clips.float().diff(dim=2).abs().mean(dim=(1, 2)).unsqueeze(1)
+    size = max(1, min(clips.shape[-2:]) // 8) | 1  # odd, so that the smoothed map stays in place
+    motion = F.avg_pool2d(motion, size, stride=1, padding=size // 2, count_include_pad=False).flatten(1)
+    count = max(1, round(share * motion.shape[1]))
+    mask = torch.zeros_like(motion, dtype=torch.bool).scatter_(1, motion.topk(count, dim=1).indices, True)
+    return mask.view(len(clips), *clips.shape[-2:])
 
 
 def draw_weights(num_clips: int, ratio: float, prob: float, device: torch.device) -> Tensor:
@@ -89,3 +142,10 @@ def add_static_frame(clips: Tensor, frames: Tensor, weights: Tensor) -> Tensor:
         return torch.lerp(clips, frames, weights.to(clips.dtype))
     mixed = torch.lerp(clips.float(), frames.float(), weights)
     return mixed.round_().to(clips.dtype)
+
+
+def _another(clips: Tensor) -> int:
+    """A shift of the batch by which each clip meets another one."""
+    if len(clips) < 2:
+        raise ValueError(f"expected a batch of at least 2 clips to take another one's picture, got {len(clips)}")
+    return int(torch.randint(1, len(clips), (1,)))  # drawn on the CPU: no wait for the device

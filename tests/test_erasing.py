@@ -3,7 +3,15 @@ import torch
 from torch.testing import assert_close
 
 from tbe import BackgroundErasing
-from tbe.erasing import InterVideoErasing, add_static_frame, draw_weights, random_frames
+from tbe.erasing import (
+    ForegroundMerge,
+    InterVideoErasing,
+    NoiseErasing,
+    add_static_frame,
+    draw_weights,
+    moving_mask,
+    random_frames,
+)
 
 
 def naive(clips, chosen, weights):
@@ -113,7 +121,7 @@ def test_the_inter_video_distractor_adds_another_clips_frame_to_each():
 
 
 def test_the_inter_video_distractor_needs_another_clip():
-    with pytest.raises(ValueError, match="at least 2 clips, got 1"):
+    with pytest.raises(ValueError, match="at least 2 clips .*, got 1"):
         InterVideoErasing()(torch.rand(1, 3, 4, 6, 6))
 
 
@@ -121,3 +129,50 @@ def test_compiles_to_one_graph():
     clips, erase = torch.rand(2, 3, 4, 8, 8), BackgroundErasing()
     explained = torch._dynamo.explain(erase)(clips)
     assert explained.graph_break_count == 0
+
+
+def test_a_weight_can_be_drawn_once_for_the_batch():
+    clips = torch.rand(4, 3, 6, 8, 8)
+    kept = BackgroundErasing(ratio=0.5, per="batch")(clips).diff(dim=2) / clips.diff(dim=2)
+    shares = kept.flatten(1).median(dim=1).values
+    assert_close(shares, shares[:1].expand(4), atol=1e-4, rtol=0)
+    with pytest.raises(ValueError, match="per to be clip or batch, got 'video'"):
+        BackgroundErasing(per="video")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.uint8])
+def test_noise_has_the_clips_mean_and_deviation(dtype):
+    clips = (60 + 20 * torch.randn(4, 3, 6, 40, 40)).clamp(0, 255).to(dtype)
+    pictures = NoiseErasing().pictures(clips)
+    assert pictures.shape == (4, 3, 1, 40, 40)
+    assert pictures.dtype == dtype
+    assert_close(pictures.float().mean(), torch.tensor(60.0), atol=1, rtol=0)
+    assert_close(pictures.float().std(), torch.tensor(20.0), atol=1, rtol=0)
+
+
+def squares_that_move():
+    """Two clips of a square moving to the right over a background of their own, and where it was."""
+    clips = torch.stack([torch.full((3, 6, 32, 32), 0.2), torch.full((3, 6, 32, 32), 0.7)])
+    where = torch.zeros(2, 32, 32, dtype=torch.bool)
+    for frame in range(6):
+        for clip, top in ((0, 4), (1, 18)):
+            clips[clip, :, frame, top : top + 8, 4 + 2 * frame : 12 + 2 * frame] = 1.0
+            where[clip, top : top + 8, 4 + 2 * frame : 12 + 2 * frame] = True
+    return clips, where
+
+
+def test_what_moves_is_found():
+    clips, where = squares_that_move()
+    mask = moving_mask(clips, share=0.25)
+    assert (mask.flatten(1).sum(dim=1) == 256).all()
+    assert (mask & where).sum() > 0.9 * where.sum()
+
+
+def test_merging_keeps_the_actor_and_replaces_the_background():
+    clips, _ = squares_that_move()
+    merged = ForegroundMerge(foreground=0.25)(clips)
+    mask = moving_mask(clips, 0.25)
+    for clip, other in ((0, 1), (1, 0)):
+        assert torch.equal(merged[clip][:, :, mask[clip]], clips[clip][:, :, mask[clip]])
+        assert torch.equal(merged[clip][:, :, ~mask[clip]], clips[other][:, :, ~mask[clip]])
+    assert torch.equal(ForegroundMerge(prob=0.0)(clips), clips)

@@ -147,6 +147,10 @@ def test_the_objective_of_a_sweep_is_returned(tmp_path):
         ["scheduler=multistep"],
         ["optimizer=sgd"],
         ["be.prob=0.5"],
+        ["be=noise"],
+        ["be=inter"],
+        ["be.per=batch"],
+        ["distracted=both"],
         ["logger=csv"],
         ["augment=original"],
         ["eval_clips=2", "val_limit=4"],
@@ -179,7 +183,7 @@ def test_resuming_what_is_not_there_is_refused(train):
         train("resume=latest")
 
 
-@pytest.mark.parametrize("be", ["none", "original", "inter"])
+@pytest.mark.parametrize("be", ["none", "original", "merge"])
 @pytest.mark.parametrize(
     ("method", "loss"),
     [

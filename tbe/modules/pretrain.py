@@ -13,6 +13,8 @@ from tbe.methods.base import Comparisons, Method, Predictions
 from tbe.metrics import contrast_accuracy
 from tbe.modules.optim import Schedule, configure
 
+DISTRACTED = ("query", "key", "both")
+
 
 class PretrainModule(pl.LightningModule):
     """Erases the background of the query, lets the method compare the views, and the loss judge.
@@ -30,8 +32,12 @@ class PretrainModule(pl.LightningModule):
         optimizer: Callable,
         schedule: Schedule,
         consistency: Consistency,
+        distracted: str = "query",
     ):
         super().__init__()
+        if distracted not in DISTRACTED:
+            raise ValueError(f"distracted: expected one of {', '.join(DISTRACTED)}, got {distracted!r}")
+        self.distracted = distracted
         self.method = method
         self.consistency = consistency
         self.erase = erase
@@ -48,9 +54,10 @@ class PretrainModule(pl.LightningModule):
         self.method.see_data(len(self.trainer.train_dataloader.dataset))
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        query = batch["query"]
-        distracted = self.erase(query)
-        comparisons = self.method(distracted, batch["key"], batch["negative"])
+        query, key = batch["query"], batch["key"]
+        distracted = query if self.distracted == "key" else self.erase(query)
+        key = key if self.distracted == "query" else self.erase(key)
+        comparisons = self.method(distracted, key, batch["negative"])
         loss = self.loss(*comparisons)
         if self.consistency.weight:
             penalty = self.consistency(self.backbone, distracted, query)

@@ -1,0 +1,47 @@
+import pytest
+import torch
+
+from tbe.consistency import Consistency
+from tbe.losses import InfoNCE
+from tbe.methods.encoder import Encoder
+from tbe.methods.moco import MoCo
+from tbe.modules.pretrain import PretrainModule
+from tests.methods.networks import Mean
+
+
+class Marked(torch.nn.Module):
+    """Stands in for an erasing: marks what it saw."""
+
+    def forward(self, clips):
+        return clips + 100
+
+
+class Seeing(MoCo):
+    """A method that remembers its views."""
+
+    def forward(self, query, key, negative):
+        self.seen = [bool(view.min() > 50) for view in (query, key, negative)]
+        return super().forward(query, key, negative)
+
+
+def module(distracted):
+    method = Seeing(Encoder(Mean(), dim=4), queue_size=4)
+    built = PretrainModule(method, Marked(), InfoNCE(), None, None, Consistency(0.0), distracted)
+    built.log = lambda *args, **kwargs: None  # nothing is logged without a trainer
+    return built
+
+
+@pytest.mark.parametrize(
+    ("distracted", "expected"),
+    [("query", [True, False, False]), ("key", [False, True, False]), ("both", [True, True, False])],
+)
+def test_the_chosen_view_is_distracted(distracted, expected):
+    built = module(distracted)
+    loss = built.training_step({name: torch.rand(2, 3, 2, 4, 4) for name in ("query", "key", "negative")}, 0)
+    assert built.method.seen == expected
+    assert loss.isfinite()
+
+
+def test_an_unknown_view_is_refused():
+    with pytest.raises(ValueError, match="expected one of query, key, both, got 'negative'"):
+        module("negative")
