@@ -12,6 +12,7 @@ import torch
 import yaml
 from hydra import compose
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.loggers import Logger
 
 from tbe import checkpoint as checkpoints
 from tbe import results
@@ -71,6 +72,8 @@ def train(config: dict[str, Any]) -> float | None:
         if rank() == 0:
             print(f"interrupted: to continue, repeat the command with resume={interrupted}\nrun: {config['run_dir']}")
         raise SystemExit(130) from None
+    finally:
+        _finish(trainer.loggers)
     metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
     metrics |= _evaluate(config, module, datamodule, trainer)
     if trainer.is_global_zero:
@@ -105,6 +108,16 @@ def describe(config: dict[str, Any]) -> dict[str, Any]:
         "test": {"query": "test", "clips": config["test_clips"]} if config["evaluate"] else None,
         "versions": results.versions(),
     }
+
+
+def _finish(loggers: list[Logger]) -> None:
+    """Ends what loggers keep open: the next run of a sweep in this process would go on writing to it."""
+    if rank() == 0:
+        for logger in loggers:
+            experiment = getattr(logger, "experiment", None)
+            finish = getattr(experiment, "finish", None)  # Weights & Biases has one
+            if finish is not None:
+                finish()
 
 
 def _evaluate(

@@ -128,6 +128,7 @@ def test_every_command_of_the_readme_composes(name, arguments, tmp_path):
 
 def test_the_commands_of_the_readme_run_one_after_the_other(train, evaluate):
     """All that need no data set of their own, with fewer and smaller videos."""
+    finetuned = None
     for number, (name, arguments) in enumerate(readme_commands()):
         overrides = first_of_sweep(arguments)
         if "--help" in arguments or any("data.root" in part for part in overrides):
@@ -138,8 +139,8 @@ def test_the_commands_of_the_readme_run_one_after_the_other(train, evaluate):
             overrides = [part for part in overrides if not part.startswith(("epochs=10", "batch_size"))]
             overrides += [f"then_with={[*TINY]}"] if "then=biased_scenes_finetune" in overrides else []
             run = train(*overrides, "trainer.limit_train_batches=1", folder=f"demo/{number}")
+            finetuned = run if "stage=finetune" in overrides else finetuned
         else:
-            # A path of the README stands for the last run.
-            overrides = [re.sub(r"checkpoint=runs/\S+", "checkpoint=latest", part) for part in overrides]
+            overrides = [re.sub(r"runs/biased_scenes_finetune$", str(finetuned), part) for part in overrides]
             run = evaluate(*overrides, folder=f"evaluation/{number}")
         assert (run / "metrics.json").exists(), (name, arguments)

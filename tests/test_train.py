@@ -160,11 +160,12 @@ def test_the_options_of_pretraining_run(train, settings):
     assert (train(*settings, "trainer.limit_train_batches=1") / "metrics.json").exists()
 
 
-def test_wandb_logs_offline_and_the_table_is_kept(train, monkeypatch):
+def test_wandb_logs_offline_each_run_on_its_own_and_the_table_is_kept(train, monkeypatch):
     monkeypatch.setenv("WANDB_SILENT", "true")
-    run = train("logger=wandb", "trainer.log_every_n_steps=1")
-    assert list(run.glob("wandb/offline-run-*"))
-    assert len(curve(run)) == 4
+    for folder in ("first", "second"):
+        run = train("logger=wandb", "trainer.log_every_n_steps=1", folder=folder)
+        assert len(list(run.glob("wandb/offline-run-*"))) == 1
+        assert len(curve(run)) == 4
 
 
 def test_the_debug_trainer_runs_two_batches(train):
