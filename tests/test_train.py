@@ -65,8 +65,10 @@ def test_a_seed_decides_everything_but_the_number_of_workers(train):
     assert not torch.equal(weights(train(folder="d"))["state_dict"]["method.queue.keys"], other["method.queue.keys"])
 
 
-@pytest.mark.parametrize("stop_after", [2, 4, 6])
-def test_a_stopped_run_resumes_as_if_it_had_not_been(train, monkeypatch, stop_after):
+@pytest.mark.parametrize(
+    ("stop_after", "request_to_stop"), [(2, signal.SIGINT), (4, signal.SIGINT), (6, signal.SIGINT), (2, signal.SIGTERM)]
+)
+def test_a_stopped_run_resumes_as_if_it_had_not_been(train, monkeypatch, stop_after, request_to_stop):
     """4 steps an epoch: stopped within the first epoch, at its end, and within the second."""
     settings = ("epochs=3", "trainer.log_every_n_steps=1")
     straight = train(*settings, folder="straight")
@@ -74,7 +76,7 @@ def test_a_stopped_run_resumes_as_if_it_had_not_been(train, monkeypatch, stop_af
 
     def stop(callback, trainer, module, outputs, batch, batch_idx, real=SaveOnInterrupt.on_train_batch_end):
         if next(calls) + 1 == stop_after:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), request_to_stop)
         real(callback, trainer, module, outputs, batch, batch_idx)
 
     with monkeypatch.context() as patched, pytest.raises(SystemExit) as exit_code:

@@ -67,6 +67,7 @@ class VideoDataModule(pl.LightningDataModule):
         self.pin_memory = torch.cuda.is_available() if pin_memory is None else pin_memory
         self.seed = seed
         self.predict_split = "test"
+        self._train_batches: int | None = None  # of a whole epoch, known once its loader has been made
 
     def prepare_data(self) -> None:
         self.source.prepare()
@@ -81,11 +82,14 @@ class VideoDataModule(pl.LightningDataModule):
             self.trainer.world_size,
             position=self.training_position,
         )
+        self._train_batches = len(sampler) // self.batch_size
         return self._loader(records, self.train_clips, sampler, self.batch_size, persistent=True)
 
     def training_batches(self) -> int:
         """Batches of an epoch on this process."""
-        batches, limit = len(self.train_dataloader()), self.trainer.limit_train_batches
+        if self._train_batches is None:
+            self.train_dataloader()
+        batches, limit = self._train_batches, self.trainer.limit_train_batches
         return max(1, min(batches, limit) if isinstance(limit, int) else int(batches * limit))
 
     def training_position(self) -> tuple[int, int]:

@@ -77,6 +77,15 @@ def test_auto_takes_the_cpu_where_decord_has_no_cuda_and_says_so_once(video, mon
     assert said == ["decord decodes on the CPU (this build of decord has no CUDA)"]
 
 
+def test_a_broken_first_video_says_nothing_about_the_build(tmp_path, video, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr("tbe.data.readers.decord_reader._BUILT_WITH", {})
+    (tmp_path / "broken.mp4").write_bytes(b"no video" * 100)
+    with pytest.raises(DecodeError, match="broken.mp4"):
+        DecordReader("auto")(str(tmp_path / "broken.mp4"))
+    assert len(DecordReader("auto")(video)) == 20
+
+
 def test_an_unknown_device_is_refused():
     with pytest.raises(ValueError, match="cpu, cuda or auto, got 'gpu'"):
         DecordReader("gpu")

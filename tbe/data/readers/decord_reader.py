@@ -100,7 +100,9 @@ def _decord_has_cuda(path: str) -> bool:
             decord.VideoReader(path, ctx=decord.gpu(0))
             _BUILT_WITH["cuda"] = True
         except (RuntimeError, decord.DECORDError) as error:
-            _BUILT_WITH["cuda"] = "CUDA not enabled" not in str(error)
+            if "CUDA not enabled" not in str(error):  # the video's fault, which says nothing about the build
+                raise DecodeError(explained(path, "open", error)) from error
+            _BUILT_WITH["cuda"] = False
     return _BUILT_WITH["cuda"]
 
 
