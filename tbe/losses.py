@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from tbe.distributed import gather
 
 
 class InfoNCE(nn.Module):
@@ -27,6 +30,37 @@ class InfoNCE(nn.Module):
             raise ValueError("InfoNCE: expected negatives, got none. A method without them goes with loss=cosine")
         logits = torch.cat([positives.unsqueeze(1), negatives], dim=1) / self.temperature
         return F.cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.long))
+
+
+class NCE(nn.Module):
+    """Whether each of 1 + K comparisons is the positive or noise: a logistic loss for each of them, summed.
+
+    positives (B,) and negatives (B, K) are cosine similarities. The normaliser of exp(cosine / temperature) is
+    estimated from the first batch, over all processes, and stays: with it a comparison is as often noise as K negatives
+    are. Gutmann and Hyvarinen, AISTATS 2010; the constant as in Wu et al., CVPR 2018 (arXiv:1805.01978).
+    """
+
+    log_mean: Tensor
+
+    def __init__(self, temperature: float = 0.07):
+        super().__init__()
+        if temperature <= 0:
+            raise ValueError(f"NCE: expected a temperature above 0, got {temperature}")
+        self.temperature = temperature
+        self.register_buffer("log_mean", torch.tensor(float("nan")))  # unknown before the first batch
+        self._known = False  # the host's copy, so that no step waits for the device
+
+    def forward(self, positives: Tensor, negatives: Tensor) -> Tensor:
+        if not negatives.shape[1]:
+            raise ValueError("NCE: expected negatives, got none. A method without them goes with loss=cosine")
+        scores = torch.cat([positives.unsqueeze(1), negatives], dim=1) / self.temperature
+        if not self._known:
+            if self.log_mean.isnan():
+                everyone = gather(scores.detach())
+                self.log_mean.copy_(everyone.flatten().logsumexp(0) - math.log(everyone.numel()))
+            self._known = True
+        logits = scores - self.log_mean - math.log(negatives.shape[1])
+        return F.softplus(-logits[:, 0]).mean() + F.softplus(logits[:, 1:]).sum(dim=1).mean()
 
 
 class TripletMargin(nn.Module):

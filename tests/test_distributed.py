@@ -9,7 +9,7 @@ import torch.multiprocessing as mp
 from torch.testing import assert_close
 
 from tbe.distributed import gather, gather_uneven, rank, shuffle, unshuffle, world_size
-from tbe.losses import InfoNCE
+from tbe.losses import NCE, InfoNCE
 from tbe.methods.encoder import Encoder
 from tbe.methods.moco import MoCo
 from tbe.methods.simclr import SimCLR
@@ -107,6 +107,22 @@ def test_simclr_on_two_processes_has_the_loss_and_gradient_of_one(tmp_path):
     assert_close(sum(halves) / 2, loss)
     for ours, theirs, parameter in zip(first[1], second[1], method.parameters(), strict=True):
         assert_close((ours + theirs) / 2, parameter.grad)  # DDP takes the mean over processes
+
+
+def _nce(number):
+    loss = NCE()
+    rows = torch.rand(6, 8, generator=torch.Generator().manual_seed(3))[3 * number : 3 * number + 3]
+    return loss(rows[:, 0], rows[:, 1:]), loss.log_mean
+
+
+def test_nce_estimates_its_normaliser_over_all_processes(tmp_path):
+    found = on_two_processes(_nce, tmp_path)
+    rows = torch.rand(6, 8, generator=torch.Generator().manual_seed(3))
+    loss = NCE()
+    expected = loss(rows[:, 0], rows[:, 1:])
+    assert_close(sum(value for value, _ in found) / 2, expected)
+    for _, log_mean in found:
+        assert_close(log_mean, loss.log_mean)
 
 
 def test_one_process_gathers_nothing():

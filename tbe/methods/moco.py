@@ -1,4 +1,4 @@
-"""Momentum contrast over a queue, with a negative from the same video."""
+"""Momentum contrast over a queue, with one more negative."""
 
 from __future__ import annotations
 
@@ -11,18 +11,22 @@ from torch import Tensor
 from tbe.distributed import gather, shuffle, unshuffle, world_size
 from tbe.methods.base import Comparisons, Method
 from tbe.methods.encoder import Encoder
+from tbe.methods.negatives import ExtraNegative
 from tbe.methods.queue import KeyQueue
+
+BATCH_NORMS = ("shuffle", "sync", "none")
 
 log = logging.getLogger(__name__)
 
 
 class MoCo(Method):
-    """Compares a query with its key, with the queue of earlier keys and with another clip of its video.
+    """Compares a query with its key, with the queue of earlier keys and with an extra negative.
 
-    Keys come from an encoder that follows the query encoder as a moving average, in train mode. The
-    same-video negative goes through the query encoder with gradient and is not queued, so that
-    appearance, which it shares with the query, does not help: K = queue_size + 1.
-    He et al., CVPR 2020 (arXiv:1911.05722); the same-video negative after Wang et al. (arXiv:2009.05769).
+    Keys come from an encoder that follows the query encoder as a moving average, in train mode. The extra negative
+    (`ExtraNegative`) goes through the query encoder and is not queued: K = queue_size + 1, without it queue_size.
+    batch_norm: 'shuffle' mixes the keys' batch over processes, so that its statistics give no query away; 'sync' and
+    'none' leave it to the networks: to synchronised batch norm, which the Trainer puts in, or to nothing.
+    He et al., CVPR 2020 (arXiv:1911.05722).
     """
 
     def __init__(
@@ -30,18 +34,20 @@ class MoCo(Method):
         encoder: Encoder,
         queue_size: int = 65536,
         momentum: float = 0.999,
-        same_video_negative: bool = True,
-        shuffle_batch_norm: bool = True,
+        negative: str = "same_video",
+        batch_norm: str = "shuffle",
     ):
         super().__init__()
         if not 0 <= momentum <= 1:
             raise ValueError(f"MoCo: expected a momentum from 0 to 1, got {momentum}")
+        if batch_norm not in BATCH_NORMS:
+            raise ValueError(f"batch_norm: expected one of {', '.join(BATCH_NORMS)}, got {batch_norm!r}")
         self.encoder = encoder
         self.key_encoder = copy.deepcopy(encoder).requires_grad_(False)
         self.queue = KeyQueue(queue_size, encoder.projector.layers[-1].out_features)
         self.momentum = momentum
-        self.same_video_negative = same_video_negative
-        self.shuffle_batch_norm = shuffle_batch_norm
+        self.extra_negative = ExtraNegative(negative)
+        self.batch_norm = batch_norm
 
     @property
     def backbone(self):
@@ -60,17 +66,15 @@ class MoCo(Method):
         queries = self.encoder(query)
         keys = self.encode_keys(key)
         # The copy lets the queue move on before the backward pass has read it.
-        negatives = queries @ self.queue.keys.clone().T
-        if self.same_video_negative:
-            others = self.encoder(negative)
-            negatives = torch.cat([negatives, (queries * others).sum(dim=1, keepdim=True)], dim=1)
+        earlier = queries @ self.queue.keys.clone().T
+        extra = self.extra_negative(self.encoder, queries, negative)
         self.queue.push(gather(keys))
-        return Comparisons((queries * keys).sum(dim=1), negatives)
+        return Comparisons((queries * keys).sum(dim=1), torch.cat([earlier, extra], dim=1))
 
     @torch.no_grad()
     def encode_keys(self, key: Tensor) -> Tensor:
-        """Embeddings (B, dim) of the key views by the moving average, batch norm mixed over processes."""
-        if world_size() == 1 or not self.shuffle_batch_norm:
+        """Embeddings (B, dim) of the key views by the moving average."""
+        if world_size() == 1 or self.batch_norm != "shuffle":
             return self.key_encoder(key)
         mixed, restore = shuffle(key)
         return unshuffle(self.key_encoder(mixed), restore)

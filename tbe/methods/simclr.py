@@ -8,20 +8,21 @@ from torch import Tensor
 from tbe.distributed import gather_with_gradient, rank, world_size
 from tbe.methods.base import Comparisons, Method
 from tbe.methods.encoder import Encoder
+from tbe.methods.negatives import ExtraNegative
 
 
 class SimCLR(Method):
     """Compares queries and keys of a video with each other and with the views of all other videos.
 
     Both views are embedded with gradient and asked in turn, so there are 2B positives; negatives are the 2(B - 1) views
-    of other videos over all processes and, with `same_video_negative`, another clip of the video.
+    of other videos over all processes, and the extra negative.
     Chen et al., ICML 2020 (arXiv:2002.05709).
     """
 
-    def __init__(self, encoder: Encoder, same_video_negative: bool = True):
+    def __init__(self, encoder: Encoder, negative: str = "same_video"):
         super().__init__()
         self.encoder = encoder
-        self.same_video_negative = same_video_negative
+        self.extra_negative = ExtraNegative(negative)
 
     @property
     def backbone(self):  # described by Method
@@ -38,7 +39,5 @@ class SimCLR(Method):
         other = torch.ones(batch, len(everyone), dtype=torch.bool, device=query.device)
         other[torch.arange(batch, device=query.device), mine] = False
         negatives = similarities[:, other].view(2 * batch, -1)
-        if self.same_video_negative:
-            same_video = torch.einsum("vbd,bd->vb", views, self.encoder(negative))
-            negatives = torch.cat([negatives, same_video.reshape(-1, 1)], dim=1)
-        return Comparisons((views[0] * views[1]).sum(dim=1).repeat(2), negatives)
+        extra = self.extra_negative(self.encoder, views.flatten(0, 1), negative)
+        return Comparisons((views[0] * views[1]).sum(dim=1).repeat(2), torch.cat([negatives, extra], dim=1))

@@ -64,6 +64,17 @@ def test_simclr_compares_each_view_with_all_views_of_other_videos():
             assert_close(negatives[3 * row + i].sort().values, torch.stack([*others, view[i] @ n[i]]).sort().values)
 
 
+def test_simclrs_extra_negative_can_be_another_videos_or_none():
+    query, key, negative = views()
+    net = encoder()
+    q, k, n = net(query), net(key), net(negative)
+    assert SimCLR(net, negative="none")(query, key, negative).negatives.shape == (6, 4)
+    negatives = SimCLR(net, negative="other_video")(query, key, negative).negatives
+    for i in range(3):
+        assert_close(negatives[i, -1], q[i] @ n[i - 1])
+        assert_close(negatives[3 + i, -1], k[i] @ n[i - 1])
+
+
 def test_byol_predicts_the_target_of_the_other_view():
     query, key, negative = views()
     method = BYOL(encoder(), hidden=8).eval()

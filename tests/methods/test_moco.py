@@ -30,8 +30,27 @@ def test_comparisons_equal_a_loop_over_positive_queue_and_negative():
         assert_close(comparisons.negatives[i], torch.stack(expected))
 
 
-def test_without_the_same_video_negative_there_is_the_queue_alone():
-    assert moco(same_video_negative=False)(*views()).negatives.shape == (3, 6)
+def test_the_extra_negative_is_of_the_same_video_of_another_or_none():
+    query, key, negative = views()
+    queries = moco().encoder(query)
+    others = moco().encoder(negative)
+    assert moco(negative="none")(query, key, negative).negatives.shape == (3, 6)
+    for kind, shift in {"same_video": 0, "other_video": 1}.items():
+        negatives = moco(negative=kind)(query, key, negative).negatives
+        assert negatives.shape == (3, 7)
+        for i in range(3):
+            assert_close(negatives[i, -1], queries[i] @ others[i - shift])
+
+
+def test_an_extra_negative_of_another_video_needs_another_video():
+    with pytest.raises(ValueError, match="negative=other_video: expected a batch of at least 2 videos, got 1"):
+        moco(negative="other_video").eval()(*[view[:1] for view in views()])
+
+
+@pytest.mark.parametrize(("name", "value"), [("negative", "on"), ("batch_norm", "batch")])
+def test_an_unknown_switch_is_refused(name, value):
+    with pytest.raises(ValueError, match=f"{name}: expected one of .*none, got '{value}'"):
+        moco(**{name: value})
 
 
 def test_keys_are_queued_after_they_were_compared():

@@ -1,0 +1,39 @@
+"""The negative beside those that a contrastive method has anyway."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+KINDS = ("same_video", "other_video", "none")
+
+
+class ExtraNegative(nn.Module):
+    """Compares each query with one more clip, embedded with gradient by the encoder of the queries.
+
+    kind: 'same_video' takes another clip of the query's video, whose appearance it shares, so that appearance does not
+    help; 'other_video' the next video's of the batch, as the reference implementation does on Something-Something;
+    'none' nothing. After Wang et al., CVPR 2021 (arXiv:2009.05769).
+    """
+
+    def __init__(self, kind: str):
+        super().__init__()
+        if kind not in KINDS:
+            raise ValueError(f"negative: expected one of {', '.join(KINDS)}, got {kind!r}")
+        self.kind = kind
+
+    def forward(self, encoder: nn.Module, queries: Tensor, views: Tensor) -> Tensor:
+        """Similarities (V * B, 1), for 'none' (V * B, 0), of queries (V * B, D) with views (B, C, T, H, W).
+
+        Several queries of a video, V times the batch after each other, share its negative.
+        """
+        if self.kind == "none":
+            return queries.new_empty(len(queries), 0)
+        others = encoder(views)
+        if self.kind == "other_video":
+            if len(others) < 2:
+                raise ValueError(f"negative=other_video: expected a batch of at least 2 videos, got {len(others)}")
+            others = others.roll(1, dims=0)
+        return (queries * others.repeat(len(queries) // len(others), 1)).sum(dim=1, keepdim=True)
+
+    def extra_repr(self) -> str:
+        return self.kind
