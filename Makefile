@@ -1,12 +1,13 @@
 # make demo   sets up, then pretrains with Background Erasing on the embedded data set and measures it
 # make test   sets up, then runs the tests
+# make matrix trains, resumes and evaluates every method with every backbone; the table is results/matrix.md
 # A second call does not install again unless pyproject.toml changed. PYTHON=python3.12 chooses the interpreter.
 PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.installed
 
-.PHONY: demo test lint setup clean
+.PHONY: demo test matrix lint setup clean
 
 setup: $(READY)
 
@@ -22,7 +23,10 @@ demo: setup
 	$(RUN) eval.py "task=[retrieval,linear]" "checkpoint=[random,latest]" "query=[iid,swap]" clips=4 "tasks.retrieval.ks=[1,5]"
 
 test: setup
-	$(RUN) -m pytest
+	$(RUN) -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal
+
+matrix: setup
+	$(RUN) -m pytest tests/test_matrix.py -k trained --matrix=results/matrix.md
 
 lint: setup
 	$(RUN) -m ruff check .

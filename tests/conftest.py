@@ -29,6 +29,10 @@ SMALL = [
 ]
 
 
+def pytest_addoption(parser):
+    parser.addoption("--matrix", metavar="FILE", help="run the whole matrix of methods and backbones, and tabulate it")
+
+
 def pytest_configure(config):
     torch.set_num_threads(1)
 

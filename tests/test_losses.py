@@ -35,7 +35,8 @@ def test_a_temperature_of_zero_is_refused():
 def test_nce_equals_binary_cross_entropy_against_noise():
     """The probability of being the positive, written as in noise-contrastive estimation: P / (P + K noise)."""
     positives, negatives, tau = torch.rand(5), torch.rand(5, 7), 0.5
-    scores = [[math.exp(value / tau) for value in row] for row in torch.cat([positives[:, None], negatives], 1).tolist()]
+    rows = torch.cat([positives[:, None], negatives], dim=1).tolist()
+    scores = [[math.exp(value / tau) for value in row] for row in rows]
     normaliser = sum(map(sum, scores)) / 40  # times the number of videos, which the noise 1 / n takes away again
     total = 0.0
     for positive, *others in scores:

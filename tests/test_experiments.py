@@ -1,0 +1,82 @@
+"""Every experiment trains two steps with its own network, method and settings, on generated clips of a small size."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import ROOT, composed, moving_square
+
+EXPERIMENTS = sorted(file.stem for file in (ROOT / "configs" / "experiment").glob("*.yaml") if file.stem != "none")
+SIZE = [
+    "clip.num_frames=8",
+    "clip.stride=1",
+    "clip.size=32",
+    "clip.short_side=36",
+    "batch_size=2",
+    "eval_batch_size=2",
+    "val_limit=2",
+    "test_clips=1",
+    "queue_size=4",
+    "epochs=1",
+    "num_workers=0",
+    "trainer=cpu",
+    "trainer.check_val_every_n_epoch=1",
+    "trainer.limit_train_batches=2",
+    "trainer.limit_val_batches=1",
+    "trainer.limit_predict_batches=1",
+    "logger=csv",
+    "~callbacks.best",  # nothing to come back to: checkpoints of large networks take longer than the steps
+    "~callbacks.last",
+    "+trainer.enable_checkpointing=false",
+    "++data.val_share=0.3",
+    "data.splits.train=train.txt",
+    "data.splits.test=test.txt",
+]
+DRAWN = ["data.num_train=8", "data.num_val=4", "data.num_test=4", "data.num_actions=2", "data.num_scenes=2"]
+DRAWN += ["data.size=32", "data.num_frames=8"]
+
+
+@pytest.fixture(scope="module")
+def frame_folders(tmp_path_factory):
+    """The lists of `video_folder`, with a folder of pictures a video."""
+    folder = tmp_path_factory.mktemp("frames")
+    for name, count in {"train": 8, "test": 4}.items():
+        rows = []
+        for number in range(count):
+            video = folder / name / str(number)
+            video.mkdir(parents=True)
+            for place, frame in enumerate(moving_square(10, seed=number), start=1):
+                Image.fromarray(np.ascontiguousarray(frame)).save(video / f"{place:05d}.jpg")
+            rows.append(f"{name}/{number} {number % 2}\n")
+        (folder / f"{name}.txt").write_text("".join(rows))
+    return folder
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_two_steps(experiment, train, video_folder, frame_folders, tmp_path):
+    config = composed("train", f"experiment={experiment}", run_dir=tmp_path)
+    overrides = [f"experiment={experiment}", *SIZE]
+    if "splits" not in config.data:
+        overrides = [part for part in overrides if not part.startswith(("data.", "++data."))] + DRAWN
+    else:
+        root = frame_folders if "template" in config.reader else video_folder
+        overrides += [f"data.root={root}", f"data.lists={root}"]
+        overrides += ["data.splits.val=test.txt"] if "val" in config.data.splits else []
+    run = train(*overrides, small=False)
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["protocol"]["steps"] == 2
+    assert np.isfinite(metrics["train/loss"])
+    assert metrics["protocol"]["backbone"]["_target_"] == config.backbone._target_
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_an_experiment_says_how_it_is_run(experiment):
+    comments = [
+        line.removeprefix("#").strip()
+        for line in (ROOT / "configs" / "experiment" / f"{experiment}.yaml").read_text().splitlines()
+        if line.startswith("#")
+    ]
+    assert len(comments) >= 3
+    assert any(f"experiment={experiment}" in line or experiment == "demo" for line in comments)

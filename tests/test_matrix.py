@@ -1,0 +1,103 @@
+"""Every method with every backbone: one step of each always, the whole way of each with --matrix=<file>."""
+
+import copy
+import json
+import shutil
+
+import pytest
+import torch
+
+import tbe.checkpoint
+from tbe import results
+from tbe.config import build, plain
+from tests.conftest import ROOT, composed
+
+METHODS = sorted(file.stem for file in (ROOT / "configs" / "method").glob("*.yaml"))
+BACKBONES = sorted(file.stem for file in (ROOT / "configs" / "backbone").glob("*.yaml"))
+STAGES = ("train", "resume", "eval")
+SMALLEST = [
+    "experiment=none",
+    "clip=8x2_32",
+    "queue_size=4",
+    "batch_size=2",
+    "data.num_train=4",
+    "data.num_val=2",
+    "data.num_test=2",
+    "data.num_actions=2",
+    "data.num_scenes=2",
+    "data.size=32",
+    "data.num_frames=16",
+    "val_limit=2",
+    "num_workers=0",
+    "trainer=cpu",
+]
+
+
+def frames_for(method):
+    return 16 if method == "pace" else 8  # it hands on half of them, and s3d wants five
+
+
+@pytest.fixture(scope="module")
+def configs(tmp_path_factory):
+    """The composed config of each method, and the nodes of all backbones."""
+    run_dir = tmp_path_factory.mktemp("composed")
+    methods = {name: composed("train", *SMALLEST, f"method={name}", run_dir=run_dir) for name in METHODS}
+    backbones = {name: composed("train", f"backbone={name}", run_dir=run_dir).backbone for name in BACKBONES}
+    return methods, backbones
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("method", METHODS)
+def test_one_step_moves_the_backbone_towards_a_finite_loss(method, backbone, configs):
+    config = copy.deepcopy(configs[0][method])
+    config.backbone = configs[1][backbone]
+    torch.manual_seed(0)
+    module = build(plain(config)["module"])
+    before = copy.deepcopy(module.backbone.state_dict())
+    optimizer = build(plain(config.optimizer))(module.parameters())
+    batch = {view: torch.randn(2, 3, frames_for(method), 32, 32) for view in ("query", "key", "negative")}
+    loss = module.loss(*module.method(module.erase(batch["query"]), batch["key"], batch["negative"]))
+    loss.backward()
+    optimizer.step()
+    module.method.after_step()
+    assert loss.isfinite()
+    moved = [name for name, value in module.backbone.named_parameters() if not torch.equal(value, before[name])]
+    assert len(moved) > 0.9 * len(list(module.backbone.parameters()))
+    assert all(value.isfinite().all() for value in module.state_dict().values())
+
+
+@pytest.fixture(scope="module")
+def table(request):
+    """What passed of each pair, written to the file of --matrix as a table in Markdown when all are done."""
+    file = request.config.getoption("--matrix")
+    if not file:
+        pytest.skip("trains, resumes and evaluates every method with every backbone: make matrix")
+    passed = {method: {backbone: [] for backbone in BACKBONES} for method in METHODS}
+    yield passed
+    ran = [method for method in METHODS if any(passed[method].values())]
+    rows = ["| | " + " | ".join(ran) + " |", "|---" * (len(ran) + 1) + "|"]
+    for backbone in BACKBONES:
+        cells = [" ".join(passed[method][backbone]) or "-" for method in ran]
+        rows.append(f"| `{backbone}` | " + " | ".join(cells) + " |")
+    versions = ", ".join(f"{name} {version}" for name, version in results.versions().items())
+    title = f"# Every method with every backbone\n\nWhat passed, from `make matrix` ({versions}).\n\n"
+    (ROOT / file).parent.mkdir(parents=True, exist_ok=True)
+    (ROOT / file).write_text(title + "\n".join(rows) + "\n", encoding="utf-8")
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("method", METHODS)
+def test_a_pair_is_trained_resumed_and_evaluated(method, backbone, table, train, evaluate):
+    settings = [*SMALLEST, f"method={method}", f"backbone={backbone}", f"clip.num_frames={frames_for(method)}"]
+    settings += ["clip.stride=1", "trainer.log_every_n_steps=1", "logger=csv"]
+    done = table[method][backbone]
+    run = train(*settings, "epochs=1", small=False)
+    assert json.loads((run / "metrics.json").read_text())["protocol"]["steps"] == 2
+    done.append(STAGES[0])
+    train(*settings, "epochs=2", f"resume={run}", small=False)
+    assert tbe.checkpoint.read(run / "checkpoints" / "last.ckpt").step == 4
+    done.append(STAGES[1])
+    metrics = json.loads((evaluate(f"checkpoint={run}", "clips=1") / "metrics.json").read_text())
+    assert 0 <= metrics["retrieval/R@1"] <= 100
+    done.append(STAGES[2])
+    shutil.rmtree(run)  # half a gigabyte of checkpoints each
