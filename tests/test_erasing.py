@@ -125,10 +125,18 @@ def test_the_inter_video_distractor_needs_another_clip():
         InterVideoErasing()(torch.rand(1, 3, 4, 6, 6))
 
 
-def test_compiles_to_one_graph():
-    clips, erase = torch.rand(2, 3, 4, 8, 8), BackgroundErasing()
-    explained = torch._dynamo.explain(erase)(clips)
-    assert explained.graph_break_count == 0
+@pytest.mark.parametrize("dtype", [torch.float32, torch.uint8, torch.bfloat16])
+@pytest.mark.parametrize("distractor", [BackgroundErasing, InterVideoErasing, NoiseErasing, ForegroundMerge])
+def test_compiles_to_one_graph(distractor, dtype):
+    torch.compiler.reset()  # or the variants of the tests before count as recompilations
+    clips, erase = (255 * torch.rand(2, 3, 4, 16, 16)).to(dtype), distractor()
+    compiled = torch.compile(erase, fullgraph=True, backend="aot_eager")
+    torch.manual_seed(0)
+    expected = erase(clips)
+    torch.manual_seed(0)
+    found = compiled(clips)
+    assert found.dtype == dtype
+    assert_close(found, expected)
 
 
 def test_a_weight_can_be_drawn_once_for_the_batch():
