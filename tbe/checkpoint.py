@@ -1,5 +1,7 @@
 """What a checkpoint carries beside Lightning's own, and how it is found and read: one contract, one file.
 
+A file without it is foreign: weights of another project, for the backbone of the config at hand.
+
 checkpoint["tbe"] = {"stage": str, "backbone": prefix of its weights in the state dict, "config": plain types}
 """
 
@@ -16,6 +18,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from tbe import weights
 from tbe.classifier import Classifier
 from tbe.config import build, check_targets
 
@@ -72,8 +75,56 @@ class Checkpoint:
         """Copies the trained weights into a backbone of the same architecture; a ValueError for another one."""
         load_exactly(backbone, self._part(self.prefix), self.path)
 
+    def origin(self) -> dict[str, Any]:
+        """Where the weights come from, for the protocol of a measurement."""
+        return {"path": self.path, "stage": self.stage, "epoch": self.epoch, "step": self.step}
+
     def _part(self, prefix: str) -> dict[str, Tensor]:
         return {name[len(prefix) :]: value for name, value in self.weights.items() if name.startswith(prefix)}
+
+
+@dataclass
+class ForeignWeights:
+    """Weights of another project: tensors alone, for the backbone that `backbone_config` describes.
+
+    least: the share of the backbone's tensors that they must give. match: what they gave, once loaded.
+    """
+
+    path: str
+    content: Any
+    backbone_config: dict[str, Any] | None
+    least: float
+    match: weights.Match | None = None
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Such a file carries none."""
+        return {}
+
+    @property
+    def name(self) -> str:
+        """The name of the file, for tables."""
+        return Path(self.path).stem
+
+    def backbone(self) -> nn.Module:
+        """The backbone of the config, with the weights of the file."""
+        backbone = build(self.backbone_config)
+        self.load_into(backbone)
+        return backbone
+
+    def classifier(self) -> None:
+        """Heads of other projects are left where they are."""
+
+    def load_into(self, backbone: nn.Module) -> None:
+        """Copies the weights into a backbone that they fit; a ValueError for another one."""
+        self.match = weights.load(backbone, self.content, self.path, self.least)
+
+    def origin(self) -> dict[str, Any]:
+        """Where the weights come from, for the protocol of a measurement."""
+        if self.match is None:
+            return {"path": self.path}
+        counts = {"matched": len(self.match.matched), "tensors": self.match.total}
+        return {"path": self.path, "family": self.match.family, **counts}
 
 
 def load_exactly(network: nn.Module, weights: dict[str, Tensor], where: str) -> None:
@@ -98,9 +149,19 @@ def load_module(module: nn.Module, path: str | os.PathLike) -> None:
 
 def read(path: str | os.PathLike) -> Checkpoint:
     """Reads a checkpoint as plain types and tensors; a ValueError for a file of another origin."""
-    raw = torch.load(path, map_location="cpu", weights_only=True)
-    if KEY not in raw:
+    checkpoint = read_any(path)
+    if isinstance(checkpoint, ForeignWeights):
         raise ValueError(f"{path}: expected a checkpoint written by train.py, got one without its config")
+    return checkpoint
+
+
+def read_any(
+    path: str | os.PathLike, backbone: dict[str, Any] | None = None, least: float = 0.9
+) -> Checkpoint | ForeignWeights:
+    """Reads a checkpoint, or a file of another origin as weights for the backbone of the config `backbone`."""
+    raw = weights.read(path)
+    if not isinstance(raw, dict) or KEY not in raw:
+        return ForeignWeights(os.fspath(path), raw, backbone, least)
     carried = raw[KEY]
     for part in BUILT:
         check_targets(carried["config"].get(part), where=f"{path} ({part})")

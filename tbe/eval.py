@@ -14,7 +14,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from tbe import checkpoint as checkpoints
 from tbe import results
 from tbe.callbacks.progress import ProgressBar
-from tbe.checkpoint import Checkpoint
+from tbe.checkpoint import Checkpoint, ForeignWeights
 from tbe.commands import command
 from tbe.config import build, plain
 from tbe.distributed import rank
@@ -36,8 +36,12 @@ def prepare(config: DictConfig, overrides: list[str]) -> list[Path]:
     OmegaConf.set_struct(config, False)
     config.checkpoint = found
     config.query = _listed(config.query)
-    trained = next((file for file in found if file != RANDOM), None)
-    carried = checkpoints.read(trained).config if trained else {}
+    trained = (checkpoints.read_any(file) for file in found if file != RANDOM)
+    carried = next((checkpoint.config for checkpoint in trained if checkpoint.config), {})
+    usual_reader = config.pop("usual_reader")
+    if not carried and set(found) != {RANDOM}:
+        _check_chosen(config, next(file for file in found if file != RANDOM))
+    carried = {"reader": usual_reader, **carried}
     for part in CARRIED:
         config[part] = _completed(part, config.get(part), carried.get(part))
     return [results.write_config(Path(config.run_dir), plain(config))]
@@ -50,10 +54,10 @@ def run(files: list[Path]) -> None:
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     rows: dict[str, dict[str, float]] = {}
     protocols = {}
-    for name, checkpoint in _named(config["checkpoint"]):
+    for name, checkpoint in _named(config):
         pl.seed_everything(config["seed"], workers=True, verbose=False)
         rows[name] = evaluate(config, name, checkpoint)
-        protocols[name] = _origin(checkpoint)
+        protocols[name] = checkpoint.origin() if checkpoint else RANDOM
     if rank() == 0:
         protocol = describe(config) | {"checkpoints": protocols}
         metrics = rows if len(rows) > 1 else next(iter(rows.values()))
@@ -64,7 +68,7 @@ def run(files: list[Path]) -> None:
         print(f"run: {folder}")
 
 
-def evaluate(config: dict[str, Any], name: str, checkpoint: Checkpoint | None) -> dict[str, float]:
+def evaluate(config: dict[str, Any], name: str, checkpoint: Checkpoint | ForeignWeights | None) -> dict[str, float]:
     """The metrics of one network under all tasks."""
     evaluation = Evaluation(
         name=name,
@@ -107,22 +111,27 @@ def _completed(part: str, chosen: Any, carried: Any) -> Any:
     return OmegaConf.merge(carried, chosen)
 
 
-def _named(files: list[str]) -> Iterator[tuple[str, Checkpoint | None]]:
+def _check_chosen(config: DictConfig, file: str) -> None:
+    """A ValueError for parts that nothing says, where all weights are another project's, such as `file`."""
+    open_parts = [part for part in ("backbone", "data", "clip") if config.get(part) is None]
+    if open_parts:
+        choices = " ".join(f"{part}=<choice>" for part in open_parts)
+        raise ValueError(
+            f"eval: {file} was not written by train.py and does not say how it was trained: expected {choices} "
+            "beside it, got none. backbone= is the network that it holds the weights of"
+        )
+
+
+def _named(config: dict[str, Any]) -> Iterator[tuple[str, Checkpoint | ForeignWeights | None]]:
     """Each checkpoint, read when its turn comes, with a name of its own."""
     used: set[str] = set()
-    for file in files:
-        checkpoint = None if file == RANDOM else checkpoints.read(file)
+    for file in config["checkpoint"]:
+        checkpoint = None if file == RANDOM else checkpoints.read_any(file, config["backbone"], config["least_matched"])
         name = checkpoint.name if checkpoint else "random init"
         if name in used and checkpoint:
             name = f"{name} ({Path(file).parent.parent.name}, {Path(file).stem})"
         used.add(name)
         yield name, checkpoint
-
-
-def _origin(checkpoint: Checkpoint | None) -> Any:
-    if checkpoint is None:
-        return RANDOM
-    return {"path": checkpoint.path, "stage": checkpoint.stage, "epoch": checkpoint.epoch, "step": checkpoint.step}
 
 
 def _listed(value: Any) -> list:

@@ -61,8 +61,7 @@ def train(config: dict[str, Any]) -> float | None:
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     datamodule = build(config["datamodule"])
     module = build_module(config, datamodule.source.num_classes)
-    if config["init_from"]:
-        checkpoints.read(config["init_from"]).load_into(module.backbone)
+    origin = _initialise(module, config)
     if config["channels_last"]:
         module.to(memory_format=torch.channels_last_3d)
     trainer = build_trainer(config)
@@ -77,7 +76,7 @@ def train(config: dict[str, Any]) -> float | None:
     metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
     metrics |= _evaluate(config, module, datamodule, trainer)
     if trainer.is_global_zero:
-        protocol = describe(config) | {"epochs": trainer.current_epoch, "steps": trainer.global_step}
+        protocol = describe(config) | {"init": origin, "epochs": trainer.current_epoch, "steps": trainer.global_step}
         results.write_json(Path(config["run_dir"], "metrics.json"), metrics | {"protocol": protocol})
         results.table({config["run_name"]: metrics}, title=f"{config['stage']}: final numbers")
     return metrics.get(config["objective"]) if config["objective"] else None
@@ -108,6 +107,15 @@ def describe(config: dict[str, Any]) -> dict[str, Any]:
         "test": {"query": "test", "clips": config["test_clips"]} if config["evaluate"] else None,
         "versions": results.versions(),
     }
+
+
+def _initialise(module: pl.LightningModule, config: dict[str, Any]) -> dict[str, Any] | None:
+    """Loads the weights that `init_from` names into the backbone; returns where they come from."""
+    if not config["init_from"]:
+        return None
+    source = checkpoints.read_any(config["init_from"], least=config["least_matched"])
+    source.load_into(module.backbone)
+    return source.origin()
 
 
 def _finish(loggers: list[Logger]) -> None:
@@ -157,7 +165,8 @@ def _with_checkpoint(config: DictConfig, overrides: list[str]) -> DictConfig:
     if config.init_from:
         config.init_from = str(checkpoints.find(str(config.init_from), config.runs).resolve())
         if not _chosen("backbone", overrides):
-            config.backbone = checkpoints.read(config.init_from).config["backbone"]
+            # A file of another project does not say its network: that of the config is then meant.
+            config.backbone = checkpoints.read_any(config.init_from).config.get("backbone", config.backbone)
     return config
 
 

@@ -17,12 +17,13 @@ class C3D(VideoBackbone):
     paper's fc6 receives. Poolings round sizes up, so that short and small clips pass as well.
 
     batch_norm: a batch norm after each convolution, in place of its bias. The paper has none.
+    pool5: the last pooling. Without it features are the mean of conv5b, as in public ports with batch norm.
     Tran et al., ICCV 2015 (arXiv:1412.0767).
     """
 
     num_features = 512
 
-    def __init__(self, batch_norm: bool = True, in_channels: int = 3) -> None:
+    def __init__(self, batch_norm: bool = True, pool5: bool = True, in_channels: int = 3) -> None:
         super().__init__()
         self.in_channels = in_channels
         self.body = nn.Sequential()
@@ -34,8 +35,9 @@ class C3D(VideoBackbone):
                     self.body.append(nn.BatchNorm3d(width))
                 self.body.append(nn.ReLU(inplace=True))
                 channels = width
-            # The first pooling keeps time: merging frames that early costs accuracy (section 3.1).
-            self.body.append(nn.MaxPool3d((1, 2, 2) if group == 0 else 2, ceil_mode=True))
+            if group < 4 or pool5:
+                # The first pooling keeps time: merging frames that early costs accuracy (section 3.1).
+                self.body.append(nn.MaxPool3d((1, 2, 2) if group == 0 else 2, ceil_mode=True))
         init_weights(self)
 
     def forward_features(self, clips: Tensor) -> Tensor:

@@ -19,6 +19,9 @@ class ResNet3D(VideoBackbone):
     layers, widths, temporal_strides, spatial_strides: one value for each stage. Stage i gives
     `widths[i]` channels, 4 times that with block 'bottleneck'; F is that of the last stage.
     factorized: each 3D convolution becomes a spatial and a temporal one with about as many weights.
+    split_all: with `factorized`, the stem, the shortcuts and each convolution of a block are split by their own
+    sizes. The released networks have 45 channels within the stem, as many within the second convolution of a
+    block as within its first, and whole shortcuts.
     stem_pool: halves T, H, W once more after the stem.
 
     R3D and R(2+1)D: Tran et al., CVPR 2018 (arXiv:1711.11248). R3D-50: Hara et al., CVPR 2018 (arXiv:1711.09577).
@@ -35,6 +38,7 @@ class ResNet3D(VideoBackbone):
         stem_stride: Sequence[int] = (1, 2, 2),
         stem_pool: bool = False,
         factorized: bool = False,
+        split_all: bool = False,
         in_channels: int = 3,
     ) -> None:
         super().__init__()
@@ -44,9 +48,11 @@ class ResNet3D(VideoBackbone):
         for name, values in per_stage.items():
             if len(values) != len(layers):
                 raise ValueError(f"ResNet3D: expected {len(layers)} {name}, one for each stage, got {list(values)}")
+        if split_all and not factorized:
+            raise ValueError("ResNet3D: expected factorized=true with split_all=true, got factorized=false")
         self.in_channels = in_channels
         self.num_features = widths[-1] * EXPANSION[block]
-        self.stem = _stem(in_channels, widths[0], tuple(stem_kernel), tuple(stem_stride), factorized)
+        self.stem = _stem(in_channels, widths[0], tuple(stem_kernel), tuple(stem_stride), factorized, split_all)
         if stem_pool:
             self.stem.append(nn.MaxPool3d(3, stride=2, padding=1))
 
@@ -56,7 +62,8 @@ class ResNet3D(VideoBackbone):
         for num_blocks, width, time, space in zip(layers, widths, temporal_strides, spatial_strides, strict=True):
             stage = nn.Sequential()
             for index in range(num_blocks):
-                stage.append(make_block(channels, width, (time, space, space) if index == 0 else (1, 1, 1), factorized))
+                stride = (time, space, space) if index == 0 else (1, 1, 1)
+                stage.append(make_block(channels, width, stride, factorized, split_all))
                 channels = width * EXPANSION[block]
             self.stages.append(stage)
         init_weights(self)
@@ -79,20 +86,23 @@ class Residual(nn.Module):
         return self.branch(maps).add_(self.shortcut(maps)).relu_()
 
 
-def _basic(in_channels: int, width: int, stride: tuple[int, int, int], factorized: bool) -> Residual:
+def _basic(in_channels: int, width: int, stride: tuple[int, int, int], factorized: bool, split_all: bool) -> Residual:
     """Two convolutions of 3x3x3."""
     middle = _middle(in_channels, width) if factorized else 0
+    second_middle = _middle(width, width) if split_all else middle
     branch = nn.Sequential(
         _conv3(in_channels, width, stride, middle),
         nn.BatchNorm3d(width),
         nn.ReLU(inplace=True),
-        _conv3(width, width, (1, 1, 1), middle),
+        _conv3(width, width, (1, 1, 1), second_middle),
         nn.BatchNorm3d(width),
     )
-    return Residual(branch, _shortcut(in_channels, width, stride))
+    return Residual(branch, _shortcut(in_channels, width, stride, split_all))
 
 
-def _bottleneck(in_channels: int, width: int, stride: tuple[int, int, int], factorized: bool) -> Residual:
+def _bottleneck(
+    in_channels: int, width: int, stride: tuple[int, int, int], factorized: bool, split_all: bool
+) -> Residual:
     """A convolution of 3x3x3 between two of 1x1x1."""
     out_channels = width * EXPANSION["bottleneck"]
     branch = nn.Sequential(
@@ -103,12 +113,17 @@ def _bottleneck(in_channels: int, width: int, stride: tuple[int, int, int], fact
         conv(width, out_channels, 1),
         nn.BatchNorm3d(out_channels),
     )
-    return Residual(branch, _shortcut(in_channels, out_channels, stride))
+    return Residual(branch, _shortcut(in_channels, out_channels, stride, split_all))
 
 
-def _shortcut(in_channels: int, out_channels: int, stride: tuple[int, int, int]) -> nn.Module:
+def _shortcut(in_channels: int, out_channels: int, stride: tuple[int, int, int], split: bool) -> nn.Module:
     if in_channels == out_channels and stride == (1, 1, 1):
         return nn.Identity()
+    if split:
+        time, *space = stride
+        middle = _middle(in_channels, out_channels, (1, 1, 1))
+        spatial = conv_norm_relu(in_channels, middle, 1, (1, *space))
+        return spatial.extend([conv(middle, out_channels, 1, (time, 1, 1)), nn.BatchNorm3d(out_channels)])
     return nn.Sequential(conv(in_channels, out_channels, 1, stride), nn.BatchNorm3d(out_channels))
 
 
@@ -121,13 +136,16 @@ def _conv3(in_channels: int, out_channels: int, stride: tuple[int, int, int], mi
     return spatial.append(conv(middle, out_channels, (3, 1, 1), (time, 1, 1)))
 
 
-def _middle(in_channels: int, out_channels: int) -> int:
-    """Channels between the two halves of a factorized 3x3x3, so that the weights stay as many (section 3.5)."""
-    return (27 * in_channels * out_channels) // (9 * in_channels + 3 * out_channels)
+def _middle(in_channels: int, out_channels: int, kernel: tuple[int, int, int] = (3, 3, 3)) -> int:
+    """Channels between the two halves of a factorized kernel, so that the weights stay as many (section 3.5)."""
+    time, height, width = kernel
+    area = height * width
+    return (time * area * in_channels * out_channels) // (area * in_channels + time * out_channels)
 
 
-def _stem(in_channels: int, width: int, kernel: Size, stride: Size, factorized: bool) -> nn.Sequential:
+def _stem(in_channels: int, width: int, kernel: Size, stride: Size, factorized: bool, split_all: bool) -> nn.Sequential:
     if not factorized:
         return conv_norm_relu(in_channels, width, kernel, stride)
-    spatial = conv_norm_relu(in_channels, STEM_MIDDLE, (1, *kernel[1:]), (1, *stride[1:]))
-    return spatial.extend(conv_norm_relu(STEM_MIDDLE, width, (kernel[0], 1, 1), (stride[0], 1, 1)))
+    middle = _middle(in_channels, width, kernel) if split_all else STEM_MIDDLE
+    spatial = conv_norm_relu(in_channels, middle, (1, *kernel[1:]), (1, *stride[1:]))
+    return spatial.extend(conv_norm_relu(middle, width, (kernel[0], 1, 1), (stride[0], 1, 1)))

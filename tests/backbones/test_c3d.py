@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch.testing import assert_close
 
 from tbe.backbones.c3d import C3D
 
@@ -22,3 +23,13 @@ def test_the_clip_of_the_paper_gives_the_8192_numbers_of_its_first_linear_layer(
     with torch.device("meta"):  # shapes without the computing
         maps = C3D().forward_features(torch.empty(1, 3, 16, 112, 112))
     assert maps.shape == (1, 512, 1, 4, 4)
+
+
+@torch.no_grad()
+def test_without_its_last_pooling_the_maps_are_those_of_conv5b():
+    pooled, unpooled = C3D().eval(), C3D(pool5=False).eval()
+    unpooled.load_state_dict(pooled.state_dict())
+    clips = torch.rand(1, 3, 16, 32, 32)
+    maps = unpooled.forward_features(clips)
+    assert maps.shape == (1, 512, 2, 2, 2)
+    assert_close(torch.nn.functional.max_pool3d(maps, 2), pooled.forward_features(clips))

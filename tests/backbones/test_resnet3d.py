@@ -51,6 +51,20 @@ def test_a_factorized_convolution_has_about_as_many_weights(in_channels, out_cha
     assert 0.98 < weights / (27 * in_channels * out_channels) <= 1
 
 
+def test_the_small_r2plus1d_has_the_parameters_counted_by_hand():
+    def split(inputs, outputs, time, area):
+        middle = time * area * inputs * outputs // (area * inputs + time * outputs)
+        return middle * (inputs * area + 2 + outputs * time)  # 2: its batch norm
+
+    expected = split(3, 64, time=3, area=49) + 2 * 64
+    for inputs, outputs in [(64, 64), (64, 128), (128, 256), (256, 512)]:
+        expected += split(inputs, outputs, 3, 9) + split(outputs, outputs, 3, 9) + 4 * outputs
+        expected += split(inputs, outputs, 1, 1) + 2 * outputs if inputs != outputs else 0
+    with torch.device("meta"):
+        ours = ResNet3D("basic", [1, 1, 1, 1], factorized=True, split_all=True)
+    assert num_parameters(ours) == expected == 14_365_303
+
+
 @pytest.mark.parametrize("block", ["basic", "bottleneck"])
 def test_strides_shrink_time_and_space_by_their_products(block):
     network = ResNet3D(
@@ -69,3 +83,5 @@ def test_what_cannot_be_built_is_refused():
         ResNet3D("wide", [2, 2, 2, 2])
     with pytest.raises(ValueError, match=r"expected 2 widths, one for each stage, got \[64, 128, 256, 512\]"):
         ResNet3D("basic", [2, 2])
+    with pytest.raises(ValueError, match="expected factorized=true with split_all=true"):
+        ResNet3D("basic", [2, 2, 2, 2], split_all=True)
