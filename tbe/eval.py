@@ -10,15 +10,17 @@ from typing import Any
 import pytorch_lightning as pl
 import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
+from torch import nn
 
 from tbe import checkpoint as checkpoints
 from tbe import results
+from tbe.cache import FeatureCache, weights_digest
 from tbe.callbacks.progress import ProgressBar
 from tbe.checkpoint import Checkpoint, ForeignWeights
 from tbe.commands import command
 from tbe.config import build, plain
 from tbe.distributed import rank
-from tbe.tasks.base import Evaluation
+from tbe.tasks.base import ComparingTask, Evaluation
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +64,9 @@ def run(files: list[Path]) -> None:
         protocol = describe(config) | {"checkpoints": protocols}
         metrics = rows if len(rows) > 1 else next(iter(rows.values()))
         results.write_json(folder / "metrics.json", metrics | {"protocol": protocol})
+        for task in map(build, config["tasks"].values()):
+            if isinstance(task, ComparingTask):
+                task.compare(rows, folder)
         results.table(
             rows, title=f"{', '.join(config['query'])} of {protocol['data']}, gallery {config['gallery']}, in percent"
         )
@@ -70,10 +75,15 @@ def run(files: list[Path]) -> None:
 
 def evaluate(config: dict[str, Any], name: str, checkpoint: Checkpoint | ForeignWeights | None) -> dict[str, float]:
     """The metrics of one network under all tasks."""
+    classifier = checkpoint.classifier() if checkpoint else None
+    if classifier is not None:
+        backbone = classifier.backbone
+    else:
+        backbone = checkpoint.backbone() if checkpoint else build(config["backbone"])
     evaluation = Evaluation(
         name=name,
-        backbone=checkpoint.backbone() if checkpoint else build(config["backbone"]),
-        classifier=checkpoint.classifier() if checkpoint else None,
+        backbone=backbone,
+        classifier=classifier,
         datamodule=build(config["datamodule"]),
         trainer=build(config["trainer"])(
             logger=False,
@@ -84,11 +94,23 @@ def evaluate(config: dict[str, Any], name: str, checkpoint: Checkpoint | Foreign
         gallery=config["gallery"],
         queries=config["query"],
         folder=Path(config["run_dir"]),
+        cache=_cache(config, backbone),
+        backbone_config=checkpoint.config.get("backbone", config["backbone"]) if checkpoint else config["backbone"],
+        origin=checkpoint.origin() if checkpoint else RANDOM,
     )
     metrics: dict[str, float] = {}
     for task in config["tasks"].values():
         metrics |= build(task).run(evaluation)
     return metrics
+
+
+def _cache(config: dict[str, Any], backbone: nn.Module) -> FeatureCache | None:
+    """Where features are kept between runs; nowhere on several machines, whose disks may differ."""
+    if not config["cache"] or config["trainer"].get("num_nodes", 1) > 1:
+        return None
+    parts = ("data", "reader", "clip", "eval_augment", "clips", "precision", "seed")
+    protocol = {part: config[part] for part in parts} | {"versions": results.versions()}
+    return FeatureCache(Path(config["cache"]), weights_digest(backbone), protocol)
 
 
 def describe(config: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
@@ -10,6 +11,9 @@ from torch import Tensor, nn
 
 from tbe.data.datamodule import VideoDataModule
 from tbe.distributed import gather_uneven
+from tbe.probes import Clean, Probe, Surroundings, moving_foreground
+
+CLEAN = {"clean": Clean()}
 
 
 class Features(NamedTuple):
@@ -21,35 +25,75 @@ class Features(NamedTuple):
     vectors: Tensor
     labels: Tensor
 
-
-class _Extractor(pl.LightningModule):
-    def __init__(self, network: nn.Module, per_clip: bool):
-        super().__init__()
-        self.network = network
-        self.per_clip = per_clip
-        self.rows: list[tuple[Tensor, Tensor, Tensor]] = []
-
-    def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        clips = batch["clips"]
-        vectors = self.network(clips.flatten(0, 1)).float().unflatten(0, clips.shape[:2])
-        self.rows.append((vectors if self.per_clip else vectors.mean(dim=1), batch["label"], batch["index"]))
-        return batch["index"]  # Lightning warns of a step that returns nothing
-
-    def on_predict_epoch_end(self) -> None:
-        vectors, labels, index = (gather_uneven(torch.cat(column)) for column in zip(*self.rows, strict=True))
-        order = index.argsort()
-        self.rows = []
-        self.found = Features(vectors[order].cpu(), labels[order].cpu())
+    def averaged(self) -> Features:
+        """One vector a video: the mean of its clips."""
+        return Features(self.vectors.mean(dim=1), self.labels) if self.vectors.ndim == 3 else self
 
 
 def extract(
-    network: nn.Module, datamodule: VideoDataModule, split: str, trainer: pl.Trainer, per_clip: bool = False
-) -> Features:
-    """Runs a network (B, C, T, H, W) -> (B, F) over a split; the clips of a video are averaged unless `per_clip`.
+    network: nn.Module,
+    datamodule: VideoDataModule,
+    split: str,
+    trainer: pl.Trainer,
+    per_clip: bool = False,
+    probes: Mapping[str, Probe] = CLEAN,
+) -> dict[str, Features]:
+    """Runs a network (B, C, T, H, W) -> (B, F) over a split, once for each probe of the same clips.
 
-    Each process sees its share, all of them get all rows, no video counts twice.
+    The clips of a video are averaged unless `per_clip`. Each process sees its share, all of them get all rows, no
+    video counts twice. A ValueError for features that are not finite.
     """
-    extractor = _Extractor(network, per_clip)
+    extractor = _Extractor(network, per_clip, probes)
     datamodule.predict_split = split
+    datamodule.surrounded = any(not isinstance(probe, Clean) for probe in probes.values())
     trainer.predict(extractor, datamodule=datamodule, return_predictions=False)
+    for name, found in extractor.found.items():
+        wrong = ~found.vectors.isfinite().flatten(1).all(dim=1)
+        if wrong.any():
+            video = datamodule.source.records(split).path(int(wrong.nonzero()[0]))
+            raise ValueError(
+                f"expected finite features, got nan or inf for {int(wrong.sum())} of {len(wrong)} videos of {split} "
+                f"({name}), the first of them {video}: the network's weights or its precision are at fault"
+            )
     return extractor.found
+
+
+class _Extractor(pl.LightningModule):
+    def __init__(self, network: nn.Module, per_clip: bool, probes: Mapping[str, Probe]):
+        super().__init__()
+        self.network = network
+        self.per_clip = per_clip
+        self.probes = probes
+        self.rows: list[tuple[Tensor, ...]] = []
+
+    def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        clips = batch["clips"].flatten(0, 1)
+        around = surroundings(batch) if "backdrops" in batch else None
+        vectors = [self._features(probe(clips, around), len(batch["index"])) for probe in self.probes.values()]
+        self.rows.append((batch["label"], batch["index"], *vectors))
+        return batch["index"]  # Lightning warns of a step that returns nothing
+
+    def _features(self, clips: Tensor, num_videos: int) -> Tensor:
+        vectors = self.network(clips).float().unflatten(0, (num_videos, -1))
+        return vectors if self.per_clip else vectors.mean(dim=1)
+
+    def on_predict_epoch_end(self) -> None:
+        labels, index, *vectors = (gather_uneven(torch.cat(column)) for column in zip(*self.rows, strict=True))
+        order = index.argsort()
+        self.rows = []
+        self.found = {
+            name: Features(found[order].cpu(), labels[order].cpu())
+            for name, found in zip(self.probes, vectors, strict=True)
+        }
+
+
+def surroundings(batch: dict[str, Any]) -> Surroundings:
+    """What probes may use, for all clips of a batch of surrounded videos, B * N of them.
+
+    Where nobody knows the foreground it is what moves.
+    """
+    clips = batch["clips"]
+    backdrop, of_class = batch["backdrops"].repeat_interleave(clips.shape[1], dim=0).unbind(dim=1)
+    known = batch.get("foreground")
+    foreground = moving_foreground(clips.flatten(0, 1)) if known is None else known.flatten(0, 1)
+    return Surroundings(foreground, backdrop, of_class, batch["order"].flatten(0, 1))

@@ -23,16 +23,18 @@ ALLOWED = {
     "methods": {"distributed"},
     "data": set(),
     "modules": {"methods", "metrics", "classifier", "consistency"},
-    "features": {"data", "distributed"},
+    "probes": set(),
+    "features": {"data", "distributed", "probes"},
+    "cache": {"data", "distributed", "features", "probes"},
     "callbacks": {"metrics", "distributed"},
     "weights": set(),
     "checkpoint": {"config", "classifier", "weights"},
-    "tasks": {"features", "metrics", "data", "distributed"},
+    "tasks": {"cache", "probes", "features", "metrics", "data", "distributed", "classifier", "results"},
     "prepare": {"data"},
     "sweep": {"results"},
     "commands": {"checkpoint", "config", "processes", "data"},
     "train": {"checkpoint", "config", "commands", "results", "callbacks", "distributed", "tasks"},
-    "eval": {"checkpoint", "config", "commands", "results", "callbacks", "distributed", "tasks"},
+    "eval": {"cache", "checkpoint", "config", "commands", "results", "callbacks", "distributed", "tasks"},
 }
 # A library -> the parts that may import it.
 ONLY = {
@@ -42,6 +44,9 @@ ONLY = {
     "sklearn": {"tasks"},
     "matplotlib": {"tasks"},
     "wandb": set(),
+    "safetensors": {"tasks", "weights"},
+    "onnx": {"tasks"},
+    "onnxruntime": {"tasks"},
 }
 FILES = sorted((ROOT / "tbe").rglob("*.py"))
 

@@ -109,6 +109,10 @@ class BiasedScenes:
         clips = self.clips(split)
         return np.stack([actor_mask(clips[index], self.num_frames, self.size) for index in indices])
 
+    def foreground(self, split: str, index: int, frames: list[int]) -> np.ndarray:
+        """Where the actor is in these frames of a clip: (n, H, W) bool."""
+        return self.masks(split, [index])[0][frames]
+
     def draw(self, split: str, index: int) -> Clip:
         """The parameters of clip `index` of a split; actions take turns."""
         split = self._resolve(split)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 
-from tbe.data.dataset import ClipSampler, VideoDataset, collate
+from tbe.data.dataset import ClipSampler, VideoDataset
 from tbe.data.readers import OpenVideo
 from tbe.data.records import Records
 from tbe.data.sampling import EpochSampler, ShardSampler
 from tbe.data.sources import VideoSource
+from tbe.data.surroundings import SurroundedVideos
 
 MOST_WORKERS = 8
 
@@ -67,6 +69,8 @@ class VideoDataModule(pl.LightningDataModule):
         self.pin_memory = torch.cuda.is_available() if pin_memory is None else pin_memory
         self.seed = seed
         self.predict_split = "test"
+        self.surrounded = False  # whether videos to predict come with what probes need beside them
+        self.surrounded = False  # whether videos to predict come with what probes need
         self._train_batches: int | None = None  # of a whole epoch, known once its loader has been made
 
     def prepare_data(self) -> None:
@@ -83,7 +87,7 @@ class VideoDataModule(pl.LightningDataModule):
             position=self.training_position,
         )
         self._train_batches = len(sampler) // self.batch_size
-        return self._loader(records, self.train_clips, sampler, self.batch_size, persistent=True)
+        return self._loader(self._videos(records, self.train_clips), sampler, self.batch_size, persistent=True)
 
     def training_batches(self) -> int:
         """Batches of an epoch on this process."""
@@ -107,15 +111,22 @@ class VideoDataModule(pl.LightningDataModule):
         return [self.eval_dataloader(split, self.val_limit) for split in self.val_splits]
 
     def predict_dataloader(self) -> DataLoader:
-        return self.eval_dataloader(self.predict_split)
+        return self.eval_dataloader(self.predict_split, surrounded=self.surrounded)
 
-    def eval_dataloader(self, split: str, limit: int | None = None) -> DataLoader:
-        """All videos of a split, or `limit` spread evenly over it, in order; this process's share of them."""
+    def eval_dataloader(self, split: str, limit: int | None = None, surrounded: bool = False) -> DataLoader:
+        """All videos of a split, or `limit` spread evenly over it, in order; this process's share of them.
+
+        With `surrounded` they are SurroundedVideos, with the masks of a source that has a method `foreground`.
+        """
         records = self.source.records(split)
         if limit is not None and limit < len(records):
             records = records.select(np.linspace(0, len(records) - 1, limit).round().astype(np.int64))
         sampler = ShardSampler(len(records), self.trainer.global_rank, self.trainer.world_size)
-        return self._loader(records, self.eval_clips, sampler, self.eval_batch_size, persistent=False)
+        videos = self._videos(records, self.eval_clips)
+        if surrounded:
+            masks = getattr(self.source, "foreground", None)
+            videos = SurroundedVideos(videos, self.seed, partial(masks, split) if masks else None)
+        return self._loader(videos, sampler, self.eval_batch_size, persistent=False)
 
     def on_before_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
         if self.trainer.training:
@@ -129,19 +140,24 @@ class VideoDataModule(pl.LightningDataModule):
         views = self.train_views if self.trainer.training else self.eval_views
         return views(batch)
 
-    def _loader(self, records: Records, clips: ClipSampler, sampler, batch_size: int, persistent: bool) -> DataLoader:
+    def _videos(self, records: Records, clips: ClipSampler) -> VideoDataset:
+        return VideoDataset(records, self.open_video, clips, self.short_side)
+
+    def _loader(
+        self, videos: VideoDataset | SurroundedVideos, sampler: Sampler, batch_size: int, persistent: bool
+    ) -> DataLoader:
         workers = self.num_workers
         return DataLoader(
-            VideoDataset(records, self.open_video, clips, self.short_side),
+            videos,
             batch_size=batch_size,
             sampler=sampler,
             num_workers=workers,
-            collate_fn=collate,
+            collate_fn=videos.collate,
             worker_init_fn=_leave_ctrl_c_to_the_run,
             pin_memory=self.pin_memory,
             persistent_workers=persistent and workers > 0,
             timeout=self.timeout if workers else 0,
-            multiprocessing_context=self.open_video.worker_context(records.path(0)) if workers else None,
+            multiprocessing_context=self.open_video.worker_context(videos.path(0)) if workers else None,
         )
 
 

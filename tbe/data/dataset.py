@@ -20,7 +20,7 @@ class Item(TypedDict):
     """What a worker hands over: pixels as decoded, only which frames is random."""
 
     clips: Tensor  # uint8 (N, T, C, H, W)
-    size: Tensor  # int64 (2,): height and width
+    frames: Tensor  # int64 (N, T): their numbers in the video
     label: int
     index: int  # the video's place among the records
 
@@ -39,21 +39,30 @@ class VideoDataset(Dataset):
         self.sampler = sampler
         self.short_side = short_side
 
+    @staticmethod
+    def collate(items: list[Item]) -> dict[str, Tensor]:
+        """Items as a batch."""
+        return collate(items)
+
     def __len__(self) -> int:
         return len(self.records)
 
     def __getitem__(self, key: int | tuple[int, int]) -> Item:
         index, draw = key if isinstance(key, tuple) else (key, None)
         generator = None if draw is None else Generator().manual_seed(draw)
+        clips, frames = self.clips(index, self.sampler, generator)
+        return {"clips": clips, "frames": frames, "label": int(self.records.labels[index]), "index": int(index)}
+
+    def path(self, index: int) -> str:
+        """Where a video is."""
+        return self.records.path(index)
+
+    def clips(self, index: int, sampler: ClipSampler, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
+        """Clips of a video, uint8 (N, T, C, H, W), and the numbers (N, T) of their frames, as a sampler has them."""
         video = self.open_video(self.records.path(index))
-        indices = self.sampler(len(video), generator)
+        indices = sampler(len(video), generator)
         frames = shrink(video.frames(indices.flatten().tolist()), self.short_side)
-        return {
-            "clips": frames.unflatten(0, indices.shape),
-            "size": torch.tensor(frames.shape[-2:]),
-            "label": int(self.records.labels[index]),
-            "index": int(index),
-        }
+        return frames.unflatten(0, indices.shape), indices
 
 
 def shrink(frames: Tensor, short_side: int | None) -> Tensor:
@@ -64,12 +73,17 @@ def shrink(frames: Tensor, short_side: int | None) -> Tensor:
 
 
 def collate(items: list[Item]) -> dict[str, Tensor]:
-    """A batch of items: clips uint8 (B, N, T, C, H, W), padded at the right and bottom to the largest picture."""
-    sizes = torch.stack([item["size"] for item in items])
-    height, width = sizes.amax(dim=0).tolist()
-    batch = default_collate([{"label": item["label"], "index": item["index"]} for item in items])
-    first = items[0]["clips"]
-    clips = first.new_zeros(len(items), *first.shape[:3], height, width)
-    for place, item in zip(clips, items, strict=True):
-        place[..., : item["size"][0], : item["size"][1]] = item["clips"]
-    return {"clips": clips, "size": sizes, **batch}
+    """A batch of items: `clips` uint8 (B, N, T, C, H, W) with their `size` int64 (B, 2), the rest stacked."""
+    clips, sizes = pad([item["clips"] for item in items])
+    rest = default_collate([{name: value for name, value in item.items() if name != "clips"} for item in items])
+    return {"clips": clips, "size": sizes, **rest}
+
+
+def pad(pictures: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Pictures (..., H, W) stacked, padded at the right and bottom to the largest, and their sizes int64 (n, 2)."""
+    sizes = torch.tensor([picture.shape[-2:] for picture in pictures])
+    first = pictures[0]
+    padded = first.new_zeros(len(pictures), *first.shape[:-2], *sizes.amax(dim=0).tolist())
+    for place, picture in zip(padded, pictures, strict=True):
+        place[..., : picture.shape[-2], : picture.shape[-1]] = picture
+    return padded, sizes

@@ -31,7 +31,11 @@ class ContrastiveViews(nn.Module):
 
 
 class LabelledClips(nn.Module):
-    """Clips uint8 (B, N, T, C, H, W) of each video, augmented each on its own: `clips` (B, N, C, T, S, S) float32."""
+    """Clips uint8 (B, N, T, C, H, W) of each video, augmented each on its own: `clips` (B, N, C, T, S, S) float32.
+
+    Of surrounded videos (`SurroundedVideos`) also `backdrops` (B, 2, C, 1, S, S) and, where there are masks,
+    `foreground` bool (B, N, 1, T, S, S), cropped as the clips are: for an augmentation without chance.
+    """
 
     def __init__(self, augment: nn.Module):
         super().__init__()
@@ -39,6 +43,19 @@ class LabelledClips(nn.Module):
 
     def forward(self, batch: dict[str, Any]) -> dict[str, Any]:
         raw: Tensor = batch.pop("clips")
-        sizes = batch.pop("size").repeat_interleave(raw.shape[1], dim=0)
-        clips = self.augment(raw.flatten(0, 1), sizes)
-        return {"clips": clips.unflatten(0, raw.shape[:2]), **batch}
+        sizes = batch.pop("size")
+        views = {"clips": self._augmented(raw, sizes)}
+        if "backdrops" in batch:
+            backdrops, their_sizes = batch.pop("backdrops"), batch.pop("backdrop_size")
+            pictures = self.augment(backdrops.flatten(0, 1), their_sizes.flatten(0, 1))
+            views["backdrops"] = pictures.unflatten(0, backdrops.shape[:2])
+        if "foreground" in batch:
+            masks = batch.pop("foreground").expand(-1, -1, -1, raw.shape[3], -1, -1)
+            levels = self._augmented(masks, sizes)
+            views["foreground"] = (levels * self.augment.std + self.augment.mean)[:, :, :1] > 0.5
+        return {**views, **batch}
+
+    def _augmented(self, raw: Tensor, sizes: Tensor) -> Tensor:
+        """Clips (B, N, T, C, H, W) of videos of these sizes (B, 2): (B, N, C, T, S, S)."""
+        clips = self.augment(raw.flatten(0, 1), sizes.repeat_interleave(raw.shape[1], dim=0))
+        return clips.unflatten(0, raw.shape[:2])

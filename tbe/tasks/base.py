@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import pytorch_lightning as pl
+import torch
 from torch import nn
 
+from tbe.cache import FeatureCache
 from tbe.data.datamodule import VideoDataModule
-from tbe.features import Features, extract
+from tbe.features import CLEAN, Features, extract
+from tbe.probes import Probe
 
 
 class Evaluation:
@@ -17,6 +22,8 @@ class Evaluation:
 
     gallery: the split that is searched or trained on; queries: the splits that are measured.
     classifier: the backbone with its head, where the checkpoint has one.
+    cache: where features are kept between runs, None for nowhere.
+    backbone_config: what the backbone was built from; origin: where its weights come from, as plain types.
     """
 
     def __init__(
@@ -29,6 +36,9 @@ class Evaluation:
         gallery: str,
         queries: list[str],
         folder: Path,
+        cache: FeatureCache | None = None,
+        backbone_config: dict[str, Any] | None = None,
+        origin: dict[str, Any] | str | None = None,
     ):
         self.name = name
         self.backbone = backbone
@@ -38,13 +48,49 @@ class Evaluation:
         self.gallery = gallery
         self.queries = queries
         self.folder = folder
-        self._features: dict[str, Features] = {}
+        self.backbone_config = backbone_config
+        self.origin = origin
+        self.cache = cache
+        self._found: dict[tuple[str, str], Features] = {}
 
     def features(self, split: str) -> Features:
         """Backbone features (n, F) of a split, averaged over the clips of each video."""
-        if split not in self._features:
-            self._features[split] = extract(self.backbone, self.datamodule, split, self.trainer)
-        return self._features[split]
+        return self.probed(split, CLEAN)["clean"].averaged()
+
+    def logits(self, split: str, probe: Probe = CLEAN["clean"]) -> Features:
+        """What the trained head says of each clip of a split: vectors (n, N, num_classes)."""
+        found = self.probed(split, {"": probe}, per_clip=True)[""]
+        with torch.inference_mode():
+            return Features(self.classifier.head.cpu()(found.vectors), found.labels)
+
+    def probed(self, split: str, probes: Mapping[str, Probe], per_clip: bool | None = None) -> dict[str, Features]:
+        """Backbone features of a split under each probe, all that are not known yet in one pass over the videos.
+
+        Clips are kept apart, (n, N, F), where `per_clip` says so, which None leaves to the split: those of queries
+        are. Otherwise they may be averaged, (n, F).
+        """
+        per_clip = split in self.queries if per_clip is None else per_clip
+        known = {name: self._known(split, probe, per_clip) for name, probe in probes.items()}
+        missing = {name: probes[name] for name, found in known.items() if found is None}
+        if missing:
+            computed = extract(self.backbone, self.datamodule, split, self.trainer, per_clip, missing)
+            for name, found in computed.items():
+                known[name] = self._found[split, repr(probes[name])] = found
+                if self.cache:
+                    self.cache.write(self._file(split, probes[name], per_clip), found)
+        return known
+
+    def _known(self, split: str, probe: Probe, per_clip: bool) -> Features | None:
+        found = self._found.get((split, repr(probe)))
+        if found is None and self.cache:
+            with suppress(FileNotFoundError):  # a data set that is not drawn yet
+                found = self.cache.read(self._file(split, probe, per_clip))
+                if found is not None:
+                    self._found[split, repr(probe)] = found
+        return None if found is None or (per_clip and found.vectors.ndim == 2) else found
+
+    def _file(self, split: str, probe: Probe, per_clip: bool) -> Path:
+        return self.cache.file(self.datamodule.source.records(split), split, probe, per_clip)
 
     def key(self, metric: str, split: str) -> str:
         """How a metric of a split is called: plainly for a single query split, else with the split's name."""
@@ -56,3 +102,11 @@ class Task(Protocol):
 
     def run(self, evaluation: Evaluation) -> dict[str, float]:
         """Metrics by name, accuracies in percent; pictures and tables go to `evaluation.folder`."""
+
+
+@runtime_checkable
+class ComparingTask(Task, Protocol):
+    """A task that has something to show of all checkpoints together."""
+
+    def compare(self, rows: dict[str, dict[str, float]], folder: Path) -> None:
+        """Called once on the first process, after all checkpoints, with the metrics of each by its name."""

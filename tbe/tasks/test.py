@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tbe.features import extract
 from tbe.metrics import topk_accuracy
 from tbe.tasks.base import Evaluation
 
@@ -22,9 +21,7 @@ class Accuracy:
             )
         metrics = {}
         for split in evaluation.queries:
-            logits, labels = extract(
-                evaluation.classifier, evaluation.datamodule, split, evaluation.trainer, per_clip=True
-            )
+            logits, labels = evaluation.logits(split)
             probabilities = logits.softmax(dim=-1)
             clip_labels = labels.repeat_interleave(probabilities.shape[1])
             for k in (1, 5):

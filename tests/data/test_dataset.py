@@ -17,7 +17,8 @@ def test_an_item_holds_the_raw_frames_that_the_sampler_chose(video_folder):
     item = data[2]
     assert item["clips"].shape == (3, 4, 3, 32, 40)
     assert item["clips"].dtype == torch.uint8
-    assert (item["label"], item["index"], item["size"].tolist()) == (0, 2, [32, 40])
+    assert (item["label"], item["index"]) == (0, 2)
+    assert item["frames"][0].tolist() == [0, 2, 4, 6]
     video = DecordReader("cpu")(data.records.path(2))
     assert torch.equal(item["clips"][0], video.frames([0, 2, 4, 6]))
 
@@ -37,13 +38,9 @@ def test_large_pictures_are_reduced_and_small_ones_stay():
 
 
 def test_a_batch_is_padded_to_its_largest_picture():
-    small = {
-        "clips": torch.ones(1, 2, 3, 4, 6, dtype=torch.uint8),
-        "size": torch.tensor([4, 6]),
-        "label": 0,
-        "index": 0,
-    }
-    wide = {"clips": torch.ones(1, 2, 3, 4, 9, dtype=torch.uint8), "size": torch.tensor([4, 9]), "label": 1, "index": 5}
+    rest = {"frames": torch.zeros(1, 2, dtype=torch.long)}
+    small = {"clips": torch.ones(1, 2, 3, 4, 6, dtype=torch.uint8), "label": 0, "index": 0, **rest}
+    wide = {"clips": torch.ones(1, 2, 3, 4, 9, dtype=torch.uint8), "label": 1, "index": 5, **rest}
     batch = collate([small, wide])
     assert batch["clips"].shape == (2, 1, 2, 3, 4, 9)
     assert batch["clips"][0, ..., 6:].sum() == 0
