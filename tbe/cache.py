@@ -8,6 +8,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -46,7 +47,7 @@ class FeatureCache:
         try:
             with np.load(file) as arrays:
                 return Features(torch.from_numpy(arrays["vectors"]), torch.from_numpy(arrays["labels"]))
-        except (OSError, ValueError, KeyError, EOFError):
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
             return None
 
     def write(self, file: Path, found: Features) -> None:

@@ -117,7 +117,8 @@ class AddedBackdrop:
 
 def median_frame(clips: Tensor) -> Tensor:
     """The median over time of clips (B, C, T, H, W): (B, C, 1, H, W)."""
-    return clips.median(dim=2, keepdim=True).values
+    # Contiguous: of expanded memory (stride 0, as Static makes it) torch 2.15 returns another median.
+    return clips.contiguous().median(dim=2, keepdim=True).values
 
 
 def moving_foreground(clips: Tensor) -> Tensor:

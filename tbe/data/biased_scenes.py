@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from tbe.data.clip_folder import split_file, write_split, write_whole
 from tbe.data.records import Records, read_list, write_list
@@ -95,6 +97,10 @@ class BiasedScenes:
     def records(self, split: str) -> Records:
         """The videos of a split with the chosen label; FileNotFoundError before `prepare`."""
         return read_list(split_file(self.folder, self._written(split), self.label), self.folder)
+
+    def scenes(self, split: str) -> Tensor:
+        """The scene of each video of a split, int64 (n,), whatever `label` is."""
+        return torch.from_numpy(read_list(split_file(self.folder, self._written(split), "scene"), self.folder).labels)
 
     def has(self, split: str) -> bool:
         """Whether there is such a split."""

@@ -57,9 +57,12 @@ class Evaluation:
         """Backbone features (n, F) of a split, averaged over the clips of each video."""
         return self.probed(split, CLEAN)["clean"].averaged()
 
-    def logits(self, split: str, probe: Probe = CLEAN["clean"]) -> Features:
+    def logits(self, split: str) -> Features:
         """What the trained head says of each clip of a split: vectors (n, N, num_classes)."""
-        found = self.probed(split, {"": probe}, per_clip=True)[""]
+        return self.classify(self.probed(split, CLEAN, per_clip=True)["clean"])
+
+    def classify(self, found: Features) -> Features:
+        """What the trained head says of backbone features: vectors (..., F) become (..., num_classes)."""
         with torch.inference_mode():
             return Features(self.classifier.head.cpu()(found.vectors), found.labels)
 

@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from tbe.augment import CenterCrop, ClipAugment
+from tbe.data.clips import UniformClips
+from tbe.data.dataset import VideoDataset
+from tbe.data.readers import DecordReader
+from tbe.data.records import read_list
+from tbe.data.surroundings import SurroundedVideos, other_videos
+from tbe.data.views import LabelledClips
+
+
+def surrounded(folder, seed=0, foreground=None):
+    videos = VideoDataset(read_list(folder / "train.txt", folder), DecordReader("cpu"), UniformClips(4, 2, num_clips=2))
+    return SurroundedVideos(videos, seed, foreground)
+
+
+def test_the_backdrop_is_the_median_of_another_video(video_folder):
+    data = surrounded(video_folder)
+    item = data[3]
+    for partners, backdrop in zip(data.partners, item["backdrops"], strict=True):
+        frames, _ = data.videos.clips(int(partners[3]), UniformClips(1, num_clips=9))
+        assert torch.equal(backdrop[0], frames[:, 0].median(dim=0).values)
+        assert partners[3] != 3
+    labels = data.videos.records.labels
+    assert labels[data.partners[1][3]] != labels[3]
+
+
+def test_all_follows_from_the_seed_and_the_video(video_folder):
+    one, again, other = surrounded(video_folder)[2], surrounded(video_folder)[2], surrounded(video_folder, seed=1)[2]
+    assert torch.equal(one["order"], again["order"])
+    assert not torch.equal(one["order"], other["order"])
+    assert torch.equal(one["order"].sort(dim=1).values, torch.arange(4).expand(2, 4))
+
+
+def test_a_batch_is_cropped_like_its_clips(video_folder):
+    def left_half(index, frames):
+        mask = np.zeros((len(frames), 64, 80), dtype=bool)  # of a larger picture than was decoded
+        mask[:, :, :40] = True
+        return mask
+
+    data = surrounded(video_folder, foreground=left_half)
+    batch = next(iter(DataLoader(data, batch_size=3, collate_fn=data.collate)))
+    assert batch["backdrops"].shape == (3, 2, 1, 3, 32, 40)
+    views = LabelledClips(ClipAugment(16, CenterCrop(1.0), flip=0.0))(batch)
+    assert views["clips"].shape == (3, 2, 3, 4, 16, 16)
+    assert views["backdrops"].shape == (3, 2, 3, 1, 16, 16)
+    assert views["foreground"].shape == (3, 2, 1, 4, 16, 16)
+    assert views["foreground"][..., :8].all()
+    assert not views["foreground"][..., 8:].any()
+
+
+@pytest.mark.parametrize("another_class", [False, True])
+def test_partners_are_others_and_of_any_video(another_class):
+    labels = np.repeat([0, 1, 2], [90, 5, 5])
+    chosen = other_videos(labels, 0, another_class)
+    assert (chosen != np.arange(100)).all()
+    if another_class:
+        assert (labels[chosen] != labels).all()
+    assert len(np.unique(chosen)) > (9 if another_class else 50)
+
+
+def test_where_all_are_of_one_class_any_other_video_will_do():
+    assert (other_videos(np.zeros(4, int), 0, another_class=True) != np.arange(4)).all()
+
+
+def test_a_single_video_has_no_other():
+    with pytest.raises(ValueError, match="at least two videos to take another one's background, got 1"):
+        other_videos(np.zeros(1, int), 0, another_class=False)
