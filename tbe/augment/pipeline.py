@@ -15,6 +15,7 @@ from tbe.augment.resample import resample, rotate
 # Kinetics-400, as torchvision's video models were trained.
 KINETICS_MEAN = (0.43216, 0.394666, 0.37645)
 KINETICS_STD = (0.22803, 0.22145, 0.216989)
+FLOW = 2  # channels of optical flow
 
 
 class ClipAugment(nn.Module):
@@ -28,8 +29,9 @@ class ClipAugment(nn.Module):
     result. Blur comes before colour, folded into the resizing: the two all but commute. Rotation turns the cropped
     square and mirrors what lies outside it. A stage of strength 0 is skipped and draws nothing.
 
-    C is as many as mean and std have; colour and grey need 3. Optical flow needs flip = 0, as a mirrored flow would
-    have to change its sign.
+    C is as many as mean and std have. 3 are colours; 2 are optical flow, motion to the right and then down, 0 to 255
+    with none at 127.5. Flow that is flipped also changes the sign of its first channel, v to 255 - v. Colour, grey and
+    rotation are not for flow.
     """
 
     def __init__(
@@ -51,7 +53,7 @@ class ClipAugment(nn.Module):
         if not callable(crop):
             raise ValueError(f"ClipAugment: expected crop to map sizes to boxes, like RandomCrop(), got {crop!r}")
         _check_strengths(flip, rotation, grey, blur, blur_sigma)
-        _check_channels(mean, std, coloured=colour is not None or grey > 0)
+        _check_channels(mean, std, coloured=colour is not None or grey > 0, rotated=rotation > 0)
         self.size, self.crop, self.flip, self.rotation = size, crop, flip, rotation
         self.colour, self.grey, self.blur, self.blur_sigma = colour, grey, blur, tuple(blur_sigma)
         # Not in checkpoints: they are settings, and the resolved config carries those.
@@ -79,7 +81,10 @@ class ClipAugment(nn.Module):
         sigma = None
         if self.blur > 0:
             sigma = self._uniform(batch, device, *self.blur_sigma) * self._chosen(batch, device, self.blur)
-        return resample(clips, boxes, self.size, flipped, sigma)
+        pictures = resample(clips, boxes, self.size, flipped, sigma)
+        if flipped is not None and pictures.shape[1] == FLOW:
+            turn_motion_(pictures, flipped)
+        return pictures
 
     def _normalise(self, pictures: Tensor) -> Tensor:
         """Into new memory, in the order of its axes: until here the strides are those of the resampling."""
@@ -89,9 +94,11 @@ class ClipAugment(nn.Module):
 
     def _check(self, clips: Tensor, sizes: Tensor) -> None:
         if clips.dtype != torch.uint8 or clips.dim() != 5 or clips.shape[2] != len(self.mean):
+            is_flow = clips.dim() == 5 and clips.shape[2] == FLOW
+            hint = ". For optical flow set augment=flow and augment@eval_augment=flow_center" if is_flow else ""
             raise ValueError(
                 f"ClipAugment: expected uint8 clips (B, T, {len(self.mean)}, H, W), as many channels as mean has, "
-                f"got {clips.dtype} {tuple(clips.shape)}"
+                f"got {clips.dtype} {tuple(clips.shape)}{hint}"
             )
         if sizes.dtype != torch.int64 or tuple(sizes.shape) != (len(clips), 2):
             raise ValueError(
@@ -108,6 +115,15 @@ class ClipAugment(nn.Module):
         return torch.empty(batch, device=device).uniform_(lowest, highest)
 
 
+def turn_motion_(flow: Tensor, flipped: Tensor) -> None:
+    """Changes the sign of the horizontal motion where flipped (B,): in a mirror, what moves right moves left.
+
+    Flow (B, 2, T, H, W) in [0, 1], without motion at 0.5.
+    """
+    right = flow[:, 0]
+    right.copy_(torch.where(flipped.view(-1, 1, 1, 1), 1 - right, right))
+
+
 def _check_strengths(flip: float, rotation: float, grey: float, blur: float, blur_sigma: Sequence[float]) -> None:
     for name, value, highest in (("flip", flip, 1), ("grey", grey, 1), ("blur", blur, 1), ("rotation", rotation, 180)):
         if not 0 <= value <= highest:
@@ -116,8 +132,15 @@ def _check_strengths(flip: float, rotation: float, grey: float, blur: float, blu
         raise ValueError(f"ClipAugment: expected blur_sigma to be 0 < low <= high, got {blur_sigma}")
 
 
-def _check_channels(mean: Sequence[float], std: Sequence[float], coloured: bool) -> None:
+def _check_channels(mean: Sequence[float], std: Sequence[float], coloured: bool, rotated: bool) -> None:
     if len(mean) != len(std) or not len(mean) or min(std) <= 0:
         raise ValueError(f"ClipAugment: expected a mean and a std above 0 for each channel, got {mean} and {std}")
     if coloured and len(mean) != 3:
-        raise ValueError(f"ClipAugment: expected 3 channels for colour and grey, got a mean of {len(mean)}")
+        raise ValueError(
+            f"ClipAugment: expected 3 channels for colour and grey, got a mean of {len(mean)}. Set colour=null grey=0."
+        )
+    if rotated and len(mean) == FLOW:
+        raise ValueError(
+            "ClipAugment: expected rotation 0 for 2 channels, as the directions of optical flow would have to turn "
+            "as well, got one above it"
+        )

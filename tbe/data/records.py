@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import os
+import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from tbe.data.column_order import (
+    frames_before_labels,
+    frames_before_labels_of_folders,
+    hint_of_labels,
+    hint_of_line,
+    hint_of_path,
+)
 
 UNLABELLED = -1
 FORMATS = {2: "<path> <label>", 3: "<path> <label> <num_frames>"}
@@ -37,7 +47,9 @@ class Records:
         return Records(self.root, self.paths[indices], self.labels[indices], self.num_frames[indices])
 
 
-def make_records(root: str | os.PathLike, paths: list[str], labels: list[int], num_frames: list[int]) -> Records:
+def make_records(
+    root: str | os.PathLike, paths: list[str], labels: Sequence[int], num_frames: Sequence[int]
+) -> Records:
     """Records of parallel lists."""
     encoded = np.array([os.fsencode(path) for path in paths], dtype=bytes)
     return Records(os.fspath(root), encoded, np.array(labels, np.int64), np.array(num_frames, np.int64))
@@ -46,55 +58,78 @@ def make_records(root: str | os.PathLike, paths: list[str], labels: list[int], n
 def read_list(file: str | os.PathLike, root: str | os.PathLike) -> Records:
     """Reads `path label` or `path label num_frames`, one video a line, as its first line has it.
 
-    Paths may hold spaces. Empty lines and lines that start with '#' are passed over. A line of another
-    form, or a list without a video, is a ValueError that names the file and the line.
+    Paths may hold spaces, and bytes that are no UTF-8. Empty lines and lines that start with '#' are passed over. A
+    line of another form, columns that are clearly in another order, or a list without a video, is a ValueError that
+    names the file, the line where there is one, and what the list looks like.
     """
     paths: list[str] = []
     numbers: list[tuple[int, ...]] = []
     expected = 0
-    with open(file, encoding="utf-8", errors="surrogateescape") as lines:
+    with open(file, encoding="utf-8-sig", errors="surrogateescape") as lines:
         for number, line in enumerate(lines, start=1):
             line = line.strip()
             if not line or line.startswith("#"):
                 continue
-            expected = expected or _columns(line)
+            expected = expected or _columns(line, root)
             fields = line.rsplit(None, expected - 1) if expected else []
-            if len(fields) != expected or not expected or not all(_is_count(field) for field in fields[1:]):
+            is_row = expected and len(fields) == expected and all(_is_count(field) for field in fields[1:])
+            hint = hint_of_path(fields[0], root) if is_row and not paths else ""
+            if not is_row or hint:
                 wanted = (
                     f"'{FORMATS[expected]}' like the lines before it"
                     if paths
                     else " or ".join(f"'{form}'" for form in FORMATS.values())
                 )
-                raise ValueError(f"{file}:{number}: expected {wanted}, got {line!r}")
+                raise ValueError(f"{file}:{number}: expected {wanted}, got {line!r}.{hint or hint_of_line(line)}")
             paths.append(fields[0])
             numbers.append(tuple(int(field) for field in fields[1:]))
     if not paths:
         raise ValueError(f"{file}: expected at least one line of '{FORMATS[2]}', got an empty list")
-    labels = [row[0] for row in numbers]
-    num_frames = [row[1] if expected == 3 else 0 for row in numbers]
-    return make_records(root, paths, labels, num_frames)
+    labels, *rest = (np.array(column, np.int64) for column in zip(*numbers, strict=True))
+    if rest and frames_before_labels(labels, rest[0]):
+        raise ValueError(
+            f"{file}: expected '{FORMATS[3]}', got what looks like '<path> <num_frames> <label>': the third column has "
+            f"zeros, as for {paths[int(rest[0].argmin())]!r}, the second none, and no video has 0 frames"
+        )
+    return make_records(root, paths, labels, rest[0] if rest else np.zeros_like(labels))
 
 
 def write_list(file: str | os.PathLike, rows: list[tuple]) -> None:
-    """Writes one row a line, fields joined by spaces; the file appears whole or not at all."""
+    """Writes one row a line, fields joined by spaces; the file appears whole or not at all.
+
+    Paths are as Python names files: bytes that are no UTF-8 are written as they were.
+    """
     file = Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(file.name + ".part")
-    part.write_text("".join(" ".join(str(field) for field in row) + "\n" for row in rows), encoding="utf-8")
-    part.replace(file)
+    # Unique, so that two processes that write the same list do not write into each other's file.
+    part = file.with_name(f"{file.name}.{uuid.uuid4().hex}.part")
+    content = "".join(" ".join(str(field) for field in row) + "\n" for row in rows)
+    try:
+        part.write_bytes(content.encode("utf-8", errors="surrogateescape"))
+        os.replace(part, file)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def check_labels(records: Records, num_classes: int, where: str) -> None:
-    """Refuses labels outside [0, num_classes): most often a list with its columns in another order."""
-    wrong = np.flatnonzero((records.labels < 0) | (records.labels >= num_classes))
+    """Refuses labels outside [0, num_classes), and those that look like numbers of frames."""
+    labels, num_frames = records.labels, records.num_frames
+    wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
     if wrong.size:
         first = int(wrong[0])
-        swapped = records.num_frames.any() and records.num_frames.max() < num_classes
-        hint = " The columns look swapped: the order is path, label, num_frames." if swapped else ""
         raise ValueError(
-            f"{where}: expected labels from 0 to {num_classes - 1}, got {records.labels[first]} for "
-            f"{os.fsdecode(records.paths[first])!r} ({wrong.size} such videos).{hint}"
+            f"{where}: expected labels from 0 to {num_classes - 1}, got {labels[first]} for "
+            f"{os.fsdecode(records.paths[first])!r} ({wrong.size} such videos)."
+            f"{hint_of_labels(labels, num_frames, records.paths, num_classes)}"
         )
+    if 0 < num_frames.max() < num_classes:  # then what counts frames could be labels
+        folders = np.array([os.path.dirname(path) for path in records.paths.tolist()])
+        if frames_before_labels_of_folders(folders, labels, num_frames):
+            raise ValueError(
+                f"{where}: expected '{FORMATS[3]}', got what looks like '<path> <num_frames> <label>': each of the "
+                f"{len(np.unique(folders))} folders has one number of its own in the third column, and several in "
+                "the second"
+            )
 
 
 def hold_out(labels: np.ndarray, share: float, seed: int = 0) -> np.ndarray:
@@ -111,12 +146,14 @@ def hold_out(labels: np.ndarray, share: float, seed: int = 0) -> np.ndarray:
     return held
 
 
-def _columns(line: str) -> int:
+def _columns(line: str, root: str | os.PathLike) -> int:
     """2 or 3, by how many whole numbers end the line; 0 when there is none."""
     fields = line.rsplit(None, 2)
     numbers = [_is_count(field) for field in fields[1:]]
     if len(fields) == 3 and all(numbers):
-        return 3
+        # A folder may be named 'clip 7': only the disk can tell.
+        shorter, longer = (os.path.join(root, line.rsplit(None, count)[0]) for count in (2, 1))
+        return 2 if os.path.exists(longer) and not os.path.exists(shorter) else 3
     return 2 if numbers and numbers[-1] else 0
 
 

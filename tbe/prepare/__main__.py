@@ -1,4 +1,4 @@
-"""Makes list files from what a data set is published with, and verifies videos: python -m tbe.prepare <name> --help."""
+"""Makes list files from what a data set is published with, and works on videos: python -m tbe.prepare <name> --help."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ import argparse
 import sys
 
 from tbe.prepare import (
+    actor_hmdb51,
     diving48,
     folder,
+    frames,
     hmdb51,
+    hmdb51_sta,
     kinetics400,
     something_v1,
     something_v2,
+    subset,
+    transcode,
     ucf101,
     verify,
     weizmann,
@@ -20,24 +25,37 @@ from tbe.prepare import (
 DATASETS = {
     "ucf101": ucf101,
     "hmdb51": hmdb51,
+    "actor_hmdb51": actor_hmdb51,
+    "hmdb51_sta": hmdb51_sta,
     "diving48": diving48,
     "something_v1": something_v1,
     "something_v2": something_v2,
     "kinetics400": kinetics400,
     "weizmann": weizmann,
     "folder": folder,
-    "verify": verify,  # of the lists that the others write
 }
+TOOLS = {  # for the videos and lists of any of them
+    "verify": verify,
+    "transcode": transcode,
+    "frames": frames,
+    "subset": subset,
+}
+COMMANDS = DATASETS | TOOLS
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Reads the command line and writes the lists."""
+    """Reads the command line and runs the command."""
     parser = argparse.ArgumentParser(prog="python -m tbe.prepare", description=__doc__)
-    commands = parser.add_subparsers(dest="dataset", required=True, metavar="|".join(DATASETS))
-    for name, dataset in DATASETS.items():
-        command = commands.add_parser(name, help=dataset.__doc__.splitlines()[0], description=dataset.__doc__)
-        dataset.add_arguments(command)
-        command.set_defaults(run=dataset.run)
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="|".join(COMMANDS))
+    for name, command in COMMANDS.items():
+        options = subparsers.add_parser(
+            name,
+            help=command.__doc__.splitlines()[0],
+            description=command.__doc__,
+            formatter_class=argparse.RawDescriptionHelpFormatter,  # keeps the lines of a format that is shown
+        )
+        command.add_arguments(options)
+        options.set_defaults(run=command.run)
     chosen = parser.parse_args(arguments)
     try:
         chosen.run(chosen)

@@ -7,52 +7,18 @@ train_1.txt to 3, test_1.txt to 3 and classes.txt; paths are <class>/<video>.avi
 from __future__ import annotations
 
 import argparse
-import re
-from pathlib import Path
 
-from tbe.prepare.base import Row, add_annotations, add_out, expect_files, name_and_number, numbered_lines, write_lists
-
-SPLITS = (1, 2, 3)
-OFFICIAL = {f"{part}_{split}": num_videos for part, num_videos in (("train", 3570), ("test", 1530)) for split in SPLITS}
-PARTS = {0: None, 1: "train", 2: "test"}
+from tbe.prepare.base import add_annotations, add_out, write_lists
+from tbe.prepare.base.hmdb51_splits import FILES, OFFICIAL, hmdb51_lists
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of this data set."""
-    add_annotations(parser, "<class>_test_split1.txt, ...")
+    add_annotations(parser, FILES)
     add_out(parser, "hmdb51")
 
 
 def run(chosen: argparse.Namespace) -> None:
     """Writes the lists and prints how many videos each has."""
-    folder = chosen.annotations
-    classes = class_names(folder)
-    expect_files(folder, [f"{name}_test_split{split}.txt" for name in classes for split in SPLITS])
-    lists: dict[str, list[Row]] = {}
-    for split in SPLITS:
-        for part in ("train", "test"):
-            lists[f"{part}_{split}"] = []
-        for label, name in enumerate(classes):
-            for part, video in parts_of(folder / f"{name}_test_split{split}.txt"):
-                lists[f"{part}_{split}"].append((f"{name}/{video}", label))
-    write_lists("hmdb51", chosen.out, lists, classes, OFFICIAL)
-
-
-def class_names(folder: Path) -> list[str]:
-    """The sorted classes that have a file."""
-    names = {match[1] for file in folder.glob("*.txt") if (match := re.fullmatch(r"(.+)_test_split\d\.txt", file.name))}
-    if not names:
-        raise FileNotFoundError(f"{folder}: expected <class>_test_split<1 to 3>.txt, found none")
-    return sorted(names)
-
-
-def parts_of(file: Path) -> list[tuple[str, str]]:
-    """'train' or 'test' with the name of each video that is in one of them."""
-    videos = []
-    for place, text in numbered_lines(file):
-        video, number = name_and_number(place, text, "<video> <id>")
-        if number not in PARTS or "/" in video:
-            raise ValueError(f"{place}: expected '<video> <id>' with an id of 0, 1 or 2, got {text!r}")
-        if PARTS[number]:
-            videos.append((PARTS[number], video))
-    return videos
+    given = hmdb51_lists(chosen.annotations)
+    write_lists("hmdb51", chosen.out, given.rows, given.classes, OFFICIAL)

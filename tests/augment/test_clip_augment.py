@@ -102,8 +102,31 @@ def test_flip_and_grey_come_as_often_as_their_probability():
     assert 0.6 < unflipped.float().mean() < 0.8
 
 
-def test_two_channels_need_no_colours():
-    flow = ClipAugment(16, RandomResizedCrop(), flip=0.0, blur=0.5, mean=(0.5, 0.5), std=(0.25, 0.25))
+FLOW = {"mean": (0.5, 0.5), "std": (0.25, 0.25)}
+
+
+def test_flow_that_is_flipped_is_the_flow_of_the_flipped_clip():
+    clips = random_clips(channels=2)
+    mirrored = clips.flip(-1)
+    mirrored[:, :, 0] = 255 - mirrored[:, :, 0]
+    sizes = torch.tensor([[40, 56]]).expand(4, -1)
+    flipped = ClipAugment(24, CenterCrop(), flip=1.0, **FLOW)(clips, sizes)
+    plain = ClipAugment(24, CenterCrop(), flip=0.0, **FLOW)
+    assert_close(flipped, plain(mirrored, sizes), atol=1e-4, rtol=0)
+    assert_close(flipped.flip(-1) * torch.tensor([-1, 1]).view(-1, 1, 1, 1), plain(clips, sizes), atol=1e-4, rtol=0)
+
+
+def test_only_the_clips_that_are_flipped_turn_their_motion():
+    torch.manual_seed(0)
+    right = torch.full((400, 2, 2, 8, 8), 200, dtype=torch.uint8)
+    result = ClipAugment(8, RandomResizedCrop(), flip=0.3, **FLOW)(right, torch.full((400, 2), 8))
+    assert_close(result[:, 1], torch.full_like(result[:, 1], (200 / 255 - 0.5) / 0.25), atol=1e-4, rtol=0)
+    assert 0.2 < (result[:, 0].amax(dim=(1, 2, 3)) < 0).float().mean() < 0.4
+    assert_close(result[:, 0].abs(), result[:, 1], atol=1e-4, rtol=0)
+
+
+def test_flow_can_be_cropped_and_blurred():
+    flow = ClipAugment(16, RandomResizedCrop(), blur=0.5, **FLOW)
     assert flow(random_clips(channels=2), SIZES).shape == (4, 2, 6, 16, 16)
 
 
@@ -114,15 +137,17 @@ def test_settings_leave_no_trace_in_checkpoints():
 @pytest.mark.parametrize("leaf", LEAVES)
 def test_every_leaf_augments(leaf):
     config = OmegaConf.create({"clip": {"size": 16}, "augment": OmegaConf.load(CONFIGS / f"{leaf}.yaml")})
-    result = instantiate(config).augment(random_clips(), SIZES)
-    assert result.shape == (4, 3, 6, 16, 16)
+    augment = instantiate(config).augment
+    channels = 2 if leaf.startswith("flow") else 3
+    result = augment(random_clips(channels=channels), SIZES)
+    assert result.shape == (4, channels, 6, 16, 16)
     assert result.isfinite().all()
 
 
-@pytest.mark.parametrize("leaf", ["center", "none"])
+@pytest.mark.parametrize("leaf", ["center", "flow_center", "none"])
 def test_evaluation_draws_nothing(leaf):
     config = OmegaConf.create({"clip": {"size": 16}, "augment": OmegaConf.load(CONFIGS / f"{leaf}.yaml")})
-    augment, clips = instantiate(config).augment, random_clips()
+    augment, clips = instantiate(config).augment, random_clips(channels=2 if leaf.startswith("flow") else 3)
     state = torch.get_rng_state()
     augment(clips, SIZES)
     assert torch.equal(torch.get_rng_state(), state)
@@ -142,6 +167,7 @@ def test_evaluation_draws_nothing(leaf):
         ({"std": (0.2, 0.2, 0.0)}, "std"),
         ({"mean": (0.5, 0.5), "std": (0.2, 0.2)}, "3 channels"),
         ({"mean": (0.5, 0.5), "std": (0.2, 0.2), "colour": None}, "3 channels"),
+        ({**FLOW, "colour": None, "grey": 0.0}, "expected rotation 0 for 2 channels"),
     ],
 )
 def test_impossible_settings_are_refused(settings, match):
@@ -154,7 +180,7 @@ def test_impossible_settings_are_refused(settings, match):
     [
         (random_clips().float(), SIZES, "uint8"),
         (random_clips()[0], SIZES, "uint8"),
-        (random_clips(channels=2), SIZES, r"\(B, T, 3, H, W\)"),
+        (random_clips(channels=2), SIZES, r"\(B, T, 3, H, W\).*set augment=flow and augment@eval_augment=flow_center"),
         (random_clips(), SIZES[:3], "sizes"),
         (random_clips(), SIZES.float(), "int64"),
     ],

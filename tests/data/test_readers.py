@@ -1,5 +1,7 @@
 import logging
+import os
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -48,6 +50,15 @@ def test_a_missing_file_is_named(tmp_path):
 def test_frames_beyond_the_end_are_refused(video):
     with pytest.raises(DecodeError, match=r"could not decode frames \[99\] of .*clip.mp4"):
         DecordReader("cpu")(video).frames([99])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a file system that takes any bytes")
+def test_a_name_that_is_no_utf8_is_read(tmp_path, video):
+    file = tmp_path / os.fsdecode(b"\xe9.mp4")
+    file.write_bytes(Path(video).read_bytes())
+    assert square_position(DecordReader("cpu")(str(file)).frames([7])[0]) == 7
+    with pytest.raises(DecodeError, match="could not open"):
+        DecordReader("cpu")(str(tmp_path / os.fsdecode(b"\xff.mp4")))
 
 
 @pytest.mark.parametrize("width", [24, 40, 48, 72])

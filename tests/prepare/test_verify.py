@@ -1,17 +1,14 @@
 import csv
 import os
 import sys
-import time
 
 import pytest
 
 import tbe.prepare.__main__ as prepare
 from tbe.data.records import read_list, write_list
 from tbe.data.video_writing import write_video
-from tbe.prepare.verify import command
-from tbe.prepare.verify.decoding import Decoded, decode_video
-from tbe.prepare.verify.processes import call_in_processes
-from tbe.prepare.verify.report import Report, ReportRow
+from tbe.prepare.base.report import Report
+from tbe.prepare.verify import Verified
 from tests.conftest import moving_square
 
 
@@ -73,9 +70,9 @@ def test_a_list_without_failures_passes(videos, tmp_path, capsys):
 
 
 def test_what_is_in_the_report_is_not_decoded_again(videos, listed, tmp_path):
-    report = Report(tmp_path / "report.csv")
+    report = Report(tmp_path / "report.csv", Verified)
     for path in PATHS[1:]:
-        report.add(ReportRow(path, 1, "ok", 99, 2, 2))
+        report.add(Verified(path, 1, "ok", 99, 2, 2))
     with open(report.file, "a") as file:
         file.write("good.avi,0,ok,7")  # a run was killed while it wrote
     verify(videos, listed, "--report", report.file)
@@ -85,52 +82,25 @@ def test_what_is_in_the_report_is_not_decoded_again(videos, listed, tmp_path):
     assert len(report.file.read_text().splitlines()) == 6
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-def test_a_video_that_hangs_is_stopped_at_the_time_limit(videos, tmp_path):
-    os.mkfifo(tmp_path / "hangs.mp4")  # opening it waits for ever
-    started = time.monotonic()
-    paths = [str(tmp_path / "hangs.mp4"), str(videos / "good.avi"), str(videos / "text.mp4")]
-    outcomes = {item: (status, value) for item, status, value, _ in call_in_processes(decode_video, paths, 1, 1.5)}
-    assert outcomes[paths[0]] == ("timeout", None)
-    assert outcomes[paths[1]] == ("ok", Decoded(20, 32, 40))
-    assert outcomes[paths[2]] == ("failed", None)
-    assert time.monotonic() - started < 60
+def test_what_failed_is_tried_again_when_asked_for(videos, tmp_path):
+    write_list(tmp_path / "list.txt", [("good.avi", 0), ("a b/[good] 1.mp4", 1)])
+    report = Report(tmp_path / "list_report.csv", Verified)
+    report.add(Verified("good.avi", 0, "failed", reason="the disk was away"))
+    report.add(Verified("a b/[good] 1.mp4", 1, "ok", 99, 2, 2))
+    with pytest.raises(SystemExit, match="1 of 2 videos failed: see .*list_report.csv; --retry tries them again"):
+        verify(videos, tmp_path / "list.txt")
+    verify(videos, tmp_path / "list.txt", "--retry")
+    assert (tmp_path / "list_clean.txt").read_text() == "good.avi 0 20\na b/[good] 1.mp4 1 99\n"
 
 
-def test_a_process_that_crashes_is_replaced():
-    outcomes = list(call_in_processes(sys.exit, ["one", "two", "three"], 2, 60))
-    assert sorted(outcome.item for outcome in outcomes) == ["one", "three", "two"]
-    assert {(outcome.status, outcome.reason) for outcome in outcomes} == {
-        ("crashed", "the process ended with exit code 1")
-    }
-
-
-def test_every_item_is_answered_once():
-    outcomes = list(call_in_processes(int, [*map(str, range(50)), "x"], 3, 60))
-    assert sorted(outcome.value for outcome in outcomes if outcome.status == "ok") == list(range(50))
-    assert [outcome.reason for outcome in outcomes if outcome.status == "failed"] == [
-        "invalid literal for int() with base 10: 'x'"
-    ]
-
-
-def test_stopping_early_ends_the_processes():
-    outcomes = call_in_processes(time.sleep, ["x"] * 3, 2, 60)
-    next(outcomes)
-    outcomes.close()
-    assert list(call_in_processes(int, [], 2, 60)) == []
-
-
-def test_ctrl_c_keeps_the_report_and_says_how_to_go_on(videos, listed, monkeypatch, capsys):
-    def interrupted(records, report, num_workers, timeout):
-        report.add(ReportRow("good.avi", 0, "ok", 20, 32, 40))
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(command, "decode_missing", interrupted)
-    with pytest.raises(SystemExit) as stopped:
-        verify(videos, listed)
-    assert stopped.value.code == 130
-    assert "train_report.csv is kept: the same command goes on from there" in capsys.readouterr().err
-    assert list(reported(listed.with_name("train_report.csv"))) == ["good.avi"]
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a file system that takes any bytes")
+def test_names_that_are_no_utf8_are_verified(videos, tmp_path, capsys):
+    (tmp_path / os.fsdecode(b"\xe9.avi")).write_bytes((videos / "good.avi").read_bytes())
+    (tmp_path / "list.txt").write_bytes(b"\xe9.avi 3\n\xff.avi 1\n")
+    with pytest.raises(SystemExit, match="1 of 2 videos failed"):
+        verify(tmp_path, tmp_path / "list.txt")
+    assert (tmp_path / "list_clean.txt").read_bytes() == b"\xe9.avi 3 20\n"
+    assert "\\xff.avi: failed" in capsys.readouterr().out
 
 
 def test_a_list_of_which_nothing_is_left_gives_no_clean_list(videos, tmp_path, capsys):

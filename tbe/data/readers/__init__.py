@@ -2,6 +2,7 @@
 
 from tbe.data.readers.base import DecodeError, OpenVideo, VideoReader
 from tbe.data.readers.decord_reader import DecordReader
+from tbe.data.readers.flow_folder import FlowFolderReader
 from tbe.data.readers.frame_folder import FrameFolderReader
 
-__all__ = ["DecodeError", "DecordReader", "FrameFolderReader", "OpenVideo", "VideoReader"]
+__all__ = ["DecodeError", "DecordReader", "FlowFolderReader", "FrameFolderReader", "OpenVideo", "VideoReader"]

@@ -61,8 +61,12 @@ class _DecordVideo:
         decord = _decord()
         context = decord.gpu(0) if device == "cuda" else decord.cpu(0)
         try:
-            self.reader = decord.VideoReader(path, ctx=context, num_threads=num_threads)
-        except (RuntimeError, decord.DECORDError) as error:
+            if _is_utf8(path):
+                self.reader = decord.VideoReader(path, ctx=context, num_threads=num_threads)
+            else:  # a name that decord can't be given: let it read the content
+                with open(path, "rb") as file:
+                    self.reader = decord.VideoReader(file, ctx=context, num_threads=num_threads)
+        except (OSError, RuntimeError, decord.DECORDError) as error:
             raise DecodeError(explained(path, "open", error)) from error
 
     def __len__(self) -> int:
@@ -78,6 +82,14 @@ class _DecordVideo:
                 raise DecodeError(explained(self.path, f"decode frames {list(indices)} of", error)) from error
             pictures = np.stack([_without_row_padding(self.reader[index].asnumpy()) for index in indices])
         return torch.from_numpy(pictures).permute(0, 3, 1, 2)
+
+
+def _is_utf8(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _without_row_padding(picture: np.ndarray) -> np.ndarray:

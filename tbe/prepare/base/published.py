@@ -1,30 +1,12 @@
-"""What the commands share: reading published files, with errors that name the place, and writing lists."""
+"""Reading the files that data sets are published with; errors name the place."""
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
-import shlex
 from collections.abc import Iterator
-from itertools import combinations
 from pathlib import Path
 from typing import Any
-
-from tbe.data.records import write_list
-
-Row = tuple  # (path, label) or (path, label, num_frames)
-
-
-def add_annotations(parser: argparse.ArgumentParser, what: str) -> None:
-    """The option that names the folder of the published files."""
-    parser.add_argument("--annotations", required=True, type=Path, metavar="FOLDER", help=f"the folder of {what}")
-
-
-def add_out(parser: argparse.ArgumentParser, dataset: str) -> None:
-    """The option that names the folder of the lists."""
-    default = Path("data/lists") / dataset
-    parser.add_argument("--out", type=Path, default=default, metavar="LISTS", help="where the lists go (%(default)s)")
 
 
 def expect_files(folder: Path, names: list[str]) -> None:
@@ -115,52 +97,6 @@ def is_count(text: str) -> bool:
 def swapped(look_so: bool) -> str:
     """The end of an error's message where two columns seem to have changed places."""
     return " The columns look swapped." if look_so else ""
-
-
-def write_lists(
-    dataset: str, out: Path, lists: dict[str, list[Row]], classes: list[str], official: dict[str, int] | None = None
-) -> None:
-    """Writes <name>.txt for each list and classes.txt, and prints how many videos each has.
-
-    `official` are the published numbers, for comparison. Lists whose names have the same ending ('train_1', 'test_1')
-    may not share a video; ValueError for that, an empty list, and a path that a list can't hold.
-    """
-    for name, rows in lists.items():
-        if not rows:
-            raise ValueError(f"{out / name}.txt: expected at least one video, got none")
-    _check_apart(lists)
-    lists = {name: [(_listable(row[0]), *row[1:]) for row in rows] for name, rows in lists.items()}
-    for name, rows in lists.items():
-        write_list(out / f"{name}.txt", rows)
-        published = (official or {}).get(name, len(rows))
-        remark = "" if published == len(rows) else f" (officially {published})"
-        print(f"{out / name}.txt: {len(rows)} videos{remark}")
-    write_list(out / "classes.txt", [(name,) for name in classes])
-    print(f"{out / 'classes.txt'}: {len(classes)} classes")
-    print(f"use them with: data={dataset} {shlex.quote(f'data.lists={out}')}")
-
-
-def _check_apart(lists: dict[str, list[Row]]) -> None:
-    for name, rows in lists.items():
-        seen: set[str] = set()
-        twice = [row[0] for row in rows if row[0] in seen or seen.add(row[0])]
-        if twice:
-            raise ValueError(f"{name}: expected each video once, got {twice[0]!r} again ({len(twice)} such videos)")
-    for one, other in combinations(lists, 2):
-        if one.partition("_")[2] == other.partition("_")[2]:
-            both = sorted({row[0] for row in lists[one]} & {row[0] for row in lists[other]})
-            if both:
-                raise ValueError(f"{one} and {other}: expected no video in both, got {both[0]!r} ({len(both)} such)")
-
-
-def _listable(path: str) -> str:
-    """A path as a list can hold it: a line that starts with '#' would be taken for a comment."""
-    is_text = not any("\ud800" <= character <= "\udfff" for character in path)  # how Python names undecodable bytes
-    if path != path.strip() or "\n" in path or "\r" in path or not is_text:
-        raise ValueError(
-            f"expected a path in UTF-8, without line breaks or spaces at its ends, got {path!r}: rename it"
-        )
-    return f"./{path}" if path.startswith("#") else path
 
 
 def _text(file: Path) -> str:

@@ -1,0 +1,62 @@
+"""Greying out what is not the actor in the frames of a video."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from tbe.prepare.actor_hmdb51.writing import Pictures, write_changed
+from tbe.prepare.base.making import Made, mp4_name
+
+
+@dataclass(frozen=True)
+class Masking:
+    """Writes a video below root as one below out that is `grey` wherever the mask of a frame is 0."""
+
+    root: Path
+    out: Path
+    masks: Path
+    grey: int
+    crf: int
+
+    @property
+    def settings(self) -> str:
+        return f"masks grey={self.grey} crf={self.crf}"
+
+    def __call__(self, path: str) -> Made:
+        masks = mask_files(self.masks / PurePosixPath(path).with_suffix(""))
+
+        def greyed(pictures: Pictures) -> Pictures:
+            number = 0
+            for number, picture in enumerate(pictures, start=1):
+                if number <= len(masks):
+                    actor = read_mask(masks[number - 1], picture.shape[:2])
+                    height, width = (side // 2 * 2 for side in actor.shape)  # yuv420p needs even sizes
+                    yield np.where(actor[..., None], picture, np.uint8(self.grey))[:height, :width]
+            if number != len(masks):
+                raise ValueError(f"{path}: expected {number} masks, one a frame, got {len(masks)}")
+
+        return write_changed(self.root / path, self.out / mp4_name(path), greyed, self.crf)
+
+
+def mask_files(folder: Path) -> list[Path]:
+    """The png files of a folder, by the last number in their names."""
+    numbered = [(re.findall(r"\d+", file.stem), file) for file in folder.glob("*.png")]
+    if not numbered:
+        raise FileNotFoundError(f"{folder}: expected masks, <number>.png, found none")
+    return [file for numbers, file in sorted(numbered, key=lambda pair: (int(pair[0][-1]) if pair[0] else -1, pair[1]))]
+
+
+def read_mask(file: Path, size: tuple[int, int]) -> np.ndarray:
+    """Where a mask is above 0, bool (H, W); DecodeError for one that is no picture, ValueError for another size."""
+    from torchvision.io import ImageReadMode  # takes seconds, which only the processes need
+
+    from tbe.data.readers.frame_folder import decoded_picture
+
+    mask = decoded_picture(str(file), ImageReadMode.GRAY)[0].numpy()
+    if mask.shape != size:
+        raise ValueError(f"{file}: expected {size[0]} x {size[1]} pixels, as the video has, got {mask.shape}")
+    return mask > 0

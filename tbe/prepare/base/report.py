@@ -1,0 +1,86 @@
+"""The report of a command: how its work on each video ended, one row as soon as it is known."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, get_type_hints
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+STATUSES = ("ok", "failed", "timeout", "crashed")
+
+
+class Report:
+    """A csv file that rows are added to, and that knows those of earlier runs; of a video's rows the last one counts.
+
+    row_type: a NamedTuple of str, int and float with path, status and reason among its fields; they are the columns.
+    A last line that was cut off when such a run was stopped is dropped. ValueError for a file that is no report.
+    """
+
+    def __init__(self, file: Path, row_type: type[tuple]):
+        self.file = file
+        self.row_type = row_type
+        self.rows: dict[str, Any] = {}
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if file.exists() and file.stat().st_size:
+            self._cut_to_whole_lines()
+            self._read()
+        if not file.exists() or not file.stat().st_size:
+            self._append(row_type._fields)
+
+    def add(self, row: tuple) -> None:
+        """Keeps the row, in the file too."""
+        row = row._replace(reason=" ".join(row.reason.split())[:300])
+        self.rows[row.path] = row
+        self._append(row)
+
+    def forget(self, unwanted: Callable[[Any], bool]) -> None:
+        """Passes over the rows of which this is true, so that their videos are worked on again."""
+        self.rows = {path: row for path, row in self.rows.items() if not unwanted(row)}
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Holds the file meanwhile; ValueError when another process does, as both would do the same work."""
+        with open(self.file, "ab") as file:
+            try:
+                if fcntl:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ValueError(f"{self.file}: expected to be the only process, got another at work on it") from error
+            except OSError:  # a file system without locks
+                pass
+            yield
+
+    def _append(self, fields: tuple) -> None:
+        with open(self.file, "a", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerow(fields)
+
+    def _cut_to_whole_lines(self) -> None:
+        content = self.file.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            with open(self.file, "r+b") as file:
+                file.truncate(whole)
+
+    def _read(self) -> None:
+        columns = self.row_type._fields
+        kinds = get_type_hints(self.row_type)
+        with open(self.file, encoding="utf-8", errors="surrogateescape", newline="") as file:
+            rows = csv.reader(file)
+            header = next(rows, list(columns))
+            if tuple(header) != columns:
+                raise ValueError(f"{self.file}: expected a report of this command ({','.join(columns)}), got {header}")
+            for fields in rows:
+                try:
+                    row = self.row_type(*(kinds[name](field) for name, field in zip(columns, fields, strict=True)))
+                except ValueError:
+                    row = None
+                if row is None or row.status not in STATUSES:
+                    raise ValueError(f"{self.file}:{rows.line_num}: expected {','.join(header)}, got {fields}")
+                self.rows[row.path] = row

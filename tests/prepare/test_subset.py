@@ -1,0 +1,80 @@
+import random
+from itertools import pairwise
+
+import pytest
+
+import tbe.prepare.__main__ as prepare
+
+SIZES = (200, 35, 4, 1)
+LINES = [
+    f"class {label}/video {number}.mp4 {label} {number + 10}" for label, n in enumerate(SIZES) for number in range(n)
+]
+
+
+@pytest.fixture
+def subset(tmp_path):
+    """subset("--fraction", 0.1) is the lines that are drawn of LINES."""
+
+    def draw(*options, lines=LINES):
+        (tmp_path / "train_1.txt").write_text("\n".join(lines) + "\n")
+        options = ["--list", tmp_path / "train_1.txt", "--out", tmp_path / "part.txt", *options]
+        prepare.main(["subset", *map(str, options)])
+        return (tmp_path / "part.txt").read_text().splitlines()
+
+    return draw
+
+
+def of_each_class(lines):
+    return [sum(line.split()[-2] == str(label) for line in lines) for label in range(len(SIZES))]
+
+
+def test_a_fraction_is_that_of_each_class_and_at_least_one(subset, capsys):
+    part = subset("--fraction", 0.1)
+    assert of_each_class(part) == [20, 4, 1, 1]
+    assert part == [line for line in LINES if line in part]
+    assert "26 of 240 videos, 4 classes" in capsys.readouterr().out
+    assert subset("--fraction", 1) == LINES
+
+
+def test_a_number_is_that_of_each_class_or_all_of_it(subset, capsys):
+    assert of_each_class(subset("--per-class", 5)) == [5, 5, 4, 1]
+    assert "2 classes have fewer than 5 videos" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_parts_of_one_seed_are_nested(subset, seed):
+    parts = [set(subset("--fraction", fraction, "--seed", seed)) for fraction in (0.01, 0.05, 0.1, 0.5)]
+    assert all(small <= large for small, large in pairwise(parts))
+    assert set(subset("--per-class", 3, "--seed", seed)) < set(subset("--per-class", 12, "--seed", seed))
+
+
+def test_the_seed_draws_and_the_order_of_the_list_does_not_matter(subset):
+    shuffled = random.Random(0).sample(LINES, len(LINES))
+    assert set(subset("--fraction", 0.1)) == set(subset("--fraction", 0.1, lines=shuffled))
+    assert set(subset("--fraction", 0.1)) != set(subset("--fraction", 0.1, "--seed", 1))
+
+
+def test_two_columns_stay_two_and_the_name_says_the_size(tmp_path):
+    (tmp_path / "train.txt").write_text("a b.mp4 0\nc.mp4 1\n")
+    for options in (["--fraction", "0.05"], ["--per-class", "1"]):
+        prepare.main(["subset", "--list", str(tmp_path / "train.txt"), *options])
+    for name in ("train_0.05.txt", "train_1_per_class.txt"):
+        assert (tmp_path / name).read_text() == "a b.mp4 0\nc.mp4 1\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--fraction", "0"], "--fraction: expected a number above 0 and up to 1, got 0.0"),
+        (["--fraction", "1.5"], "--fraction: expected a number above 0 and up to 1, got 1.5"),
+        (["--per-class", "0"], "--per-class: expected at least 1, got 0"),
+        (["--fraction", "1", "--out", "{list}"], "expected another file than --list"),
+    ],
+)
+def test_impossible_options_are_refused(tmp_path, options, message):
+    (tmp_path / "train.txt").write_text("a.mp4 0\n")
+    options = [option.format(list=tmp_path / "train.txt") for option in options]
+    with pytest.raises(SystemExit, match=message):
+        prepare.main(["subset", "--list", str(tmp_path / "train.txt"), *options])
+    with pytest.raises(SystemExit, match="gone.txt: expected a list"):
+        prepare.main(["subset", "--list", str(tmp_path / "gone.txt"), "--fraction", "0.5"])
