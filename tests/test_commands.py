@@ -60,6 +60,15 @@ def test_a_sweep_over_config_groups(tmp_path):
     assert "3: be=original backbone=c3d" in done.stdout
 
 
+def test_a_sweep_can_be_chosen_by_name(tmp_path):
+    done = succeeded("train.py", "sweep=be_prob", *TINY, "trainer=debug", f"hydra.sweep.dir={tmp_path}/sweep")
+    table = (tmp_path / "sweep" / "sweep.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in table][1:] == [
+        f"{n}: be.prob={p}" for n, p in enumerate(("0", "0.25", "0.5", "0.75", "1"))
+    ]
+    assert "4: be.prob=1" in done.stdout
+
+
 def test_ctrl_c_leaves_a_checkpoint_to_continue_from(tmp_path):
     run = tmp_path / "run"
     command = [sys.executable, "train.py", *TINY, "epochs=200", "num_workers=1", f"hydra.run.dir={run}"]
@@ -109,8 +118,9 @@ def test_the_library_example_of_the_readme_runs():
 
 
 def readme_commands():
-    """Each `python train.py ...` and `python eval.py ...` of the README: name and arguments."""
-    found = re.findall(r"^python (train|eval)\.py(.*?)(?:\s+#.*)?$", README, re.M)
+    """Each `python train.py ...` and `python eval.py ...` of the README's bash blocks: name and arguments."""
+    blocks = "\n".join(re.findall(r"```bash\n(.*?)```", README, re.S))
+    found = re.findall(r"^python (train|eval)\.py(.*?)(?:\s+#.*)?$", blocks, re.M)
     assert len(found) > 20
     return [(name, [part.strip("'\"") for part in rest.split()]) for name, rest in found]
 
