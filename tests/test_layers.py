@@ -11,6 +11,7 @@ ALLOWED = {
     "erasing": set(),
     "losses": {"distributed"},
     "metrics": set(),
+    "statistics": set(),
     "augment": set(),
     "backbones": set(),
     "distributed": set(),
@@ -30,17 +31,31 @@ ALLOWED = {
     "weights": set(),
     "checkpoint": {"config", "classifier", "weights"},
     "pictures": {"data"},
-    "tasks": {"cache", "probes", "features", "metrics", "data", "distributed", "classifier", "results", "pictures"},
+    "splits": {"statistics"},
+    "tasks": {
+        "cache",
+        "probes",
+        "features",
+        "metrics",
+        "statistics",
+        "data",
+        "distributed",
+        "classifier",
+        "results",
+        "pictures",
+    },
     "prepare": {"data"},
     "sweep": {"results"},
     "commands": {"checkpoint", "config", "processes", "data"},
+    "preview": {"commands", "config", "data", "pictures", "results"},
+    "report": {"pictures"},  # colours alone: it reads files, not objects
     "train": {"checkpoint", "config", "commands", "results", "callbacks", "distributed", "tasks"},
-    "eval": {"cache", "checkpoint", "config", "commands", "results", "callbacks", "distributed", "tasks"},
+    "eval": {"cache", "checkpoint", "config", "commands", "results", "callbacks", "distributed", "splits", "tasks"},
 }
 # A library -> the parts that may import it.
 ONLY = {
     "hydra": {"config", "commands", "sweep", "train"},
-    "omegaconf": {"config", "commands", "sweep", "train", "eval"},
+    "omegaconf": {"config", "commands", "sweep", "train", "eval", "preview"},
     "decord": {"data"},  # its readers alone
     "sklearn": {"tasks"},
     "matplotlib": {"pictures", "tasks"},
