@@ -1,0 +1,68 @@
+"""Configs beside each other: what differs, and what one chose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+ABSENT = "–"
+# What stage/ wires together from the parts that are named elsewhere in the config.
+WIRED = {"module", "datamodule", "callbacks", "logger", "trainer", "evaluate", "tasks", "crop_boxes"}
+OWN_FOLDER = "<run>"
+
+Row = tuple[str, list[str]]
+
+
+def differences(configs: list[Mapping[str, Any]]) -> tuple[list[Row], list[Row]]:
+    """The keys whose values differ, with the value in each config; and those that only repeat one of them.
+
+    Nested keys are joined by dots, lists are one value. A folder of the run itself, such as that of its checkpoints,
+    is the same in all. A key repeats a shorter one with the same last name and the same values in all configs: a
+    setting that is handed on.
+    """
+    flat = [flattened(config, str(config.get("run_dir", ""))) for config in configs]
+    keys = dict.fromkeys(key for config in flat for key in config)
+    rows = {key: [config.get(key, ABSENT) for config in flat] for key in keys}
+    differing = {key: values for key, values in rows.items() if len(set(values)) > 1}
+    first: dict[tuple[str, ...], str] = {}
+    for key in sorted(differing, key=lambda key: key.count(".")):
+        first.setdefault((key.split(".")[-1], *differing[key]), key)
+    shown = [row for row in differing.items() if row[0] in first.values()]
+    return shown, [row for row in differing.items() if row[0] not in first.values()]
+
+
+def flattened(config: Mapping[str, Any], own_folder: str = "", above: str = "") -> dict[str, str]:
+    """The values of all nested keys as text."""
+    flat = {}
+    for key, value in config.items():
+        name = f"{above}{key}"
+        if isinstance(value, Mapping) and value:
+            flat |= flattened(value, own_folder, f"{name}.")
+        else:
+            flat[name] = told(value).replace(own_folder, OWN_FOLDER) if own_folder else told(value)
+    return flat
+
+
+def main_settings(config: Mapping[str, Any]) -> list[Row]:
+    """What was chosen: the single values that are set, and each part as its class with its own values."""
+    kept = {key: value for key, value in config.items() if key not in WIRED and value not in (None, [], {})}
+    return [(key, [_part(value) if isinstance(value, Mapping) else told(value)]) for key, value in kept.items()]
+
+
+def told(value: Any) -> str:
+    """A value as a config writes it."""
+    if isinstance(value, bool) or value is None:
+        return "null" if value is None else str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(told, value))}]"
+    return str(value)
+
+
+def _part(part: Mapping[str, Any]) -> str:
+    name = str(part.get("_target_", "")).split(".")[-1]
+    values = ", ".join(
+        f"{key}={_part(value) if isinstance(value, Mapping) else told(value)}"
+        for key, value in part.items()
+        if not key.startswith("_") and value is not None
+    )
+    return f"{name}({values})" if name else values

@@ -1,0 +1,97 @@
+import base64
+from html.parser import HTMLParser
+
+import pytest
+
+from tbe.report.__main__ import main
+from tests.conftest import command_line
+from tests.report.conftest import EVIL, EVIL_CLASS, write_run
+
+LINKING = {"src", "href", "srcset", "poster", "data", "action", "background"}
+
+
+class Elements(HTMLParser):
+    """All elements of a page with their attributes, and its text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found, self.text = [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+@pytest.fixture
+def written(runs):
+    main([str(runs)])
+    return (runs / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_page_needs_nothing_beside_it(written):
+    elements = Elements(written).found
+    linked = [value for _, attributes in elements for name, value in attributes.items() if name in LINKING]
+    assert linked
+    assert all(value.startswith(("data:", "#")) for value in linked)
+    assert not {"link", "base", "object", "embed"} & {tag for tag, _ in elements}
+    assert "url(" not in written
+    assert "@import" not in written
+
+
+def test_every_picture_and_film_is_in_the_page(written, runs):
+    sources = "".join(attributes.get("src") or "" for _, attributes in Elements(written).found)
+    files = [file for file in runs.rglob("*") if file.suffix in (".png", ".gif", ".mp4")]
+    assert len(files) == 3
+    for file in files:
+        assert base64.b64encode(file.read_bytes()).decode() in sources
+
+
+def test_text_does_not_become_markup(written):
+    parsed = Elements(written)
+    assert EVIL in parsed.text
+    assert EVIL_CLASS in parsed.text
+    assert not [attributes for _, attributes in parsed.found if "onerror" in attributes]
+    assert [tag for tag, _ in parsed.found].count("script") == 1
+
+
+def test_a_large_file_is_named_with_its_size(runs, tmp_path):
+    large = runs / "one" / "evaluation" / "cam" / "demo" / "large.mp4"
+    large.write_bytes(bytes(3 * 2**19))
+    main([str(runs), "--most-mib", "1", "--out", str(tmp_path / "new" / "page.html")])
+    text = (tmp_path / "new" / "page.html").read_text(encoding="utf-8")
+    assert "cam/demo/large.mp4: 1.5 MiB" in text
+    assert base64.b64encode(large.read_bytes()).decode() not in text
+
+
+def test_a_report_is_not_part_of_the_next_one(runs, written):
+    main([str(runs / "one" / "evaluation")])
+    main([str(runs / "one"), "--out", str(runs / "again.html")])
+    assert (runs / "again.html").read_text(encoding="utf-8").count("<iframe") == 1
+
+
+def test_missing_pieces_are_left_out(tmp_path):
+    folder = write_run(tmp_path / "run", curves=None)
+    (folder / "metrics.json").unlink()
+    main([str(folder)])
+    text = Elements((folder / "report.html").read_text(encoding="utf-8")).text
+    assert "the run has not ended" in text
+    assert "Curves" not in text
+
+
+def test_a_sweep_shows_its_table(tmp_path):
+    write_run(tmp_path / "sweep" / "0")
+    (tmp_path / "sweep" / "sweep.csv").write_text("run,loss\n0: be.ratio=0.1,4.1396636962890625\n")
+    main([str(tmp_path / "sweep")])
+    text = Elements((tmp_path / "sweep" / "report.html").read_text(encoding="utf-8")).text
+    assert "0: be.ratio=0.1" in text
+    assert "4.14" in text
+
+
+def test_the_command_line_says_what_is_wrong(tmp_path):
+    done = command_line("-m", "tbe.report", tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {tmp_path}: expected the folder of a run")
+    assert "Traceback" not in done.stderr
