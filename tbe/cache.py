@@ -71,6 +71,6 @@ def weights_digest(network: nn.Module) -> str:
 
 def _seen(records: Records) -> list[tuple[int, int]]:
     """Size and time of change of some of the videos."""
-    some = np.unique(np.linspace(0, len(records) - 1, NUM_FILES).round().astype(int))
+    some = np.unique(np.linspace(0, len(records) - 1, NUM_FILES).round().astype(int))[: len(records)]
     states = [os.stat(records.path(index)) for index in some.tolist() if os.path.exists(records.path(index))]
     return [(state.st_size, state.st_mtime_ns) for state in states]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from torch import nn
 
 from tbe import checkpoint as checkpoints
-from tbe import results
+from tbe import results, splits
 from tbe.cache import FeatureCache, weights_digest
 from tbe.callbacks.progress import ProgressBar
 from tbe.checkpoint import Checkpoint, ForeignWeights
@@ -30,47 +30,85 @@ CARRIED = ("data", "clip", "reader", "backbone")
 
 def prepare(config: DictConfig, overrides: list[str]) -> list[Path]:
     """Writes the resolved config, with files for 'latest' and run folders, and what the checkpoint knows filled in."""
-    names = [str(name) for name in _listed(config.checkpoint)]
-    found = [name if name == RANDOM else str(checkpoints.find(name, config.runs).resolve()) for name in names]
-    for name, file in zip(names, found, strict=True):
-        if name == "latest":
-            log.info("checkpoint=latest: %s", file)
     OmegaConf.set_struct(config, False)
-    config.checkpoint = found
     config.query = _listed(config.query)
-    trained = (checkpoints.read_any(file) for file in found if file != RANDOM)
+    config.split = None if config.split is None else _listed(config.split)
+    config.checkpoint = [_found(str(name), config) for name in _listed(config.checkpoint)]
+    files = [file for file in _files(config.checkpoint) if file != RANDOM]
+    trained = map(checkpoints.read_any, files)
     carried = next((checkpoint.config for checkpoint in trained if checkpoint.config), {})
     usual_reader = config.pop("usual_reader")
-    if not carried and set(found) != {RANDOM}:
-        _check_chosen(config, next(file for file in found if file != RANDOM))
+    if files and not carried:
+        _check_chosen(config, files[0])
+    is_chosen = config.get("backbone") is not None
     carried = {"reader": usual_reader, **carried}
     for part in CARRIED:
         config[part] = _completed(part, config.get(part), carried.get(part))
-    return [results.write_config(Path(config.run_dir), plain(config))]
+    if str(config.crops) not in config.crop_boxes:
+        raise ValueError(f"crops: expected {' or '.join(config.crop_boxes)}, got {config.crops}")
+    chosen = plain(config)
+    splits.check(chosen["split"] or [], chosen["data"])
+    if is_chosen:
+        _check_backbone(chosen["backbone"], files)
+    return [results.write_config(Path(config.run_dir), chosen)]
 
 
 def run(files: list[Path]) -> None:
-    """Measures each checkpoint with each task; writes metrics.json and prints a table."""
+    """Measures each checkpoint with each task, on each of the splits; writes metrics.json and prints a table."""
     config = yaml.safe_load(files[0].read_text())
-    folder = Path(config["run_dir"])
+    run_dir = Path(config["run_dir"])
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
-    rows: dict[str, dict[str, float]] = {}
-    protocols = {}
-    for name, checkpoint in _named(config):
-        pl.seed_everything(config["seed"], workers=True, verbose=False)
-        rows[name] = evaluate(config, name, checkpoint)
-        protocols[name] = checkpoint.origin() if checkpoint else RANDOM
+    numbers = config["split"] or [None]
+    folders = {number: run_dir / f"split_{number}" if len(numbers) > 1 else run_dir for number in numbers}
+    measured: dict[str, dict[int | None, dict[str, float]]] = {}
+    protocols: dict[str, Any] = {}
+    for found in config["checkpoint"]:
+        name = None
+        for number, folder in folders.items():
+            checkpoint = _read(found[number] if isinstance(found, dict) else found, config)
+            name = name or _unused_name(checkpoint, measured)
+            pl.seed_everything(config["seed"], workers=True, verbose=False)
+            folder.mkdir(parents=True, exist_ok=True)
+            metrics = evaluate(splits.of_split(config, number, folder), name, checkpoint)
+            measured.setdefault(name, {})[number] = metrics
+            origin = checkpoint.origin() if checkpoint else RANDOM
+            if isinstance(found, dict):
+                protocols.setdefault(name, {})[f"split {number}"] = origin
+            else:
+                protocols[name] = origin
     if rank() == 0:
-        protocol = describe(config) | {"checkpoints": protocols}
-        metrics = rows if len(rows) > 1 else next(iter(rows.values()))
-        results.write_json(folder / "metrics.json", metrics | {"protocol": protocol})
-        for task in map(build, config["tasks"].values()):
-            if isinstance(task, ComparingTask):
-                task.compare(rows, folder)
-        results.table(
-            rows, title=f"{', '.join(config['query'])} of {protocol['data']}, gallery {config['gallery']}, in percent"
-        )
-        print(f"run: {folder}")
+        _report(config, measured, folders, protocols)
+        print(f"run: {run_dir}")
+
+
+def _report(
+    config: dict[str, Any],
+    measured: dict[str, dict[int | None, dict[str, float]]],
+    folders: dict[int | None, Path],
+    protocols: dict[str, Any],
+) -> None:
+    """Writes and prints what was measured of each checkpoint on each split, and what tasks show of all of them."""
+    protocol = describe(config) | {"checkpoints": protocols}
+    rows: dict[str, Any] = {name: next(iter(found.values())) for name, found in measured.items()}
+    columns, alone = rows, len(rows) == 1
+    if len(folders) > 1:
+        rows = {
+            name: splits.summarised({f"split {number}": metrics for number, metrics in found.items()})
+            for name, found in measured.items()
+        }
+        columns = {
+            column if alone else f"{name}, {column}": row
+            for name, found in rows.items()
+            for column, row in found.items()
+        }
+    metrics = next(iter(rows.values())) if alone else rows
+    results.write_json(Path(config["run_dir"]) / "metrics.json", metrics | {"protocol": protocol})
+    for task in map(build, config["tasks"].values()):
+        if isinstance(task, ComparingTask):
+            for number, folder in folders.items():
+                task.compare({name: found[number] for name, found in measured.items()}, folder)
+    title = f"{', '.join(config['query'])} of {protocol['data']}, gallery {config['gallery']}, in percent"
+    results.table(columns, title=title)
 
 
 def evaluate(config: dict[str, Any], name: str, checkpoint: Checkpoint | ForeignWeights | None) -> dict[str, float]:
@@ -108,14 +146,14 @@ def _cache(config: dict[str, Any], backbone: nn.Module) -> FeatureCache | None:
     """Where features are kept between runs; nowhere on several machines, whose disks may differ."""
     if not config["cache"] or config["trainer"].get("num_nodes", 1) > 1:
         return None
-    parts = ("data", "reader", "clip", "eval_augment", "clips", "precision", "seed")
+    parts = ("data", "reader", "clip", "eval_augment", "clips", "crops", "precision", "seed")
     protocol = {part: config[part] for part in parts} | {"versions": results.versions()}
     return FeatureCache(Path(config["cache"]), weights_digest(backbone), protocol)
 
 
 def describe(config: dict[str, Any]) -> dict[str, Any]:
     """What one needs to know to repeat the numbers."""
-    chosen = ("tasks", "gallery", "query", "clips", "clip", "seed", "precision")
+    chosen = ("tasks", "gallery", "query", "split", "clips", "crops", "clip", "seed", "precision")
     return {
         "data": build(config["data"]).name,
         "data_config": config["data"],
@@ -144,16 +182,43 @@ def _check_chosen(config: DictConfig, file: str) -> None:
         )
 
 
-def _named(config: dict[str, Any]) -> Iterator[tuple[str, Checkpoint | ForeignWeights | None]]:
-    """Each checkpoint, read when its turn comes, with a name of its own."""
-    used: set[str] = set()
-    for file in config["checkpoint"]:
-        checkpoint = None if file == RANDOM else checkpoints.read_any(file, config["backbone"], config["least_matched"])
-        name = checkpoint.name if checkpoint else "random init"
-        if name in used and checkpoint:
-            name = f"{name} ({Path(file).parent.parent.name}, {Path(file).stem})"
-        used.add(name)
-        yield name, checkpoint
+def _check_backbone(backbone: dict[str, Any], files: list[str]) -> None:
+    """A ValueError for a checkpoint of ours whose weights do not fit the backbone that was chosen beside it."""
+    for checkpoint in map(checkpoints.read_any, files):
+        if isinstance(checkpoint, Checkpoint):
+            checkpoint.load_into(build(backbone))
+
+
+def _found(name: str, config: DictConfig) -> str | dict[int, str]:
+    """The file that is meant; of a name with '{split}' one of each split, by its number."""
+    if name == RANDOM:
+        return name
+    if splits.NUMBER in name:
+        if not config.split:
+            raise ValueError(f"checkpoint={name}: expected split=[1,2,3] beside it, for {splits.NUMBER}, got none")
+        names = {number: name.replace(splits.NUMBER, str(number)) for number in config.split}
+        return {number: str(checkpoints.find(found, config.runs).resolve()) for number, found in names.items()}
+    file = checkpoints.find(name, config.runs).resolve()
+    if name == "latest":
+        log.info("checkpoint=latest: %s", file)
+    return str(file)
+
+
+def _files(found: Iterable[str | Mapping[int, str]]) -> list[str]:
+    return [file for entry in found for file in ([entry] if isinstance(entry, str) else entry.values())]
+
+
+def _read(file: str, config: dict[str, Any]) -> Checkpoint | ForeignWeights | None:
+    return None if file == RANDOM else checkpoints.read_any(file, config["backbone"], config["least_matched"])
+
+
+def _unused_name(checkpoint: Checkpoint | ForeignWeights | None, used: Iterable[str]) -> str:
+    """What a checkpoint is called in tables and folders."""
+    if checkpoint is None:
+        return "random init"
+    file = Path(checkpoint.path)
+    is_used = checkpoint.name in used
+    return f"{checkpoint.name} ({file.parent.parent.name}, {file.stem})" if is_used else checkpoint.name
 
 
 def _listed(value: Any) -> list:

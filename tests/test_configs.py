@@ -111,9 +111,7 @@ def test_the_policy_of_batch_norm_reaches_the_method_and_the_trainer(policy, tmp
 @pytest.mark.parametrize("stage", ["pretrain", "finetune", "linear"])
 @pytest.mark.parametrize("experiment", ["demo", "ucf101_be", "kinetics_be"])
 def test_every_stage_can_be_chosen_over_an_experiment(stage, experiment, tmp_path):
-    config = plain(
-        composed("train", f"experiment={experiment}", f"stage={stage}", "queue_size=8", run_dir=tmp_path)
-    )
+    config = plain(composed("train", f"experiment={experiment}", f"stage={stage}", "queue_size=8", run_dir=tmp_path))
     module = build_module(config, num_classes=3)
     frozen = [not parameter.requires_grad for parameter in module.backbone.parameters()]
     assert all(frozen) if stage == "linear" else not any(frozen)

@@ -1,11 +1,20 @@
 """Runs of eval.py's work in this process."""
 
+import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
+from tbe import checkpoint as checkpoints
+from tbe.augment.pipeline import KINETICS_MEAN, KINETICS_STD
+from tbe.data.clips import UniformClips
+from tbe.data.readers import DecordReader
+from tbe.data.records import write_list
+from tbe.features import extract
 from tests.conftest import SMALL
 
 
@@ -13,15 +22,29 @@ def metrics_of(run):
     return json.loads((run / "metrics.json").read_text())
 
 
+def lists_of(folder, video_folder, **lists):
+    """Overrides for data of these lists: split -> rows of (path, label) in `video_folder`."""
+    for split, rows in lists.items():
+        write_list(folder / f"{split}.txt", rows)
+    data = ["data=ucf101", f"data.root={video_folder}", f"data.lists={folder}", "data.num_classes=2"]
+    return [*data, "data.val_share=0", "data.splits.train=train.txt", "data.splits.test=test.txt"]
+
+
+UNTRAINED = ["checkpoint=random", "clip=8x2_32", "backbone=tiny"]
+VIDEOS = [(f"class {number % 2}/video {number}.mp4", number % 2) for number in range(12)]
+
+
 def test_every_task_measures_a_pretrained_network(train, evaluate, capsys):
     train("be=original")
     run = evaluate("task=all", "checkpoint=latest")
     metrics = metrics_of(run)
-    assert {"retrieval/R@1", "retrieval/R@50", "linear/top1", "linear/top5", "knn/top1"} <= metrics.keys()
+    measured = {"retrieval/R@1", "retrieval/R@50", "retrieval/mAP", "linear/top1", "linear/top5", "knn/top1"}
+    assert measured | {"semi/1%_top1", "semi/10%_top1_deviation"} <= metrics.keys()
     assert 0 <= metrics["retrieval/R@1"] <= metrics["retrieval/R@5"] <= 100
     protocol = metrics["protocol"]
     assert protocol["data"] == "biased_scenes"
     assert (protocol["gallery"], protocol["query"], protocol["clips"]) == ("train", ["test"], 2)
+    assert (run / "retrieval" / "demo" / "neighbours.png").stat().st_size > 1000
     features = np.load(run / "features" / "demo" / "test_features.npy")
     assert features.shape == (16, 128)
     assert np.load(run / "features" / "demo" / "test_labels.npy").shape == (16,)
@@ -97,3 +120,162 @@ def test_an_unknown_split_is_refused(train, evaluate):
     train()
     with pytest.raises(ValueError, match="'trial'"):
         evaluate("task=retrieval", "query=trial")
+
+
+def test_all_tasks_share_one_extraction_and_the_next_run_reads_it(evaluate, tmp_path, monkeypatch):
+    extracted = []
+
+    def counted(network, datamodule, split, *rest):
+        extracted.append(split)
+        return extract(network, datamodule, split, *rest)
+
+    monkeypatch.setattr("tbe.tasks.base.extract", counted)
+    settings = ["task=all", *UNTRAINED, "data=biased_scenes", *SMALL[:7], f"cache={tmp_path}/cache"]
+    first, second = (metrics_of(evaluate(*settings, folder=name)) for name in ("first", "second"))
+    assert extracted == ["train", "test"]
+    assert {**first, "protocol": None} == {**second, "protocol": None}
+
+
+def test_features_of_single_clips_on_request(evaluate):
+    settings = ["task=features", *UNTRAINED, "data=biased_scenes", *SMALL[:7], "clips=3", "crops=3"]
+    run = evaluate(*settings, "tasks.features.per_clip=true")
+    for split, count in {"train": 32, "test": 16}.items():
+        assert np.load(run / "features" / "random init" / f"{split}_features.npy").shape == (count, 9, 128)
+    averaged = evaluate(*settings, folder="averaged") / "features" / "random init"
+    each = np.load(run / "features" / "random init" / "test_features.npy")
+    np.testing.assert_allclose(each.mean(axis=1), np.load(averaged / "test_features.npy"), atol=1e-5)
+
+
+def test_the_views_of_a_video_are_averaged_as_in_a_loop(train, evaluate, video_folder, tmp_path):
+    data = lists_of(tmp_path, video_folder, train=VIDEOS[:8], test=VIDEOS[8:])
+    network = ["experiment=none", "stage=finetune", "name=small", "backbone=tiny", "clip=8x2_32", "batch_size=2"]
+    finetuned = train(*network, *data, "num_workers=0", "trainer=cpu", "epochs=1", small=False)
+    run = evaluate("task=test", f"checkpoint={finetuned}", "clips=2", "crops=3")
+
+    classifier = checkpoints.read(finetuned / "checkpoints" / "last.ckpt").classifier().eval()
+    mean, std = (torch.tensor(values).view(3, 1, 1, 1) for values in (KINETICS_MEAN, KINETICS_STD))
+    right = []
+    with (run / "test" / "small_finetune" / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["path"] for row in rows] == [path for path, _ in VIDEOS[8:]]
+    for row, (path, label) in zip(rows, VIDEOS[8:], strict=True):
+        video = DecordReader()(str(video_folder / path))
+        probabilities = []
+        for indices in UniformClips(num_frames=8, stride=2, num_clips=2)(len(video)):
+            frames = video.frames(indices.tolist())
+            for left in (0, 4, 8):  # 32 of 40 pixels
+                clip = (frames[..., left : left + 32].transpose(0, 1) / 255 - mean) / std
+                with torch.inference_mode():
+                    probabilities.append(classifier(clip.unsqueeze(0)).softmax(dim=1)[0])
+        mean_probability = sum(probabilities) / 6
+        assert float(row["probability"]) == pytest.approx(mean_probability.max().item(), abs=1e-3)
+        assert int(row["prediction"]) == mean_probability.argmax()
+        right.append(mean_probability.argmax() == label)
+    metrics = metrics_of(run)
+    assert metrics["test/top1"] == pytest.approx(100 * np.mean(right))
+    assert metrics["test/top1_low"] <= metrics["test/top1"] <= metrics["test/top1_high"]
+    assert (metrics["protocol"]["clips"], metrics["protocol"]["crops"]) == (2, 3)
+    assert (
+        (run / "test" / "small_finetune" / "per_class.csv").read_text().startswith("class,name,videos,correct,accuracy")
+    )
+
+
+def test_each_split_is_measured_and_then_their_mean(train, evaluate, video_folder, tmp_path):
+    lists = {f"test_{number}": VIDEOS[4 * number - 4 : 4 * number] for number in (1, 2, 3)}
+    lists |= {f"train_{number}": [row for row in VIDEOS if row not in lists[f"test_{number}"]] for number in (1, 2, 3)}
+    data = lists_of(tmp_path, video_folder, **lists)[:-2]
+    nets = [train("seed=0", folder="net_1"), train("seed=1", folder="net_2")]
+    shutil.copytree(nets[0], nets[0].with_name("net_3"))
+    task = ["task=[retrieval,features]", "tasks.retrieval.ks=[1,2]", "tasks.retrieval.pictures=0", *data]
+
+    run = evaluate(*task, "split=[1,2,3]", f"checkpoint='{tmp_path}/runs/net_{{split}}'")
+    metrics = metrics_of(run)
+    assert list(metrics) == ["split 1", "split 2", "split 3", "mean", "deviation", "protocol"]
+    alone = metrics_of(evaluate(*task, "split=2", f"checkpoint={nets[1]}", folder="alone"))
+    assert {**alone, "protocol": None} == {**metrics["split 2"], "protocol": None}
+    for name in ("retrieval/R@1", "retrieval/mAP", "features/test_videos"):
+        values = [metrics[f"split {number}"][name] for number in (1, 2, 3)]
+        assert metrics["mean"][name] == pytest.approx(np.mean(values))
+        assert metrics["deviation"][name] == pytest.approx(np.std(values, ddof=1))
+    protocol = metrics["protocol"]
+    assert protocol["split"] == [1, 2, 3]
+    paths = {name: origin["path"] for name, origin in protocol["checkpoints"]["demo"].items()}
+    assert paths == {f"split {number}": f"{tmp_path}/runs/net_{number}/checkpoints/last.ckpt" for number in (1, 2, 3)}
+    for number in (1, 2, 3):
+        written = (run / f"split_{number}" / "features" / "demo" / "test_paths.txt").read_text().splitlines()
+        assert written == [path for path, _ in lists[f"test_{number}"]]
+
+    two = metrics_of(evaluate(*task, "split=[1,3]", f"checkpoint=[random,{nets[0]}]", folder="two"))
+    assert list(two) == ["random init", "demo", "protocol"]
+    assert list(two["demo"]) == ["split 1", "split 3", "mean", "deviation"]
+    assert two["demo"]["split 1"] == metrics["split 1"]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "complaint"),
+    [
+        (
+            ["split=[1,2]"],
+            r"split=\[1, 2\]: expected a data set with lists of several splits.*got BiasedScenes with no lists",
+        ),
+        (["split=[1,1]", "data=ucf101"], r"split: expected different whole numbers, such as \[1,2,3\], got \[1, 1\]"),
+        (
+            ["split=[1,2]", "data=ucf101", "data.splits.train=a.txt", "data.splits.test=b.txt"],
+            "got ucf101 with a.txt, b.txt",
+        ),
+        (["checkpoint='net_{split}'"], r"checkpoint=net_\{split\}: expected split=\[1,2,3\] beside it"),
+        (["crops=2"], "crops: expected 1 or 3, got 2"),
+    ],
+)
+def test_splits_and_crops_that_there_are_not_are_refused(evaluate, chosen, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        evaluate("task=retrieval", *UNTRAINED, "data=biased_scenes", *chosen)
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(train, evaluate):
+    train()
+    with pytest.raises(ValueError, match=r"expected the weights of .*, got another architecture's: \d+ missing"):
+        evaluate("task=knn", "checkpoint=[random,latest]", "backbone=r2plus1d_small")
+    assert "knn/top1" in metrics_of(evaluate("task=knn", "checkpoint=latest", "backbone=tiny"))
+
+
+def test_a_head_of_other_classes_is_refused(train, evaluate, video_folder, tmp_path):
+    train("stage=finetune")
+    data = lists_of(tmp_path, video_folder, train=VIDEOS[:8], test=VIDEOS[8:])
+    with pytest.raises(
+        ValueError, match=r"of the 4 classes that the head of 'demo_finetune' knows, got 2 \(data=ucf101"
+    ):
+        evaluate("task=test", *data)
+
+
+def test_features_that_are_not_finite_are_refused(train, evaluate):
+    file = train() / "checkpoints" / "last.ckpt"
+    checkpoint = torch.load(file, weights_only=True)
+    for name, value in checkpoint["state_dict"].items():
+        if name.startswith(checkpoint["tbe"]["backbone"]) and value.ndim == 5:
+            value.fill_(torch.nan)
+    torch.save(checkpoint, file)
+    with pytest.raises(ValueError, match="expected finite features, got nan or inf for 32 of 32 videos of train"):
+        evaluate("task=retrieval")
+
+
+def test_nothing_to_measure_is_refused(evaluate, video_folder, tmp_path):
+    data = UNTRAINED + lists_of(tmp_path, video_folder, train=VIDEOS[:2], test=[])
+    with pytest.raises(ValueError, match=r"test.txt: expected at least one line .*, got an empty list"):
+        evaluate("task=retrieval", *data)
+    # Of a class of one video nothing is held out.
+    with pytest.raises(ValueError, match="expected at least one video for each of 1 processes, got 0"):
+        evaluate("task=retrieval", *data, "data.val_share=0.1", "query=val")
+
+
+def test_one_video_is_too_few_for_some_tasks_and_enough_for_others(evaluate, video_folder, tmp_path):
+    data = UNTRAINED + lists_of(tmp_path, video_folder, train=VIDEOS[:1], test=VIDEOS[2:3])
+    metrics = metrics_of(evaluate("task=[retrieval,knn,features]", *data))
+    assert metrics["retrieval/R@1"] == metrics["retrieval/mAP"] == metrics["knn/top1"] == 100
+    for task in ("linear", "semi"):
+        with pytest.raises(ValueError, match="expected videos of at least two classes to train on, got 1 of label 0"):
+            evaluate(f"task={task}", *data)
+    with pytest.raises(ValueError, match="few_shot: expected 5 classes"):
+        evaluate("task=few_shot", *data)
+    with pytest.raises(ValueError, match="expected at least one video of test to find besides the query itself"):
+        evaluate("task=retrieval", "gallery=test", *data)

@@ -5,9 +5,18 @@ from sklearn.metrics import top_k_accuracy_score
 from sklearn.neighbors import KNeighborsClassifier
 from torch.nn.functional import normalize
 from torch.testing import assert_close
-from torchmetrics.retrieval import RetrievalHitRate
+from torchmetrics.retrieval import RetrievalHitRate, RetrievalMAP
 
-from tbe.metrics import contrast_accuracy, knn_accuracy, nearest, recall_at_k, topk_accuracy
+import tbe.metrics
+from tbe.metrics import (
+    contrast_accuracy,
+    knn_accuracy,
+    mean_average_precision,
+    nearest,
+    prototype_accuracy,
+    recall_at_k,
+    topk_accuracy,
+)
 
 
 def embedded(num, seed, num_classes=6):
@@ -17,16 +26,59 @@ def embedded(num, seed, num_classes=6):
     return centres[labels] + 4 * torch.randn(num, 16, generator=generator), labels
 
 
-def test_recall_equals_the_hit_rate_of_torchmetrics():
+def nearness(queries, gallery, metric):
+    if metric == "cosine":
+        return normalize(queries, dim=1) @ normalize(gallery, dim=1).T
+    return -(queries.unsqueeze(1) - gallery).square().sum(dim=2).sqrt()
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+@pytest.mark.parametrize("pairs", [2**24, 100])  # all queries at once, and one at a time
+def test_recall_and_precision_equal_those_of_torchmetrics(metric, pairs, monkeypatch):
+    monkeypatch.setattr(tbe.metrics, "MOST_PAIRS", pairs)
     (queries, query_labels), (gallery, gallery_labels) = embedded(40, 0), embedded(90, 1)
-    ours = recall_at_k(queries, query_labels, gallery, gallery_labels, (1, 5, 10))
-    similarities = normalize(queries, dim=1) @ normalize(gallery, dim=1).T
-    indexes = torch.arange(40).unsqueeze(1).expand_as(similarities)
+    query_labels[0] = 6  # a class that nobody else has
+    data = (queries, query_labels, gallery, gallery_labels)
+    ours = recall_at_k(*data, (1, 5, 10), metric)
+    near = nearness(queries, gallery, metric)
+    near = near - near.min() + 1  # torchmetrics calls irrelevant what is not above 0
+    indexes = torch.arange(40).unsqueeze(1).expand_as(near)
     hits = query_labels.unsqueeze(1) == gallery_labels
     for k, recall in ours.items():
-        theirs = RetrievalHitRate(top_k=k)(similarities.flatten(), hits.flatten(), indexes.flatten())
+        theirs = RetrievalHitRate(top_k=k)(near.flatten(), hits.flatten(), indexes.flatten())
         assert recall == pytest.approx(100 * theirs.item(), abs=1e-4)
     assert ours[1] < ours[5] < ours[10]
+    theirs = RetrievalMAP(empty_target_action="neg")(near.flatten(), hits.flatten(), indexes.flatten())
+    assert mean_average_precision(*data, metric) == pytest.approx(100 * theirs.item(), abs=1e-4)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+@pytest.mark.parametrize("pairs", [2**24, 100])
+def test_leaving_one_out_equals_a_loop_over_galleries_without_the_query(metric, pairs, monkeypatch):
+    monkeypatch.setattr(tbe.metrics, "MOST_PAIRS", pairs)
+    videos, labels = embedded(40, 0)
+    recalls, precisions, votes = [], [], []
+    for one in range(40):
+        others = torch.arange(40) != one
+        data = (videos[[one]], labels[[one]], videos[others], labels[others])
+        recalls.append(recall_at_k(*data, (1, 5), metric))
+        precisions.append(mean_average_precision(*data, metric))
+        votes.append(knn_accuracy(*data, k=7))
+    data = (videos, labels, videos, labels)
+    for k, recall in recall_at_k(*data, (1, 5), metric, leave_one_out=True).items():
+        assert recall == pytest.approx(np.mean([found[k] for found in recalls]), abs=1e-4)
+    precision = mean_average_precision(*data, metric, leave_one_out=True)
+    assert precision == pytest.approx(np.mean(precisions), abs=1e-4)
+    assert knn_accuracy(*data, k=7, leave_one_out=True) == pytest.approx(np.mean(votes))
+    assert recall_at_k(*data, (1,), metric)[1] == 100  # each finds itself
+    indices = nearest(videos, videos, 39, metric, leave_one_out=True)[1]
+    assert all(one not in found for one, found in enumerate(indices.tolist()))
+
+
+def test_small_distances_between_large_vectors_are_seen():
+    # float32 has seven digits: of squares of these the sixth is the first that differs.
+    steps = torch.tensor([[0.0], [0.3], [0.9], [1.0]]) * torch.nn.functional.one_hot(torch.tensor(3), 32)
+    assert nearest(1000 + steps[:1], 1000 + steps[1:], 3, "euclidean")[1].tolist() == [[0, 1, 2]]
 
 
 def test_recall_beyond_the_gallery_counts_the_whole_gallery():
@@ -45,6 +97,18 @@ def test_more_neighbours_than_videos_are_refused():
         nearest(torch.rand(2, 4), torch.rand(3, 4), 5)
 
 
+def test_a_video_alone_finds_nothing():
+    with pytest.raises(
+        ValueError, match="expected at least 1 gallery videos besides the query for 1 neighbours, got 0"
+    ):
+        recall_at_k(*embedded(1, 0), *embedded(1, 0), (1, 5), leave_one_out=True)
+
+
+def test_an_unknown_metric_is_refused():
+    with pytest.raises(ValueError, match="expected metric to be one of cosine, euclidean, got 'dot'"):
+        nearest(torch.rand(2, 4), torch.rand(3, 4), 1, "dot")
+
+
 def test_knn_equals_sklearn_with_the_same_weights():
     (queries, query_labels), (gallery, gallery_labels) = embedded(60, 0), embedded(150, 1)
     queries, gallery = normalize(queries, dim=1), normalize(gallery, dim=1)
@@ -54,6 +118,23 @@ def test_knn_equals_sklearn_with_the_same_weights():
     ours = knn_accuracy(queries, query_labels, gallery, gallery_labels, k=7, temperature=0.1)
     assert ours == pytest.approx(100 * theirs)
     assert 20 < ours < 100
+
+
+def test_prototypes_equal_a_loop():
+    generator = torch.Generator().manual_seed(0)
+    centres = torch.randn(6, 5, 1, 8, generator=generator)
+    support, queries = (centres + 2 * torch.randn(6, 5, num, 8, generator=generator) for num in (3, 4))
+    for episode, accuracy in enumerate(prototype_accuracy(support, queries)):
+        right = 0
+        for way in range(5):
+            for query in queries[episode, way]:
+                cosines = [
+                    torch.cosine_similarity(query, torch.stack([one / one.norm() for one in of_class]).mean(0), dim=0)
+                    for of_class in support[episode]
+                ]
+                right += int(np.argmax(cosines)) == way
+        assert accuracy.item() == pytest.approx(100 * right / 20)
+        assert 20 < accuracy < 100
 
 
 def test_topk_equals_sklearn():

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+
+Crop = Callable[[Tensor], Tensor]  # sizes (B, 2) -> boxes (B, 4), as in tbe.augment
 
 
 class ContrastiveViews(nn.Module):
@@ -33,18 +38,25 @@ class ContrastiveViews(nn.Module):
 class LabelledClips(nn.Module):
     """Clips uint8 (B, N, T, C, H, W) of each video, augmented each on its own: `clips` (B, N, C, T, S, S) float32.
 
-    Of surrounded videos (`SurroundedVideos`) also `backdrops` (B, 2, C, 1, S, S) and, where there are masks,
-    `foreground` bool (B, N, 1, T, S, S), cropped as the clips are: for an augmentation without chance.
+    With M `crops` a clip is augmented once for each, in place of the augmentation's own crop: `clips` is
+    (B, N * M, C, T, S, S), the crops of a clip beside each other.
+
+    Of surrounded videos (`SurroundedVideos`) also `backdrops` (B, 2, C, 1, S, S), the `order` of the frames of each of
+    these clips and, where there are masks, `foreground` bool (B, N * M, 1, T, S, S), cropped as the clips are: for an
+    augmentation without chance.
     """
 
-    def __init__(self, augment: nn.Module):
+    def __init__(self, augment: nn.Module, crops: Sequence[Crop] = ()):
         super().__init__()
         self.augment = augment
+        self.cropped = nn.ModuleList([_with_crop(augment, crop) for crop in crops] or [augment])
 
     def forward(self, batch: dict[str, Any]) -> dict[str, Any]:
         raw: Tensor = batch.pop("clips")
         sizes = batch.pop("size")
         views = {"clips": self._augmented(raw, sizes)}
+        if "order" in batch:
+            views["order"] = batch.pop("order").repeat_interleave(len(self.cropped), dim=1)
         if "backdrops" in batch:
             backdrops, their_sizes = batch.pop("backdrops"), batch.pop("backdrop_size")
             pictures = self.augment(backdrops.flatten(0, 1), their_sizes.flatten(0, 1))
@@ -56,6 +68,15 @@ class LabelledClips(nn.Module):
         return {**views, **batch}
 
     def _augmented(self, raw: Tensor, sizes: Tensor) -> Tensor:
-        """Clips (B, N, T, C, H, W) of videos of these sizes (B, 2): (B, N, C, T, S, S)."""
-        clips = self.augment(raw.flatten(0, 1), sizes.repeat_interleave(raw.shape[1], dim=0))
-        return clips.unflatten(0, raw.shape[:2])
+        """Clips (B, N, T, C, H, W) of videos of these sizes (B, 2): (B, N * M, C, T, S, S)."""
+        clips, sizes = raw.flatten(0, 1), sizes.repeat_interleave(raw.shape[1], dim=0)
+        crops = [augment(clips, sizes) for augment in self.cropped]
+        views = crops[0] if len(crops) == 1 else torch.stack(crops, dim=1).flatten(0, 1)
+        return views.unflatten(0, (len(raw), -1))
+
+
+def _with_crop(augment: nn.Module, crop: Crop) -> nn.Module:
+    """The same augmentation, its tensors shared, with another crop."""
+    other = copy.copy(augment)
+    other.crop = crop
+    return other

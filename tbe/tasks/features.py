@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tbe.distributed import rank
+from tbe.features import CLEAN
 from tbe.tasks.base import Evaluation
 
 
@@ -14,15 +15,21 @@ from tbe.tasks.base import Evaluation
 class SaveFeatures:
     """Writes, for the gallery and each query split, three files with one row a video, in the same order.
 
-    `<split>_features.npy` float32 [num_videos, features_dim], `<split>_labels.npy` int64 (-1 where unknown) and
-    `<split>_paths.txt`, below `features/<name of the checkpoint>`.
+    `<split>_features.npy` float32 [num_videos, features_dim], or with `per_clip` [num_videos, num_clips, features_dim],
+    `<split>_labels.npy` int64 (-1 where unknown) and `<split>_paths.txt`, below `features/<name of the checkpoint>`.
+    Several crops of a clip count as clips.
     """
+
+    per_clip: bool = False
 
     def run(self, evaluation: Evaluation) -> dict[str, float]:
         folder = evaluation.folder / "features" / evaluation.name
         metrics = {}
         for split in dict.fromkeys([evaluation.gallery, *evaluation.queries]):
-            vectors, labels = evaluation.features(split)
+            if self.per_clip:
+                vectors, labels = evaluation.probed(split, CLEAN, per_clip=True)["clean"]
+            else:
+                vectors, labels = evaluation.features(split)
             records = evaluation.datamodule.source.records(split)
             if rank() == 0:
                 folder.mkdir(parents=True, exist_ok=True)

@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
+import numpy as np
+
+from tbe.distributed import rank
 from tbe.metrics import knn_accuracy
 from tbe.tasks.base import Evaluation
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Knn:
-    """Top-1 in percent of the query split among the k nearest of the gallery split."""
+    """Top-1 in percent of the query split among the k nearest of the gallery split.
+
+    Where both have the same videos none is its own neighbour.
+    """
 
     k: int = 20
     temperature: float = 0.07
 
+    def __post_init__(self):
+        if self.k < 1 or self.temperature <= 0:
+            raise ValueError(f"knn: expected k of at least 1 and temperature above 0, got {self.k}, {self.temperature}")
+
     def run(self, evaluation: Evaluation) -> dict[str, float]:
         gallery = evaluation.features(evaluation.gallery)
+        if self.k > len(gallery.labels) and rank() == 0:
+            log.warning(f"knn: all {len(gallery.labels)} videos of {evaluation.gallery} vote, fewer than k={self.k}")
         metrics = {}
         for split in evaluation.queries:
             queries = evaluation.features(split)
+            records = evaluation.datamodule.source.records
+            alone = np.array_equal(records(split).paths, records(evaluation.gallery).paths)
             metrics[evaluation.key("knn/top1", split)] = knn_accuracy(
-                queries.vectors, queries.labels, gallery.vectors, gallery.labels, self.k, self.temperature
+                queries.vectors, queries.labels, gallery.vectors, gallery.labels, self.k, self.temperature, alone
             )
         return metrics

@@ -22,11 +22,19 @@ class LinearProbe:
     """Top-1 and top-5 in percent of a linear classifier trained on the gallery split.
 
     Its inverse regularisation is the one of `strengths` that does best on the share `held_out` of each class of
-    the gallery; it is then trained on the whole gallery. Features are standardised.
+    the gallery; it is then trained on the whole gallery. Where no class has two videos it is the first of `strengths`.
+    Features are standardised.
     """
 
     strengths: tuple[float, ...] = (0.001, 0.01, 0.1, 1.0, 10.0)
     held_out: float = 0.2
+
+    def __post_init__(self):
+        if not self.strengths or min(self.strengths) <= 0 or not 0 < self.held_out < 1:
+            raise ValueError(
+                "linear: expected strengths above 0 and held_out between 0 and 1, "
+                f"got {list(self.strengths)} and {self.held_out}"
+            )
 
     def run(self, evaluation: Evaluation) -> dict[str, float]:
         probe, strength = self.fit(evaluation.features(evaluation.gallery))
@@ -41,8 +49,12 @@ class LinearProbe:
     def fit(self, gallery: Features) -> tuple[Pipeline, float]:
         """The probe and the strength it was given; a ValueError for a gallery of one class."""
         vectors, labels = gallery.vectors.numpy(), gallery.labels.numpy()
-        if len(np.unique(labels)) < 2:
-            raise ValueError(f"linear: expected a gallery of at least two classes, got labels {np.unique(labels)}")
+        classes = np.unique(labels)
+        if len(classes) < 2:
+            raise ValueError(
+                f"linear: expected videos of at least two classes to train on, got {len(labels)} of label "
+                f"{', '.join(map(str, classes))}"
+            )
         held = hold_out(labels, self.held_out)
         scores = {}
         for strength in self.strengths if held.any() else self.strengths[:1]:

@@ -2,23 +2,98 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
-from tbe.metrics import recall_at_k
+import numpy as np
+
+from tbe.data.clips import UniformClips
+from tbe.data.dataset import shrink
+from tbe.distributed import rank
+from tbe.features import Features
+from tbe.metrics import METRICS, mean_average_precision, nearest, recall_at_k
+from tbe.pictures.class_names import class_names
+from tbe.pictures.film_strips import FRAME_HEIGHT, Strip, draw
 from tbe.tasks.base import Evaluation
+
+log = logging.getLogger(__name__)
+
+NUM_FRAMES = 4
+NUM_NEIGHBOURS = 5
 
 
 @dataclass(frozen=True)
 class Retrieval:
-    """R@k in percent: the query split against the gallery split, by cosine similarity."""
+    """R@k and the mean average precision (mAP), in percent: the query split against the gallery split.
+
+    metric: what is near, cosine or euclidean. leave_one_out: each query split is its own gallery, and no video finds
+    itself; so it is in any case where gallery and query split have the same videos. Draws `pictures` queries, spread
+    evenly over the split, with their nearest neighbours and how near they are (the cosine, or the distance) into
+    `retrieval/<name>[/<split>]/neighbours.png`.
+    """
 
     ks: tuple[int, ...] = (1, 5, 10, 20, 50)
+    metric: str = "cosine"
+    leave_one_out: bool = False
+    pictures: int = 8
+
+    def __post_init__(self):
+        if not self.ks or min(self.ks) < 1:
+            raise ValueError(f"retrieval: expected ks to be numbers above 0, got {list(self.ks)}")
+        if self.metric not in METRICS:
+            raise ValueError(f"retrieval: expected metric to be one of {', '.join(METRICS)}, got {self.metric!r}")
 
     def run(self, evaluation: Evaluation) -> dict[str, float]:
-        gallery = evaluation.features(evaluation.gallery)
         metrics = {}
         for split in evaluation.queries:
-            queries = evaluation.features(split)
-            recalls = recall_at_k(queries.vectors, queries.labels, gallery.vectors, gallery.labels, self.ks)
+            searched = split if self.leave_one_out else evaluation.gallery
+            gallery, queries = evaluation.features(searched), evaluation.features(split)
+            paths = [evaluation.datamodule.source.records(name).paths for name in (searched, split)]
+            alone = np.array_equal(*paths)
+            self._check(len(gallery.labels) - alone, searched, alone)
+            data = (queries.vectors, queries.labels, gallery.vectors, gallery.labels)
+            recalls = recall_at_k(*data, self.ks, self.metric, alone)
             metrics |= {evaluation.key(f"retrieval/R@{k}", split): value for k, value in recalls.items()}
+            precision = mean_average_precision(*data, self.metric, alone)
+            metrics[evaluation.key("retrieval/mAP", split)] = precision
+            if self.pictures and rank() == 0:
+                self._draw(evaluation, split, searched, queries, gallery, alone)
         return metrics
+
+    def _check(self, candidates: int, searched: str, alone: bool) -> None:
+        """Refuses a gallery without a video to find; says which k are more than there are."""
+        if candidates < 1:
+            besides = " besides the query itself" if alone else ""
+            raise ValueError(f"retrieval: expected at least one video of {searched} to find{besides}, got none")
+        beyond = [k for k in self.ks if k > candidates]
+        if beyond and rank() == 0:
+            names = ", ".join(f"R@{k}" for k in beyond)
+            log.warning(f"retrieval: {names} of {candidates} videos of {searched} to find counts all of them")
+
+    def _draw(
+        self, evaluation: Evaluation, split: str, searched: str, queries: Features, gallery: Features, alone: bool
+    ) -> None:
+        k = min(NUM_NEIGHBOURS, len(gallery.labels) - alone)
+        near, indices = nearest(queries.vectors, gallery.vectors, k, self.metric, alone)
+        count = min(self.pictures, len(queries.labels))
+        source = evaluation.datamodule.source
+        names = class_names(source, source.records(split))
+        rows = []
+        for query in np.linspace(0, len(queries.labels) - 1, count).round().astype(int).tolist():
+            label = int(queries.labels[query])
+            row = [Strip(_frames(evaluation, split, query), f"query: {names[label]}")]
+            for index, nearness in zip(indices[query].tolist(), near[query].tolist(), strict=True):
+                found = int(gallery.labels[index])
+                text = f"{abs(nearness):#.3g} {names[found]}"
+                row.append(Strip(_frames(evaluation, searched, index), text, found == label))
+            rows.append(row)
+        folder = evaluation.folder / evaluation.key(f"retrieval/{evaluation.name}", split)
+        folder.mkdir(parents=True, exist_ok=True)
+        draw(rows, folder / "neighbours.png")
+
+
+def _frames(evaluation: Evaluation, split: str, index: int) -> np.ndarray:
+    """Frames from all over a video, uint8 (NUM_FRAMES, H, W, C)."""
+    video = evaluation.datamodule.open_video(evaluation.datamodule.source.records(split).path(index))
+    which = UniformClips(num_frames=1, num_clips=NUM_FRAMES)(len(video)).flatten().tolist()
+    return shrink(video.frames(which), FRAME_HEIGHT).permute(0, 2, 3, 1).numpy()

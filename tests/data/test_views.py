@@ -2,7 +2,7 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from tbe.augment import CenterCrop, ClipAugment
+from tbe.augment import CenterCrop, ClipAugment, UniformCrop
 from tbe.data.views import ContrastiveViews, LabelledClips
 
 
@@ -49,3 +49,20 @@ def test_the_size_of_a_video_holds_for_all_its_clips():
         {"clips": clips, "size": torch.tensor([[8, 8], [8, 12]])}
     )
     assert_close(batch["clips"], torch.full((2, 3, 3, 4, 8, 8), 200 / 255))
+
+
+def test_each_clip_is_seen_by_each_crop():
+    pixels = torch.randint(0, 256, (2, 3, 4, 3, 8, 14), dtype=torch.uint8)
+    plain = {"flip": 0.0, "mean": [0.0] * 3, "std": [1.0] * 3}
+    augment = ClipAugment(8, CenterCrop(1.0), **plain)
+    views = LabelledClips(augment, [UniformCrop(position) for position in ("left", "centre", "right")])
+    order = torch.rand(2, 3, 4).argsort(dim=2)
+    batch = views({"clips": pixels, "size": torch.tensor([[8, 14], [8, 14]]), "order": order})
+    assert batch["clips"].shape == (2, 9, 3, 4, 8, 8)
+    for video in range(2):
+        for clip in range(3):
+            for number, left in enumerate((0, 3, 6)):
+                expected = pixels[video, clip, ..., left : left + 8].transpose(0, 1) / 255
+                assert_close(batch["clips"][video, 3 * clip + number], expected)
+                assert torch.equal(batch["order"][video, 3 * clip + number], order[video, clip])
+    assert isinstance(augment.crop, CenterCrop)  # is left as it was

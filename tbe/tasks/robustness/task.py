@@ -55,7 +55,7 @@ class Robustness:
         gallery = evaluation.features(evaluation.gallery)
         metrics: dict[str, float] = {}
         for split in evaluation.queries:
-            found = evaluation.probed(split, self.probes())
+            found = evaluation.probed(split, self.probes(), per_clip=evaluation.classifier is not None)
             measure = _measures(evaluation, gallery, self.linear)
             scores = {name: measure(features) for name, features in found.items()}
             scores_of_split = {

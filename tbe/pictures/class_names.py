@@ -1,0 +1,44 @@
+"""What classes and videos are called in pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from tbe.data.records import Records
+from tbe.data.sources import VideoSource
+
+LIST = "classes.txt"  # what `python -m tbe.prepare` writes beside the lists, a line a class
+
+
+def class_names(source: VideoSource, records: Records) -> list[str]:
+    """A name for each class of a source: its own, those of classes.txt beside its lists, else of the videos' folders.
+
+    A class that nothing names is called 'class' and its number.
+    """
+    numbered = [f"class {label}" for label in range(source.num_classes)]
+    own = getattr(source, "class_names", None)
+    if own is not None:
+        return list(own)
+    lists = getattr(source, "lists", None)
+    file = Path(lists, LIST) if lists else None
+    if file is not None and file.is_file():
+        named = [line.strip() for line in file.read_text(encoding="utf-8", errors="replace").splitlines()]
+        if len(named) == source.num_classes:
+            return named
+    folders = _folders(records)
+    return [folders.get(label, name) for label, name in enumerate(numbered)]
+
+
+def shown_path(path: bytes) -> str:
+    """A video's path as text, whatever bytes it has."""
+    return path.decode("utf-8", errors="replace")
+
+
+def _folders(records: Records) -> dict[int, str]:
+    """The folder of each class, where each has one of its own."""
+    parents = np.array([shown_path(path).rpartition("/")[0].rpartition("/")[2] for path in records.paths.tolist()])
+    pairs = set(zip(records.labels.tolist(), parents.tolist(), strict=True))
+    named = {label: parent for label, parent in pairs if label >= 0 and parent}
+    return named if len(pairs) == len(named) == len(set(named.values())) else {}

@@ -1,0 +1,97 @@
+"""Tables of pictures with titles."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+INK, PAPER = (0, 0, 0), (255, 255, 255)
+FONT_SIZE = 12
+GAP = 6  # pixels between pictures
+TITLE_WIDTH = 190  # pixels, at most, of the column of row titles
+
+
+class Sheet:
+    """A table of square pictures of equal size, a title beside each row and above each column.
+
+    Titles are broken into lines; what does not fit beside a picture ends with an ellipsis. `side` is a picture's in
+    pixels, whatever it was before; `group` rows stand closer to each other than to the others. The sheet's height and
+    width are even, as videos need them.
+    """
+
+    def __init__(self, row_titles: Sequence[str], column_titles: Sequence[str], side: int = 112, group: int = 1):
+        self.side = side
+        self.group = group
+        font = _font()
+        line = sum(font.getmetrics())
+        headers = [_broken(title, font, side, most=4) for title in column_titles]
+        self.top = line * max(title.count("\n") + 1 for title in headers) + 2 * GAP
+        beside = [_broken(title, font, TITLE_WIDTH, most=side // line) for title in row_titles]
+        longest = max(font.getlength(text) for title in beside for text in title.split("\n"))
+        self.left = math.ceil(longest) + 2 * GAP
+        width = self.left + len(column_titles) * (side + GAP)
+        height = self._y(len(row_titles) - 1) + side + GAP
+        self.blank = Image.new("RGB", (width + width % 2, height + height % 2), PAPER)
+        draw = ImageDraw.Draw(self.blank)
+        for column, title in enumerate(headers):
+            middle = (self._x(column) + side / 2, self.top - GAP)
+            draw.multiline_text(middle, title, INK, font, anchor="md", align="center", spacing=0)
+        for row, title in enumerate(beside):
+            middle = (self.left - GAP, self._y(row) + side / 2)
+            draw.multiline_text(middle, title, INK, font, anchor="rm", align="right", spacing=0)
+
+    def draw(self, rows: Sequence[Sequence[np.ndarray]]) -> Image.Image:
+        """The sheet with pictures uint8 (S, S, 3), a list a row."""
+        sheet = self.blank.copy()
+        for row, pictures in enumerate(rows):
+            for column, picture in enumerate(pictures):
+                sheet.paste(resized(picture, self.side), (self._x(column), self._y(row)))
+        return sheet
+
+    def _x(self, column: int) -> int:
+        return self.left + column * (self.side + GAP)
+
+    def _y(self, row: int) -> int:
+        apart = row // self.group * 2 * GAP if self.group > 1 else 0
+        return self.top + row * (self.side + GAP) + apart
+
+
+def resized(picture: np.ndarray, side: int) -> Image.Image:
+    """A picture uint8 (S, S, 3) as a square of this side: smoothed where it is reduced, its pixels seen otherwise."""
+    method = Image.Resampling.LANCZOS if side < len(picture) else Image.Resampling.NEAREST
+    return Image.fromarray(picture).resize((side, side), method)
+
+
+def _broken(text: str, font: ImageFont.FreeTypeFont, width: int, most: int) -> str:
+    """Text in lines of at most `width` pixels, at most so many: broken at spaces, where there are none anywhere."""
+    lines: list[str] = []
+    for paragraph in text.split("\n"):
+        lines.append("")
+        for word in paragraph.split(" "):
+            longer = f"{lines[-1]} {word}".strip()
+            if font.getlength(longer) <= width:
+                lines[-1] = longer
+                continue
+            lines += [word] if lines[-1] else []
+            lines[-1] = word
+            while font.getlength(lines[-1]) > width:
+                fits = next(end for end in range(len(lines[-1]), 0, -1) if font.getlength(lines[-1][:end]) <= width)
+                lines[-1:] = [lines[-1][:fits], lines[-1][fits:]]
+    if len(lines) > most:
+        kept = lines[:most]
+        while font.getlength(kept[-1] + "…") > width:
+            kept[-1] = kept[-1][:-1]
+        return "\n".join([*kept[:-1], kept[-1] + "…"])
+    return "\n".join(lines)
+
+
+def _font() -> ImageFont.FreeTypeFont:
+    """The font that comes with Matplotlib."""
+    file = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
+    # Without Raqm, which is not everywhere: the same letters at the same places on all machines.
+    return ImageFont.truetype(str(file), FONT_SIZE, layout_engine=ImageFont.Layout.BASIC)

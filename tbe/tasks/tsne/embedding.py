@@ -1,0 +1,45 @@
+"""From features to points in the plane."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+
+METHODS = ("tsne", "umap")
+PCA_DIMENSIONS = 50
+LEAST_VIDEOS = 4
+NEIGHBOURS = 15  # of UMAP, its own default
+
+
+def check_method(method: str) -> None:
+    """A ValueError for an unknown method, or one whose package is missing."""
+    if method not in METHODS:
+        raise ValueError(f"tsne: expected method to be one of {', '.join(METHODS)}, got {method!r}")
+    if method == "umap" and importlib.util.find_spec("umap") is None:
+        raise ValueError("tsne: method=umap needs the package umap-learn: pip install umap-learn")
+
+
+def embed(vectors: np.ndarray, method: str, perplexity: float, seed: int) -> np.ndarray:
+    """Points (n, 2) of features (n, F), whose direction counts and not their length, as in retrieval.
+
+    The 50 principal components are embedded; with few videos t-SNE's perplexity is at most a third of their number.
+    ValueError for fewer than 4 videos.
+    """
+    count = len(vectors)
+    if count < LEAST_VIDEOS:
+        raise ValueError(f"tsne: expected at least {LEAST_VIDEOS} videos, got {count}")
+    directions = vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(min=1e-12)
+    size = min(PCA_DIMENSIONS, *directions.shape)
+    reduced = PCA(size, random_state=seed).fit_transform(directions.astype(np.float64))
+    if method == "umap":
+        import umap  # an optional package
+
+        return umap.UMAP(n_neighbors=min(NEIGHBOURS, count - 1), random_state=seed, n_jobs=1).fit_transform(reduced)
+    perplexity = min(perplexity, (count - 1) / 3)
+    # From the principal components, as its default, but by hand: a data set of one feature has only one of them.
+    start = np.zeros((count, 2))
+    start[:, : min(2, size)] = reduced[:, :2] / max(reduced[:, 0].std(), 1e-12) * 1e-4
+    return TSNE(perplexity=perplexity, init=start, random_state=seed).fit_transform(reduced)

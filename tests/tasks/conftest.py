@@ -1,0 +1,38 @@
+from types import SimpleNamespace
+
+import pytest
+
+from tbe.data.records import make_records
+from tbe.features import CLEAN, Features
+from tbe.tasks.base import Evaluation
+
+
+class KnownVideos:
+    """A data set of videos that are names alone."""
+
+    name = "known"
+
+    def __init__(self, videos, num_classes):
+        self.videos = videos
+        self.num_classes = num_classes
+
+    def records(self, split):
+        return self.videos[split]
+
+
+@pytest.fixture
+def known(tmp_path):
+    """known(train=(vectors, labels), test=...) evaluates videos with these features; equal tensors, equal videos."""
+
+    def make(gallery="train", queries=("test",), num_classes=8, **features):
+        videos = {}
+        for split, (vectors, labels) in features.items():
+            paths = [f"{id(vectors)}/{number}.mp4" for number in range(len(labels))]
+            videos[split] = make_records(tmp_path, paths, labels.tolist(), [0] * len(labels))
+        datamodule = SimpleNamespace(source=KnownVideos(videos, num_classes))
+        evaluation = Evaluation("net", None, None, datamodule, None, gallery, list(queries), tmp_path)
+        for split, found in features.items():
+            evaluation._found[split, repr(CLEAN["clean"])] = Features(found[0].unsqueeze(1), found[1])  # of one clip
+        return evaluation
+
+    return make
