@@ -88,12 +88,19 @@ class _Extractor(pl.LightningModule):
 
 
 def surroundings(batch: dict[str, Any]) -> Surroundings:
-    """What probes may use, for all clips of a batch of surrounded videos, B * N of them.
-
-    Where nobody knows the foreground it is what moves.
-    """
+    """What probes may use, for all clips of a batch of surrounded videos, B * N of them."""
     clips = batch["clips"]
     backdrop, of_class = batch["backdrops"].repeat_interleave(clips.shape[1], dim=0).unbind(dim=1)
-    known = batch.get("foreground")
-    foreground = moving_foreground(clips.flatten(0, 1)) if known is None else known.flatten(0, 1)
-    return Surroundings(foreground, backdrop, of_class, batch["order"].flatten(0, 1))
+    return Surroundings(foreground(batch).flatten(0, 1), backdrop, of_class, batch["order"].flatten(0, 1))
+
+
+def foreground(batch: dict[str, Any]) -> Tensor:
+    """Where the actor is in the clips of a batch, bool (B, N, 1, T, H, W): what moves, in videos where nobody knows."""
+    clips = batch["clips"]
+    if "foreground" not in batch:
+        return moving_foreground(clips.flatten(0, 1)).unflatten(0, clips.shape[:2])
+    unknown = ~batch["foreground_known"]
+    if not unknown.any():
+        return batch["foreground"]
+    moving = moving_foreground(clips[unknown].flatten(0, 1)).unflatten(0, (-1, clips.shape[1]))
+    return batch["foreground"].index_put((unknown,), moving)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from tbe.data.masks import ActorMasks
 from tbe.data.records import Records, check_labels, hold_out, read_list
 
 README_SECTION = "'Data sets'"
+
+log = logging.getLogger(__name__)
 
 
 class VideoSource(Protocol):
@@ -36,7 +40,8 @@ class VideoLists:
     {train: train.txt, test: test.txt}; '{split}' in a name stands for the number `split`. Without a val list, `val`
     is `val_share` of each class of the train list, and `train` the rest: models are chosen on it, never on the
     test list. variable: the environment variable that the config reads for `root`, named in the error when the
-    videos are missing.
+    videos are missing. masks: the folder of masks or boxes of the actors, as ActorMasks takes them with `mask_above`,
+    for probes of robustness; what moves counts as the actor in videos that have none.
     """
 
     def __init__(
@@ -50,6 +55,8 @@ class VideoLists:
         val_share: float = 0.1,
         variable: str | None = None,
         how_to_get_lists: str | None = None,
+        masks: str | None = None,
+        mask_above: int = 0,
     ):
         if not 0 <= val_share < 1:
             raise ValueError(f"data.val_share: expected 0 to less than 1, got {val_share}")
@@ -61,6 +68,9 @@ class VideoLists:
         self.val_share = val_share
         self.variable = variable
         self.how_to_get_lists = how_to_get_lists
+        self.masks = ActorMasks(masks, mask_above) if masks else None
+        self._masks_checked = False
+        self._masked: dict[str, Records] = {}  # the records of splits whose masks were asked for
 
     def prepare(self) -> None:
         """Refuses a data set that isn't there, saying how to name it."""
@@ -79,6 +89,9 @@ class VideoLists:
                     f"got no such file. Set data.lists=<folder> and data.splits.{split}=<file>.{how} "
                     f"See the README, section {README_SECTION}."
                 )
+        if self.masks and not self._masks_checked:
+            self._check_masks(self.masks)
+            self._masks_checked = True
 
     def has(self, split: str) -> bool:
         return split in self.splits or (split == "val" and self.val_share > 0 and "train" in self.splits)
@@ -92,8 +105,32 @@ class VideoLists:
         held = hold_out(everything.labels, self.val_share)
         return everything.select(np.flatnonzero(held if split == "val" else ~held))
 
+    def foreground(self, split: str, index: int, frames: list[int]) -> np.ndarray | None:
+        """Where the actor is in these frames of a video: bool (n, H, W), None where it has neither masks nor boxes."""
+        if not self.masks:
+            return None
+        if split not in self._masked:
+            self._masked[split] = self.records(split)
+        records = self._masked[split]
+        return self.masks(os.fsdecode(records.paths[index]), records.path(index), frames)
+
+    def _check_masks(self, masks: ActorMasks) -> None:
+        """Says how many videos of each list but train's have masks; FileNotFoundError when none has."""
+        any_known = False
+        for split in [split for split in self.splits if split != "train"] or self.splits:
+            paths = [os.fsdecode(path) for path in self._read(split).paths]
+            num_known = sum(map(masks.has, paths))
+            any_known |= num_known > 0
+            log.info("data.masks: %d of the %d videos of %s have masks or boxes", num_known, len(paths), split)
+        if not any_known:
+            place = masks.place(paths[0])
+            raise FileNotFoundError(
+                f"data={self.name}: expected masks or boxes of its videos below data.masks={masks.folder}, such as "
+                f"{place}/000001.png or {place}.csv, found none"
+            )
+
     def _read(self, split: str) -> Records:
-        file = Path(self.lists, self.splits[split])
+        file = Path(self.lists or "", self.splits[split])  # without a folder it is missed, as `prepare` says
         records = read_list(file, self.root)
         check_labels(records, self.num_classes, f"{file} (data={self.name}, data.num_classes={self.num_classes})")
         return records

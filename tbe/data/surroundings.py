@@ -27,7 +27,7 @@ class SurroundedVideos(Dataset):
     backdrops: two pictures uint8 (1, C, H, W), each the median of frames from all over another video, the second
     one's of another class (any, where all are of one class); order: int64 (N, T), the frames of each clip mixed;
     foreground: uint8 (N, T, 1, H, W), 255 where the actor is. All follow from the seed and the video, whatever the
-    batch.
+    batch. One with a foreground in it also has `foreground_known` (B,): whether it is this video's or zeros.
     """
 
     def __init__(self, videos: VideoDataset, seed: int, foreground: Foreground | None = None):
@@ -60,13 +60,26 @@ class SurroundedVideos(Dataset):
     def collate(items: list[dict[str, Any]]) -> dict[str, Tensor]:
         """Items as a batch: `backdrops` (B, 2, 1, C, H, W) with `backdrop_size` (B, 2, 2), the rest as usual."""
         backdrops, sizes = pad([picture for item in items for picture in item.pop("backdrops")])
-        masks = [item.pop("foreground") for item in items if "foreground" in item]
+        foreground = pad_foreground(items)
         pairs = {"backdrops": backdrops.unflatten(0, (-1, 2)), "backdrop_size": sizes.unflatten(0, (-1, 2))}
-        return collate(items) | pairs | ({"foreground": pad(masks)[0]} if masks else {})
+        return collate(items) | pairs | foreground
 
     def _backdrop(self, partner: int) -> Tensor:
         frames, _ = self.videos.clips(partner, BACKDROP_FRAMES)
         return frames.squeeze(1).median(dim=0, keepdim=True).values
+
+
+def pad_foreground(items: list[dict[str, Any]]) -> dict[str, Tensor]:
+    """Takes `foreground` out of items: as a batch with `foreground_known` bool (B,), nothing where no item has it."""
+    masks = [item.pop("foreground", None) for item in items]
+    known = torch.tensor([mask is not None for mask in masks])
+    if not known.any():
+        return {}
+    there = [
+        torch.zeros_like(item["clips"][:, :, :1]) if mask is None else mask
+        for item, mask in zip(items, masks, strict=True)
+    ]
+    return {"foreground": pad(there)[0], "foreground_known": known}
 
 
 def other_videos(labels: np.ndarray, seed: int, another_class: bool) -> np.ndarray:

@@ -10,9 +10,13 @@ from tbe.prepare import (
     diving48,
     folder,
     frames,
+    hat,
+    hat_swap,
     hmdb51,
     hmdb51_sta,
     kinetics400,
+    mimetics,
+    scuba,
     something_v1,
     something_v2,
     subset,
@@ -34,13 +38,19 @@ DATASETS = {
     "weizmann": weizmann,
     "folder": folder,
 }
+BENCHMARKS = {  # further splits of some of them
+    "scuba": scuba,
+    "hat": hat,
+    "hat_swap": hat_swap,
+    "mimetics": mimetics,
+}
 TOOLS = {  # for the videos and lists of any of them
     "verify": verify,
     "transcode": transcode,
     "frames": frames,
     "subset": subset,
 }
-COMMANDS = DATASETS | TOOLS
+COMMANDS = DATASETS | BENCHMARKS | TOOLS
 
 
 def main(arguments: list[str] | None = None) -> None:

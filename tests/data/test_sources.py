@@ -74,3 +74,37 @@ def test_lists_can_lie_elsewhere(video_folder, tmp_path):
     data = source(video_folder, lists=str(tmp_path), splits={"train": "train.txt"}, val_share=0)
     data.prepare()
     assert data.records("train").path(1) == str(video_folder / "class 0/video 2.mp4")
+
+
+def boxes_of(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.csv").write_text("0,4,4,20,20\n")
+    return str(folder)
+
+
+def test_the_foreground_is_found_where_there_is_one(video_folder, tmp_path, caplog):
+    masks = boxes_of(tmp_path, "class 0/video 8", "class 0/video 0")
+    data = source(video_folder, masks=masks)
+    with caplog.at_level("INFO"):
+        data.prepare()
+    assert "data.masks: 1 of the 4 videos of test have masks or boxes" in caplog.text
+    found = data.foreground("test", 0, [0, 3])
+    assert found.shape == (2, 32, 40)
+    assert found.sum() == 2 * 16 * 16
+    assert data.foreground("test", 1, [0]) is None
+    assert source(video_folder).foreground("test", 0, [0]) is None
+
+
+def test_masks_of_no_video_are_refused(video_folder, tmp_path):
+    with pytest.raises(
+        FileNotFoundError, match=r"below data.masks=.*, such as .*class 0/video 8/000001.png or .*.csv, found none"
+    ):
+        source(video_folder, masks=boxes_of(tmp_path, "class 0/video")).prepare()
+
+
+def test_a_split_of_videos_elsewhere_has_full_paths(video_folder, tmp_path):
+    (tmp_path / "other.txt").write_text(f"{video_folder}/class 1/video 1.mp4 1\n")
+    data = source(tmp_path, lists=str(video_folder), splits={"test": "test.txt", "other": str(tmp_path / "other.txt")})
+    data.prepare()
+    assert data.records("other").path(0) == f"{video_folder}/class 1/video 1.mp4"

@@ -10,6 +10,8 @@ from tbe.data.readers import DecordReader
 from tbe.data.records import read_list
 from tbe.data.surroundings import SurroundedVideos, other_videos
 from tbe.data.views import LabelledClips
+from tbe.features import foreground
+from tbe.probes import moving_foreground
 
 
 def surrounded(folder, seed=0, foreground=None):
@@ -50,6 +52,26 @@ def test_a_batch_is_cropped_like_its_clips(video_folder):
     assert views["foreground"].shape == (3, 2, 1, 4, 16, 16)
     assert views["foreground"][..., :8].all()
     assert not views["foreground"][..., 8:].any()
+
+
+def test_in_videos_without_a_mask_what_moves_is_the_foreground(video_folder):
+    def everywhere_in_the_second(index, frames):
+        return np.ones((len(frames), 32, 40), dtype=bool) if index == 1 else None
+
+    def foreground_of(batch_size):
+        data = surrounded(video_folder, foreground=everywhere_in_the_second)
+        views = LabelledClips(ClipAugment(16, CenterCrop(1.0), flip=0.0))
+        batches = map(views, DataLoader(data, batch_size=batch_size, collate_fn=data.collate))
+        pairs = [(foreground(batch), batch["clips"]) for batch in batches]
+        return (torch.cat(column) for column in zip(*pairs, strict=True))
+
+    found, clips = foreground_of(3)
+    moving = moving_foreground(clips.flatten(0, 1)).unflatten(0, clips.shape[:2])
+    assert found[1].all()
+    assert torch.equal(found[[0, *range(2, 8)]], moving[[0, *range(2, 8)]])
+    assert not moving.flatten(1).all(dim=1).any()
+    assert torch.equal(next(foreground_of(8)), found)
+    assert torch.equal(next(foreground_of(1)), found)
 
 
 @pytest.mark.parametrize("another_class", [False, True])

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from tbe.prepare.actor_hmdb51.boxes import Boxes, box_at, read_boxes
+from tbe.data.boxes import Boxes, box_at, read_boxes
 from tbe.prepare.actor_hmdb51.writing import Pictures, write_changed
 from tbe.prepare.base.making import Made, mp4_name
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from tbe.data.masks import mask_files, read_mask
 from tbe.prepare.actor_hmdb51.writing import Pictures, write_changed
 from tbe.prepare.base.making import Made, mp4_name
 
@@ -40,23 +40,3 @@ class Masking:
                 raise ValueError(f"{path}: expected {number} masks, one a frame, got {len(masks)}")
 
         return write_changed(self.root / path, self.out / mp4_name(path), greyed, self.crf)
-
-
-def mask_files(folder: Path) -> list[Path]:
-    """The png files of a folder, by the last number in their names."""
-    numbered = [(re.findall(r"\d+", file.stem), file) for file in folder.glob("*.png")]
-    if not numbered:
-        raise FileNotFoundError(f"{folder}: expected masks, <number>.png, found none")
-    return [file for numbers, file in sorted(numbered, key=lambda pair: (int(pair[0][-1]) if pair[0] else -1, pair[1]))]
-
-
-def read_mask(file: Path, size: tuple[int, int]) -> np.ndarray:
-    """Where a mask is above 0, bool (H, W); DecodeError for one that is no picture, ValueError for another size."""
-    from torchvision.io import ImageReadMode  # takes seconds, which only the processes need
-
-    from tbe.data.readers.frame_folder import decoded_picture
-
-    mask = decoded_picture(str(file), ImageReadMode.GRAY)[0].numpy()
-    if mask.shape != size:
-        raise ValueError(f"{file}: expected {size[0]} x {size[1]} pixels, as the video has, got {mask.shape}")
-    return mask > 0

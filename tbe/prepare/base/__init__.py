@@ -1,15 +1,14 @@
 """What the commands share."""
 
-from tbe.prepare.base.lists import Row, add_annotations, add_out, write_lists
+from tbe.data.text_tables import csv_rows, read_json
+from tbe.prepare.base.lists import Row, add_annotations, add_out, existing_videos, write_lists
 from tbe.prepare.base.published import (
-    csv_rows,
     existing_parts,
     expect_files,
     is_count,
     json_entries,
     name_and_number,
     numbered_lines,
-    read_json,
     swapped,
 )
 
@@ -19,6 +18,7 @@ __all__ = [
     "add_out",
     "csv_rows",
     "existing_parts",
+    "existing_videos",
     "expect_files",
     "is_count",
     "json_entries",

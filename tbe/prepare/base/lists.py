@@ -34,7 +34,7 @@ def write_lists(
     for name, rows in lists.items():
         if not rows:
             raise ValueError(f"{out / name}.txt: expected at least one video, got none")
-    _check_apart(lists)
+    check_apart(lists)
     lists = {name: [(listable(row[0]), *row[1:]) for row in rows] for name, rows in lists.items()}
     for name, rows in lists.items():
         write_list(out / f"{name}.txt", rows)
@@ -46,7 +46,25 @@ def write_lists(
     print(f"use them with: data={dataset} {shlex.quote(f'data.lists={out}')}")
 
 
-def _check_apart(lists: dict[str, list[Row]]) -> None:
+def existing_videos(lists: dict[str, list[Row]], root: Path, hint: str = "") -> dict[str, list[Row]]:
+    """The rows whose file or folder exists below root; prints how many of each list are found and missing.
+
+    FileNotFoundError when there is none at all; hint: what may have gone wrong then.
+    """
+    existing = {}
+    for name, rows in lists.items():
+        found = [row for row in rows if (root / row[0]).exists()]
+        print(f"{root}: {len(found)} of the {len(rows)} {name} videos found, {len(rows) - len(found)} missing")
+        if found:
+            existing[name] = found
+    if not existing:
+        likely = next(iter(lists.values()), [("",)])[0][0]
+        raise FileNotFoundError(f"{root}: expected videos like {likely!r}, found none. {hint}".rstrip())
+    return existing
+
+
+def check_apart(lists: dict[str, list[Row]]) -> None:
+    """Refuses lists that have a video twice, and those with the same ending that share one."""
     for name, rows in lists.items():
         seen: set[str] = set()
         twice = [row[0] for row in rows if row[0] in seen or seen.add(row[0])]

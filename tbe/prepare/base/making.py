@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from tbe.prepare.base.further_splits import print_use
 from tbe.prepare.base.given_lists import GivenLists, write_again
 from tbe.prepare.base.lists import listable
 from tbe.prepare.base.processes import Outcome
@@ -47,11 +48,13 @@ def make_of_each(
     settings: str,
     chosen: argparse.Namespace,
     use: str = "",
+    further: bool = False,
 ) -> None:
     """Calls make(path) in processes, which fills <out>/<renamed(path)>; writes the lists; exits 1 if any video failed.
 
     What an earlier run with the same settings made and is still there is kept. ValueError for a report of other
     settings, for paths outside the folders, and for two videos that would have one name. use: what reads them.
+    further: the lists are further splits of another data set, and have full paths.
     """
     check_work_options(chosen)
     if chosen.out.resolve() == chosen.root.resolve():
@@ -77,10 +80,15 @@ def make_of_each(
         raise
     remove_parts(chosen.out, set(targets.values()))
     rows = [report.rows[path] for path in targets]
-    made = {row.path: (listable(targets[row.path]), row.frames) for row in rows if row.status == "ok"}
+    folder = f"{chosen.out.resolve()}/" if further else ""
+    made = {row.path: (listable(folder + targets[row.path]), row.frames) for row in rows if row.status == "ok"}
     write_again(given, chosen.out, made)
     num_failed = print_counts(report, targets)
-    print(f"use them with: {shlex.quote(f'data.root={chosen.out}')} {use}".rstrip())
+    if further:
+        for name in given.rows:
+            print_use(chosen.out / f"{name}.txt", use)
+    else:
+        print(f"use them with: {shlex.quote(f'data.root={chosen.out}')} {use}".rstrip())
     exit_on_failures(num_failed, len(targets), report)
 
 

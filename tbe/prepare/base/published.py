@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from tbe.data.text_tables import read_json, text_of
 
 
 def expect_files(folder: Path, names: list[str]) -> None:
@@ -38,7 +39,7 @@ def existing_parts(folder: Path, parts: dict[str, list[str]]) -> dict[str, Path]
 
 def numbered_lines(file: Path) -> Iterator[tuple[str, str]]:
     """The lines that are not empty, stripped, each after its place 'file:number'; line ends of any kind."""
-    for number, line in enumerate(_text(file).split("\n"), start=1):
+    for number, line in enumerate(text_of(file).split("\n"), start=1):
         if line.strip():
             yield f"{file}:{number}", line.strip()
 
@@ -68,27 +69,6 @@ def json_entries(file: Path, fields: dict[str, type]) -> Iterator[tuple[str, dic
         yield place, entry
 
 
-def read_json(file: Path) -> Any:
-    """What a json file holds; a ValueError names the line that is no json."""
-    try:
-        return json.loads(_text(file))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{file}:{error.lineno}: expected json, got an error: {error.msg}") from error
-
-
-def csv_rows(file: Path, delimiter: str) -> Iterator[tuple[str, list[str]]]:
-    """The rows of a csv file that are not empty, fields stripped, each after its place 'file:number'."""
-    rows = csv.reader(_text(file).split("\n"), delimiter=delimiter)
-    try:
-        for row in rows:
-            if row:
-                yield f"{file}:{rows.line_num}", [field.strip() for field in row]
-    except csv.Error as error:
-        raise ValueError(
-            f"{file}:{rows.line_num}: expected fields parted by {delimiter!r}, got an error: {error}"
-        ) from error
-
-
 def is_count(text: str) -> bool:
     """Whether this is a whole number, as list files have them."""
     return text.isascii() and text.isdigit()
@@ -97,13 +77,6 @@ def is_count(text: str) -> bool:
 def swapped(look_so: bool) -> str:
     """The end of an error's message where two columns seem to have changed places."""
     return " The columns look swapped." if look_so else ""
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{file}: expected text in UTF-8, got {error.reason} at byte {error.start}") from error
 
 
 def _some(names: list[str], most: int = 6) -> str:

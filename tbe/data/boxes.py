@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tbe.prepare.base.published import csv_rows, read_json
+from tbe.data.text_tables import csv_rows, read_json
 
 FORM = "<frame>,x1,y1,x2,y2"
 Boxes = dict[int, np.ndarray]  # frame -> left, top, right, bottom in pixels

@@ -1,0 +1,26 @@
+"""Video files and folders of frames side by side."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from tbe.data.readers.base import OpenVideo, VideoReader
+
+
+@dataclass(frozen=True)
+class MixedReader:
+    """Opens folders with one reader and files with another, as where a data set of videos has a split of frames."""
+
+    files: OpenVideo
+    folders: OpenVideo
+
+    def __call__(self, path: str) -> VideoReader:
+        return self._of(path)(path)
+
+    def worker_context(self, path: str) -> str | None:
+        # A list of either kind has the workers of its reader.
+        return self._of(path).worker_context(path)
+
+    def _of(self, path: str) -> OpenVideo:
+        return self.folders if os.path.isdir(path) else self.files

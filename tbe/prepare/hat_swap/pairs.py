@@ -1,0 +1,35 @@
+"""Which action comes in front of which background."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+FORM = "{action: [background, number of frames, class]}"
+
+
+def read_pairs(file: Path) -> dict[str, str]:
+    """Action -> background, both '<class>/<video>'; ValueError for a pickle of anything but plain values."""
+    try:
+        with open(file, "rb") as content:
+            pairs = _PlainValues(content).load()
+    except (pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError) as error:
+        raise ValueError(f"{file}: expected a pickle of {FORM}, got an error: {error}") from error
+    if not isinstance(pairs, dict) or not pairs:
+        raise ValueError(f"{file}: expected {FORM}, got {str(pairs)[:100]}")
+    for action, pair in pairs.items():
+        if not isinstance(action, str) or not _is_pair(pair):
+            raise ValueError(f"{file}: expected {FORM}, got {str({action: pair})[:200]}")
+    return {action: pair[0] for action, pair in pairs.items()}
+
+
+class _PlainValues(pickle.Unpickler):
+    """Refuses whatever a pickle would import: what is left are numbers, texts, lists and the like."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not loaded")
+
+
+def _is_pair(pair: Any) -> bool:
+    return isinstance(pair, list) and [type(value) for value in pair] == [str, int, int]
