@@ -26,7 +26,7 @@ def draw_counts(counts: dict[str, np.ndarray], names: list[str], title: str, fil
         panel.tick_params(labelsize=7)
         panel.spines[["top", "right"]].set_visible(False)
         panel.margins(x=0.05, y=0)
-    panels[0].set_yticks(places, names)
+    panels[0].set_yticks(places, names, parse_math=False)  # names may hold dollar signs
     panels[0].set_ylim(len(names) - 0.4, -0.6)
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(title, fontsize=10, parse_math=False)
     figure.savefig(file, dpi=150)

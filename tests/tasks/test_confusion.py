@@ -99,7 +99,7 @@ def test_a_choice_that_is_not_there_is_refused(known):
 @pytest.mark.parametrize("num_classes", [2, 101])
 def test_labels_do_not_overlap(num_classes, tmp_path):
     """A label has about the height of its letters to itself: 7 points at 150 dpi."""
-    draw_matrix(np.eye(num_classes), [f"Class{n}" for n in range(num_classes)], "title", tmp_path / "matrix.png")
+    draw_matrix(np.eye(num_classes), [f"$x^ {n} $" for n in range(num_classes)], "$^$", tmp_path / "matrix.png")
     with Image.open(tmp_path / "matrix.png") as picture:
         assert picture.height > num_classes * 7 * 150 / 72
         assert picture.height < 3000

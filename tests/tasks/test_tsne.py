@@ -83,7 +83,7 @@ def test_a_page_needs_nothing_else(tmp_path):
 @pytest.mark.parametrize("num_classes", [1, 2, 101])
 def test_any_number_of_classes_is_drawn(num_classes, tmp_path):
     rng = np.random.default_rng(0)
-    names = [f"class {number}" for number in rng.integers(num_classes, size=150)]
+    names = [f"_$x^ {number} $" for number in rng.integers(num_classes, size=150)]
     points = Points(rng.normal(size=(150, 2)), [""] * 150, {"class": names})
     draw_points({"one": points, "two": points}, tmp_path / "points.png")
     with Image.open(tmp_path / "points.png") as picture:

@@ -60,9 +60,6 @@ class Mapper(pl.LightningModule):
         self.rows: list[tuple[Tensor, ...]] = []
         self.kept: list[tuple[Tensor, ...]] = []
 
-    def prepare_data(self) -> None:
-        self.data.prepare_data()
-
     def predict_dataloader(self) -> DataLoader:
         trainer = self.trainer
         return middle_clips(self.data, self.split, self.measured, trainer.global_rank, trainer.world_size)

@@ -29,9 +29,10 @@ def draw_points(columns: dict[str, Points], file: Path) -> None:
     for row, (kind, found) in zip(panels, names.items(), strict=True):
         for panel, (title, points) in zip(row, columns.items(), strict=True):
             _draw_panel(panel, points, points.named[kind], found)
-            panel.set_title(f"{title}: by {kind}", fontsize=10, wrap=True)
-        row[-1].legend(
-            *row[-1].get_legend_handles_labels(),
+            panel.set_title(f"{title}: by {kind}", fontsize=10, wrap=True, parse_math=False)
+        legend = row[-1].legend(
+            row[-1].collections,
+            found,
             title=kind,
             loc="center left",
             bbox_to_anchor=(1.02, 0.5),
@@ -41,6 +42,8 @@ def draw_points(columns: dict[str, Points], file: Path) -> None:
             markerscale=LEGEND_MARKER / _size(len(points.xy)),
             handletextpad=0.2,
         )
+        for text in legend.get_texts():
+            text.set_parse_math(False)  # a name may hold dollar signs
     figure.savefig(file, dpi=150, bbox_inches="tight")
 
 
@@ -54,7 +57,6 @@ def _draw_panel(panel: Axes, points: Points, names: list[str], known: list[str])
             _size(len(each)) ** 2,
             colour,
             list(shape),
-            label=name,
             alpha=0.85,
             edgecolor="black",
             linewidth=0.3,

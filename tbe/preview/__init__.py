@@ -1,0 +1,1 @@
+"""What a network will see, before it is trained."""

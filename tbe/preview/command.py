@@ -1,0 +1,114 @@
+"""The story of a preview: the config of a training to its first batch, and that to pictures."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import yaml
+from omegaconf import DictConfig
+from torch import Tensor
+
+from tbe import results
+from tbe.commands import command
+from tbe.config import build, plain
+from tbe.data.records import UNLABELLED, Records
+from tbe.data.sources import VideoSource
+from tbe.pictures.bars import draw_counts
+from tbe.pictures.class_names import class_names, shown_path
+from tbe.preview.blending import find_blend, still_weights
+from tbe.preview.drawing import draw_views, told
+from tbe.preview.first_batch import FirstBatch, first_batch
+
+SPLITS = ("train", "val", "test")
+DISTRACTED = {"query": ("query",), "key": ("key",), "both": ("query", "key")}
+
+
+def prepare(config: DictConfig, overrides: list[str]) -> list[Path]:
+    """Writes the resolved config."""
+    return [results.write_config(Path(config.run_dir), plain(config))]
+
+
+def run(files: list[Path]) -> None:
+    """Draws `views` of the first batch and `classes.png` of the lists.
+
+    metrics.json has the mean weight of what was added to the batch, where that is a still picture.
+    """
+    config = yaml.safe_load(files[0].read_text())
+    folder = Path(config["run_dir"])
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+    pl.seed_everything(config["seed"], workers=True, verbose=False)
+    datamodule = build(config["datamodule"])
+    pretrains = config["stage"] == "pretrain"
+    erase = build(config["be"]) if pretrains else None
+    views = DISTRACTED[config["distracted"]] if pretrains else ()
+    seen = first_batch(datamodule, config["trainer"]["accelerator"], erase, views)
+    shown = min(config["videos"], len(seen.batch["index"]))
+    augment = datamodule.train_views.augment
+    drawn = {name: clips[:shown] for name, clips in views_of(seen, config).items()}
+    titles = _titles(seen, datamodule.source, shown)
+    draw_views(folder / "views", drawn, (augment.mean, augment.std), titles, config["fps"])
+    draw_classes(datamodule.source, folder / "classes.png")
+    weights = {view: still_weights(seen.batch[view], clips).nanmean() for view, clips in seen.distracted.items()}
+    metrics = {f"preview/{view}_weight": weight.item() for view, weight in weights.items() if not weight.isnan()}
+    results.write_json(folder / "metrics.json", {"preview/videos": shown, **metrics})
+    print(f"run: {folder}")
+
+
+def views_of(seen: FirstBatch, config: dict[str, Any]) -> dict[str, Tensor]:
+    """What a batch shows of each video, by the name that pictures give it: clips (B, C, T, S, S)."""
+    if "clips" in seen.batch:
+        clips = seen.batch["clips"].unbind(dim=1)
+        return {"clip" if len(clips) == 1 else f"clip {number + 1}": clip for number, clip in enumerate(clips)}
+    negative = config["method"].get("negative")
+    found = {}
+    for name in ("query", "key", "negative"):
+        if name == "negative" and negative == "none":
+            continue
+        # As the method compares it: with that of the video before it in the batch.
+        rolled = name == "negative" and negative == "other_video"
+        found[f"{name} of another video" if rolled else name] = seen.batch[name].roll(int(rolled), dims=0)
+        if name in seen.distracted:
+            found[f"distracted {name}"] = seen.distracted[name]
+    return found
+
+
+def draw_classes(source: VideoSource, file: Path) -> None:
+    """Draws how many videos each class has in each split."""
+    records = {split: source.records(split) for split in SPLITS if source.has(split)}
+    names = class_names(source, next(iter(records.values())))
+    counts = {split: _counts(found, len(names)) for split, found in records.items()}
+    unlabelled = any(of_split[-1] for of_split in counts.values())
+    if unlabelled:
+        names.append("without a class")
+    else:
+        counts = {split: of_split[:-1] for split, of_split in counts.items()}
+    draw_counts(counts, names, f"{source.name}: {source.num_classes} classes", file)
+
+
+def _counts(records: Records, num_classes: int) -> np.ndarray:
+    """Videos of each class, and last those of none."""
+    labels = np.where(records.labels == UNLABELLED, num_classes, records.labels)
+    return np.bincount(labels, minlength=num_classes + 1)
+
+
+def _titles(seen: FirstBatch, source: VideoSource, shown: int) -> list[str]:
+    """What the first videos of the batch are, and what was added to them."""
+    records = source.records("train").select(seen.batch["index"].numpy())
+    names = class_names(source, records)
+    paths = [shown_path(path) for path in records.paths.tolist()]
+    titles = []
+    for number in range(shown):
+        label = int(records.labels[number])
+        lines = [names[label], paths[number]] if label >= 0 else [paths[number]]
+        for view, clips in seen.distracted.items():
+            added = told(find_blend(seen.batch[view], clips, number), number, paths)
+            lines.append(added if len(seen.distracted) == 1 else f"{view}: {added}")
+        titles.append("\n".join(lines))
+    return titles
+
+
+main = command("preview", prepare, run)

@@ -1,0 +1,35 @@
+"""The views of some videos as films and strips, and the classes of the lists as bars."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from torch import Tensor
+
+from tbe.pictures.films import draw_videos
+from tbe.pictures.pixels import pixels
+from tbe.preview.blending import Blend
+
+
+def draw_views(
+    file: Path, views: dict[str, Tensor], normalised: tuple[Tensor, Tensor], titles: list[str], fps: float
+) -> None:
+    """Draws views (V, C, T, S, S) of V videos with these titles: `<file>.gif`, `<file>.mp4` and `<file>.png`.
+
+    normalised: the mean and deviation that the views were normalised with.
+    """
+    shown = {name: pixels(clips, *normalised) for name, clips in views.items()}
+    draw_videos(file, shown, titles, fps)
+
+
+def told(blend: Blend, number: int, names: list[str]) -> str:
+    """In words what was added to video `number` of a batch with these names."""
+    if math.isnan(blend.weight):
+        return "another picture for part of it"
+    if blend.weight == 0:
+        return "nothing added"
+    if blend.source < 0:
+        return f"+ {blend.weight:.2f} x a picture of no video"
+    of_other = "" if blend.source == number else f" of {names[blend.source]}"
+    return f"+ {blend.weight:.2f} x frame {blend.frame + 1}{of_other}"

@@ -1,0 +1,55 @@
+"""The first batch of a training, as its first step gets it."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import pytorch_lightning as pl
+from torch import Tensor, nn
+
+from tbe.data.datamodule import VideoDataModule
+
+
+class FirstBatch(pl.LightningModule):
+    """Takes the place of the module that is trained, looks at one batch and learns nothing.
+
+    `batch` is what the first step of pretraining gets: the same videos, frames and augmentation. `distracted` holds
+    the views that are then distracted, of the same chance: in the order of that step, and nothing else draws before.
+    """
+
+    def __init__(self, erase: nn.Module | None, views: tuple[str, ...]):
+        super().__init__()
+        self.automatic_optimization = False
+        self.erase = erase
+        self.views = views
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        self.distracted: dict[str, Tensor] = {view: self.erase(batch[view]).cpu() for view in self.views}
+        self.batch = {name: value.cpu() if isinstance(value, Tensor) else value for name, value in batch.items()}
+
+    def configure_optimizers(self) -> None:
+        return None
+
+
+def first_batch(
+    datamodule: VideoDataModule, accelerator: str, erase: nn.Module | None, views: tuple[str, ...]
+) -> FirstBatch:
+    """Loads and augments the first batch, on one device."""
+    watcher = FirstBatch(erase, views)
+    trainer = pl.Trainer(
+        accelerator=accelerator,
+        devices=1,
+        max_epochs=1,
+        limit_train_batches=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+    with warnings.catch_warnings():  # of a module that neither learns nor validates
+        warnings.filterwarnings("ignore", message=".*val_dataloader.* have no `validation_step`.*")
+        warnings.filterwarnings("ignore", message=".*will run with no optimizer.*")
+        trainer.fit(watcher, datamodule)
+    return watcher
