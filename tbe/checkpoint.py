@@ -177,7 +177,7 @@ def read_any(
 
 
 def find(name: str, runs: str | os.PathLike, nested: bool = True) -> Path:
-    """The file meant by a path, a run's folder, or 'latest': the newest last.ckpt below `runs`.
+    """The file meant by a path, a run's folder, a name's folder (its newest run), or 'latest': the newest below `runs`.
 
     Without `nested` only those of runs directly in `runs` count, not of runs that followed them (`then`).
     """
@@ -189,7 +189,8 @@ def find(name: str, runs: str | os.PathLike, nested: bool = True) -> Path:
         return found[-1]
     path = Path(name)
     if path.is_dir():
-        path = path / LAST
+        newest = max(path.glob(f"*/{LAST}"), key=lambda file: file.stat().st_mtime, default=path / LAST)
+        path = path / LAST if (path / LAST).is_file() else newest
     if not path.is_file():
         raise FileNotFoundError(f"checkpoint: expected a file, a run's folder or 'latest', got {name!r} (no {path})")
     return path

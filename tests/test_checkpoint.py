@@ -30,6 +30,14 @@ def test_a_run_stands_for_its_last_checkpoint(tmp_path):
     assert find(str(tmp_path / "a"), tmp_path) == find(str(file), tmp_path) == file
 
 
+def test_the_folder_of_a_name_stands_for_its_newest_run(tmp_path):
+    run_of(tmp_path, "a/1", age=5)
+    newest = run_of(tmp_path, "a/2", age=1)
+    assert find(str(tmp_path / "a"), tmp_path) == newest
+    itself = run_of(tmp_path, "a", age=9)  # with a run of its own, that is meant and not those that followed it
+    assert find(str(tmp_path / "a"), tmp_path) == itself
+
+
 @pytest.mark.parametrize("name", ["latest", "gone.ckpt"])
 def test_a_checkpoint_that_is_not_there_is_refused(name, tmp_path):
     with pytest.raises(FileNotFoundError, match="checkpoint.*expected"):
