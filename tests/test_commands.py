@@ -15,6 +15,7 @@ from tests.conftest import ROOT, SMALL, command_line, composed
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TINY = [*SMALL, "epochs=1", "trainer=cpu"]
+FEW = ["data.num_train=8", "data.num_val=4", "data.num_test=8", "batch_size=4"]
 
 
 def succeeded(*arguments, **settings):
@@ -141,16 +142,18 @@ def test_the_commands_of_the_readme_run_one_after_the_other(train, evaluate):
     finetuned = None
     for number, (name, arguments) in enumerate(readme_commands()):
         overrides = first_of_sweep(arguments)
-        if "--help" in arguments or any("data.root" in part for part in overrides):
+        if "--help" in arguments or any("data.root" in part or "weizmann" in part for part in overrides):
             continue
         if name == "train":
             if "resume=latest" in overrides:
                 overrides.append("epochs=2")
             overrides = [part for part in overrides if not part.startswith(("epochs=10", "batch_size"))]
-            overrides += [f"then_with={[*TINY]}"] if "then=biased_scenes_finetune" in overrides else []
-            run = train(*overrides, "trainer.limit_train_batches=1", folder=f"demo/{number}")
+            overrides += [f"then_with={[*TINY, *FEW]}"] if "then=biased_scenes_finetune" in overrides else []
+            run = train(*overrides, *FEW, "trainer.limit_train_batches=1", folder=f"demo/{number}")
             finetuned = run if "stage=finetune" in overrides else finetuned
         else:
             overrides = [re.sub(r"runs/biased_scenes_finetune$", str(finetuned), part) for part in overrides]
+            if any("few_shot" in part for part in overrides):  # there are 4 classes of 2 videos here
+                overrides += ["tasks.few_shot.ways=2", "tasks.few_shot.queries=1", "tasks.few_shot.shots=[1]"]
             run = evaluate(*overrides, folder=f"evaluation/{number}")
         assert (run / "metrics.json").exists(), (name, arguments)

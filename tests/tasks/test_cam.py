@@ -180,6 +180,16 @@ def test_videos_that_nobody_knows_the_actor_of_are_measured_by_motion(train, eva
     assert 0 < metrics["cam/foreground_share/similarity"] < 100
 
 
+def test_a_trainer_that_stops_early_leaves_the_videos_it_saw(tmp_path):
+    evaluation = evaluation_of(Cells(), tmp_path)
+    evaluation.trainer.limit_predict_batches = 1  # of 8 videos
+    Cam(videos=4).run(evaluation)
+    assert [title.split()[-1] for title in load(tmp_path / "cam" / "net" / "test.npz").titles] == [
+        "iid/00000.mp4",
+        "iid/00005.mp4",
+    ]
+
+
 def test_what_a_network_does_not_have_is_refused(tmp_path):
     with pytest.raises(ValueError, match="kinds out of class, energy, similarity, got gradient"):
         Cam(kinds=("energy", "gradient"))

@@ -24,12 +24,13 @@ MOST_PIXELS = 112  # of a side of what is kept for pictures
 class Maps(NamedTuple):
     """What was measured of each video, and what is to be drawn of some of them; on the CPU.
 
-    area: (n,), shares: kind -> (n,), in percent; clips (v, C, T, S, S); heat: kind -> (v, T, S, S) in [0, 1];
-    predicted: (v,), -1 where there is no head.
+    area: (n,), shares: kind -> (n,), in percent; drawn: (v,), the videos' indices; clips (v, C, T, S, S);
+    heat: kind -> (v, T, S, S) in [0, 1]; predicted: (v,), -1 where there is no head.
     """
 
     area: Tensor
     shares: dict[str, Tensor]
+    drawn: Tensor
     clips: Tensor
     heat: dict[str, Tensor]
     predicted: Tensor
@@ -85,19 +86,17 @@ class Mapper(pl.LightningModule):
         return index  # Lightning warns of a step that returns nothing
 
     def on_predict_epoch_end(self) -> None:
-        area, *shares = _gathered(self.rows)
-        predicted, clips, *heat = _gathered(self.kept)
+        _, area, *shares = _gathered(self.rows)
+        drawn, predicted, clips, *heat = _gathered(self.kept)
         self.rows, self.kept = [], []
-        kinds = self.kinds
-        self.found = Maps(
-            area, dict(zip(kinds, shares, strict=True)), clips, dict(zip(kinds, heat, strict=True)), predicted
-        )
+        shares_by_kind, heat_by_kind = (dict(zip(self.kinds, found, strict=True)) for found in (shares, heat))
+        self.found = Maps(area, shares_by_kind, drawn, clips, heat_by_kind, predicted)
 
 
 def _gathered(rows: list[tuple[Tensor, ...]]) -> list[Tensor]:
-    """The columns of all processes in the order of the first one, the videos' indices, which is left out."""
-    index, *columns = (gather_uneven(torch.cat(column)) for column in zip(*rows, strict=True))
-    order = index.argsort()
+    """The columns of all processes in the order of the first one, the videos' indices."""
+    columns = [gather_uneven(torch.cat(column)) for column in zip(*rows, strict=True)]
+    order = columns[0].argsort()
     return [column[order].cpu() for column in columns]
 
 

@@ -57,7 +57,8 @@ class Cam:
             evaluation.trainer.predict(mapper, return_predictions=False)
             metrics |= {evaluation.key(name, split): value for name, value in summarised(mapper.found).items()}
             if rank() == 0:
-                self._write(evaluation, split, mapper.found, records.select(drawn))
+                # A trainer may be told to stop after some of the videos.
+                self._write(evaluation, split, mapper.found, records.select(mapper.found.drawn.numpy()))
         return metrics
 
     def compare(self, rows: dict[str, dict[str, float]], folder: Path) -> None:
