@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, SMALL, command_line, composed
+import tbe.train
+from tests.conftest import ROOT, SMALL, command_line, composed, run_command
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TINY = [*SMALL, "epochs=1", "trainer=cpu"]
@@ -132,28 +134,50 @@ def first_of_sweep(arguments):
     return [re.sub(r"=([\w./-]+),[\w.,/-]+$", r"=\1", part) for part in overrides]
 
 
-@pytest.mark.parametrize(("name", "arguments"), readme_commands(), ids=lambda value: "_".join(value)[:60])
+def needs_nothing_else(arguments):
+    """Whether a command runs with the embedded data set alone."""
+    return "--help" not in arguments and not any("data.root" in part or "weizmann" in part for part in arguments)
+
+
+def named(commands):
+    return [pytest.param(name, arguments, id="_".join([name, *arguments])[:80]) for name, arguments in commands]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"), named(command for command in readme_commands() if not needs_nothing_else(command[1]))
+)
 def test_every_command_of_the_readme_composes(name, arguments, tmp_path):
     composed(name, *first_of_sweep(arguments), run_dir=tmp_path)
 
 
-def test_the_commands_of_the_readme_run_one_after_the_other(train, evaluate):
-    """All that need no data set of their own, with fewer and smaller videos."""
-    finetuned = None
-    for number, (name, arguments) in enumerate(readme_commands()):
-        overrides = first_of_sweep(arguments)
-        if "--help" in arguments or any("data.root" in part or "weizmann" in part for part in overrides):
-            continue
-        if name == "train":
-            if "resume=latest" in overrides:
-                overrides.append("epochs=2")
-            overrides = [part for part in overrides if not part.startswith(("epochs=10", "batch_size"))]
-            overrides += [f"then_with={[*TINY, *FEW]}"] if "then=biased_scenes_finetune" in overrides else []
-            run = train(*overrides, *FEW, "trainer.limit_train_batches=1", folder=f"demo/{number}")
-            finetuned = run if "stage=finetune" in overrides else finetuned
-        else:
-            overrides = [re.sub(r"runs/biased_scenes_finetune$", str(finetuned), part) for part in overrides]
-            if any("few_shot" in part for part in overrides):  # there are 4 classes of 2 videos here
-                overrides += ["tasks.few_shot.ways=2", "tasks.few_shot.queries=1", "tasks.few_shot.shots=[1]"]
-            run = evaluate(*overrides, folder=f"evaluation/{number}")
-        assert (run / "metrics.json").exists(), (name, arguments)
+@pytest.fixture(scope="module")
+def trained_runs(tmp_path_factory, data_dir):
+    """A pretrained and a finetuned run for the commands that start from one."""
+    runs = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TBE_RUNS", str(runs))
+        patch.setenv("TBE_DATA", str(data_dir))
+        start = [*TINY, *FEW, "trainer.limit_train_batches=1"]
+        run_command(tbe.train, "train", start, runs / "demo" / "first")
+        tuned = [*start, "stage=finetune", "init_from=latest"]
+        run_command(tbe.train, "train", tuned, runs / "biased_scenes_finetune" / "first")
+    return runs
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"), named(command for command in readme_commands() if needs_nothing_else(command[1]))
+)
+def test_every_command_of_the_readme_runs(name, arguments, train, evaluate, trained_runs, tmp_path):
+    """Those that need no data set of their own, with fewer and smaller videos."""
+    shutil.copytree(trained_runs, tmp_path / "runs")
+    overrides = first_of_sweep(arguments)
+    if name == "train":
+        overrides = [part for part in overrides if not part.startswith(("epochs=10", "batch_size"))]
+        overrides += ["epochs=2"] if "resume=latest" in overrides else []
+        overrides += [f"then_with={[*TINY, *FEW]}"] if "then=biased_scenes_finetune" in overrides else []
+        run = train(*overrides, *FEW, "trainer.limit_train_batches=1")
+    else:
+        if any("few_shot" in part for part in overrides):  # there are 4 classes of 2 videos here
+            overrides += ["tasks.few_shot.ways=2", "tasks.few_shot.queries=1", "tasks.few_shot.shots=[1]"]
+        run = evaluate(*(part.replace("=runs/", f"={tmp_path}/runs/") for part in overrides))
+    assert (run / "metrics.json").exists()
