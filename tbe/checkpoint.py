@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from tbe import weights
 from tbe.classifier import Classifier
 from tbe.config import build, check_targets
+from tbe.weights import ForeignWeights
 
 KEY = "tbe"
 LAST = Path("checkpoints", "last.ckpt")
@@ -81,50 +82,6 @@ class Checkpoint:
 
     def _part(self, prefix: str) -> dict[str, Tensor]:
         return {name[len(prefix) :]: value for name, value in self.weights.items() if name.startswith(prefix)}
-
-
-@dataclass
-class ForeignWeights:
-    """Weights of another project: tensors alone, for the backbone that `backbone_config` describes.
-
-    least: the share of the backbone's tensors that they must give. match: what they gave, once loaded.
-    """
-
-    path: str
-    content: Any
-    backbone_config: dict[str, Any] | None
-    least: float
-    match: weights.Match | None = None
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """Such a file carries none."""
-        return {}
-
-    @property
-    def name(self) -> str:
-        """The name of the file, for tables."""
-        return Path(self.path).stem
-
-    def backbone(self) -> nn.Module:
-        """The backbone of the config, with the weights of the file."""
-        backbone = build(self.backbone_config)
-        self.load_into(backbone)
-        return backbone
-
-    def classifier(self) -> None:
-        """Heads of other projects are left where they are."""
-
-    def load_into(self, backbone: nn.Module) -> None:
-        """Copies the weights into a backbone that they fit; a ValueError for another one."""
-        self.match = weights.load(backbone, self.content, self.path, self.least)
-
-    def origin(self) -> dict[str, Any]:
-        """Where the weights come from, for the protocol of a measurement."""
-        if self.match is None:
-            return {"path": self.path}
-        counts = {"matched": len(self.match.matched), "tensors": self.match.total}
-        return {"path": self.path, "family": self.match.family, **counts}
 
 
 def load_exactly(network: nn.Module, weights: dict[str, Tensor], where: str) -> None:

@@ -28,7 +28,7 @@ ALLOWED = {
     "features": {"data", "distributed", "probes"},
     "cache": {"data", "distributed", "features", "probes"},
     "callbacks": {"metrics", "distributed", "pictures"},
-    "weights": set(),
+    "weights": {"config"},
     "checkpoint": {"config", "classifier", "weights"},
     "pictures": {"data"},
     "splits": {"statistics"},
@@ -50,12 +50,25 @@ ALLOWED = {
     "preview": {"commands", "config", "data", "pictures", "results"},
     "report": {"pictures"},  # colours alone: it reads files, not objects
     "train": {"checkpoint", "config", "commands", "results", "callbacks", "distributed", "tasks"},
-    "eval": {"cache", "checkpoint", "config", "commands", "results", "callbacks", "distributed", "splits", "tasks"},
+    "eval_config": {"checkpoint", "config", "results", "splits"},
+    "eval": {
+        "cache",
+        "checkpoint",
+        "config",
+        "commands",
+        "results",
+        "callbacks",
+        "distributed",
+        "eval_config",
+        "splits",
+        "tasks",
+        "weights",
+    },
 }
 # A library -> the parts that may import it.
 ONLY = {
     "hydra": {"config", "commands", "sweep", "train"},
-    "omegaconf": {"config", "commands", "sweep", "train", "eval", "preview"},
+    "omegaconf": {"config", "commands", "sweep", "train", "eval_config", "preview"},
     "decord": {"data"},  # its readers alone
     "sklearn": {"tasks"},
     "matplotlib": {"pictures", "tasks"},

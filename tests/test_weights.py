@@ -17,7 +17,8 @@ from tbe.backbones.i3d import I3D
 from tbe.backbones.resnet3d import ResNet3D
 from tbe.backbones.s3d import S3D
 from tbe.backbones.torchvision import BODIES, TorchvisionBackbone
-from tbe.checkpoint import ForeignWeights, read, read_any
+from tbe.checkpoint import read, read_any
+from tbe.weights import ForeignWeights
 from tests import foreign_networks as foreign
 from tests.conftest import SMALL, composed
 from tests.foreign_networks import Written
