@@ -1,11 +1,16 @@
-"""Every experiment trains two steps with its own network, method and settings, on generated clips of a small size."""
+"""Every experiment trains two steps with its own method and settings, on generated clips of a small size.
+
+Its network is built without memory; that each network trains with each method is tested for itself.
+"""
 
 import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from tbe.config import build, plain
 from tests.conftest import ROOT, composed, moving_square
 
 EXPERIMENTS = sorted(file.stem for file in (ROOT / "configs" / "experiment").glob("*.yaml") if file.stem != "none")
@@ -57,7 +62,9 @@ def frame_folders(tmp_path_factory):
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_two_steps(experiment, train, video_folder, frame_folders, tmp_path):
     config = composed("train", f"experiment={experiment}", run_dir=tmp_path)
-    overrides = [f"experiment={experiment}", *SIZE]
+    with torch.device("meta"):
+        assert build(plain(config.backbone)).num_features > 0
+    overrides = [f"experiment={experiment}", *SIZE, "backbone=tiny"]
     if "splits" not in config.data:
         overrides = [part for part in overrides if not part.startswith(("data.", "++data."))] + DRAWN
     else:
@@ -68,7 +75,6 @@ def test_two_steps(experiment, train, video_folder, frame_folders, tmp_path):
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["protocol"]["steps"] == 2
     assert np.isfinite(metrics["train/loss"])
-    assert metrics["protocol"]["backbone"]["_target_"] == config.backbone._target_
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)

@@ -45,7 +45,14 @@ def test_pictures_of_all_shapes_make_one_batch(shared_clips):
 
 def test_kinetics_pretraining_runs_end_to_end_when_pointed_at_a_list(train, kinetics_like):
     """The real recipe, I3D at 16 x 224 x 224 with a queue of 65,536, two steps of two videos."""
-    run = train("experiment=kinetics_be", *kinetics_like, "data.val_share=0.3", "trainer=debug", small=False)
+    run = train(
+        "experiment=kinetics_be",
+        *kinetics_like,
+        "data.val_share=0.3",
+        "trainer=debug",
+        "trainer.limit_val_batches=1",
+        small=False,
+    )
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["protocol"]["backbone"]["_target_"].endswith("I3D")
     assert metrics["protocol"]["clip"]["size"] == 224
@@ -65,6 +72,8 @@ def test_a_finetuning_step_on_real_clips(train, kinetics_like, backbone, clip):
         f"clip={clip}",
         "trainer=debug",
         "trainer.limit_train_batches=1",
+        "trainer.limit_predict_batches=1",
+        "test_clips=1",
         small=False,
     )
     metrics = json.loads((run / "metrics.json").read_text())

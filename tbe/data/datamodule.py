@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pytorch_lightning as pl
@@ -21,6 +21,19 @@ from tbe.data.sources import VideoSource
 from tbe.data.surroundings import SurroundedVideos
 
 MOST_WORKERS = 8
+
+
+class Videos(Protocol):
+    """What a loader draws from: items by index, a `collate` of its own, and where each video is."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> dict[str, Any]: ...
+
+    def path(self, index: int) -> str: ...
+
+    @staticmethod
+    def collate(items: list[dict[str, Any]]) -> dict[str, Any]: ...
 
 
 class VideoDataModule(pl.LightningDataModule):
@@ -70,7 +83,6 @@ class VideoDataModule(pl.LightningDataModule):
         self.seed = seed
         self.predict_split = "test"
         self.surrounded = False  # whether videos to predict come with what probes need beside them
-        self.surrounded = False  # whether videos to predict come with what probes need
         self._train_batches: int | None = None  # of a whole epoch, known once its loader has been made
 
     def prepare_data(self) -> None:
@@ -111,21 +123,24 @@ class VideoDataModule(pl.LightningDataModule):
         return [self.eval_dataloader(split, self.val_limit) for split in self.val_splits]
 
     def predict_dataloader(self) -> DataLoader:
-        return self.eval_dataloader(self.predict_split, surrounded=self.surrounded)
+        """All videos of `predict_split`; `surrounded` ones with the masks of a source that has them."""
+        videos = self._videos(self.source.records(self.predict_split), self.eval_clips)
+        if self.surrounded:
+            masks = getattr(self.source, "foreground", None)
+            videos = SurroundedVideos(videos, self.seed, partial(masks, self.predict_split) if masks else None)
+        return self.shared_loader(videos, self.trainer.global_rank, self.trainer.world_size)
 
-    def eval_dataloader(self, split: str, limit: int | None = None, surrounded: bool = False) -> DataLoader:
-        """All videos of a split, or `limit` spread evenly over it, in order; this process's share of them.
-
-        With `surrounded` they are SurroundedVideos, with the masks of a source that has a method `foreground`.
-        """
+    def eval_dataloader(self, split: str, limit: int | None = None) -> DataLoader:
+        """All videos of a split, or `limit` spread evenly over it, in order; this process's share of them."""
         records = self.source.records(split)
         if limit is not None and limit < len(records):
             records = records.select(np.linspace(0, len(records) - 1, limit).round().astype(np.int64))
-        sampler = ShardSampler(len(records), self.trainer.global_rank, self.trainer.world_size)
         videos = self._videos(records, self.eval_clips)
-        if surrounded:
-            masks = getattr(self.source, "foreground", None)
-            videos = SurroundedVideos(videos, self.seed, partial(masks, split) if masks else None)
+        return self.shared_loader(videos, self.trainer.global_rank, self.trainer.world_size)
+
+    def shared_loader(self, videos: Videos, rank: int, world_size: int) -> DataLoader:
+        """A loader for evaluation of one process's share of videos: each video once, in order."""
+        sampler = ShardSampler(len(videos), rank, world_size)
         return self._loader(videos, sampler, self.eval_batch_size, persistent=False)
 
     def on_before_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
@@ -143,9 +158,7 @@ class VideoDataModule(pl.LightningDataModule):
     def _videos(self, records: Records, clips: ClipSampler) -> VideoDataset:
         return VideoDataset(records, self.open_video, clips, self.short_side)
 
-    def _loader(
-        self, videos: VideoDataset | SurroundedVideos, sampler: Sampler, batch_size: int, persistent: bool
-    ) -> DataLoader:
+    def _loader(self, videos: Videos, sampler: Sampler, batch_size: int, persistent: bool) -> DataLoader:
         workers = self.num_workers
         return DataLoader(
             videos,

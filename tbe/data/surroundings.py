@@ -45,11 +45,7 @@ class SurroundedVideos(Dataset):
         item["backdrops"] = [self._backdrop(int(partners[index])) for partners in self.partners]
         generator = Generator().manual_seed(_mixed(self.seed, index))
         item["order"] = torch.rand(item["frames"].shape, generator=generator).argsort(dim=1)
-        masks = self.foreground(index, item["frames"].flatten().tolist()) if self.foreground else None
-        if masks is not None:
-            masks = torch.as_tensor(masks).unsqueeze(1).float()
-            masks = F.interpolate(masks, item["clips"].shape[-2:], mode="area")  # as the pictures were reduced
-            item["foreground"] = (255 * masks).round().byte().unflatten(0, item["frames"].shape)
+        add_foreground(item, index, self.foreground)
         return item
 
     def path(self, index: int) -> str:
@@ -67,6 +63,15 @@ class SurroundedVideos(Dataset):
     def _backdrop(self, partner: int) -> Tensor:
         frames, _ = self.videos.clips(partner, BACKDROP_FRAMES)
         return frames.squeeze(1).median(dim=0, keepdim=True).values
+
+
+def add_foreground(item: dict[str, Any], index: int, foreground: Foreground | None) -> None:
+    """Gives an item its `foreground` where that is known: uint8 (N, T, 1, H, W), 255 where the actor is."""
+    masks = foreground(index, item["frames"].flatten().tolist()) if foreground else None
+    if masks is not None:
+        masks = torch.as_tensor(masks).unsqueeze(1).float()
+        masks = F.interpolate(masks, item["clips"].shape[-2:], mode="area")  # as the pictures were reduced
+        item["foreground"] = (255 * masks).round().byte().unflatten(0, item["frames"].shape)
 
 
 def pad_foreground(items: list[dict[str, Any]]) -> dict[str, Tensor]:

@@ -60,10 +60,7 @@ def write_gif(file: Path, frames: Sequence[Image.Image], fps: float) -> None:
     first.save(file, save_all=True, append_images=others, duration=round(1000 / fps), loop=0, optimize=False)
 
 
-def _sampled(frames: Sequence[Image.Image], most: int = 4) -> Image.Image:
-    """Some of the frames above each other: what the palette is chosen from."""
+def _sampled(frames: Sequence[Image.Image], most: int = 4, step: int = 3) -> Image.Image:
+    """Every `step`-th pixel of some of the frames, above each other: what the palette is chosen from."""
     chosen = frames[:: -(-len(frames) // most)]
-    together = Image.new("RGB", (chosen[0].width, sum(frame.height for frame in chosen)))
-    for number, frame in enumerate(chosen):
-        together.paste(frame, (0, number * frame.height))
-    return together
+    return Image.fromarray(np.concatenate([np.asarray(frame)[::step, ::step] for frame in chosen]))

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from tbe.data.datamodule import VideoDataModule
 from tbe.distributed import gather_uneven
-from tbe.probes import moving_foreground
+from tbe.features import foreground as where_the_actor_is
 from tbe.tasks.cam.alignment import Shift, laid_over, measured_shift
 from tbe.tasks.cam.maps import activation_maps, contrasted, foreground_share, predicted_classes
 from tbe.tasks.cam.videos import middle_clips
@@ -70,8 +70,9 @@ class Mapper(pl.LightningModule):
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         middle = batch["clips"].shape[1] // 2  # of several crops
-        clips, index, known = batch["clips"][:, middle], batch["index"], batch.get("foreground")
-        foreground = moving_foreground(clips).squeeze(1) if known is None else known[:, middle, 0]
+        clips, index = batch["clips"][:, middle], batch["index"]
+        cropped = {name: batch[name][:, middle, None] for name in ("clips", "foreground") if name in batch}
+        foreground = where_the_actor_is({**batch, **cropped})[:, 0, 0]
         if self.shift is None:
             self.shift = measured_shift(self.backbone, clips.shape[1:], clips.device)
         features = self.backbone.forward_features(clips).float()
