@@ -99,4 +99,4 @@ def test_weizmann_is_pretrained_on_and_searched(train, evaluate, weizmann_root, 
     train("experiment=weizmann_be", *data, "trainer=debug", "trainer.check_val_every_n_epoch=1", small=False)
     metrics = json.loads((evaluate("task=[retrieval,linear]", "clips=1") / "metrics.json").read_text())
     assert metrics["protocol"]["data"] == "weizmann"
-    assert 0 <= metrics["retrieval/R@1"] <= metrics["retrieval/R@50"] == 100
+    assert 0 <= metrics["retrieval/R@1"] <= metrics["retrieval/R@20"] <= 100

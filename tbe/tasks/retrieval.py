@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +15,7 @@ from tbe.pictures.class_names import class_names
 from tbe.pictures.film_strips import FRAME_HEIGHT, Strip, draw
 from tbe.tasks.base import Evaluation
 
-log = logging.getLogger(__name__)
-
+USUAL_KS = (1, 5, 10, 20, 50)
 NUM_FRAMES = 4
 NUM_NEIGHBOURS = 5
 
@@ -26,19 +24,19 @@ NUM_NEIGHBOURS = 5
 class Retrieval:
     """R@k and the mean average precision (mAP), in percent: the query split against the gallery split.
 
-    metric: what is near, cosine or euclidean. leave_one_out: each query split is its own gallery, and no video finds
+    ks: None for those of `USUAL_KS` that there are videos for. metric: what is near, cosine or euclidean. leave_one_out: each query split is its own gallery, and no video finds
     itself; so it is in any case where gallery and query split have the same videos. Draws `pictures` queries, spread
     evenly over the split, with their nearest neighbours and how near they are (the cosine, or the distance) into
     `retrieval/<name>[/<split>]/neighbours.png`.
     """
 
-    ks: tuple[int, ...] = (1, 5, 10, 20, 50)
+    ks: tuple[int, ...] | None = None
     metric: str = "cosine"
     leave_one_out: bool = False
     pictures: int = 8
 
     def __post_init__(self):
-        if not self.ks or min(self.ks) < 1:
+        if self.ks is not None and (not self.ks or min(self.ks) < 1):
             raise ValueError(f"retrieval: expected ks to be numbers above 0, got {list(self.ks)}")
         if self.metric not in METRICS:
             raise ValueError(f"retrieval: expected metric to be one of {', '.join(METRICS)}, got {self.metric!r}")
@@ -50,9 +48,9 @@ class Retrieval:
             gallery, queries = evaluation.features(searched), evaluation.features(split)
             paths = [evaluation.datamodule.source.records(name).paths for name in (searched, split)]
             alone = np.array_equal(*paths)
-            self._check(len(gallery.labels) - alone, searched, alone)
+            ks = self._ks(len(gallery.labels) - alone, searched, alone)
             data = (queries.vectors, queries.labels, gallery.vectors, gallery.labels)
-            recalls = recall_at_k(*data, self.ks, self.metric, alone)
+            recalls = recall_at_k(*data, ks, self.metric, alone)
             metrics |= {evaluation.key(f"retrieval/R@{k}", split): value for k, value in recalls.items()}
             precision = mean_average_precision(*data, self.metric, alone)
             metrics[evaluation.key("retrieval/mAP", split)] = precision
@@ -60,15 +58,19 @@ class Retrieval:
                 self._draw(evaluation, split, searched, queries, gallery, alone)
         return metrics
 
-    def _check(self, candidates: int, searched: str, alone: bool) -> None:
-        """Refuses a gallery without a video to find; says which k are more than there are."""
+    def _ks(self, candidates: int, searched: str, alone: bool) -> tuple[int, ...]:
+        """The k to measure; a ValueError for a gallery without a video to find, or with fewer than some k."""
+        besides = " besides the query itself" if alone else ""
         if candidates < 1:
-            besides = " besides the query itself" if alone else ""
             raise ValueError(f"retrieval: expected at least one video of {searched} to find{besides}, got none")
-        beyond = [k for k in self.ks if k > candidates]
-        if beyond and rank() == 0:
-            names = ", ".join(f"R@{k}" for k in beyond)
-            log.warning(f"retrieval: {names} of {candidates} videos of {searched} to find counts all of them")
+        if self.ks is None:
+            return tuple(k for k in USUAL_KS if k <= candidates)
+        if max(self.ks) > candidates:
+            raise ValueError(
+                f"retrieval: expected ks up to {candidates}, the videos of {searched} to find{besides}, got "
+                f"{list(self.ks)}. Leave larger ones out (tasks.retrieval.ks=[...]), or all (null) for the usual ones"
+            )
+        return tuple(self.ks)
 
     def _draw(
         self, evaluation: Evaluation, split: str, searched: str, queries: Features, gallery: Features, alone: bool

@@ -37,11 +37,18 @@ def test_no_video_finds_itself_whatever_its_split_is_called(known):
     assert task.run(known(train=others, test=same))["retrieval/R@1"] != expected
 
 
-def test_more_neighbours_than_videos_are_all_of_them_and_said(known, caplog):
-    gallery, queries = videos(7, 0), videos(4, 1)
-    metrics = Retrieval(ks=(1, 10, 50), pictures=0).run(known(train=gallery, test=queries))
-    assert metrics["retrieval/R@10"] == metrics["retrieval/R@50"] == 100
-    assert "retrieval: R@10, R@50 of 7 videos of train to find counts all of them" in caplog.text
+def test_the_usual_numbers_of_neighbours_end_where_the_videos_do(known):
+    metrics = Retrieval(pictures=0).run(known(train=videos(12, 0), test=videos(4, 1)))
+    assert list(metrics) == ["retrieval/R@1", "retrieval/R@5", "retrieval/R@10", "retrieval/mAP"]
+
+
+@pytest.mark.parametrize(
+    ("gallery", "candidates"), [("train", "7, the"), ("test", "3, the videos of test to find bes")]
+)
+def test_more_neighbours_than_videos_are_refused(known, gallery, candidates):
+    evaluation = known(train=videos(7, 0), test=videos(4, 1), gallery=gallery)
+    with pytest.raises(ValueError, match=rf"expected ks up to {candidates}.*got \[1, 10\]"):
+        Retrieval(ks=(1, 10), pictures=0).run(evaluation)
 
 
 def test_one_video_has_nothing_to_find(known):
