@@ -24,10 +24,10 @@ NUM_NEIGHBOURS = 5
 class Retrieval:
     """R@k and the mean average precision (mAP), in percent: the query split against the gallery split.
 
-    ks: None for those of `USUAL_KS` that there are videos for. metric: what is near, cosine or euclidean. leave_one_out: each query split is its own gallery, and no video finds
-    itself; so it is in any case where gallery and query split have the same videos. Draws `pictures` queries, spread
-    evenly over the split, with their nearest neighbours and how near they are (the cosine, or the distance) into
-    `retrieval/<name>[/<split>]/neighbours.png`.
+    ks: None for those of `USUAL_KS` that there are videos for. metric: what is near, cosine or euclidean.
+    leave_one_out: each query split is its own gallery, and no video finds itself; so it is in any case where gallery
+    and query split have the same videos. Draws `pictures` queries, spread evenly over the split, with their nearest
+    neighbours and how near they are (the cosine, or the distance) into `retrieval/<name>[/<split>]/neighbours.png`.
     """
 
     ks: tuple[int, ...] | None = None
