@@ -1,5 +1,6 @@
 import csv
 import json
+import math
 
 import pytest
 
@@ -10,7 +11,7 @@ def test_the_drop_is_the_share_of_the_clean_score_that_is_lost():
     scores = {name: {"linear_top1": 80.0} for name in Robustness(None).probes()}
     scores["swap"] = {"linear_top1": 20.0}  # three quarters lost, of three probes
     scores["static"] = {"linear_top1": 100.0}  # a quarter gained, of five
-    found = summary(scores)
+    found = summary(scores, chance=10)
     assert found["robustness/background_drop"] == pytest.approx(25)
     assert found["robustness/motion_drop"] == pytest.approx(-5)
 
@@ -19,12 +20,13 @@ def test_the_head_is_what_counts_where_there_is_one():
     scores = {name: {"head_top1": 50.0, "linear_top1": 80.0} for name in Robustness(None).probes()}
     for name in ("swap", "swap_class", "foreground_only"):
         scores[name]["head_top1"] = 25.0
-    assert summary(scores)["robustness/background_drop"] == pytest.approx(50)
+    assert summary(scores, chance=10)["robustness/background_drop"] == pytest.approx(50)
 
 
-def test_nothing_is_lost_of_nothing():
-    scores = {name: {"R@1": 0.0} for name in Robustness(None).probes()}
-    assert summary(scores)["robustness/background_drop"] != summary(scores)["robustness/background_drop"]  # nan
+@pytest.mark.parametrize(("clean", "is_known"), [(0.0, False), (12.5, False), (13.0, True)])
+def test_nothing_is_lost_of_what_chance_gives(clean, is_known):
+    scores = {name: {"R@1": clean} for name in Robustness(None).probes()}
+    assert all(math.isnan(drop) != is_known for drop in summary(scores, chance=12.5).values())
 
 
 def test_the_table_shows_scores_and_gaps():

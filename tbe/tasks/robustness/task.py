@@ -61,7 +61,8 @@ class Robustness:
             scores_of_split = {
                 f"robustness/{name}/{kind}": value for name, row in scores.items() for kind, value in row.items()
             }
-            scores_of_split |= summary(scores) | self._scenes(evaluation, gallery, split)
+            chance = 100 / len(found["clean"].labels.unique())
+            scores_of_split |= summary(scores, chance) | self._scenes(evaluation, gallery, split)
             metrics |= {evaluation.key(name, split): value for name, value in scores_of_split.items()}
             if rank() == 0:
                 folder = evaluation.folder / "robustness"
@@ -98,13 +99,16 @@ class Robustness:
         }
 
 
-def summary(scores: dict[str, dict[str, float]]) -> dict[str, float]:
-    """The mean share of the clean accuracy that probes of background, and those of motion, take away, in percent."""
+def summary(scores: dict[str, dict[str, float]], chance: float) -> dict[str, float]:
+    """The mean share of the clean accuracy that probes of background, and those of motion, take away, in percent.
+
+    NaN for a clean accuracy that is not above chance: there is nothing to lose.
+    """
     kind = next(kind for kind in MEASURES if kind in scores["clean"])
     clean = scores["clean"][kind]
     groups = {"robustness/background_drop": BACKGROUND, "robustness/motion_drop": MOTION}
-    if not clean:
-        return dict.fromkeys(groups, float("nan"))  # nothing can be lost of nothing
+    if clean <= chance:
+        return dict.fromkeys(groups, float("nan"))
     return {
         name: float(np.mean([100 * (clean - scores[probe][kind]) / clean for probe in group]))
         for name, group in groups.items()
