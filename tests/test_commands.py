@@ -152,12 +152,13 @@ def test_every_command_of_the_readme_composes(name, arguments, tmp_path):
 
 @pytest.fixture(scope="module")
 def trained_runs(tmp_path_factory, data_dir):
-    """A pretrained and a finetuned run for the commands that start from one."""
+    """Pretrained and finetuned runs for the commands that start from one."""
     runs = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TBE_RUNS", str(runs))
         patch.setenv("TBE_DATA", str(data_dir))
         start = [*TINY, *FEW, "trainer.limit_train_batches=1"]
+        run_command(tbe.train, "train", ["be=none", "name=demo_moco", *start], runs / "demo_moco" / "first")
         run_command(tbe.train, "train", start, runs / "demo" / "first")
         tuned = [*start, "stage=finetune", "init_from=latest"]
         run_command(tbe.train, "train", tuned, runs / "biased_scenes_finetune" / "first")
@@ -179,5 +180,5 @@ def test_every_command_of_the_readme_runs(name, arguments, train, evaluate, trai
     else:
         if any("few_shot" in part for part in overrides):  # there are 4 classes of 2 videos here
             overrides += ["tasks.few_shot.ways=2", "tasks.few_shot.queries=1", "tasks.few_shot.shots=[1]"]
-        run = evaluate(*(part.replace("=runs/", f"={tmp_path}/runs/") for part in overrides))
+        run = evaluate(*(part.replace("runs/", f"{tmp_path}/runs/") for part in overrides))
     assert (run / "metrics.json").exists()
