@@ -104,7 +104,7 @@ def describe(config: dict[str, Any]) -> dict[str, Any]:
         "backbone": config["backbone"],
         "be": config.get("be"),
         **{name: config[name] for name in chosen},
-        "test": {"query": "test", "clips": config["test_clips"]} if config["evaluate"] else None,
+        "test": {"query": config["test_queries"], "clips": config["test_clips"]} if config["evaluate"] else None,
         "versions": results.versions(),
     }
 
@@ -131,8 +131,9 @@ def _finish(loggers: list[Logger]) -> None:
 def _evaluate(
     config: dict[str, Any], module: pl.LightningModule, datamodule: Any, trainer: pl.Trainer
 ) -> dict[str, float]:
-    """Runs the tasks that the stage ends with on the test split, with the weights that did best in validation."""
-    if not config["evaluate"] or not datamodule.source.has("test"):
+    """Runs the tasks that the run ends with, with the weights that did best in validation where those were kept."""
+    queries = [split for split in config["test_queries"] if datamodule.source.has(split)]
+    if not config["evaluate"] or not queries:
         return {}
     best = Path(config["run_dir"], "checkpoints", "best.ckpt")
     if best.exists():
@@ -145,7 +146,7 @@ def _evaluate(
         datamodule=datamodule,
         trainer=trainer,
         gallery="train",
-        queries=["test"],
+        queries=queries,
         folder=Path(config["run_dir"]),
     )
     metrics: dict[str, float] = {}

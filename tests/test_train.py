@@ -118,6 +118,16 @@ def test_a_pretrained_backbone_is_finetuned_and_tested(train, stage):
     assert all(same) if stage == "linear" else not all(same)
 
 
+def test_pretraining_can_end_with_tasks_on_several_splits(train):
+    tasks = ["task@evaluate=[linear,retrieval,scenes,cam]", "evaluate.cam.videos=0", "evaluate.cam.measured=4"]
+    run = train(*tasks, "test_queries=[iid,swap]", "test_clips=1", "trainer.limit_train_batches=1")
+    metrics = json.loads((run / "metrics.json").read_text())
+    for name in ("linear/top1", "retrieval/R@1", "scenes/scene_R@1", "cam/foreground_share/energy"):
+        assert {f"{name}/iid", f"{name}/swap"} <= metrics.keys()
+    assert metrics["protocol"]["test"] == {"query": ["iid", "swap"], "clips": 1}
+    assert not (run / "cam").exists()
+
+
 def test_the_backbone_comes_from_the_checkpoint_unless_it_is_chosen(train):
     pretrained = train("backbone.widths=[8,16,16,24]", folder="pretrained")
     run = train("stage=finetune", f"init_from={pretrained}", folder="finetuned")

@@ -40,8 +40,8 @@ class Cam:
         unknown = [kind for kind in self.kinds or () if kind not in KINDS]
         if unknown:
             raise ValueError(f"cam: expected kinds out of {', '.join(KINDS)}, got {', '.join(unknown)}")
-        if not 1 <= self.videos <= self.measured:
-            raise ValueError(f"cam: expected 1 <= videos <= measured, got {self.videos} and {self.measured}")
+        if not (0 <= self.videos <= self.measured and self.measured):
+            raise ValueError(f"cam: expected 0 <= videos <= measured, got {self.videos} and {self.measured}")
 
     def run(self, evaluation: Evaluation) -> dict[str, float]:
         head = None if evaluation.classifier is None else evaluation.classifier.head
@@ -56,7 +56,7 @@ class Cam:
             mapper = Mapper(evaluation.backbone, head, kinds, data, split, measured, drawn)
             evaluation.trainer.predict(mapper, return_predictions=False)
             metrics |= {evaluation.key(name, split): value for name, value in summarised(mapper.found).items()}
-            if rank() == 0:
+            if self.videos and rank() == 0:
                 # A trainer may be told to stop after some of the videos.
                 self._write(evaluation, split, mapper.found, records.select(mapper.found.drawn.numpy()))
         return metrics

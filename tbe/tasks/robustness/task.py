@@ -17,6 +17,7 @@ from tbe.metrics import nearest, topk_accuracy
 from tbe.probes import Probe
 from tbe.tasks.base import Evaluation
 from tbe.tasks.linear import LinearProbe
+from tbe.tasks.scenes import has_scenes, scene_leakage
 
 # The motion is there and the background is not its own: a score should hold.
 BACKGROUND = {
@@ -62,7 +63,11 @@ class Robustness:
                 f"robustness/{name}/{kind}": value for name, row in scores.items() for kind, value in row.items()
             }
             chance = 100 / len(found["clean"].labels.unique())
-            scores_of_split |= summary(scores, chance) | self._scenes(evaluation, gallery, split)
+            scores_of_split |= summary(scores, chance)
+            if has_scenes(evaluation):
+                scores_of_split |= {
+                    f"robustness/{name}": value for name, value in scene_leakage(evaluation, split, self.linear).items()
+                }
             metrics |= {evaluation.key(name, split): value for name, value in scores_of_split.items()}
             if rank() == 0:
                 folder = evaluation.folder / "robustness"
@@ -85,18 +90,6 @@ class Robustness:
         for split, measured in by_split(rows).items():
             draw_bars(measured, [*CLEAN, *BACKGROUND, *MOTION], folder / f"probes{split}.png")
             draw_curves(measured, self.weights, folder / f"added{split}.png")
-
-    def _scenes(self, evaluation: Evaluation, gallery: Features, split: str) -> dict[str, float]:
-        source = evaluation.datamodule.source
-        if not hasattr(source, "scenes"):
-            return {}
-        there, here = source.scenes(evaluation.gallery), source.scenes(split)
-        queries = evaluation.features(split)
-        probe, _ = self.linear.fit(Features(gallery.vectors, there))
-        return {
-            "robustness/scene_linear_top1": 100 * probe.score(queries.vectors.numpy(), here.numpy()),
-            "robustness/scene_R@1": _recall(queries.vectors, here, gallery.vectors, there),
-        }
 
 
 def summary(scores: dict[str, dict[str, float]], chance: float) -> dict[str, float]:

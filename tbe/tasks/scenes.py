@@ -1,0 +1,47 @@
+"""Scene leakage: how well frozen features tell the scene, which says nothing of the action."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tbe.features import Features
+from tbe.metrics import recall_at_k
+from tbe.tasks.base import Evaluation
+from tbe.tasks.linear import LinearProbe
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """Top-1 of a linear classifier for scenes, and R@1 by scene, in percent: the query split against the gallery.
+
+    Metrics: `scenes/scene_linear_top1`, `scenes/scene_R@1`. A ValueError for data without scenes.
+    """
+
+    linear: LinearProbe
+
+    def run(self, evaluation: Evaluation) -> dict[str, float]:
+        source = evaluation.datamodule.source
+        if not has_scenes(evaluation):
+            raise ValueError(f"scenes: expected data with scenes, such as data=biased_scenes, got {source.name}")
+        return {
+            evaluation.key(f"scenes/{name}", split): value
+            for split in evaluation.queries
+            for name, value in scene_leakage(evaluation, split, self.linear).items()
+        }
+
+
+def has_scenes(evaluation: Evaluation) -> bool:
+    """Whether the data set knows the scenes of its videos."""
+    return hasattr(evaluation.datamodule.source, "scenes")
+
+
+def scene_leakage(evaluation: Evaluation, split: str, linear: LinearProbe) -> dict[str, float]:
+    """`scene_linear_top1` and `scene_R@1` of a query split, in percent."""
+    source = evaluation.datamodule.source
+    gallery = Features(evaluation.features(evaluation.gallery).vectors, source.scenes(evaluation.gallery))
+    queries = Features(evaluation.features(split).vectors, source.scenes(split))
+    probe, _ = linear.fit(gallery)
+    return {
+        "scene_linear_top1": 100 * probe.score(queries.vectors.numpy(), queries.labels.numpy()),
+        "scene_R@1": recall_at_k(*queries, *gallery, (1,))[1],
+    }
