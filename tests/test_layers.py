@@ -108,7 +108,8 @@ def test_imports_follow_the_layers(path):
 
 @pytest.mark.parametrize("folder", ["tasks", "methods", "backbones", "callbacks", "prepare"])
 def test_siblings_do_not_import_each_other(folder):
-    shared = {"base", "encoder", "linear", "negatives", "queue", "scenes", "weizmann"}  # what a folder's own parts are built on
+    # What a folder's own parts are built on.
+    shared = {"base", "encoder", "linear", "negatives", "queue", "scenes", "weizmann"}
     for path in (ROOT / "tbe" / folder).glob("*.py"):
         names = {name.split(".")[2] for name in imported(path) if name.startswith(f"tbe.{folder}.")}
         assert names <= shared, f"{path} imports {names - shared}"
