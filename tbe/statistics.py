@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import t as student
 
 MOST_DRAWN = 2**22  # values drawn in one go
 NORMAL = 1.96  # standard errors to either side hold 95 % of a normal distribution
@@ -38,3 +39,12 @@ def half_interval(values: np.ndarray) -> float:
 def deviation(values: Sequence[float] | np.ndarray) -> float:
     """The standard deviation of a sample; 0 for a single value."""
     return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+
+
+def t_interval(values: Sequence[float] | np.ndarray) -> Interval:
+    """The 95 % interval of the mean of a few independent, roughly normal values (n,), n of at least 2: Student's t."""
+    if len(values) < 2:
+        raise ValueError(f"t_interval: expected at least two values, got {len(values)}")
+    half = float(student.ppf(0.975, len(values) - 1)) * deviation(values) / len(values) ** 0.5
+    mean = float(np.mean(values))
+    return Interval(mean - half, mean + half)

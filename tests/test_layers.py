@@ -48,6 +48,7 @@ ALLOWED = {
     "sweep": {"results"},
     "commands": {"checkpoint", "config", "processes", "data"},
     "preview": {"commands", "config", "data", "pictures", "results"},
+    "comparison": {"pictures", "statistics"},
     "report": {"pictures"},  # colours alone: it reads files, not objects
     "train": {"checkpoint", "config", "commands", "results", "callbacks", "distributed", "tasks"},
     "eval_config": {"checkpoint", "config", "results", "splits"},
@@ -71,7 +72,7 @@ ONLY = {
     "omegaconf": {"config", "commands", "sweep", "train", "eval_config", "preview"},
     "decord": {"data"},  # its readers alone
     "sklearn": {"tasks"},
-    "matplotlib": {"pictures", "tasks"},
+    "matplotlib": {"comparison", "pictures", "tasks"},
     "wandb": set(),
     "safetensors": {"tasks", "weights"},
     "onnx": {"tasks"},

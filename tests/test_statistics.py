@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import binom
 
 import tbe.statistics
-from tbe.statistics import bootstrap_interval, deviation, half_interval
+from tbe.statistics import bootstrap_interval, deviation, half_interval, t_interval
 
 
 def test_the_bootstrap_covers_the_truth_as_often_as_it_says():
@@ -38,3 +38,15 @@ def test_half_an_interval_by_hand():
     values = np.array([1.0, 2.0, 4.0, 9.0])
     spread = (((values - 4) ** 2).sum() / 3) ** 0.5
     assert half_interval(values) == pytest.approx(1.96 * spread / 2)
+
+
+def test_the_interval_of_a_few_seeds_covers_the_truth_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    intervals = [t_interval(rng.normal(5, 3, size=3)) for _ in range(4000)]
+    covered = sum(low <= 5 <= high for low, high in intervals)
+    assert 0.005 < binom.cdf(covered, 4000, 0.95) < 0.995
+
+
+def test_one_value_has_no_interval():
+    with pytest.raises(ValueError, match="expected at least two values, got 1"):
+        t_interval([1.0])

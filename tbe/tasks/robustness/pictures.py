@@ -10,8 +10,8 @@ import numpy as np
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-# Okabe and Ito's colours, told apart without seeing red or green (https://jfly.uni-koeln.de/color/).
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
+from tbe.pictures.colours import COLOURS
+
 TITLES = {"head_top1": "trained head, top-1", "linear_top1": "linear classifier, top-1", "R@1": "retrieval, R@1"}
 HATCHES = ("", "//", "..", "xx", "\\\\", "++", "oo", "--")
 

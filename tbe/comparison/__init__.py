@@ -1,0 +1,1 @@
+"""Runs of a sweep compared over seeds: a table and pictures with intervals. python -m tbe.comparison --help"""

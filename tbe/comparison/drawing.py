@@ -1,0 +1,86 @@
+"""Means over seeds with their intervals, as pictures: points of each arm, and curves over a number that was varied."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tbe.comparison.runs import Run
+from tbe.comparison.table import measured
+from tbe.pictures.colours import COLOURS
+from tbe.statistics import t_interval
+
+MARKERS = "os^DvPX*"
+
+
+def draw_points(arms: dict[str, list[Run]], metrics: Sequence[str], file: Path) -> None:
+    """A panel a metric, a line an arm: each seed a ring, their mean a dot, the 95 % interval a bar."""
+    figure = Figure(figsize=(2 + 2.6 * len(metrics), 0.8 + 0.32 * len(arms)), layout="constrained")
+    panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
+    for panel, metric in zip(panels, metrics, strict=True):
+        for row, of_arm in enumerate(arms.values()):
+            values, colour = measured(of_arm, metric), COLOURS[row % len(COLOURS)]
+            panel.plot(values, np.full(len(values), row), "o", markersize=4, markerfacecolor="none", color=colour)
+            _interval(panel, row, values, colour)
+        _frame(panel, metric, values_of=[measured(of_arm, metric) for of_arm in arms.values()])
+    panels[0].set_yticks(range(len(arms)), list(arms), fontsize=8)
+    panels[0].set_ylim(len(arms) - 0.5, -0.5)
+    figure.savefig(file, dpi=150)
+
+
+def draw_curves(arms: dict[str, list[Run]], setting: str, metrics: Sequence[str], file: Path) -> None:
+    """A panel a metric over the numbers of `setting`: means, with the 95 % intervals as bands."""
+    lines: dict[str, dict[float, list[Run]]] = {}
+    for of_arm in arms.values():
+        first = of_arm[0]
+        others = [f"{key}={value}" for key, value in first.settings.items() if key not in (setting, "experiment")]
+        lines.setdefault(" ".join([first.name, *others]), {})[float(first.settings[setting])] = of_arm
+    figure = Figure(figsize=(1 + 3.2 * len(metrics), 3.4), layout="constrained")
+    panels = figure.subplots(1, len(metrics), squeeze=False)[0]
+    for panel, metric in zip(panels, metrics, strict=True):
+        for number, (name, points) in enumerate(lines.items()):
+            places = sorted(points)
+            values = [measured(points[place], metric) for place in places]
+            colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+            panel.plot(places, [found.mean() for found in values], color=colour, marker=marker, label=name)
+            if min(map(len, values)) > 1:
+                low, high = zip(*map(t_interval, values), strict=True)
+                panel.fill_between(places, low, high, color=colour, alpha=0.15, linewidth=0)
+        panel.set(xlabel=setting, title=metric, ylim=(0, 102))
+        panel.spines[["top", "right"]].set_visible(False)
+    panels[0].set_ylabel("percent")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(4, len(lines)))
+    figure.savefig(file, dpi=150)
+
+
+def varied_number(arms: dict[str, list[Run]]) -> str | None:
+    """The one setting whose values are numbers, in every arm; None where there is none, or several."""
+    settings = [of_arm[0].settings for of_arm in arms.values()]
+    names = [name for name in settings[0] if all(_is_number(found.get(name)) for found in settings)]
+    return names[0] if len(names) == 1 and len(settings) > 1 else None
+
+
+def _interval(panel: Axes, row: int, values: np.ndarray, colour: str) -> None:
+    panel.plot(values.mean(), row, "o", markersize=6, color=colour)
+    if len(values) > 1:
+        panel.hlines(row, *t_interval(values), color=colour, linewidth=2)
+
+
+def _frame(panel: Axes, metric: str, values_of: Sequence[np.ndarray]) -> None:
+    most = max(values.max() for values in values_of)
+    panel.set_title(metric, fontsize=9)
+    panel.set_xlim(0, 102 if most > 1 else None)
+    panel.grid(axis="x", linewidth=0.4)
+    panel.spines[["top", "right"]].set_visible(False)
+
+
+def _is_number(text: str | None) -> bool:
+    try:
+        float(text)
+    except (TypeError, ValueError):
+        return False
+    return True

@@ -1,0 +1,90 @@
+"""The runs of sweeps as rows: what was varied, the seed, and the final numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+NUMBERS = "metrics.json"
+
+
+class Run(NamedTuple):
+    """One run of a sweep.
+
+    name: of its recipe. settings: the overrides that the sweep varied, without the seed. metrics: those of a run that
+    followed (`then`) begin with its stage, as in 'finetune/test/top1'. protocol: how the others were measured.
+    """
+
+    name: str
+    settings: dict[str, str]
+    seed: int
+    metrics: dict[str, float]
+    protocol: dict[str, Any]
+
+
+def read_sweeps(folders: Sequence[str | Path]) -> list[Run]:
+    """The finished runs of sweeps; a ValueError for a folder without any, or with unfinished ones."""
+    found = []
+    for folder in map(Path, folders):
+        numbered = sorted((path for path in folder.glob("*") if path.name.isdigit()), key=lambda path: int(path.name))
+        if not numbered:
+            raise ValueError(f"{folder}: expected the folder of a sweep (train.py -m), with runs 0, 1, ..., found none")
+        missing = [path.name for path in numbered if not (path / NUMBERS).exists()]
+        if missing:
+            raise ValueError(
+                f"{folder}: expected {NUMBERS} of every run, found none of {', '.join(missing)}: they failed or still "
+                "train. Repeat them, or move their folders away to compare the others"
+            )
+        found += [(path, _overrides(path)) for path in numbered]
+    common = set.intersection(*(set(overrides.items()) for _, overrides in found))
+    return [
+        _read(path, {key: value for key, value in own.items() if (key, value) not in common}) for path, own in found
+    ]
+
+
+def write_runs(runs: Sequence[Run], file: Path) -> None:
+    """Writes runs to one JSON file, from which `read_runs` has them back."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps({"runs": [run._asdict() for run in runs]}, indent=1) + "\n", encoding="utf-8")
+
+
+def read_runs(file: str | Path) -> list[Run]:
+    """The runs of a file that `write_runs` wrote."""
+    return [Run(**row) for row in json.loads(Path(file).read_text(encoding="utf-8"))["runs"]]
+
+
+def arms(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """The runs that differ in their seed alone, by what they are called: the recipe, and what else was varied."""
+    has_names = len({run.name for run in runs}) > 1
+    found: dict[str, list[Run]] = {}
+    for run in runs:
+        settings = [f"{key}={value}" for key, value in run.settings.items() if not (has_names and key == "experiment")]
+        found.setdefault(" ".join([run.name, *settings] if has_names or not settings else settings), []).append(run)
+    for name, of_arm in found.items():
+        seeds = [run.seed for run in of_arm]
+        if len(set(seeds)) < len(seeds):
+            raise ValueError(f"{name}: expected a run of each seed, got seeds {seeds}. Compare the sweeps one by one")
+    return found
+
+
+def _overrides(folder: Path) -> dict[str, str]:
+    """What a run of a sweep was told, by key, but the seed."""
+    told = yaml.safe_load((folder / ".hydra" / "overrides.yaml").read_text(encoding="utf-8"))
+    pairs = (override.split("=", 1) for override in told if "=" in override)
+    return {key.lstrip("+"): value for key, value in pairs if key != "seed"}
+
+
+def _read(folder: Path, settings: dict[str, str]) -> Run:
+    content = json.loads((folder / NUMBERS).read_text(encoding="utf-8"))
+    protocol = content.pop("protocol")
+    metrics = {name: value for name, value in content.items() if isinstance(value, int | float)}
+    for file in folder.glob(f"*/{NUMBERS}"):
+        followed = json.loads(file.read_text(encoding="utf-8"))
+        metrics |= {
+            f"{file.parent.name}/{name}": value for name, value in followed.items() if isinstance(value, int | float)
+        }
+    return Run(protocol["name"], settings, protocol["seed"], metrics, protocol)

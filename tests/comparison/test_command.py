@@ -1,0 +1,113 @@
+import json
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from tbe.comparison.__main__ import main
+from tbe.comparison.runs import arms, read_runs, read_sweeps
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    """sweep([(overrides, name, metrics, metrics of the run that followed), ...]) writes the folders of a sweep."""
+
+    def write(rows, folder="sweep"):
+        for number, (overrides, name, metrics, followed) in enumerate(rows):
+            run = tmp_path / folder / str(number)
+            (run / ".hydra").mkdir(parents=True)
+            (run / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(overrides))
+            seed = next((int(part.split("=")[1]) for part in overrides if part.startswith("seed=")), 0)
+            protocol = {"name": name, "seed": seed}
+            (run / "metrics.json").write_text(json.dumps({**metrics, "protocol": protocol}))
+            if followed:
+                (run / "finetune").mkdir()
+                (run / "finetune" / "metrics.json").write_text(json.dumps({**followed, "protocol": {}}))
+        return str(tmp_path / folder)
+
+    return write
+
+
+@pytest.fixture
+def two_arms(sweep):
+    rows = []
+    for name, values in {"moco": (20.0, 21.0, 22.0), "be": (50.0, 52.0, 54.0)}.items():
+        for seed, value in enumerate(values):
+            overrides = [f"experiment=proof/{name}", f"seed={seed}", "epochs=3"]
+            rows.append((overrides, name, {"R@1/swap": value, "scene": 100 - value}, {"test/top1": value / 2}))
+    return sweep(rows)
+
+
+def test_arms_are_what_differs_but_in_the_seed(two_arms):
+    runs = read_sweeps([two_arms])
+    found = arms(runs)
+    assert {name: [run.seed for run in of_arm] for name, of_arm in found.items()} == {
+        "moco": [0, 1, 2],
+        "be": [0, 1, 2],
+    }
+    assert found["be"][2].metrics == {"R@1/swap": 54.0, "scene": 46.0, "finetune/test/top1": 27.0}
+
+
+def test_the_table_has_means_and_intervals(two_arms, tmp_path, capsys):
+    main([two_arms, "--metrics", "R@1/swap", "scene", "--against", "moco", "--out", str(tmp_path / "out")])
+    half = 4.302653 * np.array([20.0, 21.0, 22.0]).std(ddof=1) / 3**0.5  # the t distribution's quantile for three
+    assert half == pytest.approx(2.484, abs=1e-3)
+    table = (tmp_path / "out" / "table.md").read_text().splitlines()
+    assert table[0] == "| | seeds | R@1/swap | scene |"
+    assert table[2:] == [
+        "| moco | 0, 1, 2 | 21.0 ± 2.5 | 79.0 ± 2.5 |",
+        "| be | 0, 1, 2 | **52.0 ± 5.0** | 48.0 ± 5.0 |",
+    ]
+    assert "| be | 0, 1, 2 |" in capsys.readouterr().out
+    assert Image.open(tmp_path / "out" / "points.png").width > 400
+    assert not (tmp_path / "out" / "curves.png").exists()
+
+
+def test_it_is_drawn_again_from_its_own_file(two_arms, tmp_path):
+    main([two_arms, "--out", str(tmp_path / "first")])
+    main([str(tmp_path / "first" / "runs.json"), "--out", str(tmp_path / "again")])
+    assert (tmp_path / "again" / "table.md").read_text() == (tmp_path / "first" / "table.md").read_text()
+    assert read_runs(tmp_path / "again" / "runs.json") == read_sweeps([two_arms])
+
+
+def test_a_number_that_was_varied_becomes_a_curve(sweep, tmp_path):
+    rows = [
+        ([f"be.ratio={ratio}", f"be={kind}", f"seed={seed}"], "proof", {"R@1": 10 * ratio + seed}, {})
+        for ratio in (0, 0.3, 0.9)
+        for kind in ("inter", "original")
+        for seed in (0, 1)
+    ]
+    main([sweep(rows), "--out", str(tmp_path / "out")])
+    table = (tmp_path / "out" / "table.md").read_text()
+    assert "| be.ratio=0.9 be=inter | 0, 1 | 9.5 ± 6.4 |" in table
+    assert Image.open(tmp_path / "out" / "curves.png").height > 300
+
+
+def test_one_seed_has_no_interval_and_is_never_bold(sweep, tmp_path):
+    rows = [(["be=none"], "demo", {"R@1": 1.0}, {}), (["be=original"], "demo", {"R@1": 99.0}, {})]
+    main([sweep(rows), "--against", "be=none"])
+    assert "| be=original | 0 | 99.0 |" in (tmp_path / "sweep" / "table.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "arguments", "complaint"),
+    [
+        ("2/metrics.json", [], "expected metrics.json of every run, found none of 2"),
+        (None, ["--metrics", "mAP"], "expected the metric mAP of every run, seed 0 of moco has: R@1/swap, finetune"),
+        (None, ["--against", "triplet"], "expected the arm to compare against to be one of moco, be, got 'triplet'"),
+    ],
+)
+def test_what_cannot_be_compared_is_said(two_arms, tmp_path, spoil, arguments, complaint):
+    if spoil:
+        (tmp_path / "sweep" / spoil).unlink()
+    with pytest.raises(SystemExit) as stopped:
+        main([two_arms, *arguments])
+    assert complaint in str(stopped.value)
+
+
+def test_a_folder_without_a_sweep_and_a_seed_twice_are_refused(two_arms, tmp_path):
+    with pytest.raises(SystemExit, match="expected the folder of a sweep"):
+        main([str(tmp_path)])
+    with pytest.raises(SystemExit, match=r"expected a run of each seed, got seeds \[0, 1, 2, 0, 1, 2\]"):
+        main([two_arms, two_arms])
