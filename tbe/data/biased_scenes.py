@@ -37,7 +37,7 @@ class BiasedScenes:
     No still frame and no place in the picture tells an action, only the motion does (see `motion`).
     The videos lie in `<root>/<fingerprint>/`, and a clip depends on `seed`, its split and its index, so more
     clips leave the first ones as they are. `camera_motion` is the amplitude of the camera's drift in pixels,
-    `scene_variety` from 0 to 1 how differently a scene is framed and lit from clip to clip,
+    `scene_variety` from 0 to 1 how differently a scene is framed and lit from clip to clip, `actor_size` a factor,
     `quality` is x264's crf (less is better), `label` is what `records` returns: "action" or "scene".
     """
 
@@ -57,6 +57,7 @@ class BiasedScenes:
     fps: float = 25
     camera_motion: float = 1.5
     scene_variety: float = 1.0
+    actor_size: float = 1.0
     quality: int = 18
     seed: int = 0
     label: str = "action"
@@ -130,7 +131,7 @@ class BiasedScenes:
         others = [scene for scene in range(min(self.num_actions, self.num_scenes)) if scene != own]
         other = others[int(rng.integers(len(others)))]
         scene = {"swap": other, "balanced": any_scene}.get(split, own if is_own else any_scene)
-        return draw_clip(rng, action, scene, self.num_actors, self.camera_motion, self.scene_variety)
+        return draw_clip(rng, action, scene, self.num_actors, self.camera_motion, self.scene_variety, self.actor_size)
 
     def _write_clip(self, path: Path, clip: Clip) -> None:
         frames = render(clip, self.num_frames, self.size, self.seed).frames
@@ -158,7 +159,7 @@ class BiasedScenes:
     def _parameters(self) -> dict[str, int | float]:
         parameters = {name: value for name, value in asdict(self).items() if name not in ("root", "label")}
         floats = {
-            name: float(parameters[name]) for name in ("bias", "fps", "camera_motion", "scene_variety")
+            name: float(parameters[name]) for name in ("bias", "fps", "camera_motion", "scene_variety", "actor_size")
         }  # 1 and 1.0 are the same
         return {"version": VERSION, **parameters, **floats}
 
@@ -183,6 +184,7 @@ def _check_parameters(data: BiasedScenes) -> None:
     for name, least, most in (
         ("bias", 0, 1),
         ("scene_variety", 0, 1),
+        ("actor_size", 0.5, 2),
         ("fps", 1, 1000),
         ("camera_motion", 0, data.size / 4),
     ):

@@ -27,7 +27,8 @@ class Clip(NamedTuple):
     """Everything that tells one clip from another.
 
     Lengths are shares of the picture's side, but `camera_motion` is in pixels; phases are turns in [0, 1);
-    `period` is in frames; `direction` is -1 or 1; `brightness` is added to the scene's 8-bit values.
+    `period` is in frames; `direction` is -1 or 1; `brightness` is added to the scene's 8-bit values; `actor_size` is
+    a factor.
     """
 
     action: int
@@ -50,6 +51,7 @@ class Clip(NamedTuple):
     camera_motion: float
     camera_x: float
     camera_y: float
+    actor_size: float
 
 
 class Motion(NamedTuple):
@@ -63,7 +65,13 @@ class Motion(NamedTuple):
 
 
 def draw_clip(
-    rng: np.random.Generator, action: int, scene: int, num_actors: int, camera_motion: float, scene_variety: float = 1.0
+    rng: np.random.Generator,
+    action: int,
+    scene: int,
+    num_actors: int,
+    camera_motion: float,
+    scene_variety: float = 1.0,
+    actor_size: float = 1.0,
 ) -> Clip:
     """A clip of this action in front of this scene; nothing that is drawn depends on either.
 
@@ -90,6 +98,7 @@ def draw_clip(
         camera_motion=float(camera_motion),
         camera_x=rng.random(),
         camera_y=rng.random(),
+        actor_size=float(actor_size),
     )
 
 
@@ -110,7 +119,7 @@ def motion(clip: Clip, num_frames: int) -> Motion:
         x=0.5 + clip.centre_x + clip.amplitude * np.cos(x),
         y=0.5 + clip.centre_y + clip.amplitude * np.cos(y),
         angle=angle,
-        size=np.exp(0.4 * np.cos(size)),
+        size=clip.actor_size * np.exp(0.4 * np.cos(size)),
         aspect=np.exp(0.35 * np.cos(aspect)),
     )
 

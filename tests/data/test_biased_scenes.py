@@ -52,6 +52,7 @@ def test_another_seed_makes_other_pictures_in_another_folder(prepared):
 
 def test_folders_differ_with_what_changes_a_picture_and_only_with_that(prepared):
     changes = {"bias": 0.5, "num_train": 11, "num_frames": 9, "size": 64, "camera_motion": 3, "quality": 20, "fps": 12}
+    changes |= {"scene_variety": 0.5, "actor_size": 1.5}
     folders = {replace(prepared, **{name: value}).folder for name, value in changes.items()}
     assert len(folders | {prepared.folder}) == len(changes) + 1
     assert replace(prepared, label="scene").folder == prepared.folder
@@ -133,6 +134,17 @@ def test_the_mask_marks_exactly_the_pixels_that_show_the_actor(tmp_path):
         assert np.array_equal((frames != background(clip, 6, 32, data.seed)).any(axis=-1), mask)
         assert np.array_equal(actor_mask(clip, 6, 32), mask)
         assert mask.any(axis=(1, 2)).all()
+
+
+def test_a_larger_actor_covers_more_and_moves_as_before(tmp_path):
+    masks, paths = [], []
+    for actor_size in (1, 2):
+        clip = tiny(tmp_path, actor_size=actor_size, size=64).draw("train", 0)
+        masks.append(actor_mask(clip, 8, 64))
+        paths.append(motion(clip, 8))
+    assert 3.5 < masks[1].sum() / masks[0].sum() < 4.5
+    assert not (masks[0] & ~masks[1]).any()
+    assert all(np.array_equal(getattr(paths[0], name), getattr(paths[1], name)) for name in ("x", "y", "angle", "aspect"))
 
 
 def test_the_background_stands_still_without_camera_motion_and_moves_with_it(tmp_path):
