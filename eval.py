@@ -1,6 +1,6 @@
 """Measures a checkpoint: python eval.py task=<task> checkpoint=<path>|latest|random (--help lists all)."""
 
-from tbe.eval import main
+from tbe.commands import evaluate
 
 if __name__ == "__main__":
-    main()
+    evaluate()

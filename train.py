@@ -1,6 +1,6 @@
 """Pretrains, finetunes or probes a network: python train.py experiment=<recipe> [<key>=<value>] (--help lists all)."""
 
-from tbe.train import main
+from tbe.commands import train
 
 if __name__ == "__main__":
-    main()
+    train()

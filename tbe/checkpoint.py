@@ -8,10 +8,7 @@ checkpoint["tbe"] = {"stage": str, "backbone": prefix of its weights in the stat
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -24,7 +21,6 @@ from tbe.config import build, check_targets
 from tbe.weights import ForeignWeights
 
 KEY = "tbe"
-LAST = Path("checkpoints", "last.ckpt")
 CLASSIFIER = "classifier."  # where FinetuneModule keeps its network
 BUILT = ("backbone", "data", "reader", "clip")  # the parts of a carried config that are built again
 
@@ -131,34 +127,3 @@ def read_any(
         weights=raw["state_dict"],
         prefix=carried["backbone"],
     )
-
-
-def find(name: str, runs: str | os.PathLike, nested: bool = True) -> Path:
-    """The file meant by a path, a run's folder, a name's folder (its newest run), or 'latest': the newest below `runs`.
-
-    Without `nested` only those of runs directly in `runs` count, not of runs that followed them (`then`).
-    """
-    if name == "latest":
-        pattern = f"**/{LAST}" if nested else f"*/{LAST}"
-        found = sorted(Path(runs).glob(pattern), key=lambda path: path.stat().st_mtime)
-        if not found:
-            raise FileNotFoundError(f"checkpoint=latest: expected a run with {LAST} below {runs}, found none")
-        return found[-1]
-    path = Path(name)
-    if path.is_dir():
-        newest = max(path.glob(f"*/{LAST}"), key=lambda file: file.stat().st_mtime, default=path / LAST)
-        path = path / LAST if (path / LAST).is_file() else newest
-    if not path.is_file():
-        raise FileNotFoundError(f"checkpoint: expected a file, a run's folder or 'latest', got {name!r} (no {path})")
-    return path
-
-
-def run_folder(runs: str, name: str, resume: str | None) -> str:
-    """Where a run writes: the folder of the run that it resumes, else a new one named by the time."""
-    if resume:
-        # Where there is no such checkpoint the run that starts says so, in one line; an interpolation can't.
-        with suppress(FileNotFoundError):
-            path = find(str(resume), os.path.join(runs, name), nested=False).resolve()
-            if path.parent.name == "checkpoints":
-                return str(path.parent.parent)
-    return os.path.join(runs, name, datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))

@@ -7,6 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import hydra
@@ -16,36 +17,33 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from tbe import processes
-from tbe.checkpoint import run_folder
 from tbe.config import config_dir, register_resolvers
-from tbe.data.readers import DecodeError
+from tbe.runs import run_folder
 
 log = logging.getLogger(__name__)
 
-# What a user can put right: said in one line. HYDRA_FULL_ERROR=1 shows where it came from.
-USER_ERRORS = (ValueError, FileNotFoundError, DecodeError)
 
+def command(config_name: str, story: str) -> Callable[[], None]:
+    """The entry point of a command line; `story` is the module that it runs, imported when there is something to run.
 
-def command(config_name: str, prepare: Callable, run: Callable) -> Callable[[], None]:
-    """The entry point of a command line.
-
-    prepare(config, overrides) -> the config files of one or several stages, written to the run's folder;
-    run(configs) -> the objective of a sweep. A process started by another one runs the configs of that one.
+    Its prepare(config, overrides) returns the config files of one or several stages, written to the run's folder; its
+    run(configs) the objective of a sweep. A process started by another one runs the configs of that one.
     """
 
     def job(config: DictConfig) -> Any:
         overrides = list(HydraConfig.get().overrides.task)
         config.run_dir = os.path.abspath(HydraConfig.get().runtime.output_dir)
         try:
-            files = prepare(config, overrides)
+            module = import_module(story)
+            files = module.prepare(config, overrides)
             with processes.handing_on(files):
-                return run(files)
+                return module.run(files)
         except Exception as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:  # the other runs of the sweep go on
                 log.exception("this run of the sweep failed")
                 return None
             cause = error.__cause__ if isinstance(error, InstantiationException) else error
-            if "HYDRA_FULL_ERROR" in os.environ or not isinstance(cause, USER_ERRORS):
+            if "HYDRA_FULL_ERROR" in os.environ or not isinstance(cause, _user_errors()):
                 raise
             raise _OneLine(str(cause)) from None
 
@@ -54,13 +52,20 @@ def command(config_name: str, prepare: Callable, run: Callable) -> Callable[[], 
         _quieten()
         given = processes.given_files()
         if given:
-            run(given)
+            import_module(story).run(given)
             return
         # A run that prints to a file or a pipe shows its lines when they are written.
         sys.stdout.reconfigure(line_buffering=True)
         hydra.main(version_base="1.3", config_path=config_dir(), config_name=config_name)(job)()
 
     return main
+
+
+def _user_errors() -> tuple[type[Exception], ...]:
+    """What a user can put right: said in one line. HYDRA_FULL_ERROR=1 shows where it came from."""
+    from tbe.data.readers import DecodeError  # slow to import
+
+    return ValueError, FileNotFoundError, DecodeError
 
 
 def _quieten() -> None:
@@ -80,3 +85,8 @@ class _OneLine(SystemExit):
 
     def __init__(self, message: str):
         super().__init__(f"error: {message}")
+
+
+train = command("train", "tbe.train")
+evaluate = command("eval", "tbe.eval")
+preview = command("preview", "tbe.preview.command")

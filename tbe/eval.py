@@ -16,12 +16,13 @@ from tbe import results, splits
 from tbe.cache import FeatureCache, weights_digest
 from tbe.callbacks.progress import ProgressBar
 from tbe.checkpoint import Checkpoint
-from tbe.commands import command
 from tbe.config import build
 from tbe.distributed import rank
 from tbe.eval_config import RANDOM, prepare
 from tbe.tasks.base import ComparingTask, Evaluation
 from tbe.weights import ForeignWeights
+
+__all__ = ["evaluate", "prepare", "run"]  # what a command starts
 
 
 def run(files: list[Path]) -> None:
@@ -144,6 +145,3 @@ def _unused_name(checkpoint: Checkpoint | ForeignWeights | None, used: Iterable[
     file = Path(checkpoint.path)
     is_used = checkpoint.name in used
     return f"{checkpoint.name} ({file.parent.parent.name}, {file.stem})" if is_used else checkpoint.name
-
-
-main = command("eval", prepare, run)

@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from tbe import checkpoint as checkpoints
-from tbe import results, splits
+from tbe import results, runs, splits
 from tbe.checkpoint import Checkpoint
 from tbe.config import build, plain
 
@@ -80,8 +80,8 @@ def _found(name: str, config: DictConfig) -> str | dict[int, str]:
         if not config.split:
             raise ValueError(f"checkpoint={name}: expected split=[1,2,3] beside it, for {splits.NUMBER}, got none")
         names = {number: name.replace(splits.NUMBER, str(number)) for number in config.split}
-        return {number: str(checkpoints.find(found, config.runs).resolve()) for number, found in names.items()}
-    file = checkpoints.find(name, config.runs).resolve()
+        return {number: str(runs.find(found, config.runs).resolve()) for number, found in names.items()}
+    file = runs.find(name, config.runs).resolve()
     if name == "latest":
         log.info("checkpoint=latest: %s", file)
     return str(file)

@@ -15,10 +15,9 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
 from tbe import checkpoint as checkpoints
-from tbe import results
+from tbe import results, runs
 from tbe.callbacks.save_on_interrupt import Interrupted
 from tbe.checkpoint import CarryConfig
-from tbe.commands import command
 from tbe.config import build, plain
 from tbe.distributed import rank
 from tbe.tasks.base import Evaluation
@@ -34,7 +33,7 @@ def prepare(config: DictConfig, overrides: list[str]) -> list[Path]:
         overrides = [f"experiment={config.then}", *config.then_with]
         following = compose("train", overrides=overrides)
         following.run_dir = os.path.join(config.run_dir, following.stage)
-        following.init_from = os.path.join(config.run_dir, checkpoints.LAST)
+        following.init_from = os.path.join(config.run_dir, runs.LAST)
         if not _chosen("backbone", overrides):
             following.backbone = stages[0].backbone
         stages.append(following)
@@ -159,12 +158,12 @@ def _with_checkpoint(config: DictConfig, overrides: list[str]) -> DictConfig:
     """Turns 'latest' and run folders into files, and takes the backbone from where the weights come from."""
     if config.resume:
         folder = os.path.join(config.runs, config.run_name)
-        config.resume = str(checkpoints.find(str(config.resume), folder, nested=False).resolve())
+        config.resume = str(runs.find(str(config.resume), folder, nested=False).resolve())
         stage = checkpoints.read(config.resume).stage
         if stage != config.stage:
             raise ValueError(f"resume={config.resume}: expected a checkpoint of stage={config.stage}, got {stage}'s")
     if config.init_from:
-        config.init_from = str(checkpoints.find(str(config.init_from), config.runs).resolve())
+        config.init_from = str(runs.find(str(config.init_from), config.runs).resolve())
         if not _chosen("backbone", overrides):
             # A file of another project does not say its network: that of the config is then meant.
             config.backbone = checkpoints.read_any(config.init_from).config.get("backbone", config.backbone)
@@ -174,6 +173,3 @@ def _with_checkpoint(config: DictConfig, overrides: list[str]) -> DictConfig:
 def _chosen(group: str, overrides: list[str]) -> bool:
     """Whether a config group was named on the command line."""
     return any(override.lstrip("+~").split("=")[0].split(".")[0] == group for override in overrides)
-
-
-main = command("train", prepare, run)

@@ -102,8 +102,8 @@ def composed(name, *overrides, run_dir):
     """A composed config, as the command line would compose it."""
     from hydra import compose, initialize_config_dir
 
-    from tbe.checkpoint import run_folder
     from tbe.config import config_dir, register_resolvers
+    from tbe.runs import run_folder
 
     register_resolvers(run_folder)
     with initialize_config_dir(config_dir(), version_base="1.3"):

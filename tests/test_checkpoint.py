@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from tbe import checkpoint as checkpoints
-from tbe.checkpoint import find, load_exactly, read, run_folder
+from tbe.checkpoint import load_exactly, read
+from tbe.runs import find, run_folder
 from tests.methods.networks import Mean
 
 TINY = {"_target_": "tbe.backbones.resnet3d.ResNet3D", "block": "basic", "layers": [1, 1], "widths": [4, 8]}

@@ -46,17 +46,17 @@ ALLOWED = {
     },
     "prepare": {"data"},
     "sweep": {"results"},
-    "commands": {"checkpoint", "config", "processes", "data"},
+    "runs": set(),
+    "commands": {"config", "processes", "runs", "data"},  # what they start is imported when it is started
     "preview": {"commands", "config", "data", "pictures", "results"},
     "comparison": {"pictures", "statistics"},
     "report": {"pictures"},  # colours alone: it reads files, not objects
-    "train": {"checkpoint", "config", "commands", "results", "callbacks", "distributed", "tasks"},
-    "eval_config": {"checkpoint", "config", "results", "splits"},
+    "train": {"checkpoint", "config", "results", "runs", "callbacks", "distributed", "tasks"},
+    "eval_config": {"checkpoint", "config", "results", "runs", "splits"},
     "eval": {
         "cache",
         "checkpoint",
         "config",
-        "commands",
         "results",
         "callbacks",
         "distributed",

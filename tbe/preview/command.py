@@ -13,7 +13,6 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from tbe import results
-from tbe.commands import command
 from tbe.config import build, plain
 from tbe.data.records import UNLABELLED, Records
 from tbe.data.sources import VideoSource
@@ -109,6 +108,3 @@ def _titles(seen: FirstBatch, source: VideoSource, shown: int) -> list[str]:
             lines.append(added if len(seen.distracted) == 1 else f"{view}: {added}")
         titles.append("\n".join(lines))
     return titles
-
-
-main = command("preview", prepare, run)

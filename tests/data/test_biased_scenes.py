@@ -144,7 +144,9 @@ def test_a_larger_actor_covers_more_and_moves_as_before(tmp_path):
         paths.append(motion(clip, 8))
     assert 3.5 < masks[1].sum() / masks[0].sum() < 4.5
     assert not (masks[0] & ~masks[1]).any()
-    assert all(np.array_equal(getattr(paths[0], name), getattr(paths[1], name)) for name in ("x", "y", "angle", "aspect"))
+    assert all(
+        np.array_equal(getattr(paths[0], name), getattr(paths[1], name)) for name in ("x", "y", "angle", "aspect")
+    )
 
 
 def test_the_background_stands_still_without_camera_motion_and_moves_with_it(tmp_path):
