@@ -72,6 +72,8 @@ def train(config: dict[str, Any]) -> float | None:
         raise SystemExit(130) from None
     finally:
         _finish(trainer.loggers)
+    if not trainer.global_step:  # epochs=0: the untrained network, to measure or to finetune beside trained ones
+        trainer.save_checkpoint(Path(config["run_dir"], runs.LAST))
     metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
     metrics |= _evaluate(config, module, datamodule, trainer)
     if trainer.is_global_zero:

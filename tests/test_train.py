@@ -9,6 +9,7 @@ import pytest
 import torch
 import yaml
 
+import tbe.checkpoint
 import tbe.train
 from tbe.callbacks.save_on_interrupt import SaveOnInterrupt
 from tests.conftest import SMALL, composed, run_command
@@ -116,6 +117,18 @@ def test_a_pretrained_backbone_is_finetuned_and_tested(train, stage):
         if name.startswith("method.encoder.backbone")
     ]
     assert all(same) if stage == "linear" else not all(same)
+
+
+def test_no_epochs_leave_the_untrained_network(train):
+    ends = ["task@evaluate=[linear]", "test_clips=1"]
+    untrained = train("epochs=0", *ends, "then=biased_scenes_finetune", f"then_with={[*SMALL, 'epochs=1']}")
+    other = train("epochs=0", *ends, "seed=1", folder="other")
+    weights = [tbe.checkpoint.read(run / "checkpoints" / "last.ckpt").backbone() for run in (untrained, other)]
+    assert not torch.equal(*(network.stem[0].weight for network in weights))
+    metrics = json.loads((untrained / "metrics.json").read_text())
+    assert metrics["protocol"]["steps"] == 0
+    assert 0 <= metrics["linear/top1"] <= 100
+    assert json.loads((untrained / "finetune" / "metrics.json").read_text())["protocol"]["steps"] > 0
 
 
 def test_pretraining_can_end_with_tasks_on_several_splits(train):
