@@ -33,7 +33,7 @@ def compare(sweeps: list[str], out: Path | None, metrics: list[str] | None, agai
     runs = read_runs(first) if first.suffix == ".json" else read_sweeps(sweeps)
     out = out or (first.parent if first.suffix == ".json" else first)
     found = arms(runs)
-    shared = [name for name in runs[0].metrics if all(name in run.metrics for run in runs)]
+    shared = [name for name in runs[0].metrics if all(name in run.metrics for run in runs) and name[:3] != "lr-"]
     chosen = metrics or shared[-MOST_METRICS:]
     table = markdown(found, chosen, against)
     write_runs(runs, out / "runs.json")

@@ -64,6 +64,13 @@ def test_the_table_has_means_and_intervals(two_arms, tmp_path, capsys):
     assert not (tmp_path / "out" / "curves.png").exists()
 
 
+def test_unasked_it_shows_the_last_numbers_but_learning_rates(sweep, tmp_path):
+    numbers = {**{f"metric_{number}": 1.0 for number in range(8)}, "lr-SGD": 0.1}
+    main([sweep([(["be=none"], "demo", numbers, {}), (["be=inter"], "demo", numbers, {})])])
+    head = (tmp_path / "sweep" / "table.md").read_text().splitlines()[0]
+    assert head == "| | seeds | metric_2 | metric_3 | metric_4 | metric_5 | metric_6 | metric_7 |"
+
+
 def test_it_is_drawn_again_from_its_own_file(two_arms, tmp_path):
     main([two_arms, "--out", str(tmp_path / "first")])
     main([str(tmp_path / "first" / "runs.json"), "--out", str(tmp_path / "again")])
