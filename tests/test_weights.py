@@ -18,6 +18,7 @@ from tbe.backbones.resnet3d import ResNet3D
 from tbe.backbones.s3d import S3D
 from tbe.backbones.torchvision import BODIES, TorchvisionBackbone
 from tbe.checkpoint import read, read_any
+from tbe.config import build, plain
 from tbe.weights import ForeignWeights
 from tests import foreign_networks as foreign
 from tests.conftest import SMALL, composed
@@ -375,7 +376,9 @@ def test_what_the_error_says_to_choose_can_be_chosen(tmp_path):
         ["backbone=c3d", "backbone.pool5=false"],
         ["backbone=c3d", "backbone.batch_norm=false"],
     ):
-        composed("train", *overrides, run_dir=tmp_path)
+        config = composed("train", *overrides, run_dir=tmp_path)
+        with torch.device("meta"):
+            assert build(plain(config.backbone)).num_features == 512
 
 
 @pytest.mark.parametrize(

@@ -50,9 +50,9 @@ def draw_curves(arms: dict[str, list[Run]], setting: str, metrics: Sequence[str]
             if min(map(len, values)) > 1:
                 low, high = zip(*map(t_interval, values), strict=True)
                 panel.fill_between(places, low, high, color=colour, alpha=0.15, linewidth=0)
-        panel.set(xlabel=setting, title=metric, ylim=(0, 102))
+        panel.set(xlabel=setting, title=metric)
+        panel.set_ylim(_limits([measured(of_arm, metric) for of_arm in arms.values()]))
         panel.spines[["top", "right"]].set_visible(False)
-    panels[0].set_ylabel("percent")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(4, len(lines)))
     figure.savefig(file, dpi=150)
 
@@ -71,11 +71,17 @@ def _interval(panel: Axes, row: int, values: np.ndarray, colour: str) -> None:
 
 
 def _frame(panel: Axes, metric: str, values_of: Sequence[np.ndarray]) -> None:
-    most = max(values.max() for values in values_of)
     panel.set_title(metric, fontsize=9)
-    panel.set_xlim(0, 102 if most > 1 else None)
+    panel.set_xlim(_limits(values_of))
     panel.grid(axis="x", linewidth=0.4)
     panel.spines[["top", "right"]].set_visible(False)
+
+
+def _limits(values_of: Sequence[np.ndarray]) -> tuple[float, float] | None:
+    """All of 0 to 100 for what looks like percent; None, what the values need, for what does not fit in."""
+    values = np.concatenate(values_of)
+    is_percent = np.nanmin(values) >= 0 and 1 < np.nanmax(values) <= 100
+    return (0, 102) if is_percent else None
 
 
 def _is_number(text: str | None) -> bool:

@@ -6,6 +6,7 @@ import yaml
 from PIL import Image
 
 from tbe.comparison.__main__ import main
+from tbe.comparison.drawing import _limits
 from tbe.comparison.runs import arms, read_runs, read_sweeps
 
 
@@ -89,6 +90,13 @@ def test_a_number_that_was_varied_becomes_a_curve(sweep, tmp_path):
     table = (tmp_path / "out" / "table.md").read_text()
     assert "| be.ratio=0.9 be=inter | 0, 1 | 9.5 ± 6.4 |" in table
     assert Image.open(tmp_path / "out" / "curves.png").height > 300
+
+
+@pytest.mark.parametrize(
+    ("values", "limits"), [([0, 40], (0, 102)), ([-27, 40], None), ([5, 400], None), ([0.1, 0.5], None)]
+)
+def test_nothing_is_cut_off_an_axis(values, limits):
+    assert _limits([np.array(values, float), np.array([np.nan, 0.5])]) == limits
 
 
 def test_one_seed_has_no_interval_and_is_never_bold(sweep, tmp_path):
