@@ -36,6 +36,8 @@ def prepare(config: DictConfig, overrides: list[str]) -> list[Path]:
         following.init_from = os.path.join(config.run_dir, runs.LAST)
         if not _chosen("backbone", overrides):
             following.backbone = stages[0].backbone
+        if not _chosen("seed", overrides):
+            following.seed = stages[0].seed
         stages.append(following)
     for stage in stages:
         if stage.stage != "pretrain":

@@ -70,6 +70,33 @@ def test_every_experiment_composes_as_it_is(experiment, tmp_path):
     assert experiment == "none" or config["name"] == experiment
 
 
+@pytest.mark.parametrize("arm", sorted(file.stem for file in (CONFIGS / "arm").glob("*.yaml")))
+@pytest.mark.parametrize("experiment", ["proof", "kinetics_be"])
+def test_every_arm_can_be_chosen_over_an_experiment(arm, experiment, tmp_path):
+    overrides = [f"experiment={experiment}", f"arm={arm}", "backbone=tiny", "queue_size=8"]
+    config = plain(composed("train", *overrides, run_dir=tmp_path))
+    assert build_module(config, num_classes=3).method.backbone.num_features > 0
+    own = OmegaConf.to_container(OmegaConf.load(CONFIGS / "arm" / f"{arm}.yaml") or OmegaConf.create())
+    own.pop("defaults", None)
+    assert differing(own, config) == {}
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_what_an_experiment_sets_is_in_effect(experiment, tmp_path):
+    own = OmegaConf.load(CONFIGS / "experiment" / f"{experiment}.yaml") or OmegaConf.create()
+    own.pop("defaults", None)
+    config = composed("train", f"experiment={experiment}", run_dir=tmp_path)
+    assert differing(OmegaConf.to_container(own), OmegaConf.to_container(config)) == {}
+
+
+def differing(expected, found):
+    """What of a nested mapping another one has otherwise or lacks."""
+    if not isinstance(expected, dict) or not isinstance(found, dict):
+        return {} if expected == found else {"expected": expected, "found": found}
+    pairs = {key: differing(value, found.get(key)) for key, value in expected.items()}
+    return {key: difference for key, difference in pairs.items() if difference}
+
+
 @pytest.mark.parametrize("trainer", sorted(file.stem for file in (CONFIGS / "trainer").glob("*.yaml")))
 def test_every_trainer_composes(trainer, tmp_path):
     config = plain(composed("train", f"trainer={trainer}", run_dir=tmp_path))
@@ -87,9 +114,14 @@ def test_every_task_is_built(task, tmp_path):
 
 @pytest.mark.parametrize("sweep", sorted(file.stem for file in (CONFIGS / "sweep").glob("*.yaml")))
 def test_every_value_of_a_sweep_composes(sweep, tmp_path):
-    swept = OmegaConf.load(CONFIGS / "sweep" / f"{sweep}.yaml").get("hydra", {}).get("sweeper", {}).get("params", {})
+    config = OmegaConf.load(CONFIGS / "sweep" / f"{sweep}.yaml")
+    config.get("hydra", {}).pop("sweep", None)  # its folder is named by the time, which only a run knows
+    swept = OmegaConf.to_container(config, resolve=True).get("hydra", {}).get("sweeper", {}).get("params", {})
     assert swept or sweep == "none"
     for name, values in swept.items():
+        if "," not in str(values):  # the same for all
+            composed("train", f"{name}={values}", run_dir=tmp_path)
+            continue
         settings = [plain(composed("train", f"{name}={value}", run_dir=tmp_path)) for value in str(values).split(",")]
         assert len({json.dumps(config) for config in settings}) == len(settings) > 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 from functools import partial
@@ -170,8 +171,14 @@ class VideoDataModule(pl.LightningDataModule):
             pin_memory=self.pin_memory,
             persistent_workers=persistent and workers > 0,
             timeout=self.timeout if workers else 0,
-            multiprocessing_context=self.open_video.worker_context(videos.path(0)) if workers else None,
+            multiprocessing_context=self._worker_context(videos.path(0)) if workers else None,
         )
+
+    def _worker_context(self, path: str) -> str | None:
+        context = self.open_video.worker_context(path)
+        known = multiprocessing.get_all_start_methods()  # the platform's own first
+        # Launchers of sweeps (joblib) leave their jobs with a start method of their own, which loaders can't use.
+        return known[0] if context is None and multiprocessing.get_start_method() not in known else context
 
 
 def _leave_ctrl_c_to_the_run(worker: int) -> None:
