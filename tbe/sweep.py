@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,13 @@ from tbe import results
 class SweepSummary(Callback):
     """Prints a line for each run of a multirun, with what was varied and the final numbers; writes sweep.csv.
 
-    Reads the runs' folders, so it works with any launcher. A run without metrics.json is shown as failed.
+    Reads the runs' folders, so it works with any launcher. A run without metrics.json is shown as failed. With
+    `metrics` these are compared over the seeds instead (`tbe.comparison`), beside the arm `against`.
     """
+
+    def __init__(self, metrics: Sequence[str] | None = None, against: str | None = None):
+        self.metrics = metrics
+        self.against = against
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         folder = Path(config.hydra.sweep.dir)
@@ -29,8 +35,13 @@ class SweepSummary(Callback):
         for run in runs:
             varied = [override for override in overrides[run] if override not in common]
             rows[f"{run.name}: {' '.join(varied)}"] = _numbers(run)
-        results.table(rows, title="sweep", transposed=True)
         _write_csv(folder / "sweep.csv", rows)
+        if self.metrics and all("failed" not in row for row in rows.values()):
+            from tbe.comparison.compare import compare  # matplotlib: not for those who only ask for --help
+
+            compare([str(folder)], None, list(self.metrics), self.against)
+        else:
+            results.table(rows, title="sweep", transposed=True)
         print(f"run: {folder}")
 
 

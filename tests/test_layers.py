@@ -45,7 +45,7 @@ ALLOWED = {
         "pictures",
     },
     "prepare": {"data"},
-    "sweep": {"results"},
+    "sweep": {"results", "comparison"},
     "runs": set(),
     "commands": {"config", "processes", "runs", "data"},  # what they start is imported when it is started
     "preview": {"commands", "config", "data", "pictures", "results"},

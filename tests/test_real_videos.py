@@ -93,6 +93,18 @@ def test_weizmann_lists_keep_persons_apart(weizmann_root, tmp_path, capsys):
     assert not persons["train"] & persons["test"]
 
 
+def test_weizmann_holds_out_each_person_in_turn(weizmann_root, tmp_path):
+    prepare.main(["weizmann", "--root", str(weizmann_root), "--out", str(tmp_path), "--folds"])
+    folds = sorted(tmp_path.glob("fold_*"))
+    tested = [path for fold in folds for path in read_list(fold / "test.txt", weizmann_root).paths]
+    assert len(folds) == 7
+    assert len(set(tested)) == len(tested) == 70
+    for fold in folds:
+        train = set(read_list(fold / "train.txt", weizmann_root).paths)
+        assert len(train) == 60
+        assert not train & set(read_list(fold / "test.txt", weizmann_root).paths)
+
+
 def test_weizmann_is_pretrained_on_and_searched(train, evaluate, weizmann_root, tmp_path):
     prepare.main(["weizmann", "--root", str(weizmann_root), "--out", str(tmp_path / "lists")])
     data = [f"data.root={weizmann_root}", f"data.lists={tmp_path / 'lists'}"]

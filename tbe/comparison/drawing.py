@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tbe.comparison.runs import Run
+from tbe.comparison.runs import Run, described
 from tbe.comparison.table import measured
 from tbe.pictures.colours import COLOURS
 from tbe.statistics import t_interval
@@ -37,8 +37,8 @@ def draw_curves(arms: dict[str, list[Run]], setting: str, metrics: Sequence[str]
     lines: dict[str, dict[float, list[Run]]] = {}
     for of_arm in arms.values():
         first = of_arm[0]
-        others = [f"{key}={value}" for key, value in first.settings.items() if key not in (setting, "experiment")]
-        lines.setdefault(" ".join([first.name, *others]), {})[float(first.settings[setting])] = of_arm
+        others = described({k: v for k, v in first.settings.items() if k not in (setting, "experiment")})
+        lines.setdefault(" ".join(others) or first.name, {})[float(first.settings[setting])] = of_arm
     figure = Figure(figsize=(1 + 3.2 * len(metrics), 3.4), layout="constrained")
     panels = figure.subplots(1, len(metrics), squeeze=False)[0]
     for panel, metric in zip(panels, metrics, strict=True):

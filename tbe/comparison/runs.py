@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import yaml
 
 NUMBERS = "metrics.json"
+NOT_SETTINGS = ("seed", "seeds", "arms")
 
 
 class Run(NamedTuple):
@@ -62,7 +63,9 @@ def arms(runs: Sequence[Run]) -> dict[str, list[Run]]:
     has_names = len({run.name for run in runs}) > 1
     found: dict[str, list[Run]] = {}
     for run in runs:
-        settings = [f"{key}={value}" for key, value in run.settings.items() if not (has_names and key == "experiment")]
+        settings = described(
+            {key: value for key, value in run.settings.items() if not (has_names and key == "experiment")}
+        )
         found.setdefault(" ".join([run.name, *settings] if has_names or not settings else settings), []).append(run)
     for name, of_arm in found.items():
         seeds = [run.seed for run in of_arm]
@@ -71,11 +74,16 @@ def arms(runs: Sequence[Run]) -> dict[str, list[Run]]:
     return found
 
 
+def described(settings: dict[str, str]) -> list[str]:
+    """Settings as they were given on the command line; an arm by its name alone."""
+    return [value if key == "arm" else f"{key}={value}" for key, value in settings.items()]
+
+
 def _overrides(folder: Path) -> dict[str, str]:
-    """What a run of a sweep was told, by key, but the seed."""
+    """What a run of a sweep was told, by key, but its seed and which arms and seeds there are in all."""
     told = yaml.safe_load((folder / ".hydra" / "overrides.yaml").read_text(encoding="utf-8"))
     pairs = (override.split("=", 1) for override in told if "=" in override)
-    return {key.lstrip("+"): value for key, value in pairs if key != "seed"}
+    return {key.lstrip("+"): value for key, value in pairs if key not in NOT_SETTINGS}
 
 
 def _read(folder: Path, settings: dict[str, str]) -> Run:

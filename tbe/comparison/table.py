@@ -24,7 +24,7 @@ def measured(of_arm: Sequence[Run], metric: str) -> np.ndarray:
 def markdown(arms: dict[str, list[Run]], metrics: Sequence[str], against: str | None = None) -> str:
     """One line an arm, one column a metric: the mean, and half its 95 % interval where there are several seeds.
 
-    Bold: the interval lies wholly above that of the arm `against`.
+    Bold: the interval lies wholly above that of the arm `against`. Italics: wholly below.
     """
     if against is not None and against not in arms:
         raise ValueError(f"expected the arm to compare against to be one of {', '.join(arms)}, got {against!r}")
@@ -34,15 +34,16 @@ def markdown(arms: dict[str, list[Run]], metrics: Sequence[str], against: str | 
         for metric in metrics:
             values = measured(of_arm, metric)
             reference = None if against is None else measured(arms[against], metric)
-            is_above = reference is not None and min(len(values), len(reference)) > 1 and _above(values, reference)
-            cells.append(f"**{_cell(values)}**" if is_above else _cell(values))
+            mark = "" if reference is None or min(len(values), len(reference)) < 2 else _mark(values, reference)
+            cells.append(f"{mark}{_cell(values)}{mark}")
         seeds = ", ".join(str(run.seed) for run in of_arm)
         lines.append(f"| {name} | {seeds} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _above(values: np.ndarray, reference: np.ndarray) -> bool:
-    return t_interval(values).low > t_interval(reference).high
+def _mark(values: np.ndarray, reference: np.ndarray) -> str:
+    own, other = t_interval(values), t_interval(reference)
+    return "**" if own.low > other.high else "*" if own.high < other.low else ""
 
 
 def _cell(values: np.ndarray) -> str:

@@ -58,7 +58,7 @@ def test_the_table_has_means_and_intervals(two_arms, tmp_path, capsys):
     assert table[0] == "| | seeds | R@1/swap | scene |"
     assert table[2:] == [
         "| moco | 0, 1, 2 | 21.0 ± 2.5 | 79.0 ± 2.5 |",
-        "| be | 0, 1, 2 | **52.0 ± 5.0** | 48.0 ± 5.0 |",
+        "| be | 0, 1, 2 | **52.0 ± 5.0** | *48.0 ± 5.0* |",
     ]
     assert "| be | 0, 1, 2 |" in capsys.readouterr().out
     assert Image.open(tmp_path / "out" / "points.png").width > 400
@@ -90,6 +90,24 @@ def test_a_number_that_was_varied_becomes_a_curve(sweep, tmp_path):
     table = (tmp_path / "out" / "table.md").read_text()
     assert "| be.ratio=0.9 be=inter | 0, 1 | 9.5 ± 6.4 |" in table
     assert Image.open(tmp_path / "out" / "curves.png").height > 300
+
+
+def test_an_arm_is_called_by_its_name_and_what_lies_below_is_in_italics(sweep, tmp_path):
+    parts = [
+        sweep(
+            [
+                ([f"arm={arm}", f"seed={seed}", f"seeds={seed}"], "proof", {"leak": leak + seed, "constant": 1.0}, {})
+                for arm, leak in {"moco": 90, "inter": 40}.items()
+            ],
+            folder=f"part {seed}",
+        )
+        for seed in (1, 2, 3)
+    ]
+    main([*parts, "--metrics", "leak", "constant", "--against", "moco", "--out", str(tmp_path / "out")])
+    assert (tmp_path / "out" / "table.md").read_text().splitlines()[2:] == [
+        "| moco | 1, 2, 3 | 92.0 ± 2.5 | 1.0 ± 0.0 |",
+        "| inter | 1, 2, 3 | *42.0 ± 2.5* | 1.0 ± 0.0 |",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -37,10 +37,21 @@ def test_persons_can_be_named(videos, tmp_path):
     assert people(tmp_path / "lists", "train") == {"bob", "cem"}
 
 
+def test_each_person_is_held_out_in_turn(videos, tmp_path):
+    prepare.main(["weizmann", "--root", str(videos), "--out", str(tmp_path / "lists"), "--folds"])
+    everyone = {"ann", "bob", "cem", "dee"}
+    for number, person in enumerate(sorted(everyone), start=1):
+        fold = tmp_path / "lists" / f"fold_{number}"
+        assert people(fold, "test") == {person}
+        assert people(fold, "train") == everyone - {person}
+        assert not (fold / "val.txt").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--test-persons", "eve"], "expected persons among ann, bob, cem, dee, got 'eve'"),
+        (["--folds", "--test-persons", "ann"], "expected --folds or named persons, got both"),
         (["--test-persons", "ann", "--val-persons", "ann"], "different persons for val and test, got ann in both"),
     ],
 )
