@@ -36,13 +36,19 @@ class SweepSummary(Callback):
             varied = [override for override in overrides[run] if override not in common]
             rows[f"{run.name}: {' '.join(varied)}"] = _numbers(run)
         _write_csv(folder / "sweep.csv", rows)
-        if self.metrics and all("failed" not in row for row in rows.values()):
-            from tbe.comparison.compare import compare  # matplotlib: not for those who only ask for --help
-
-            compare([str(folder)], None, list(self.metrics), self.against)
-        else:
+        if not self.metrics or any("failed" in row for row in rows.values()) or not self._compared(folder):
             results.table(rows, title="sweep", transposed=True)
         print(f"run: {folder}")
+
+    def _compared(self, folder: Path) -> bool:
+        from tbe.comparison.compare import compare  # matplotlib: not for those who only ask for --help
+
+        try:
+            compare([str(folder)], None, list(self.metrics), self.against)
+        except ValueError as error:  # the runs are done: what can't be compared must not look like their failure
+            print(f"not compared: {error}")
+            return False
+        return True
 
 
 def _numbers(run: Path) -> dict[str, Any]:

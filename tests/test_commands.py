@@ -72,6 +72,16 @@ def test_a_sweep_can_be_chosen_by_name(tmp_path):
     assert "4: be.prob=1" in done.stdout
 
 
+def test_a_sweep_with_two_runs_at_a_time_and_workers_of_their_own(tmp_path):
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="needs the extra 'parallel'")
+    launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    done = succeeded(
+        "train.py", "-m", "seed=1,2", *launcher, *TINY, "num_workers=1", f"hydra.sweep.dir={tmp_path}/sweep"
+    )
+    assert len(list((tmp_path / "sweep").glob("*/metrics.json"))) == 2, done.stdout
+    assert "1: seed=2" in done.stdout
+
+
 def test_ctrl_c_leaves_a_checkpoint_to_continue_from(tmp_path):
     run = tmp_path / "run"
     command = [sys.executable, "train.py", *TINY, "epochs=200", "num_workers=1", f"hydra.run.dir={run}"]

@@ -151,10 +151,11 @@ def test_the_backbone_comes_from_the_checkpoint_unless_it_is_chosen(train):
 
 def test_a_run_can_be_followed_by_another_that_starts_from_it(train):
     following = ["trainer=cpu", "epochs=1", *SMALL]
-    run = train("then=biased_scenes_finetune", f"then_with={following}")
+    run = train("then=biased_scenes_finetune", f"then_with={following}", "seed=3")
     assert json.loads((run / "finetune" / "metrics.json").read_text())["test/top1"] >= 0
     config = yaml.safe_load((run / "finetune" / "config.yaml").read_text())
     assert config["init_from"] == str(run / "checkpoints" / "last.ckpt")
+    assert config["seed"] == 3
 
 
 def test_the_objective_of_a_sweep_is_returned(tmp_path):
@@ -167,7 +168,7 @@ def test_the_objective_of_a_sweep_is_returned(tmp_path):
     [
         ["precision=bf16-mixed"],
         ["channels_last=false"],
-        ["method.encoder.mlp=true"],
+        ["mlp_head=true"],
         ["negative=none"],
         ["negative=other_video"],
         ["loss=nce"],

@@ -6,28 +6,32 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tbe.comparison.drawing import draw_curves, draw_points, varied_number
-from tbe.comparison.runs import arms, read_runs, read_sweeps, write_runs
+from tbe.comparison.runs import Chosen, arms, read_chosen, read_runs, read_sweeps, write_runs
 from tbe.comparison.table import markdown
 
+FILE = "runs.json"
 MOST_METRICS = 6  # of those that are drawn and tabulated unasked
 
 
 def compare(sweeps: Sequence[str], out: Path | None, metrics: list[str] | None, against: str | None) -> None:
     """Writes what was found of these sweeps, or of a runs.json, and prints the table.
 
-    out: None for the folder of the first of them. metrics: None for the last ones that all runs have.
+    out: None for the folder of the first of them. metrics, against: None for those of the runs.json, or of the one that
+    lies in the first folder; without one the last metrics that all runs have, and no arm.
     """
     first = Path(sweeps[0])
-    runs = read_runs(first) if first.suffix == ".json" else read_sweeps(sweeps)
-    out = out or (first.parent if first.suffix == ".json" else first)
+    is_file = first.suffix == ".json"
+    runs = read_runs(first) if is_file else read_sweeps(sweeps)
+    before = read_chosen(first if is_file else first / FILE)
+    out = out or (first.parent if is_file else first)
     found = arms(runs)
     shared = [name for name in runs[0].metrics if all(name in run.metrics for run in runs) and name[:3] != "lr-"]
-    chosen = metrics or shared[-MOST_METRICS:]
-    table = markdown(found, chosen, against)
-    write_runs(runs, out / "runs.json")
+    chosen = Chosen(metrics or before.metrics or shared[-MOST_METRICS:], against or before.against)
+    table = markdown(found, *chosen)
+    write_runs(runs, chosen, out / FILE)
     (out / "table.md").write_text(table, encoding="utf-8")
-    draw_points(found, chosen, out / "points.png")
+    draw_points(found, chosen.metrics, out / "points.png")
     setting = varied_number(found)
     if setting is not None:
-        draw_curves(found, setting, chosen, out / "curves.png")
+        draw_curves(found, setting, chosen.metrics, out / "curves.png")
     print(f"{table}\ncomparison: {out}")

@@ -47,15 +47,31 @@ def read_sweeps(folders: Sequence[str | Path]) -> list[Run]:
     ]
 
 
-def write_runs(runs: Sequence[Run], file: Path) -> None:
-    """Writes runs to one JSON file, from which `read_runs` has them back."""
+class Chosen(NamedTuple):
+    """What a comparison shows: the metrics, and the arm that the others are compared with; None for open."""
+
+    metrics: list[str] | None
+    against: str | None
+
+
+def write_runs(runs: Sequence[Run], chosen: Chosen, file: Path) -> None:
+    """Writes runs, and what was shown of them, to one JSON file; `read_runs` and `read_chosen` have them back."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps({"runs": [run._asdict() for run in runs]}, indent=1) + "\n", encoding="utf-8")
+    content = {**chosen._asdict(), "runs": [run._asdict() for run in runs]}
+    file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def read_runs(file: str | Path) -> list[Run]:
     """The runs of a file that `write_runs` wrote."""
     return [Run(**row) for row in json.loads(Path(file).read_text(encoding="utf-8"))["runs"]]
+
+
+def read_chosen(file: str | Path) -> Chosen:
+    """What was shown of a file that `write_runs` wrote; all open where there is no such file."""
+    if not Path(file).exists():
+        return Chosen(None, None)
+    content = json.loads(Path(file).read_text(encoding="utf-8"))
+    return Chosen(content["metrics"], content["against"])
 
 
 def arms(runs: Sequence[Run]) -> dict[str, list[Run]]:

@@ -73,8 +73,9 @@ def test_unasked_it_shows_the_last_numbers_but_learning_rates(sweep, tmp_path):
 
 
 def test_it_is_drawn_again_from_its_own_file(two_arms, tmp_path):
-    main([two_arms, "--out", str(tmp_path / "first")])
+    main([two_arms, "--out", str(tmp_path / "first"), "--metrics", "scene", "--against", "moco"])
     main([str(tmp_path / "first" / "runs.json"), "--out", str(tmp_path / "again")])
+    assert "| | seeds | scene |" in (tmp_path / "again" / "table.md").read_text()
     assert (tmp_path / "again" / "table.md").read_text() == (tmp_path / "first" / "table.md").read_text()
     assert read_runs(tmp_path / "again" / "runs.json") == read_sweeps([two_arms])
 
@@ -90,6 +91,16 @@ def test_a_number_that_was_varied_becomes_a_curve(sweep, tmp_path):
     table = (tmp_path / "out" / "table.md").read_text()
     assert "| be.ratio=0.9 be=inter | 0, 1 | 9.5 ± 6.4 |" in table
     assert Image.open(tmp_path / "out" / "curves.png").height > 300
+
+
+def test_parts_of_a_sweep_are_shown_as_the_first_was(sweep, tmp_path):
+    parts = []
+    for seed in (1, 2):
+        rows = [([f"arm={arm}", f"seed={seed}"], "proof", {"a": 1.0, "b": 2.0}, {}) for arm in ("moco", "be")]
+        parts.append(sweep(rows, folder=f"part {seed}"))
+        main([parts[-1], "--metrics", "a", "--against", "moco"])
+    main([*parts, "--out", str(tmp_path / "out")])
+    assert (tmp_path / "out" / "table.md").read_text().startswith("| | seeds | a |\n")
 
 
 def test_an_arm_is_called_by_its_name_and_what_lies_below_is_in_italics(sweep, tmp_path):

@@ -1,3 +1,5 @@
+import multiprocessing
+
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -96,6 +98,14 @@ def test_an_epoch_draws_other_frames_and_pictures_than_the_one_before(video_fold
 def test_validation_can_be_limited_to_videos_spread_over_the_split(video_folder):
     module = fitted(datamodule(video_folder, val_limit=3), max_epochs=1)
     assert sum(len(indices) for loader, indices, _ in module.validated if loader == 0) == 3
+
+
+def test_workers_start_as_the_platform_does_where_a_launcher_left_something_else(video_folder, monkeypatch):
+    data = datamodule(video_folder, num_workers=1)
+    assert data._worker_context("a.mp4") is None
+    monkeypatch.setattr("multiprocessing.get_start_method", lambda: "loky")
+    assert data._worker_context("a.mp4") == multiprocessing.get_all_start_methods()[0]
+    assert len(fitted(data, max_epochs=1).trained) > 0
 
 
 def test_without_a_val_split_there_is_no_validation(video_folder):
