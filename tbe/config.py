@@ -22,9 +22,10 @@ def config_dir() -> str:
 
 
 def register_resolvers(checkpoint_folder=None) -> None:
-    """Makes `${absolute:...}`, `${equal:...}`, `${run_name:...}` and `${run_folder:...}` known to the configs."""
+    """Makes `${absolute:...}`, `${equal:...}`, `${at_most:...}`, `${run_name:...}`, `${run_folder:...}` known to configs."""
     OmegaConf.register_new_resolver("absolute", os.path.abspath, replace=True)
     OmegaConf.register_new_resolver("equal", lambda one, other: one == other, replace=True)
+    OmegaConf.register_new_resolver("at_most", lambda value, limit: max(1, min(value, limit)), replace=True)
     OmegaConf.register_new_resolver("run_name", run_name, replace=True)
     if checkpoint_folder is not None:
         OmegaConf.register_new_resolver("run_folder", checkpoint_folder, replace=True, use_cache=True)

@@ -14,6 +14,8 @@ import yaml
 
 import tbe
 
+CONFIG, METRICS = "config.yaml", "metrics.json"  # in a run's folder
+
 
 def versions() -> dict[str, str]:
     """What the numbers were computed with."""
@@ -36,7 +38,7 @@ def write_json(file: Path, content: dict[str, Any]) -> None:
 def write_config(folder: Path, config: dict[str, Any]) -> Path:
     """Writes the resolved config of a run."""
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "config.yaml"
+    file = folder / CONFIG
     file.write_text(yaml.safe_dump(config, sort_keys=False))
     return file
 

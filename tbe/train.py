@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import pytorch_lightning as pl
 import torch
 import yaml
 from hydra import compose
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
@@ -27,7 +30,10 @@ PRETRAINING_ONLY = ("method", "be", "loss", "consistency")
 
 
 def prepare(config: DictConfig, overrides: list[str]) -> list[Path]:
-    """Writes the resolved config of the run, and of the run that follows it (`then`), before either starts."""
+    """Writes the resolved config of the run, and of the run that follows it (`then`), before either starts.
+
+    Returns their files; of a run that a repeated sweep finds done, that of its metrics.
+    """
     stages = [_with_checkpoint(config, overrides)]
     if config.then:
         overrides = [f"experiment={config.then}", *config.then_with]
@@ -44,14 +50,22 @@ def prepare(config: DictConfig, overrides: list[str]) -> list[Path]:
             OmegaConf.set_struct(stage, False)
             for part in PRETRAINING_ONLY:
                 stage.pop(part, None)
-    return [results.write_config(Path(stage.run_dir), plain(stage)) for stage in stages]
+    resolved = [plain(stage) for stage in stages]
+    if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
+        return [_continued(stage) for stage in resolved]
+    return [results.write_config(Path(stage["run_dir"]), stage) for stage in resolved]
 
 
 def run(files: list[Path]) -> float | None:
-    """Trains each stage in turn; returns the objective of the last one."""
+    """Trains each stage in turn, but those that are done; returns the objective of the last one."""
     objective = None
     for file in files:
-        objective = train(yaml.safe_load(file.read_text()))
+        config = yaml.safe_load(file.with_name(results.CONFIG).read_text())
+        if file.name == results.METRICS:
+            print(f"done before: {file}")
+            objective = json.loads(file.read_text()).get(config["objective"])
+        else:
+            objective = train(config)
     if rank() == 0:
         print(f"run: {files[0].parent}")
     return objective
@@ -80,7 +94,7 @@ def train(config: dict[str, Any]) -> float | None:
     metrics |= _evaluate(config, module, datamodule, trainer)
     if trainer.is_global_zero:
         protocol = describe(config) | {"init": origin, "epochs": trainer.current_epoch, "steps": trainer.global_step}
-        results.write_json(Path(config["run_dir"], "metrics.json"), metrics | {"protocol": protocol})
+        results.write_json(Path(config["run_dir"], results.METRICS), metrics | {"protocol": protocol})
         results.table({config["run_name"]: metrics}, title=f"{config['stage']}: final numbers")
     return metrics.get(config["objective"]) if config["objective"] else None
 
@@ -172,6 +186,27 @@ def _with_checkpoint(config: DictConfig, overrides: list[str]) -> DictConfig:
             # A file of another project does not say its network: that of the config is then meant.
             config.backbone = checkpoints.read_any(config.init_from).config.get("backbone", config.backbone)
     return config
+
+
+def _continued(config: dict[str, Any]) -> Path:
+    """Writes the config of a run of a sweep: of one that was stopped, in this folder, to go on where that was.
+
+    Returns the config's file, or that of the metrics where the run is done. A ValueError for a finished run with other
+    settings.
+    """
+    folder = Path(config["run_dir"])
+    before, metrics, last = folder / results.CONFIG, folder / results.METRICS, folder / runs.LAST
+    is_same = before.exists() and {**yaml.safe_load(before.read_text()), "resume": config["resume"]} == config
+    if metrics.exists() and not is_same:
+        raise ValueError(
+            f"{folder}: expected no finished run or the same one, found one with other settings. Choose another "
+            "hydra.sweep.dir, or move it away"
+        )
+    if metrics.exists():
+        return metrics
+    if is_same and last.exists():
+        config = config | {"resume": str(last)}
+    return results.write_config(folder, config)
 
 
 def _chosen(group: str, overrides: list[str]) -> bool:

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 import tbe.train
 from tests.conftest import ROOT, SMALL, command_line, composed, run_command
@@ -70,6 +71,25 @@ def test_a_sweep_can_be_chosen_by_name(tmp_path):
         f"{n}: be.prob={p}" for n, p in enumerate(("0", "0.25", "0.5", "0.75", "1"))
     ]
     assert "4: be.prob=1" in done.stdout
+
+
+def test_a_repeated_sweep_does_what_is_not_done(tmp_path):
+    sweep = tmp_path / "sweep"
+    command = ["train.py", "-m", "seed=1,2", *TINY, "then=biased_scenes_finetune", f"then_with={TINY}"]
+    command += [f"hydra.sweep.dir={sweep}"]
+    succeeded(*command)
+    first = (sweep / "0" / "metrics.json").stat().st_mtime_ns
+    (sweep / "0" / "finetune" / "metrics.json").unlink()
+    (sweep / "1" / "metrics.json").unlink()
+    done = succeeded(*command)
+    assert f"done before: {sweep}/0/metrics.json" in done.stdout
+    assert (sweep / "0" / "metrics.json").stat().st_mtime_ns == first
+    assert (sweep / "0" / "finetune" / "metrics.json").exists()
+    resumed = yaml.safe_load((sweep / "1" / "config.yaml").read_text())["resume"]
+    assert resumed == str(sweep / "1" / "checkpoints" / "last.ckpt")
+    assert f"done before: {sweep}/1/finetune/metrics.json" in done.stdout
+    other = succeeded(*command, "queue_size=6")
+    assert "expected no finished run or the same one, found one with other settings" in other.stdout
 
 
 def test_a_sweep_with_two_runs_at_a_time_and_workers_of_their_own(tmp_path):

@@ -105,6 +105,13 @@ def test_every_trainer_composes(trainer, tmp_path):
         build(config["trainer"])(logger=False)
 
 
+@pytest.mark.parametrize(("epochs", "every"), [(12, 4), (2, 2), (1, 1), (0, 1)])
+def test_a_run_shorter_than_the_time_between_validations_validates_once(epochs, every, tmp_path):
+    config = composed("train", "experiment=demo", f"epochs={epochs}", run_dir=tmp_path)
+    assert config.validate_every == 4
+    assert config.trainer.check_val_every_n_epoch == every
+
+
 @pytest.mark.parametrize("task", sorted(file.stem for file in (CONFIGS / "task").glob("*.yaml")))
 def test_every_task_is_built(task, tmp_path):
     config = composed("eval", f"task={task}", run_dir=tmp_path)
