@@ -1,7 +1,7 @@
 # make demo   sets up, then pretrains with Background Erasing on the embedded data set and measures it
 # make test   sets up, then runs the tests
 # make matrix trains, resumes and evaluates every method with every backbone; the table is results/matrix.md
-# make proof  sets up, then runs the controlled comparison, nine methods with three seeds, two runs at a time (an hour on 2 cores)
+# make proof  sets up, then runs the controlled comparison, nine methods with three seeds, two runs at a time
 # A second call does not install again unless pyproject.toml changed. PYTHON=python3.12 chooses the interpreter.
 PYTHON ?= python3
 VENV ?= .venv

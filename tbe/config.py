@@ -22,7 +22,10 @@ def config_dir() -> str:
 
 
 def register_resolvers(checkpoint_folder=None) -> None:
-    """Makes `${absolute:...}`, `${equal:...}`, `${at_most:...}`, `${run_name:...}`, `${run_folder:...}` known to configs."""
+    """Makes `${absolute:}`, `${equal:}`, `${at_most:}`, `${run_name:}` and `${run_folder:}` known to the configs.
+
+    at_most: a number no larger than a limit and no smaller than 1.
+    """
     OmegaConf.register_new_resolver("absolute", os.path.abspath, replace=True)
     OmegaConf.register_new_resolver("equal", lambda one, other: one == other, replace=True)
     OmegaConf.register_new_resolver("at_most", lambda value, limit: max(1, min(value, limit)), replace=True)
