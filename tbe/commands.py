@@ -76,6 +76,7 @@ def _quieten() -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty.*")
+    warnings.filterwarnings("ignore", message=".*Total length of `list` across ranks is zero.*")  # no validation
     # The sampler goes on where the run was stopped, which Lightning can't see.
     warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
 
