@@ -31,6 +31,7 @@ def command(config_name: str, story: str) -> Callable[[], None]:
     """
 
     def job(config: DictConfig) -> Any:
+        _quieten()  # a launcher may run this in a process of its own
         overrides = list(HydraConfig.get().overrides.task)
         config.run_dir = os.path.abspath(HydraConfig.get().runtime.output_dir)
         try:
@@ -49,9 +50,9 @@ def command(config_name: str, story: str) -> Callable[[], None]:
 
     def main() -> None:
         register_resolvers(run_folder)
-        _quieten()
         given = processes.given_files()
         if given:
+            _quieten()
             import_module(story).run(given)
             return
         # A run that prints to a file or a pipe shows its lines when they are written.
