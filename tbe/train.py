@@ -1,59 +1,27 @@
-"""The story of a training run: configs to objects, fit, measure, write down. Called by train.py."""
+"""The story of a training run: objects, fit, measure, write down. Called by train.py."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 import yaml
-from hydra import compose
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
 from tbe import checkpoint as checkpoints
 from tbe import results, runs
 from tbe.callbacks.save_on_interrupt import Interrupted
 from tbe.checkpoint import CarryConfig
-from tbe.config import build, plain
+from tbe.config import build
 from tbe.distributed import rank
 from tbe.tasks.base import Evaluation
+from tbe.train_config import prepare
 
-# What only pretraining uses: left out of the config of other stages, whatever the experiment says of it.
-PRETRAINING_ONLY = ("method", "be", "loss", "consistency")
-
-
-def prepare(config: DictConfig, overrides: list[str]) -> list[Path]:
-    """Writes the resolved config of the run, and of the run that follows it (`then`), before either starts.
-
-    Returns their files; of a run that a repeated sweep finds done, that of its metrics.
-    """
-    stages = [_with_checkpoint(config, overrides)]
-    if config.then:
-        overrides = [f"experiment={config.then}", *config.then_with]
-        following = compose("train", overrides=overrides)
-        following.run_dir = os.path.join(config.run_dir, following.stage)
-        following.init_from = os.path.join(config.run_dir, runs.LAST)
-        if not _chosen("backbone", overrides):
-            following.backbone = stages[0].backbone
-        if not _chosen("seed", overrides):
-            following.seed = stages[0].seed
-        stages.append(following)
-    for stage in stages:
-        if stage.stage != "pretrain":
-            OmegaConf.set_struct(stage, False)
-            for part in PRETRAINING_ONLY:
-                stage.pop(part, None)
-    resolved = [plain(stage) for stage in stages]
-    if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
-        return [_continued(stage) for stage in resolved]
-    return [results.write_config(Path(stage["run_dir"]), stage) for stage in resolved]
+__all__ = ["build_module", "build_trainer", "describe", "prepare", "run", "train"]
 
 
 def run(files: list[Path]) -> float | None:
@@ -170,45 +138,3 @@ def _evaluate(
     for task in config["evaluate"].values():
         metrics |= build(task).run(evaluation)
     return metrics
-
-
-def _with_checkpoint(config: DictConfig, overrides: list[str]) -> DictConfig:
-    """Turns 'latest' and run folders into files, and takes the backbone from where the weights come from."""
-    if config.resume:
-        folder = os.path.join(config.runs, config.run_name)
-        config.resume = str(runs.find(str(config.resume), folder, nested=False).resolve())
-        stage = checkpoints.read(config.resume).stage
-        if stage != config.stage:
-            raise ValueError(f"resume={config.resume}: expected a checkpoint of stage={config.stage}, got {stage}'s")
-    if config.init_from:
-        config.init_from = str(runs.find(str(config.init_from), config.runs).resolve())
-        if not _chosen("backbone", overrides):
-            # A file of another project does not say its network: that of the config is then meant.
-            config.backbone = checkpoints.read_any(config.init_from).config.get("backbone", config.backbone)
-    return config
-
-
-def _continued(config: dict[str, Any]) -> Path:
-    """Writes the config of a run of a sweep: of one that was stopped, in this folder, to go on where that was.
-
-    Returns the config's file, or that of the metrics where the run is done. A ValueError for a finished run with other
-    settings.
-    """
-    folder = Path(config["run_dir"])
-    before, metrics, last = folder / results.CONFIG, folder / results.METRICS, folder / runs.LAST
-    is_same = before.exists() and {**yaml.safe_load(before.read_text()), "resume": config["resume"]} == config
-    if metrics.exists() and not is_same:
-        raise ValueError(
-            f"{folder}: expected no finished run or the same one, found one with other settings. Choose another "
-            "hydra.sweep.dir, or move it away"
-        )
-    if metrics.exists():
-        return metrics
-    if is_same and last.exists():
-        config = config | {"resume": str(last)}
-    return results.write_config(folder, config)
-
-
-def _chosen(group: str, overrides: list[str]) -> bool:
-    """Whether a config group was named on the command line."""
-    return any(override.lstrip("+~").split("=")[0].split(".")[0] == group for override in overrides)

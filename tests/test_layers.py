@@ -51,7 +51,8 @@ ALLOWED = {
     "preview": {"commands", "config", "data", "pictures", "results"},
     "comparison": {"pictures", "statistics"},
     "report": {"pictures"},  # colours alone: it reads files, not objects
-    "train": {"checkpoint", "config", "results", "runs", "callbacks", "distributed", "tasks"},
+    "train_config": {"checkpoint", "config", "results", "runs"},
+    "train": {"checkpoint", "config", "results", "runs", "callbacks", "distributed", "tasks", "train_config"},
     "eval_config": {"checkpoint", "config", "results", "runs", "splits"},
     "eval": {
         "cache",
@@ -68,8 +69,8 @@ ALLOWED = {
 }
 # A library -> the parts that may import it.
 ONLY = {
-    "hydra": {"config", "commands", "sweep", "train"},
-    "omegaconf": {"config", "commands", "sweep", "train", "eval_config", "preview"},
+    "hydra": {"config", "commands", "sweep", "train_config"},
+    "omegaconf": {"config", "commands", "sweep", "train_config", "eval_config", "preview"},
     "decord": {"data"},  # its readers alone
     "sklearn": {"tasks"},
     "matplotlib": {"comparison", "pictures", "tasks"},
