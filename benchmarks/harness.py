@@ -1,0 +1,101 @@
+"""Side-by-side measurement: ways of doing the same, in turn, and what one costs in terms of another."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from statistics import median
+from typing import Any, NamedTuple
+
+import torch
+
+PACKAGES = ("torch", "torchvision", "pytorch-lightning", "decord", "av", "torchcodec", "numpy")
+
+
+class Finding(NamedTuple):
+    """One measured ratio.
+
+    what: the two sides, as in 'PyAV / ours'. setting: on what. ratio: the median over rounds of the first side's
+    figure over the second's, with the least and the largest. bar: what it should be, as in '>= 2.5', None for no bar.
+    """
+
+    what: str
+    setting: str
+    ratio: float
+    least: float
+    largest: float
+    bar: str | None = None
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether the ratio is what it should be; None without a bar."""
+        if self.bar is None:
+            return None
+        relation, limit = self.bar.split()
+        return self.ratio >= float(limit) if relation == ">=" else self.ratio <= float(limit)
+
+
+def in_turn(ways: Mapping[str, Callable[[], Any]], rounds: int, warm_up: int = 1) -> dict[str, list[float]]:
+    """Seconds that each way takes, (rounds,) of each: one after the other in every round, so that all see the same noise."""
+    for way in list(ways.values()) * warm_up:
+        _seconds(way)
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, way in ways.items():
+            times[name].append(_seconds(way))
+    return times
+
+
+def compare(times: Mapping[str, list[float]], first: str, second: str, setting: str, bar: str | None = None) -> Finding:
+    """How many times as long `first` takes as `second`, round by round."""
+    ratios = [one / other for one, other in zip(times[first], times[second], strict=True)]
+    return Finding(f"{first} / {second}", setting, median(ratios), min(ratios), max(ratios), bar)
+
+
+def machine(device: str = "cpu") -> dict[str, Any]:
+    """Where and with what something was measured."""
+    return {
+        "device": torch.cuda.get_device_name() if device == "cuda" else _processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        **{package: _version(package) for package in PACKAGES},
+    }
+
+
+def markdown(findings: list[Finding]) -> str:
+    """A table of findings."""
+    lines = ["| measured | setting | ratio | least to largest | bar | |", "|---|---|---:|---|---|---|"]
+    for found in findings:
+        verdict = {None: "", True: "holds", False: "**missed**"}[found.holds]
+        spread = f"{found.least:.2f} to {found.largest:.2f}"
+        lines.append(
+            f"| {found.what} | {found.setting} | {found.ratio:.2f} | {spread} | {found.bar or ''} | {verdict} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _seconds(way: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    way()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
