@@ -39,7 +39,7 @@ class Finding(NamedTuple):
 
 
 def in_turn(ways: Mapping[str, Callable[[], Any]], rounds: int, warm_up: int = 1) -> dict[str, list[float]]:
-    """Seconds that each way takes, (rounds,) of each: one after the other in every round, so that all see the same noise."""
+    """Seconds that each way takes, (rounds,) of each: in turn within a round, so that all see the same noise."""
     for way in list(ways.values()) * warm_up:
         _seconds(way)
     times: dict[str, list[float]] = {name: [] for name in ways}

@@ -8,6 +8,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("WANDB_MODE", "offline")
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -77,6 +78,24 @@ def moving_square(num_frames=20, height=32, width=40, seed=0):
     for number, frame in enumerate(frames):
         frame[8:20, number : number + 12] = 255
     return frames
+
+
+def square_positions(frames):
+    """The first bright column of each frame (n, C, H, W): the frame's number, where `moving_square` drew it."""
+    return [int((frame[:, 14].float().mean(dim=0) > 180).float().argmax()) for frame in frames]
+
+
+def remux(source, target, hide=0, drop=0):
+    """The same packets in another file: `hide` frames before its start, as after a cut; without `drop` packets."""
+    options = {"movflags": "faststart"} if str(target).endswith("mp4") else {}
+    with av.open(str(source)) as read, av.open(str(target), "w", options=options) as written:
+        stream = read.streams.video[0]
+        copy = written.add_stream_from_template(stream)
+        packets = [packet for packet in read.demux(stream) if packet.size]
+        shift = sorted(packet.pts for packet in packets)[hide]
+        for packet in packets[drop:]:
+            packet.pts, packet.dts, packet.stream = packet.pts - shift, packet.dts - shift, copy
+            written.mux(packet)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,9 @@
 """Real videos of public data sets, where this machine has them."""
 
 import json
+import random
 
+import av
 import pytest
 import torch
 
@@ -9,6 +11,8 @@ import tbe.prepare.__main__ as prepare
 from tbe.data.clips import UniformClips
 from tbe.data.dataset import VideoDataset, collate
 from tbe.data.readers import DecordReader
+from tbe.data.readers.auto_reader import AutoReader
+from tbe.data.readers.file_facts import file_facts
 from tbe.data.records import make_records, read_list, write_list
 
 
@@ -112,3 +116,21 @@ def test_weizmann_is_pretrained_on_and_searched(train, evaluate, weizmann_root, 
     metrics = json.loads((evaluate("task=[retrieval,linear]", "clips=1") / "metrics.json").read_text())
     assert metrics["protocol"]["data"] == "weizmann"
     assert 0 <= metrics["retrieval/R@1"] <= metrics["retrieval/R@20"] <= 100
+
+
+def test_every_reader_that_a_clip_is_given_to_reads_what_decoding_it_whole_gives(shared_clips):
+    """To the bit, in any order, whatever the file. Decoding from the first frame to the last is what can't be wrong."""
+    auto = AutoReader("cpu")
+    chance, num_readers = random.Random(0), 0
+    for path in sorted(path for path in shared_clips.rglob("*.*")):
+        with av.open(str(path), metadata_errors="ignore") as container:
+            decoded = container.decode(container.streams.best("video"))
+            whole = [torch.from_numpy(frame.to_ndarray(format="rgb24")) for frame in decoded]
+        asked = [chance.randrange(len(whole)) for _ in range(6)] + [0, len(whole) - 1]
+        expected = torch.stack([whole[index] for index in asked]).permute(0, 3, 1, 2)
+        for open_video in auto.suited(str(path), file_facts(str(path))):
+            video = open_video(str(path))
+            assert len(video) == len(whole), f"{path} by {open_video}"
+            assert torch.equal(video.frames(asked), expected), f"{path} by {open_video}"
+            num_readers += 1
+    assert num_readers > 20

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import av
@@ -20,14 +20,16 @@ from tbe.data.readers.base import DecodeError, VideoReader, explained
 # What PyAV raises for files that are none, broken ones, and names that FFmpeg can't be given.
 ERRORS = (av.error.FFmpegError, OSError, ValueError, EOFError)
 
+Decode = Callable[[InputContainer, list[int]], Iterator[VideoFrame]]
+
 
 @dataclass(frozen=True)
 class PyAvReader:
     """Opens video files with PyAV, which brings its own FFmpeg: right on the files on which decord is not.
 
-    The frames of a video are those that its packets promise to show, in the order of their times; those before the
-    start of an edit list are none. A jump goes to the last key frame before it, where the packets have times; a video
-    whose packets have none is decoded from its beginning.
+    The frames of a video are those that its packets promise to show, in the order of their times, from the first key
+    frame on and without those before the start of an edit list. A jump goes to the last key frame before it; a video
+    whose packets have no times to be trusted is decoded from its beginning. Frames stand as the video is to be shown.
     """
 
     num_threads: int = 1
@@ -55,7 +57,9 @@ class _PyAvVideo:
                 is_guessed = container.format.name == "avi" and stream.codec_context.has_b_frames
         except ERRORS as error:
             raise DecodeError(explained(path, "open", error)) from error
-        shown = [packet for packet in packets if not packet.is_discard]
+        # What comes before the first key frame can't be decoded; an AVI says with a packet of a byte that none came.
+        first = next((number for number, packet in enumerate(packets) if packet.is_keyframe), len(packets))
+        shown = [packet for packet in packets[first:] if not packet.is_discard and packet.size > 1]
         if not shown:
             raise DecodeError(f"could not open {path}: expected frames in its first video stream, found none")
         times = [packet.pts for packet in shown]
@@ -73,20 +77,25 @@ class _PyAvVideo:
             raise DecodeError(
                 f"could not decode frames {list(indices)} of {self.path}: expected numbers from 0 to {self.length - 1}"
             )
-        reformatter = VideoReformatter()
         try:
-            with self._opened() as container:
-                decoded = self._by_time(container, wanted) if self.times else self._counted(container, wanted)
-                found = {
-                    index: reformatter.reformat(frame, format="rgb24").to_ndarray()
-                    for index, frame in zip(wanted, decoded, strict=False)
-                }
+            found = self._pictures(self._by_time, wanted) if self.times else {}
+            if len(found) < len(wanted):  # nothing to jump by, or what stands at these times is another picture
+                found = self._pictures(self._counted, wanted)
         except ERRORS as error:
             raise DecodeError(explained(self.path, f"decode frames {list(indices)} of", error)) from error
         missing = [index for index in wanted if index not in found]
         if missing:
-            raise DecodeError(f"could not decode frames {missing} of {self.path}: the video ends before them")
+            raise DecodeError(f"could not decode frames {missing} of {self.path}: it ends before them")
         return torch.from_numpy(np.stack([found[index] for index in indices])).permute(0, 3, 1, 2)
+
+    def _pictures(self, decode: Decode, wanted: list[int]) -> dict[int, np.ndarray]:
+        """These frames, as many as come, each (H, W, 3) and upright."""
+        reformatter = VideoReformatter()
+        with self._opened() as container:
+            return {
+                index: np.rot90(reformatter.reformat(frame, format="rgb24").to_ndarray(), frame.rotation // 90)
+                for index, frame in zip(wanted, decode(container, wanted), strict=False)
+            }
 
     def _opened(self) -> InputContainer:
         container = av.open(self.path, metadata_errors="ignore")

@@ -1,0 +1,92 @@
+"""Each video file through the reader that gets it right, the fastest of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from functools import cache
+
+from torch import Tensor
+
+from tbe.data.readers.base import DecodeError, OpenVideo, VideoReader
+from tbe.data.readers.decord_reader import DecordReader
+from tbe.data.readers.file_facts import FileFacts, file_facts
+from tbe.data.readers.pyav_reader import PyAvReader
+from tbe.data.readers.torchcodec_reader import TorchCodecReader
+
+log = logging.getLogger(__name__)
+
+RIGHT_BY_DECORD = ("h264", "mpeg4", "vp8", "vp9", "mjpeg")
+
+
+class AutoReader:
+    """Looks at the head of a file and opens it with the first of torchcodec, decord and PyAV that gets it right.
+
+    torchcodec takes part where it is installed. decord comes first where its build decodes on the GPU. A file that
+    fails in one reader is tried in the next; a DecodeError when all of them failed.
+    device, num_threads: as in the readers.
+    """
+
+    def __init__(self, device: str = "auto", num_threads: int = 1):
+        self.decord = DecordReader(device, num_threads)
+        self.pyav = PyAvReader(num_threads)
+        self.torchcodec = _torchcodec(num_threads)
+
+    def __call__(self, path: str) -> VideoReader:
+        return _FirstRight(path, self.suited(path, file_facts(path)))
+
+    def worker_context(self, path: str) -> str | None:
+        return self.decord.worker_context(path)
+
+    def suited(self, path: str, facts: FileFacts) -> list[OpenVideo]:
+        """The readers that get such a file right, fastest first.
+
+        decord shows files that were cut, reordered pictures in AVI and HEVC shifted, jumbled or frozen; torchcodec
+        shifts reordered pictures in AVI. Neither is safe where the file does not list its packets, or does not begin
+        with a key frame.
+        """
+        is_safe = facts.is_indexed and facts.starts_with_key and not facts.has_guessed_times
+        is_for_decord = is_safe and not facts.is_cut and facts.codec in RIGHT_BY_DECORD
+        found: list[OpenVideo] = [self.decord] if is_for_decord else []
+        if is_safe and self.torchcodec is not None:
+            is_on_gpu = is_for_decord and self.decord.resolved_device(path) == "cuda"
+            found.insert(len(found) if is_on_gpu else 0, self.torchcodec)
+        return [*found, self.pyav]
+
+
+class _FirstRight:
+    """A video in the first reader that opens it, and decodes what is asked for."""
+
+    def __init__(self, path: str, readers: list[OpenVideo]):
+        self.path = path
+        self.left = list(readers)
+        self.video = self._next()
+
+    def __len__(self) -> int:
+        return len(self.video)
+
+    def frames(self, indices: Sequence[int]) -> Tensor:
+        while True:
+            try:
+                return self.video.frames(indices)
+            except DecodeError:
+                if not self.left:
+                    raise
+                self.video = self._next()
+
+    def _next(self) -> VideoReader:
+        while True:
+            try:
+                return self.left.pop(0)(self.path)
+            except DecodeError:
+                if not self.left:
+                    raise
+
+
+@cache
+def _torchcodec(num_threads: int) -> TorchCodecReader | None:
+    try:
+        return TorchCodecReader("cpu", num_threads)
+    except ValueError:
+        log.info("reader=auto: without torchcodec, which is faster than decord (pip install -e '.[gpu-decode]')")
+        return None

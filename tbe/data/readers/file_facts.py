@@ -1,0 +1,52 @@
+"""What the head of a video file says, without decoding anything: a few milliseconds, mostly its opening."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+import av
+
+from tbe.data.readers.base import DecodeError, explained
+
+# What PyAV raises for files that are none, broken ones, and names that FFmpeg can't be given.
+ERRORS = (av.error.FFmpegError, OSError, ValueError, EOFError)
+INDEXED = ("avi", "mov,mp4,m4a,3gp,3g2,mj2")  # containers with an index of all their packets
+
+
+class FileFacts(NamedTuple):
+    """What decides which reader gets a file right.
+
+    codec: FFmpeg's name. pixels: (width, height). is_indexed: whether the file lists all its packets, and is as long as
+    they need. starts_with_key: whether the first packet can be decoded alone. is_cut: whether packets are not to be
+    shown, as at the beginning of a file that was cut without encoding it anew.
+    has_guessed_times: pictures are reordered in a container (AVI) that stores no times.
+    """
+
+    codec: str
+    pixels: tuple[int, int]
+    is_indexed: bool
+    starts_with_key: bool
+    is_cut: bool
+    has_guessed_times: bool
+
+
+def file_facts(path: str) -> FileFacts:
+    """Reads the head of a file; a DecodeError for one that can't be opened or has no video stream."""
+    try:
+        with av.open(path, metadata_errors="ignore") as container:
+            if not container.streams.video:
+                raise ValueError("expected a video stream, found none")
+            stream = container.streams.best("video")
+            context = stream.codec_context
+            entries = list(stream.index_entries) if container.format.name in INDEXED else []
+            return FileFacts(
+                codec=context.name,
+                pixels=(context.width, context.height),
+                is_indexed=bool(entries) and max(part.pos + part.size for part in entries) <= os.path.getsize(path),
+                starts_with_key=bool(entries) and entries[0].is_keyframe,
+                is_cut=any(part.is_discard for part in entries),
+                has_guessed_times=container.format.name == "avi" and bool(context.has_b_frames),
+            )
+    except ERRORS as error:
+        raise DecodeError(explained(path, "open", error)) from error
