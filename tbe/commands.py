@@ -22,6 +22,8 @@ from tbe.runs import run_folder
 
 log = logging.getLogger(__name__)
 
+LISTS = ("seeds", "arms")  # of configs/sweep
+
 
 def command(config_name: str, story: str) -> Callable[[], None]:
     """The entry point of a command line; `story` is the module that it runs, imported when there is something to run.
@@ -57,9 +59,19 @@ def command(config_name: str, story: str) -> Callable[[], None]:
             return
         # A run that prints to a file or a pipe shows its lines when they are written.
         sys.stdout.reconfigure(line_buffering=True)
+        sys.argv[1:] = map(whole_list, sys.argv[1:])
         hydra.main(version_base="1.3", config_path=config_dir(), config_name=config_name)(job)()
 
     return main
+
+
+def whole_list(argument: str) -> str:
+    """`seeds=1,2` and `arms=moco,be` quoted: what a sweep goes over is told to each of its runs whole.
+
+    Hydra would take the commas for a sweep over single seeds, of sweeps over all.
+    """
+    key, _, value = argument.partition("=")
+    return f"{key}='{value}'" if key in LISTS and "," in value and value[0] not in "'\"" else argument
 
 
 def _user_errors() -> tuple[type[Exception], ...]:

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 import tbe.train
+from tbe.commands import whole_list
 from tests.conftest import ROOT, SMALL, command_line, composed, run_command
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -71,6 +72,17 @@ def test_a_sweep_can_be_chosen_by_name(tmp_path):
         f"{n}: be.prob={p}" for n, p in enumerate(("0", "0.25", "0.5", "0.75", "1"))
     ]
     assert "4: be.prob=1" in done.stdout
+
+
+def test_a_named_sweep_goes_over_the_arms_and_seeds_that_it_is_told(tmp_path):
+    told = ["arms=random,moco", "seeds=5", "trainer=debug", *TINY, "~hydra.sweeper.params.then"]
+    done = succeeded("train.py", "sweep=proof", *told, "test_queries=[]", f"hydra.sweep.dir={tmp_path}/sweep")
+    assert "0: arm=random" in done.stdout
+    assert "1: arm=moco" in done.stdout
+    assert len(list((tmp_path / "sweep").glob("*/metrics.json"))) == 2
+    assert whole_list("seeds=1") == "seeds=1"
+    assert whole_list("seeds='1,2'") == "seeds='1,2'"
+    assert whole_list("be.ratio=0.1,0.3") == "be.ratio=0.1,0.3"
 
 
 def test_a_repeated_sweep_does_what_is_not_done(tmp_path):
