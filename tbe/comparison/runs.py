@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ import yaml
 
 NUMBERS = "metrics.json"
 NOT_SETTINGS = ("seed", "seeds", "arms")
+FILES = ("init_from", "resume")  # of a protocol
 
 
 class Run(NamedTuple):
@@ -105,6 +107,8 @@ def _overrides(folder: Path) -> dict[str, str]:
 def _read(folder: Path, settings: dict[str, str]) -> Run:
     content = json.loads((folder / NUMBERS).read_text(encoding="utf-8"))
     protocol = content.pop("protocol")
+    # Where the run lay means nothing elsewhere.
+    protocol |= {name: os.path.relpath(protocol[name], folder) for name in FILES if protocol.get(name)}
     metrics = {name: value for name, value in content.items() if isinstance(value, int | float)}
     for file in folder.glob(f"*/{NUMBERS}"):
         followed = json.loads(file.read_text(encoding="utf-8"))

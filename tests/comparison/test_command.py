@@ -20,7 +20,7 @@ def sweep(tmp_path):
             (run / ".hydra").mkdir(parents=True)
             (run / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(overrides))
             seed = next((int(part.split("=")[1]) for part in overrides if part.startswith("seed=")), 0)
-            protocol = {"name": name, "seed": seed}
+            protocol = {"name": name, "seed": seed, "init_from": None, "resume": str(run / "checkpoints" / "last.ckpt")}
             (run / "metrics.json").write_text(json.dumps({**metrics, "protocol": protocol}))
             if followed:
                 (run / "finetune").mkdir()
@@ -48,6 +48,11 @@ def test_arms_are_what_differs_but_in_the_seed(two_arms):
         "be": [0, 1, 2],
     }
     assert found["be"][2].metrics == {"R@1/swap": 54.0, "scene": 46.0, "finetune/test/top1": 27.0}
+
+
+def test_a_protocol_does_not_say_where_its_machine_keeps_runs(two_arms):
+    protocol = read_sweeps([two_arms])[0].protocol
+    assert (protocol["init_from"], protocol["resume"]) == (None, "checkpoints/last.ckpt")
 
 
 def test_the_table_has_means_and_intervals(two_arms, tmp_path, capsys):
