@@ -118,3 +118,15 @@ def test_a_share_of_each_class_is_held_out():
     held = hold_out(labels, 0.2)
     assert [int(held[labels == label].sum()) for label in range(4)] == [4, 2, 1, 0]
     assert np.array_equal(held, hold_out(labels, 0.2))
+
+
+@pytest.mark.parametrize("interruption", ["", "# a comment", "   "])
+def test_a_list_reads_the_same_whether_or_not_lines_are_passed_over(tmp_path, interruption):
+    lines = [f"a folder/clip {number}.avi {number % 7} {number + 10}" for number in range(50)]
+    (tmp_path / "rows.txt").write_text("\n".join(lines))
+    (tmp_path / "interrupted.txt").write_text("\n".join([*lines[:20], interruption, *lines[20:], ""]))
+    rows, interrupted = (read_list(tmp_path / name, tmp_path) for name in ("rows.txt", "interrupted.txt"))
+    assert rows.paths.tolist() == interrupted.paths.tolist()
+    assert rows.path(49) == str(tmp_path / "a folder" / "clip 49.avi")
+    assert rows.labels.tolist() == interrupted.labels.tolist() == [number % 7 for number in range(50)]
+    assert rows.num_frames.tolist() == interrupted.num_frames.tolist() == list(range(10, 60))

@@ -1,0 +1,130 @@
+"""Clips a second from files to augmented views, against transforms in the workers: `python benchmarks/loader.py`.
+
+Ours decodes two clips of a video in the workers, and augments whole batches into three views where the model is. The
+plain way, written here as it usually is, opens the video for each clip and puts v2 transforms of torchvision, of the
+same strengths, on it in the workers. All have as many workers as there are cores. Above 1 ours is
+faster.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+import torch
+from augment import clip_by_clip, ours
+from harness import Finding, compare, in_turn, markdown
+from readers import scenery
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from tbe.data.clips import AnchorAndAnother, RandomClip
+from tbe.data.dataset import VideoDataset
+from tbe.data.readers import DecordReader, OpenVideo
+from tbe.data.readers.auto_reader import AutoReader
+from tbe.data.readers.pyav_reader import PyAvReader
+from tbe.data.records import Records, make_records
+from tbe.data.video_writing import write_video
+from tbe.data.views import ContrastiveViews
+
+NUM_VIEWS = 3
+SHORT_SIDES = {112: 128, 224: 256}
+BARS = {"PyAV": ">= 2.5", "decord": ">= 1.5"}
+BLUR = 0.5
+
+
+class ClipByClip(Dataset):
+    """A transformed clip an item, (C, T, S, S): three items a video, as query, key and negative."""
+
+    def __init__(self, records: Records, open_video: OpenVideo, size: int):
+        self.records = records
+        self.open_video = open_video
+        self.sampler = RandomClip(num_frames=16, stride=4)
+        self.transform = clip_by_clip(size, BLUR, as_float=False)
+
+    def __len__(self) -> int:
+        return NUM_VIEWS * len(self.records)
+
+    def __getitem__(self, index: int) -> Tensor:
+        video = self.open_video(self.records.path(index // NUM_VIEWS))
+        clip = video.frames(self.sampler(len(video)).flatten().tolist())
+        return self.transform(clip.unsqueeze(0), torch.tensor([clip.shape[-2:]]))[0]
+
+
+def measure(device: str, quick: bool = False) -> list[Finding]:
+    """Ratios of the time for a batch, plain / ours; `quick` for a look at whether it runs."""
+    sizes, num_videos, batch, rounds = ((112,), 4, 2, 2) if quick else ((112, 224), 64, 8, 12)
+    findings = []
+    with tempfile.TemporaryDirectory() as folder:
+        records = write_videos(Path(folder), num_videos, 80 if quick else 300)
+        for size in sizes:
+            ways = {"ours": partial(next, batches_of_ours(records, size, batch, device))}
+            for name, open_video in {"PyAV": PyAvReader(), "decord": DecordReader("cpu")}.items():
+                ways[name] = partial(next, batches_clip_by_clip(records, open_video, size, batch, device))
+            times = in_turn(ways, rounds, warm_up=2)
+            findings += [
+                compare(times, name, "ours", f"16x{size}, {batch} videos a batch", bar) for name, bar in BARS.items()
+            ]
+    return findings
+
+
+def batches_of_ours(records: Records, size: int, batch: int, device: str) -> Iterator[dict[str, Tensor]]:
+    """Batches of three views, for ever."""
+    videos = VideoDataset(records, AutoReader(), AnchorAndAnother(num_frames=16, stride=4), SHORT_SIDES[size])
+    views = ContrastiveViews(ours(size, BLUR)).to(device)
+    for raw in forever(videos, batch, videos.collate):
+        moved = {name: part.to(device, non_blocking=True) for name, part in raw.items()}
+        yield views(moved)
+
+
+def batches_clip_by_clip(
+    records: Records, open_video: OpenVideo, size: int, batch: int, device: str
+) -> Iterator[Tensor]:
+    """As many clips a batch, for ever."""
+    for clips in forever(ClipByClip(records, open_video, size), NUM_VIEWS * batch):
+        yield clips.to(device, non_blocking=True)
+
+
+def forever(videos: Dataset, batch: int, collate: Callable | None = None) -> Iterator:
+    """Batches of a loader with a worker a core, epoch after epoch.
+
+    Nothing is prepared ahead but the batch that is asked for next: a round is the time that a batch takes.
+    """
+    loader = DataLoader(
+        videos,
+        batch,
+        shuffle=True,
+        drop_last=True,
+        num_workers=os.cpu_count(),
+        collate_fn=collate,
+        persistent_workers=True,
+        prefetch_factor=1,
+    )
+    while True:
+        yield from loader
+
+
+def write_videos(folder: Path, num_videos: int, num_frames: int) -> Records:
+    """Kinetics-like files, H.264 340x256 with a key frame every 12 frames: one content, under many names."""
+    write_video(folder / "0.mp4", scenery((256, 340), num_frames), fps=30)
+    names = [f"{number}.mp4" for number in range(num_videos)]
+    for name in islice(names, 1, None):
+        os.link(folder / "0.mp4", folder / name)
+    return make_records(folder, names, [0] * num_videos, [num_frames] * num_videos)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
+    parser.add_argument("--quick", action="store_true", help="few small batches, two rounds")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    options = parser.parse_args()
+    print(markdown(measure(options.device, options.quick)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""How long the commands take to say what they can do, against `import torch`: `python benchmarks/startup.py`."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+from harness import Finding, compare, in_turn, markdown
+
+ROOT = Path(__file__).resolve().parent.parent
+COMMANDS = {
+    "train.py --help": ["train.py", "--help"],
+    "train.py --cfg job": ["train.py", "--cfg", "job"],
+    "eval.py --help": ["eval.py", "--help"],
+    "import torch": ["-c", "import torch"],
+}
+
+
+def measure(device: str, quick: bool = False) -> list[Finding]:
+    """Seconds beyond `import torch`, against 3 s, for each command."""
+    commands = dict(list(COMMANDS.items())[:: len(COMMANDS) - 1]) if quick else COMMANDS
+    times = in_turn({name: partial(start, command) for name, command in commands.items()}, rounds=2 if quick else 7)
+    torch = times.pop("import torch")
+    beyond = {
+        f"{name} beyond import torch": [all_of_it - alone for all_of_it, alone in zip(taken, torch, strict=True)]
+        for name, taken in times.items()
+    }
+    beyond["3 s"] = [3.0] * len(torch)
+    return [compare(beyond, name, "3 s", "a process of its own", "<= 1") for name in beyond if name != "3 s"]
+
+
+def start(command: list[str]) -> None:
+    subprocess.run([sys.executable, *command], cwd=ROOT, check=True, capture_output=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
+    parser.add_argument("--quick", action="store_true", help="one command, two rounds")
+    print(markdown(measure("cpu", parser.parse_args().quick)))
+
+
+if __name__ == "__main__":
+    main()
