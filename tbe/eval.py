@@ -107,6 +107,7 @@ def evaluate(config: dict[str, Any], name: str, checkpoint: Checkpoint | Foreign
         cache=_cache(config, backbone),
         backbone_config=checkpoint.config.get("backbone", config["backbone"]) if checkpoint else config["backbone"],
         origin=checkpoint.origin() if checkpoint else RANDOM,
+        clips_at_once=config["clips_at_once"],
     )
     metrics: dict[str, float] = {}
     for task in config["tasks"].values():

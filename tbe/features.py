@@ -37,13 +37,15 @@ def extract(
     trainer: pl.Trainer,
     per_clip: bool = False,
     probes: Mapping[str, Probe] = CLEAN,
+    clips_at_once: int | None = None,
 ) -> dict[str, Features]:
     """Runs a network (B, C, T, H, W) -> (B, F) over a split, once for each probe of the same clips.
 
-    The clips of a video are averaged unless `per_clip`. Each process sees its share, all of them get all rows, no
-    video counts twice. A ValueError for features that are not finite.
+    The clips of a video are averaged unless `per_clip`. The network, in eval and inference mode, gets all clips of a
+    batch in one go, or at most `clips_at_once`, which takes less memory and changes nothing. Each process sees its
+    share, all of them get all rows, no video counts twice. A ValueError for features that are not finite.
     """
-    extractor = _Extractor(network, per_clip, probes)
+    extractor = _Extractor(network, per_clip, probes, clips_at_once)
     datamodule.predict_split = split
     datamodule.surrounded = any(not isinstance(probe, Clean) for probe in probes.values())
     trainer.predict(extractor, datamodule=datamodule, return_predictions=False)
@@ -59,11 +61,12 @@ def extract(
 
 
 class _Extractor(pl.LightningModule):
-    def __init__(self, network: nn.Module, per_clip: bool, probes: Mapping[str, Probe]):
+    def __init__(self, network: nn.Module, per_clip: bool, probes: Mapping[str, Probe], clips_at_once: int | None):
         super().__init__()
         self.network = network
         self.per_clip = per_clip
         self.probes = probes
+        self.clips_at_once = clips_at_once
         self.rows: list[tuple[Tensor, ...]] = []
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
@@ -74,7 +77,8 @@ class _Extractor(pl.LightningModule):
         return batch["index"]  # Lightning warns of a step that returns nothing
 
     def _features(self, clips: Tensor, num_videos: int) -> Tensor:
-        vectors = self.network(clips).float().unflatten(0, (num_videos, -1))
+        parts = clips.split(self.clips_at_once or len(clips))
+        vectors = torch.cat([self.network(part).float() for part in parts]).unflatten(0, (num_videos, -1))
         return vectors if self.per_clip else vectors.mean(dim=1)
 
     def on_predict_epoch_end(self) -> None:

@@ -2,74 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-METRICS = ("cosine", "euclidean")
-MOST_PAIRS = 2**24  # of a query and a gallery video, looked at in one go
+from tbe.neighbours import Space, nearest
+from tbe.neighbours.space import check, leave_out
+
+MOST_PAIRS = 2**26  # of a query and a gallery video, ranked in one go: 256 MiB
 
 
 def contrast_accuracy(positives: Tensor, negatives: Tensor) -> Tensor:
     """How often the positive (B,) beats all negatives (B, K), in percent: a scalar tensor."""
     return 100 * (positives > negatives.amax(dim=1)).float().mean()
-
-
-def nearest(
-    queries: Tensor,
-    gallery: Tensor,
-    k: int,
-    metric: str = "cosine",
-    leave_one_out: bool = False,
-    chunk: int | None = None,
-) -> tuple[Tensor, Tensor]:
-    """The k nearest gallery vectors of each query, nearest first.
-
-    queries (n, F), gallery (m, F) -> similarities (n, k), indices (n, k), as in `similarities`. A ValueError when k
-    exceeds m, or with `leave_one_out` m - 1.
-    """
-    most = len(gallery) - leave_one_out
-    if k > most:
-        besides = " besides the query" if leave_one_out else ""
-        raise ValueError(f"expected at least {k} gallery videos{besides} for {k} neighbours, got {most}")
-    pairs = similarities(queries, gallery, metric, leave_one_out, chunk)
-    found = [part.topk(k, dim=1) for part in pairs]
-    return torch.cat([top.values for top in found]), torch.cat([top.indices for top in found])
-
-
-def similarities(
-    queries: Tensor,
-    gallery: Tensor,
-    metric: str = "cosine",
-    leave_one_out: bool = False,
-    chunk: int | None = None,
-) -> Iterator[Tensor]:
-    """How near each gallery vector (m, F) is to each query (n, F), the larger the nearer: rows of (n, m) in chunks.
-
-    The cosine, or minus the Euclidean distance. With `leave_one_out` queries and gallery are the same videos in the
-    same order, and a video is infinitely far from itself. Chunks are as small as m needs, or of `chunk` queries, so
-    memory does not grow with n * m.
-    """
-    if metric not in METRICS:
-        raise ValueError(f"expected metric to be one of {', '.join(METRICS)}, got {metric!r}")
-    if leave_one_out and len(queries) != len(gallery):
-        raise ValueError(f"leave one out: expected the queries as gallery, got {len(queries)} and {len(gallery)}")
-    queries, gallery = queries.float(), gallery.float()
-    if metric == "cosine":
-        queries, gallery = F.normalize(queries, dim=1), F.normalize(gallery, dim=1)
-    else:
-        # Distances stay, and what is small beside the vectors themselves is not rounded away.
-        queries, gallery = queries - gallery.mean(dim=0), gallery - gallery.mean(dim=0)
-    start = 0
-    for part in queries.split(chunk or max(1, MOST_PAIRS // len(gallery))):
-        found = part @ gallery.T if metric == "cosine" else -torch.cdist(part, gallery)
-        if leave_one_out:
-            found.diagonal(offset=start).fill_(-torch.inf)
-        start += len(part)
-        yield found
 
 
 def recall_at_k(
@@ -87,10 +36,16 @@ def recall_at_k(
     gallery.
     """
     most = min(max(ks), max(1, len(gallery) - leave_one_out))
-    hits = gallery_labels[nearest(queries, gallery, most, metric, leave_one_out)[1]] == query_labels.unsqueeze(1)
+    return hit_rates(nearest(queries, gallery, most, metric, leave_one_out)[1], query_labels, gallery_labels, ks)
+
+
+def hit_rates(indices: Tensor, query_labels: Tensor, gallery_labels: Tensor, ks: Sequence[int]) -> dict[int, float]:
+    """`recall_at_k` of neighbours that were found already: indices (n, k), nearest first."""
+    hits = gallery_labels[indices] == query_labels.unsqueeze(1)
     return {k: 100 * hits[:, :k].any(dim=1).float().mean().item() for k in ks}
 
 
+@torch.no_grad()
 def mean_average_precision(
     queries: Tensor,
     query_labels: Tensor,
@@ -102,17 +57,50 @@ def mean_average_precision(
     """The mean over queries of the average precision of the whole gallery, ranked by nearness, in percent.
 
     The average precision is the mean, over the videos of the query's class, of the share of that class among those
-    ranked no lower. A query without any counts 0.
+    that are as near or nearer (equally near ones count together, as in sklearn). A query without any counts 0.
+    Needs a copy of the gallery and `MOST_PAIRS` floats; the time of n sorts of m floats beside that of the products.
     """
-    most, total, start = len(gallery) - leave_one_out, 0.0, 0
-    ranks = torch.arange(1, most + 1, device=gallery.device)
-    for part in similarities(queries, gallery, metric, leave_one_out):
-        order = part.argsort(dim=1, descending=True)[:, :most]  # what is left out comes last
-        hits = (gallery_labels[order] == query_labels[start : start + len(part), None]).float()
-        precisions = hits.cumsum(dim=1) / ranks
-        total += ((precisions * hits).sum(dim=1) / hits.sum(dim=1).clamp_min(1)).sum().item()
+    check(queries, gallery, leave_one_out)
+    space = Space.of(gallery, metric)
+    queries, gallery = space.placed(queries), space.placed(gallery)
+    by_label = gallery_labels.argsort(stable=True)
+    size, total, start = max(1, MOST_PAIRS // len(gallery)), 0.0, 0
+    for part, labels in zip(queries.split(size), query_labels.split(size), strict=True):
+        scores = space.scores(part, gallery)
+        if leave_one_out:
+            leave_out(scores, start, 0)
+        same_class = _of_labels(scores, labels, gallery_labels[by_label], by_label)
+        total += _average_precisions(_ascending(same_class), _ascending(scores)).sum().item()
         start += len(part)
     return 100 * total / len(queries)
+
+
+def _of_labels(scores: Tensor, labels: Tensor, sorted_labels: Tensor, by_label: Tensor) -> Tensor:
+    """The scores (n, m) of the videos of each query's label (n,): (n, largest class), filled up with -inf."""
+    first = torch.searchsorted(sorted_labels, labels)
+    counts = torch.searchsorted(sorted_labels, labels, right=True) - first
+    numbers = torch.arange(int(counts.max()), device=scores.device)
+    places = (first.unsqueeze(1) + numbers).clamp_max(len(by_label) - 1)
+    return scores.gather(1, by_label[places]).masked_fill_(numbers >= counts.unsqueeze(1), -torch.inf)
+
+
+def _average_precisions(relevant: Tensor, everything: Tensor) -> Tensor:
+    """(n,) of the scores of the relevant (n, r) among all (n, m), each ascending; -inf is nobody."""
+    hits = relevant.shape[1] - torch.searchsorted(relevant, relevant)
+    ranks = everything.shape[1] - torch.searchsorted(everything, relevant)
+    counted = relevant > -torch.inf
+    return (hits / ranks * counted).sum(dim=1) / counted.sum(dim=1).clamp_min(1)
+
+
+def _ascending(scores: Tensor) -> Tensor:
+    """The rows sorted, in place where that is faster."""
+    if scores.device.type != "cpu":
+        return scores.sort(dim=1).values
+    # numpy's is twenty times faster than torch's, which moves indices along, but sorts in one thread.
+    shares = [rows.numpy() for rows in scores.chunk(torch.get_num_threads())]
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        list(pool.map(lambda rows: rows.sort(axis=1), shares))
+    return scores
 
 
 def knn_accuracy(

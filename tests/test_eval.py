@@ -11,6 +11,7 @@ import yaml
 
 from tbe import checkpoint as checkpoints
 from tbe.augment.pipeline import KINETICS_MEAN, KINETICS_STD
+from tbe.backbones.base import VideoBackbone
 from tbe.data.clips import UniformClips
 from tbe.data.readers import DecordReader
 from tbe.data.records import write_list
@@ -144,6 +145,38 @@ def test_features_of_single_clips_on_request(evaluate):
     averaged = evaluate(*settings, folder="averaged") / "features" / "random init"
     each = np.load(run / "features" / "random init" / "test_features.npy")
     np.testing.assert_allclose(each.mean(axis=1), np.load(averaged / "test_features.npy"), atol=1e-5)
+
+
+def test_few_clips_at_once_give_the_same_features(evaluate):
+    seen = []
+
+    def note(module, inputs):
+        if isinstance(module, VideoBackbone):
+            seen.append((len(inputs[0]), torch.is_inference_mode_enabled(), module.training))
+
+    settings = ["task=features", *UNTRAINED, "data=biased_scenes", *SMALL[:7], "crops=3", "cache=null"]
+    features = {}
+    with torch.nn.modules.module.register_module_forward_pre_hook(note):
+        for count in ("null", "20"):
+            run = evaluate(*settings, f"clips_at_once={count}", folder=count)
+            features[count] = np.load(run / "features" / "random init" / "test_features.npy")
+    assert seen[:4] == [(48, True, False)] * 4  # 8 videos of 2 clips of 3 crops; 32 of train and 16 of test
+    assert {sizes for sizes, *_ in seen[6:]} == {20, 8}
+    assert sum(size for size, *_ in seen) == 2 * 48 * 6
+    np.testing.assert_allclose(features["20"], features["null"], atol=1e-6)
+    with pytest.raises(ValueError, match="expected clips_at_once to be a number above 0 or null, got 0"):
+        evaluate(*settings, "clips_at_once=0")
+
+
+def test_half_precision_gives_nearly_the_same_features(evaluate):
+    settings = ["task=features", *UNTRAINED, "data=biased_scenes", *SMALL[:7], "cache=null"]
+    full, half = (
+        np.load(evaluate(*settings, *more, folder=str(more)) / "features" / "random init" / "test_features.npy")
+        for more in ([], ["precision=bf16-mixed"])
+    )
+    assert full.dtype == half.dtype == np.float32
+    assert not np.array_equal(full, half)
+    assert np.abs(full - half).max() < 0.02 * np.abs(full).max()
 
 
 def test_the_views_of_a_video_are_averaged_as_in_a_loop(train, evaluate, video_folder, tmp_path):

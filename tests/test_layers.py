@@ -10,7 +10,8 @@ from tests.conftest import ROOT
 ALLOWED = {
     "erasing": set(),
     "losses": {"distributed"},
-    "metrics": set(),
+    "neighbours": set(),
+    "metrics": {"neighbours"},
     "statistics": set(),
     "augment": set(),
     "backbones": set(),
@@ -37,6 +38,7 @@ ALLOWED = {
         "probes",
         "features",
         "metrics",
+        "neighbours",
         "statistics",
         "data",
         "distributed",
@@ -52,7 +54,18 @@ ALLOWED = {
     "comparison": {"pictures", "statistics"},
     "report": {"pictures"},  # colours alone: it reads files, not objects
     "train_config": {"checkpoint", "config", "results", "runs"},
-    "train": {"checkpoint", "config", "results", "runs", "callbacks", "distributed", "tasks", "train_config"},
+    "acceleration": {"backbones"},
+    "train": {
+        "acceleration",
+        "checkpoint",
+        "config",
+        "results",
+        "runs",
+        "callbacks",
+        "distributed",
+        "tasks",
+        "train_config",
+    },
     "eval_config": {"checkpoint", "config", "results", "runs", "splits"},
     "eval": {
         "cache",
@@ -72,6 +85,7 @@ ONLY = {
     "hydra": {"config", "commands", "sweep", "train_config"},
     "omegaconf": {"config", "commands", "sweep", "train_config", "eval_config", "preview"},
     "decord": {"data"},  # its readers alone
+    "faiss": {"neighbours"},
     "sklearn": {"tasks"},
     "matplotlib": {"comparison", "pictures", "tasks"},
     "wandb": set(),
@@ -111,7 +125,7 @@ def test_imports_follow_the_layers(path):
 @pytest.mark.parametrize("folder", ["tasks", "methods", "backbones", "callbacks", "prepare"])
 def test_siblings_do_not_import_each_other(folder):
     # What a folder's own parts are built on.
-    shared = {"base", "encoder", "linear", "negatives", "queue", "scenes", "weizmann"}
+    shared = {"base", "chain", "encoder", "linear", "negatives", "queue", "scenes", "weizmann"}
     for path in (ROOT / "tbe" / folder).glob("*.py"):
         names = {name.split(".")[2] for name in imported(path) if name.startswith(f"tbe.{folder}.")}
         assert names <= shared, f"{path} imports {names - shared}"

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import top_k_accuracy_score
+from sklearn.metrics import average_precision_score, top_k_accuracy_score
 from sklearn.neighbors import KNeighborsClassifier
 from torch.nn.functional import normalize
 from torch.testing import assert_close
@@ -75,10 +75,24 @@ def test_leaving_one_out_equals_a_loop_over_galleries_without_the_query(metric, 
     assert all(one not in found for one, found in enumerate(indices.tolist()))
 
 
-def test_small_distances_between_large_vectors_are_seen():
-    # float32 has seven digits: of squares of these the sixth is the first that differs.
-    steps = torch.tensor([[0.0], [0.3], [0.9], [1.0]]) * torch.nn.functional.one_hot(torch.tensor(3), 32)
-    assert nearest(1000 + steps[:1], 1000 + steps[1:], 3, "euclidean")[1].tolist() == [[0, 1, 2]]
+@pytest.mark.parametrize("pairs", [2**24, 100])
+def test_equally_near_videos_count_together_as_in_sklearn(pairs, monkeypatch):
+    monkeypatch.setattr(tbe.metrics, "MOST_PAIRS", pairs)
+    generator = torch.Generator().manual_seed(0)
+    # Of length 4, so that the cosines are exact and many of them equal.
+    queries, gallery = (torch.randint(2, (num, 16), generator=generator) * 2.0 - 1 for num in (20, 60))
+    query_labels, gallery_labels = (torch.randint(4, (num,), generator=generator) for num in (20, 60))
+    theirs = [
+        average_precision_score(gallery_labels == label, gallery @ query)
+        for query, label in zip(queries, query_labels, strict=True)
+    ]
+    ours = mean_average_precision(queries, query_labels, gallery, gallery_labels)
+    assert ours == pytest.approx(100 * np.mean(theirs), abs=1e-4)
+
+
+def test_queries_of_classes_that_the_gallery_lacks_count_nothing():
+    (queries, labels), (gallery, gallery_labels) = embedded(10, 0), embedded(20, 1)
+    assert mean_average_precision(queries, labels + 6, gallery, gallery_labels) == 0
 
 
 def test_recall_beyond_the_gallery_counts_the_whole_gallery():
@@ -87,26 +101,11 @@ def test_recall_beyond_the_gallery_counts_the_whole_gallery():
     assert found[50] == pytest.approx(100 * np.isin(labels, gallery_labels).mean())
 
 
-def test_chunks_change_nothing():
-    (queries, _), (gallery, _) = embedded(33, 0), embedded(50, 1)
-    assert torch.equal(nearest(queries, gallery, 5, chunk=7)[1], nearest(queries, gallery, 5)[1])
-
-
-def test_more_neighbours_than_videos_are_refused():
-    with pytest.raises(ValueError, match="expected at least 5 gallery videos for 5 neighbours, got 3"):
-        nearest(torch.rand(2, 4), torch.rand(3, 4), 5)
-
-
 def test_a_video_alone_finds_nothing():
     with pytest.raises(
         ValueError, match="expected at least 1 gallery videos besides the query for 1 neighbours, got 0"
     ):
         recall_at_k(*embedded(1, 0), *embedded(1, 0), (1, 5), leave_one_out=True)
-
-
-def test_an_unknown_metric_is_refused():
-    with pytest.raises(ValueError, match="expected metric to be one of cosine, euclidean, got 'dot'"):
-        nearest(torch.rand(2, 4), torch.rand(3, 4), 1, "dot")
 
 
 def test_knn_equals_sklearn_with_the_same_weights():

@@ -24,6 +24,7 @@ class Evaluation:
     classifier: the backbone with its head, where the checkpoint has one.
     cache: where features are kept between runs, None for nowhere.
     backbone_config: what the backbone was built from; origin: where its weights come from, as plain types.
+    clips_at_once: the most clips that the backbone gets in one go, None for all of a batch.
     """
 
     def __init__(
@@ -39,7 +40,10 @@ class Evaluation:
         cache: FeatureCache | None = None,
         backbone_config: dict[str, Any] | None = None,
         origin: dict[str, Any] | str | None = None,
+        clips_at_once: int | None = None,
     ):
+        if clips_at_once is not None and clips_at_once < 1:
+            raise ValueError(f"eval: expected clips_at_once to be a number above 0 or null, got {clips_at_once}")
         self.name = name
         self.backbone = backbone
         self.classifier = classifier
@@ -51,6 +55,7 @@ class Evaluation:
         self.backbone_config = backbone_config
         self.origin = origin
         self.cache = cache
+        self.clips_at_once = clips_at_once
         self._found: dict[tuple[str, str], Features] = {}
 
     def features(self, split: str) -> Features:
@@ -76,7 +81,8 @@ class Evaluation:
         known = {name: self._known(split, probe, per_clip) for name, probe in probes.items()}
         missing = {name: probes[name] for name, found in known.items() if found is None}
         if missing:
-            computed = extract(self.backbone, self.datamodule, split, self.trainer, per_clip, missing)
+            settings = (self.trainer, per_clip, missing, self.clips_at_once)
+            computed = extract(self.backbone, self.datamodule, split, *settings)
             for name, found in computed.items():
                 known[name] = self._found[split, repr(probes[name])] = found
                 if self.cache:

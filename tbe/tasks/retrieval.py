@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
+from torch import Tensor
 
 from tbe.data.clips import UniformClips
 from tbe.data.dataset import shrink
 from tbe.distributed import rank
 from tbe.features import Features
-from tbe.metrics import METRICS, mean_average_precision, nearest, recall_at_k
+from tbe.metrics import hit_rates, mean_average_precision
+from tbe.neighbours import METRICS, PRECISIONS, nearest, nearest_by_faiss
+from tbe.neighbours.faiss_search import load_faiss
 from tbe.pictures.class_names import class_names
 from tbe.pictures.film_strips import FRAME_HEIGHT, Strip, draw
 from tbe.tasks.base import Evaluation
 
+BACKENDS = ("torch", "faiss")
 USUAL_KS = (1, 5, 10, 20, 50)
 NUM_FRAMES = 4
 NUM_NEIGHBOURS = 5
@@ -26,20 +32,31 @@ class Retrieval:
 
     ks: None for those of `USUAL_KS` that there are videos for. metric: what is near, cosine or euclidean.
     leave_one_out: each query split is its own gallery, and no video finds itself; so it is in any case where gallery
-    and query split have the same videos. Draws `pictures` queries, spread evenly over the split, with their nearest
-    neighbours and how near they are (the cosine, or the distance) into `retrieval/<name>[/<split>]/neighbours.png`.
+    and query split have the same videos. backend: torch or faiss; precision: of torch's products, fp32 or bf16. Both
+    concern R@k alone: mAP needs the whole ranking, which is torch's. Draws `pictures` queries, spread evenly over the
+    split, with their nearest neighbours and how near they are (the cosine, or the distance) into
+    `retrieval/<name>[/<split>]/neighbours.png`.
     """
 
     ks: tuple[int, ...] | None = None
     metric: str = "cosine"
     leave_one_out: bool = False
     pictures: int = 8
+    backend: str = "torch"
+    precision: str = "fp32"
 
     def __post_init__(self):
         if self.ks is not None and (not self.ks or min(self.ks) < 1):
             raise ValueError(f"retrieval: expected ks to be numbers above 0, got {list(self.ks)}")
-        if self.metric not in METRICS:
-            raise ValueError(f"retrieval: expected metric to be one of {', '.join(METRICS)}, got {self.metric!r}")
+        for key, choices in (("metric", METRICS), ("backend", BACKENDS), ("precision", PRECISIONS)):
+            if getattr(self, key) not in choices:
+                raise ValueError(
+                    f"retrieval: expected {key} to be one of {', '.join(choices)}, got {getattr(self, key)!r}"
+                )
+        if self.backend == "faiss":
+            load_faiss()
+            if self.precision != "fp32":
+                raise ValueError(f"retrieval: expected precision=fp32 with backend=faiss, got {self.precision!r}")
 
     def run(self, evaluation: Evaluation) -> dict[str, float]:
         metrics = {}
@@ -49,14 +66,19 @@ class Retrieval:
             paths = [evaluation.datamodule.source.records(name).paths for name in (searched, split)]
             alone = np.array_equal(*paths)
             ks = self._ks(len(gallery.labels) - alone, searched, alone)
-            data = (queries.vectors, queries.labels, gallery.vectors, gallery.labels)
-            recalls = recall_at_k(*data, ks, self.metric, alone)
+            most = max(*ks, min(NUM_NEIGHBOURS, len(gallery.labels) - alone))
+            found = self._search(queries.vectors, gallery.vectors, most, self.metric, alone)
+            recalls = hit_rates(found[1], queries.labels, gallery.labels, ks)
             metrics |= {evaluation.key(f"retrieval/R@{k}", split): value for k, value in recalls.items()}
-            precision = mean_average_precision(*data, self.metric, alone)
+            precision = mean_average_precision(*queries, *gallery, self.metric, alone)
             metrics[evaluation.key("retrieval/mAP", split)] = precision
             if self.pictures and rank() == 0:
-                self._draw(evaluation, split, searched, queries, gallery, alone)
+                self._draw(evaluation, split, searched, queries, gallery, found)
         return metrics
+
+    @property
+    def _search(self) -> Callable[..., tuple[Tensor, Tensor]]:
+        return nearest_by_faiss if self.backend == "faiss" else partial(nearest, precision=self.precision)
 
     def _ks(self, candidates: int, searched: str, alone: bool) -> tuple[int, ...]:
         """The k to measure; a ValueError for a gallery without a video to find, or with fewer than some k."""
@@ -73,10 +95,15 @@ class Retrieval:
         return tuple(self.ks)
 
     def _draw(
-        self, evaluation: Evaluation, split: str, searched: str, queries: Features, gallery: Features, alone: bool
+        self,
+        evaluation: Evaluation,
+        split: str,
+        searched: str,
+        queries: Features,
+        gallery: Features,
+        found: tuple[Tensor, Tensor],
     ) -> None:
-        k = min(NUM_NEIGHBOURS, len(gallery.labels) - alone)
-        near, indices = nearest(queries.vectors, gallery.vectors, k, self.metric, alone)
+        near, indices = (part[:, :NUM_NEIGHBOURS] for part in found)
         count = min(self.pictures, len(queries.labels))
         source = evaluation.datamodule.source
         names = class_names(source, source.records(split))
@@ -85,9 +112,9 @@ class Retrieval:
             label = int(queries.labels[query])
             row = [Strip(_frames(evaluation, split, query), f"query: {names[label]}")]
             for index, nearness in zip(indices[query].tolist(), near[query].tolist(), strict=True):
-                found = int(gallery.labels[index])
-                text = f"{abs(nearness):#.3g} {names[found]}"
-                row.append(Strip(_frames(evaluation, searched, index), text, found == label))
+                other = int(gallery.labels[index])
+                text = f"{abs(nearness):#.3g} {names[other]}"
+                row.append(Strip(_frames(evaluation, searched, index), text, other == label))
             rows.append(row)
         folder = evaluation.folder / evaluation.key(f"retrieval/{evaluation.name}", split)
         folder.mkdir(parents=True, exist_ok=True)

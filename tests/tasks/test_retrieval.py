@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 import torch
 
@@ -37,6 +39,22 @@ def test_no_video_finds_itself_whatever_its_split_is_called(known):
     assert task.run(known(train=others, test=same))["retrieval/R@1"] != expected
 
 
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_faiss_measures_what_torch_measures(known, metric):
+    pytest.importorskip("faiss", reason='needs faiss: pip install -e ".[faiss]"')
+    evaluation = known(train=videos(40, 0), test=videos(20, 1), queries=("train", "test"))
+    ours, theirs = (Retrieval(metric=metric, pictures=0, backend=name).run(evaluation) for name in ("torch", "faiss"))
+    assert ours == theirs
+    with pytest.raises(ValueError, match="expected precision=fp32 with backend=faiss, got 'bf16'"):
+        Retrieval(backend="faiss", precision="bf16")
+
+
+def test_without_faiss_it_is_refused_before_anything_is_computed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(ValueError, match="expected faiss to be installed, got none: pip install"):
+        Retrieval(backend="faiss")
+
+
 def test_the_usual_numbers_of_neighbours_end_where_the_videos_do(known):
     metrics = Retrieval(pictures=0).run(known(train=videos(12, 0), test=videos(4, 1)))
     assert list(metrics) == ["retrieval/R@1", "retrieval/R@5", "retrieval/R@10", "retrieval/mAP"]
@@ -64,6 +82,8 @@ def test_one_video_has_nothing_to_find(known):
         ({"ks": ()}, "expected ks to be numbers above 0"),
         ({"ks": (0, 1)}, "expected ks to be numbers above 0"),
         ({"metric": "dot"}, "expected metric to be one of cosine, euclidean, got 'dot'"),
+        ({"backend": "annoy"}, "expected backend to be one of torch, faiss, got 'annoy'"),
+        ({"precision": "fp8"}, "expected precision to be one of fp32, bf16, got 'fp8'"),
     ],
 )
 def test_what_cannot_be_is_refused(settings, complaint):

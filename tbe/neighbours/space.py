@@ -1,0 +1,63 @@
+"""What near means, laid out so that one matrix product tells it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+METRICS = ("cosine", "euclidean")
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+class Space(NamedTuple):
+    """A gallery's vectors (m, F) under a metric. centre (F,): their mean, of the Euclidean metric alone."""
+
+    centre: Tensor | None = None
+
+    @classmethod
+    def of(cls, gallery: Tensor, metric: str) -> Space:
+        """A ValueError for a metric that is not known."""
+        if metric not in METRICS:
+            raise ValueError(f"expected metric to be one of {', '.join(METRICS)}, got {metric!r}")
+        # Distances stay, and what is small beside the vectors themselves is not rounded away.
+        return cls(gallery.mean(dim=0, dtype=torch.float32) if metric == "euclidean" else None)
+
+    def placed(self, vectors: Tensor, out: Tensor | None = None) -> Tensor:
+        """Vectors (n, F) of any float type as float32, of unit length or around the centre: a copy, or in `out`."""
+        if self.centre is None:
+            return F.normalize(vectors.float(), dim=1, out=out)
+        return torch.sub(vectors.float(), self.centre, out=out)
+
+    def scores(self, queries: Tensor, gallery: Tensor, precision: str = "fp32", out: Tensor | None = None) -> Tensor:
+        """The larger the nearer, float32 (n, m), of placed vectors (n, F) and (m, F); may lie in `out` (n, m)."""
+        if precision != "fp32":
+            kind = PRECISIONS[precision]
+            products = (queries.to(kind) @ gallery.to(kind).T).float()
+        else:
+            products = torch.mm(queries, gallery.T, out=out)
+        return products if self.centre is None else products.sub_(gallery.norm(dim=1).square() / 2)
+
+    def similarities(self, scores: Tensor, queries: Tensor) -> Tensor:
+        """The cosine, or minus the Euclidean distance: (n, k), of scores (n, k) and placed queries (n, F)."""
+        if self.centre is None:
+            return scores
+        return -(queries.norm(dim=1, keepdim=True).square() - 2 * scores).clamp_min(0).sqrt()
+
+
+def leave_out(scores: Tensor, first_query: int, first_video: int) -> None:
+    """Puts each query infinitely far from itself, in a part of the scores of videos against themselves."""
+    scores.diagonal(offset=first_query - first_video).fill_(-torch.inf)
+
+
+def check(queries: Tensor, gallery: Tensor, leave_one_out: bool, k: int = 0) -> None:
+    """A ValueError for more neighbours than there are, and where the gallery can't be the queries themselves."""
+    if leave_one_out and len(queries) != len(gallery):
+        raise ValueError(f"leave one out: expected the queries as gallery, got {len(queries)} and {len(gallery)}")
+    if k > len(gallery) - leave_one_out:
+        besides = " besides the query" if leave_one_out else ""
+        raise ValueError(
+            f"expected at least {k} gallery videos{besides} for {k} neighbours, got {len(gallery) - leave_one_out}"
+        )
