@@ -134,3 +134,10 @@ def test_every_reader_that_a_clip_is_given_to_reads_what_decoding_it_whole_gives
             assert torch.equal(video.frames(asked), expected), f"{path} by {open_video}"
             num_readers += 1
     assert num_readers > 20
+
+
+def test_the_comparison_on_weizmann_trains_on_a_fold(train, weizmann_root, tmp_path):
+    prepare.main(["weizmann", "--root", str(weizmann_root), "--out", str(tmp_path / "lists" / "weizmann"), "--folds"])
+    told = ["arm=inter", "seed=3", f"data.root={weizmann_root}", f"data_dir={tmp_path}", "trainer=debug"]
+    run = train("experiment=weizmann_proof", *told, "test_queries=[]", small=False)
+    assert json.loads((run / "metrics.json").read_text())["protocol"]["steps"] == 2

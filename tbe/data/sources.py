@@ -37,7 +37,8 @@ class VideoLists:
     """Videos under `root`, named by one list file a split (`path label` or `path label num_frames`).
 
     lists: the folder of the list files, `root` where null. splits: split name -> file name, for example
-    {train: train.txt, test: test.txt}; '{split}' in a name stands for the number `split`. Without a val list, `val`
+    {train: train.txt, test: test.txt}, null for one that there is none of; '{split}' in a name stands for the number
+    `split`. Without a val list, `val`
     is `val_share` of each class of the train list, and `train` the rest: models are chosen on it, never on the
     test list. variable: the environment variable that the config reads for `root`, named in the error when the
     videos are missing. masks: the folder of masks or boxes of the actors, as ActorMasks takes them with `mask_above`,
@@ -48,7 +49,7 @@ class VideoLists:
         self,
         name: str,
         root: str | None,
-        splits: dict[str, str],
+        splits: dict[str, str | None],
         num_classes: int,
         lists: str | None = None,
         split: int | None = None,
@@ -63,7 +64,7 @@ class VideoLists:
         self.name = name
         self.root = root
         self.lists = lists or root
-        self.splits = {part: file.format(split=split) for part, file in splits.items()}
+        self.splits = {part: file.format(split=split) for part, file in splits.items() if file is not None}
         self.num_classes = num_classes
         self.val_share = val_share
         self.variable = variable

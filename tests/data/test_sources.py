@@ -39,6 +39,13 @@ def test_a_val_list_is_taken_as_it_is(video_folder):
     assert np.array_equal(data.records("val").paths, source(video_folder).records("test").paths)
 
 
+def test_a_split_of_null_is_none(video_folder):
+    data = source(video_folder, splits={"train": "train.txt", "val": None, "test": "test.txt"}, val_share=0)
+    data.prepare()
+    assert not data.has("val")
+    assert len(data.records("train")) == 8
+
+
 def test_a_missing_folder_names_key_variable_and_readme(tmp_path):
     for root in (None, tmp_path / "gone"):
         with pytest.raises(
