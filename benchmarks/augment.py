@@ -1,21 +1,16 @@
 """ClipAugment against torchvision v2 transforms called clip by clip: `python benchmarks/augment.py`.
 
 Both do random resized crop, flip, colour jitter, grey, blur and normalisation, of the strengths of
-configs/augment/modern.yaml. Runs are interleaved; a ratio is the median of (torchvision / ours) pair by pair, so
-above 1 ours is faster.
+configs/augment/modern.yaml. A ratio is torchvision's time over ours, so above 1 ours is faster.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import platform
-import time
 from collections.abc import Callable
-from statistics import median
 
 import torch
-import torchvision
+from harness import Finding, compare, in_turn, machine, markdown
 from torch import Tensor
 from torchvision.transforms import v2
 
@@ -23,6 +18,32 @@ from tbe.augment import ClipAugment, ColourJitter, RandomResizedCrop
 from tbe.augment.pipeline import KINETICS_MEAN, KINETICS_STD
 
 SOURCES = {112: (128, 171), 224: (256, 340)}
+BARS = {224: ">= 5"}  # against v2 on floats
+BLUR = 0.5
+
+
+def measure(
+    device: str, quick: bool = False, batch: int = 8, num_frames: int = 16, rounds: int = 9, blur: float = BLUR
+) -> list[Finding]:
+    """Batches of raw clips of two sizes; quick: one of two clips of two frames, once."""
+    if quick:
+        return against_torchvision(112, 2, 2, 1, blur, device)
+    return [found for size in SOURCES for found in against_torchvision(size, batch, num_frames, rounds, blur, device)]
+
+
+def against_torchvision(size: int, batch: int, num_frames: int, rounds: int, blur: float, device: str) -> list[Finding]:
+    height, width = SOURCES[size]
+    frames = torch.randint(0, 256, (batch, num_frames, height, width, 3), dtype=torch.uint8, device=device)
+    clips = frames.permute(0, 1, 4, 2, 3)  # as decoders give them
+    sizes = torch.tensor([[height, width]], device=device).repeat(batch, 1)
+    augments = {"ours": ours(size, blur), "v2 float": clip_by_clip(size, blur, as_float=True)}
+    if device == "cpu":  # antialiased resizing of uint8 is for the CPU alone
+        augments["v2 uint8"] = clip_by_clip(size, blur, as_float=False)
+    ways = {name: (lambda augment=augment: augment(clips, sizes)) for name, augment in augments.items()}
+    times = in_turn(ways, rounds)
+    setting = f"{batch} clips of {num_frames} frames, {height}x{width} to {size}, blur {blur}"
+    bars = {"v2 float": BARS.get(size)}
+    return [compare(times, name, "ours", setting, bars.get(name)) for name in augments if name != "ours"]
 
 
 def ours(size: int, blur: float) -> Callable[[Tensor, Tensor], Tensor]:
@@ -50,52 +71,20 @@ def clip_by_clip(size: int, blur: float, as_float: bool) -> Callable[[Tensor, Te
     return apply
 
 
-def seconds(augment: Callable[[Tensor, Tensor], Tensor], clips: Tensor, sizes: Tensor) -> float:
-    if clips.is_cuda:
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    augment(clips, sizes)
-    if clips.is_cuda:
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
-def compare(size: int, batch: int, num_frames: int, repeats: int, blur: float, device: str) -> None:
-    height, width = SOURCES[size]
-    frames = torch.randint(0, 256, (batch, num_frames, height, width, 3), dtype=torch.uint8, device=device)
-    clips = frames.permute(0, 1, 4, 2, 3)  # as decoders give them
-    sizes = torch.tensor([[height, width]], device=device).repeat(batch, 1)
-    augments = {"ours": ours(size, blur), "v2 float": clip_by_clip(size, blur, as_float=True)}
-    if device == "cpu":  # antialiased resizing of uint8 is for the CPU alone
-        augments["v2 uint8"] = clip_by_clip(size, blur, as_float=False)
-    for augment in augments.values():
-        seconds(augment, clips, sizes)
-    times = {name: [] for name in augments}
-    for _ in range(repeats):
-        for name, augment in augments.items():
-            times[name].append(seconds(augment, clips, sizes))
-    for name, measured in times.items():
-        ratio = median(theirs / mine for theirs, mine in zip(measured, times["ours"], strict=True))
-        print(f"{size:>5}  {height}x{width:<6}  {name:<9} {median(measured) * 1e3:>9.1f} ms {ratio:>7.2f}")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--blur", type=float, default=0.5, help="probability; the slowest part of v2")
+    parser.add_argument("--blur", type=float, default=BLUR, help="probability; the slowest part of v2")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    print(f"Python {platform.python_version()}, torch {torch.__version__}, torchvision {torchvision.__version__}")
-    print(f"{options.device}, {os.cpu_count()} cores, {options.threads} threads")
-    print(f"B={options.batch}, T={options.frames}, blur {options.blur}")
-    print(" size  source       path        median       ratio")
-    for size in SOURCES:
-        compare(size, options.batch, options.frames, options.repeats, options.blur, options.device)
+    found = measure(options.device, False, options.batch, options.frames, options.repeats, options.blur)
+    print(machine(options.device))
+    print(markdown(found))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from harness import Finding, machine, markdown
 
-NAMES = ("readers", "loader", "augment", "erasing", "step", "retrieval", "lists", "startup", "scaling")
+NAMES = ("readers", "loader", "augment", "erasing", "step", "feeding", "retrieval", "lists", "startup", "scaling")
 
 
 def write(found: dict[str, list[Finding]], titles: dict[str, str], facts: dict, file: Path) -> None:

@@ -90,6 +90,9 @@ def _quieten() -> None:
     warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty.*")
     warnings.filterwarnings("ignore", message=".*Total length of `list` across ranks is zero.*")  # no validation
+    warnings.filterwarnings(
+        "ignore", message=".*`broadcast_buffers` is deprecated.*"
+    )  # its successor is as new as that
     # The sampler goes on where the run was stopped, which Lightning can't see.
     warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -61,16 +63,46 @@ def shuffle(tensor: Tensor) -> tuple[Tensor, Tensor]:
     Shuffled batch norm of MoCo (He et al., CVPR 2020, section 3.3): statistics of the keys' batch then
     say nothing about the queries'. Undo with `unshuffle`.
     """
-    everything = gather(tensor)
-    order = torch.randperm(len(everything), device=tensor.device)
+    order = torch.randperm(len(tensor) * world_size(), device=tensor.device)
     if world_size() > 1:
         dist.broadcast(order, src=0)
-    return everything[_share(order)], order.argsort()
+        return _exchange(tensor, order), order.argsort()
+    return tensor[order], order.argsort()
 
 
 def unshuffle(tensor: Tensor, restore: Tensor) -> Tensor:
     """The inverse of `shuffle` for what was computed from the mixed batch."""
     return gather(tensor)[_share(restore)]
+
+
+def _exchange(tensor: Tensor, order: Tensor) -> Tensor:
+    """`gather(tensor)[_share(order)]`, but each process gets no more than its share: clips are large."""
+    size, processes = len(tensor), torch.arange(world_size(), device=tensor.device).unsqueeze(1)
+    senders = order // size
+    sent = senders.argsort(stable=True).view(-1, size)[rank()]  # the places to which a clip of this process goes
+    taken = _share(senders)
+    # The host must know how many go where: the one wait for the device in a step, and only of several processes.
+    output_sizes, input_sizes = torch.stack([(taken == processes).sum(1), (sent // size == processes).sum(1)]).tolist()
+    arrived = torch.empty_like(tensor, memory_format=torch.contiguous_format)
+    dist.all_to_all_single(arrived, tensor[order[sent] - rank() * size], output_sizes, input_sizes)
+    return arrived[taken.argsort(stable=True).argsort()]  # they arrive by sender
+
+
+def average(tensors: Sequence[Tensor]) -> None:
+    """Gives float tensors, in place, the mean of their values on all processes."""
+    if world_size() > 1 and tensors:
+        joined = torch.cat([tensor.flatten() for tensor in tensors])
+        dist.all_reduce(joined)
+        means = (joined / world_size()).split([tensor.numel() for tensor in tensors])
+        for tensor, mean in zip(tensors, means, strict=True):
+            tensor.copy_(mean.view_as(tensor))
+
+
+def share_first(tensors: Iterable[Tensor]) -> None:
+    """Gives tensors, in place, the values that they have on the first process."""
+    if world_size() > 1:
+        for tensor in tensors:
+            dist.broadcast(tensor, src=0)
 
 
 def _share(order: Tensor) -> Tensor:

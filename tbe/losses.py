@@ -70,10 +70,13 @@ class TripletMargin(nn.Module):
     of the same video's negative (intra) and of another video's (inter). Margin 0.5 and weights 1 as in BE-triplet.
     """
 
+    weights: Tensor
+
     def __init__(self, margin: float = 0.5, weights: Sequence[float] = (1.0, 1.0)):
         super().__init__()
         self.margin = margin
-        self.weights = tuple(weights)
+        # A buffer, so that no step copies it to the device; a setting, so that it is in no checkpoint.
+        self.register_buffer("weights", torch.tensor(list(weights), dtype=torch.float32), persistent=False)
 
     def forward(self, positives: Tensor, negatives: Tensor) -> Tensor:
         if negatives.shape[1] != len(self.weights):
@@ -82,7 +85,7 @@ class TripletMargin(nn.Module):
                 "loss=triplet goes with method=triplet"
             )
         hinges = F.relu(_distance(positives).unsqueeze(1) - _distance(negatives) + self.margin).mean(dim=0)
-        return (hinges * hinges.new_tensor(self.weights)).sum()
+        return (hinges * self.weights).sum()
 
 
 class CosineRegression(nn.Module):

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 import yaml
 from pytorch_lightning.loggers import Logger
 
 from tbe import checkpoint as checkpoints
 from tbe import results, runs
+from tbe.acceleration import accelerate
 from tbe.callbacks.save_on_interrupt import Interrupted
 from tbe.checkpoint import CarryConfig
 from tbe.config import build
@@ -22,6 +22,8 @@ from tbe.tasks.base import Evaluation
 from tbe.train_config import prepare
 
 __all__ = ["build_module", "build_trainer", "describe", "prepare", "run", "train"]
+
+ACCELERATIONS = ("channels_last", "compile", "checkpoint_activations", "matmul_precision")
 
 
 def run(files: list[Path]) -> float | None:
@@ -45,9 +47,8 @@ def train(config: dict[str, Any]) -> float | None:
     datamodule = build(config["datamodule"])
     module = build_module(config, datamodule.source.num_classes)
     origin = _initialise(module, config)
-    if config["channels_last"]:
-        module.to(memory_format=torch.channels_last_3d)
     trainer = build_trainer(config)
+    accelerate(module, trainer.strategy.root_device, **{name: config[name] for name in ACCELERATIONS})
     try:
         trainer.fit(module, datamodule, ckpt_path=config["resume"], weights_only=True)
     except Interrupted as interrupted:

@@ -105,6 +105,14 @@ def test_every_trainer_composes(trainer, tmp_path):
         build(config["trainer"])(logger=False)
 
 
+def test_several_machines_and_another_strategy_can_be_asked_for(tmp_path):
+    config = composed("train", "trainer=ddp", "trainer.num_nodes=8", run_dir=tmp_path)
+    assert config.trainer.num_nodes == 8
+    assert config.trainer.strategy.broadcast_buffers is False
+    config = composed("train", "trainer=ddp", "trainer.strategy=ddp_spawn", run_dir=tmp_path)
+    assert config.trainer.strategy == "ddp_spawn"
+
+
 @pytest.mark.parametrize(("epochs", "every"), [(12, 4), (2, 2), (1, 1), (0, 1)])
 def test_a_run_shorter_than_the_time_between_validations_validates_once(epochs, every, tmp_path):
     config = composed("train", "experiment=demo", f"epochs={epochs}", run_dir=tmp_path)

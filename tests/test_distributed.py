@@ -6,12 +6,16 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.testing import assert_close
 
+from tbe.callbacks.shared_statistics import SharedStatistics, average_statistics
 from tbe.distributed import gather, gather_uneven, rank, shuffle, unshuffle, world_size
 from tbe.losses import NCE, InfoNCE
 from tbe.methods.encoder import Encoder
 from tbe.methods.moco import MoCo
+from tbe.methods.queue import KeyQueue
 from tbe.methods.simclr import SimCLR
 from tests.conftest import SMALL, command_line
 from tests.methods.networks import Mean
@@ -61,6 +65,22 @@ def test_shuffling_mixes_batches_over_processes_and_is_undone(tmp_path):
         assert not torch.equal(mixed, ours)
 
 
+def _exchanges(number):
+    torch.manual_seed(number)
+    ours = torch.rand(5, 3, 2) + number
+    mixed, restore = shuffle(ours)
+    order = restore.argsort()
+    return mixed, gather(ours)[order][5 * number : 5 * number + 5], order
+
+
+def test_a_mixed_batch_is_what_gathering_everything_would_give(tmp_path):
+    (first, expected, order), (second, also_expected, same_order) = on_two_processes(_exchanges, tmp_path)
+    assert torch.equal(first, expected)
+    assert torch.equal(second, also_expected)
+    assert torch.equal(order, same_order)
+    assert sorted(order.tolist()) == list(range(10))
+
+
 def _views():
     generator = torch.Generator().manual_seed(7)
     return [torch.rand(6, 3, 2, 4, 4, generator=generator) for _ in range(3)]
@@ -86,6 +106,51 @@ def test_two_processes_compare_and_queue_like_one(tmp_path):
     for queue, position in (first[1:], second[1:]):
         assert_close(queue, method.queue.keys)
         assert position == 6
+
+
+def _trains(number):
+    torch.manual_seed(0)
+    method = MoCo(Encoder(Mean(batch_norm=True), dim=4), queue_size=10)
+    # As in configs/trainer/ddp.yaml.
+    parallel = DistributedDataParallel(method, broadcast_buffers=False, gradient_as_bucket_view=True)
+    optimizer = torch.optim.SGD(method.encoder.parameters(), lr=0.1)
+    torch.manual_seed(1 + number)
+    for _ in range(3):
+        comparisons = parallel(*torch.rand(3, 4, 3, 2, 4, 4))
+        optimizer.zero_grad()
+        InfoNCE()(*comparisons).backward()
+        optimizer.step()
+        method.after_step()
+    before = {name: value.clone() for name, value in method.state_dict().items()}
+    average_statistics(method)
+    return before, method.state_dict()
+
+
+def test_without_broadcasts_only_running_statistics_differ_until_they_are_averaged(tmp_path):
+    (one, after), (other, also_after) = on_two_processes(_trains, tmp_path)
+    for name, value in one.items():
+        if name.endswith(("running_mean", "running_var")):
+            assert not torch.equal(value, other[name]), name
+            assert_close(after[name], (value + other[name]) / 2)
+        else:
+            assert torch.equal(value, other[name]), name
+            assert torch.equal(value, after[name]), name
+        assert torch.equal(after[name], also_after[name]), name
+
+
+def _starts(number):
+    torch.manual_seed(number)
+    module = nn.Sequential(nn.BatchNorm1d(3), KeyQueue(4, 2))
+    SharedStatistics().on_train_start(None, module)
+    return dict(module.named_buffers())
+
+
+def test_all_processes_start_with_the_buffers_of_the_first(tmp_path):
+    first, second = on_two_processes(_starts, tmp_path)
+    torch.manual_seed(0)
+    assert torch.equal(first["1.keys"], KeyQueue(4, 2).keys)
+    for name, value in first.items():
+        assert torch.equal(value, second[name])
 
 
 def _simclr(number):

@@ -59,6 +59,7 @@ class ClipAugment(nn.Module):
         # Not in checkpoints: they are settings, and the resolved config carries those.
         self.register_buffer("mean", torch.tensor(list(mean), dtype=torch.float32).view(-1, 1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(list(std), dtype=torch.float32).view(-1, 1, 1, 1), persistent=False)
+        self._copies: dict[torch.device, tuple[Tensor, Tensor]] = {}
 
     def forward(self, clips: Tensor, sizes: Tensor) -> Tensor:
         self._check(clips, sizes)
@@ -89,8 +90,15 @@ class ClipAugment(nn.Module):
     def _normalise(self, pictures: Tensor) -> Tensor:
         """Into new memory, in the order of its axes: until here the strides are those of the resampling."""
         result = torch.empty(pictures.shape, dtype=pictures.dtype, device=pictures.device)
-        torch.sub(pictures, self.mean.to(pictures.device), out=result)
-        return result.div_(self.std.to(pictures.device))
+        mean, std = self._mean_and_std(pictures.device)
+        torch.sub(pictures, mean, out=result)
+        return result.div_(std)
+
+    def _mean_and_std(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """On this device, copied to it once: to copy a number makes the host wait for the device."""
+        if device not in self._copies:
+            self._copies[device] = self.mean.to(device), self.std.to(device)
+        return self._copies[device]
 
     def _check(self, clips: Tensor, sizes: Tensor) -> None:
         if clips.dtype != torch.uint8 or clips.dim() != 5 or clips.shape[2] != len(self.mean):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from tbe.backbones.base import VideoBackbone, conv, init_weights
+from tbe.backbones.chain import Chain
 
 # One entry for each of the five groups of convolutions, each followed by a pooling.
 WIDTHS = ((64,), (128,), (256, 256), (512, 512), (512, 512))
@@ -26,7 +27,7 @@ class C3D(VideoBackbone):
     def __init__(self, batch_norm: bool = True, pool5: bool = True, in_channels: int = 3) -> None:
         super().__init__()
         self.in_channels = in_channels
-        self.body = nn.Sequential()
+        self.body = Chain()
         channels = in_channels
         for group, widths in enumerate(WIDTHS):
             for width in widths:

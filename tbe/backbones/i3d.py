@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tbe.backbones.base import VideoBackbone, conv_norm_relu, init_weights
+from tbe.backbones.chain import Chain
 
 # Channels of an Inception block: 1x1x1 | reduction, 3x3x3 | reduction, 3x3x3 | pooling, 1x1x1.
 # Szegedy et al., CVPR 2015 (arXiv:1409.4842), table 1; its 5x5 filters became 3x3x3 here.
@@ -39,7 +40,7 @@ class I3D(VideoBackbone):
     def __init__(self, in_channels: int = 3) -> None:
         super().__init__()
         self.in_channels = in_channels
-        self.body = nn.Sequential(
+        self.body = Chain(
             _SamePad(7, stride=2),
             _unit(in_channels, 64, 7, stride=2, padding=0),
             _SameMaxPool((1, 3, 3), (1, 2, 2)),

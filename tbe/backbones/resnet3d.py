@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from tbe.backbones.base import Size, VideoBackbone, conv, conv_norm_relu, init_weights
+from tbe.backbones.chain import Chain
 
 EXPANSION = {"basic": 1, "bottleneck": 4}
 # Of the released R(2+1)D networks; the formula for the other layers does not give it.
@@ -52,12 +53,13 @@ class ResNet3D(VideoBackbone):
             raise ValueError("ResNet3D: expected factorized=true with split_all=true, got factorized=false")
         self.in_channels = in_channels
         self.num_features = widths[-1] * EXPANSION[block]
-        self.stem = _stem(in_channels, widths[0], tuple(stem_kernel), tuple(stem_stride), factorized, split_all)
+        stem = _stem(in_channels, widths[0], tuple(stem_kernel), tuple(stem_stride), factorized, split_all)
+        self.stem = Chain(*stem)
         if stem_pool:
             self.stem.append(nn.MaxPool3d(3, stride=2, padding=1))
 
         make_block = {"basic": _basic, "bottleneck": _bottleneck}[block]
-        self.stages = nn.Sequential()
+        self.stages = Chain()
         channels = widths[0]
         for num_blocks, width, time, space in zip(layers, widths, temporal_strides, spatial_strides, strict=True):
             stage = nn.Sequential()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from tbe.backbones.base import VideoBackbone, conv_norm_relu, init_weights
+from tbe.backbones.chain import Chain
 
 # Channels of an Inception block: 1x1x1 | reduction, separable 3 | reduction, separable 3 | pooling, 1x1x1.
 # Szegedy et al., CVPR 2015 (arXiv:1409.4842), table 1.
@@ -39,7 +40,7 @@ class S3D(VideoBackbone):
     def __init__(self, gating: bool = False, in_channels: int = 3) -> None:
         super().__init__()
         self.in_channels = in_channels
-        self.body = nn.Sequential(
+        self.body = Chain(
             _separable(in_channels, 64, 7, 2, gating),
             nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1)),
             _unit(64, 64, 1),

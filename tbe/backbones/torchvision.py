@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 import torchvision
 from torch import Tensor, nn
 
 from tbe.backbones.base import VideoBackbone
+from tbe.backbones.chain import Chain, recompute
 
 
 class TorchvisionBackbone(VideoBackbone):
@@ -41,7 +43,7 @@ class _Swin(nn.Module):
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.stages = nn.Sequential(network.patch_embed, network.pos_drop, network.features, network.norm)
+        self.stages = Chain(network.patch_embed, network.pos_drop, network.features, network.norm)
 
     def forward(self, clips: Tensor) -> Tensor:
         return self.stages(clips).permute(0, 4, 1, 2, 3)
@@ -49,6 +51,8 @@ class _Swin(nn.Module):
 
 class _MViT(nn.Module):
     """The blocks of an MViTv2: the class token attends along, and is dropped at the end."""
+
+    recomputed = False  # as in Chain
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -62,17 +66,18 @@ class _MViT(nn.Module):
         # Of these clips, not of the constructor: relative positions are interpolated to any size.
         size = tuple(patches.shape[2:])
         tokens = self.pos_encoding(patches.flatten(2).transpose(1, 2))
+        recomputed = self.recomputed and self.training and torch.is_grad_enabled()
         for block in self.blocks:
-            tokens, size = block(tokens, size)
+            tokens, size = recompute([block], tokens, size) if recomputed else block(tokens, size)
         return self.norm(tokens[:, 1:]).transpose(1, 2).unflatten(2, size)
 
 
 def _resnet(network: nn.Module) -> nn.Module:
-    return nn.Sequential(network.stem, network.layer1, network.layer2, network.layer3, network.layer4)
+    return Chain(network.stem, network.layer1, network.layer2, network.layer3, network.layer4)
 
 
 def _s3d(network: nn.Module) -> nn.Module:
-    return network.features
+    return Chain(*network.features)
 
 
 BODIES = {

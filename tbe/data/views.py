@@ -64,7 +64,8 @@ class LabelledClips(nn.Module):
         if "foreground" in batch:
             masks = batch.pop("foreground").expand(-1, -1, -1, raw.shape[3], -1, -1)
             levels = self._augmented(masks, sizes)
-            views["foreground"] = (levels * self.augment.std + self.augment.mean)[:, :, :1] > 0.5
+            mean, std = (setting.to(levels.device) for setting in (self.augment.mean, self.augment.std))
+            views["foreground"] = (levels * std + mean)[:, :, :1] > 0.5
         return {**views, **batch}
 
     def _augmented(self, raw: Tensor, sizes: Tensor) -> Tensor:

@@ -65,8 +65,10 @@ class MoCo(Method):
     def forward(self, query: Tensor, key: Tensor, negative: Tensor) -> Comparisons:
         queries = self.encoder(query)
         keys = self.encode_keys(key)
-        # The copy lets the queue move on before the backward pass has read it.
-        earlier = queries @ self.queue.keys.clone().T
+        # Outside autocast: a cosine in half precision is too coarse for a temperature of 0.07.
+        with torch.autocast(queries.device.type, enabled=False):
+            # The copy lets the queue move on before the backward pass has read it.
+            earlier = queries @ self.queue.keys.clone().T
         extra = self.extra_negative(self.encoder, queries, negative)
         self.queue.push(gather(keys))
         return Comparisons((queries * keys).sum(dim=1), torch.cat([earlier, extra], dim=1))

@@ -56,18 +56,22 @@ class Pace(Pretext):
     (arXiv:2008.05861).
     """
 
+    steps: Tensor
+
     def __init__(self, paces: tuple[int, ...] = (1, 2)):
         super().__init__()
         self.paces = tuple(paces)
         self.num_choices = len(self.paces)
         if self.num_choices < 2 or min(self.paces) < 1:
             raise ValueError(f"Pace: expected at least two paces of 1 or more, got {self.paces}")
+        # A buffer, so that no step copies it to the device; a setting, so that it is in no checkpoint.
+        self.register_buffer("steps", torch.tensor(self.paces), persistent=False)
 
     def forward(self, clips: Tensor, choices: Tensor) -> Tensor:
         length = clips.shape[2] // max(self.paces)
         if length < 2:
             raise ValueError(f"Pace: expected at least {2 * max(self.paces)} frames, got {clips.shape[2]}")
-        steps = torch.tensor(self.paces, device=clips.device)[choices]
+        steps = self.steps[choices]
         room = clips.shape[2] - (length - 1) * steps  # how many starts fit
         starts = (torch.rand(len(clips), device=clips.device) * room).long()
         frames = starts.unsqueeze(1) + steps.unsqueeze(1) * torch.arange(length, device=clips.device)

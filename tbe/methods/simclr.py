@@ -34,10 +34,13 @@ class SimCLR(Method):
             raise ValueError(f"SimCLR: expected a batch of at least 2 videos over all processes, got {batch}")
         views = torch.stack([self.encoder(query), self.encoder(key)])  # (2, B, D)
         everyone = gather_with_gradient(views.transpose(0, 1))  # (all B, 2, D)
-        similarities = torch.einsum("vbd,awd->vbaw", views, everyone)  # (2, B, all B, 2)
-        mine = torch.arange(batch, device=query.device) + rank() * batch
-        other = torch.ones(batch, len(everyone), dtype=torch.bool, device=query.device)
-        other[torch.arange(batch, device=query.device), mine] = False
-        negatives = similarities[:, other].view(2 * batch, -1)
+        # Outside autocast: a cosine in half precision is too coarse for a temperature of 0.07.
+        with torch.autocast(views.device.type, enabled=False):
+            similarities = torch.einsum("vbd,awd->vbaw", views, everyone)  # (2, B, all B, 2)
+        mine = torch.arange(batch, device=query.device).unsqueeze(1) + rank() * batch
+        # All places but the own one, by number: a mask would make the host wait for how many it has.
+        others = torch.arange(len(everyone) - 1, device=query.device).expand(batch, -1)
+        others = (others + (others >= mine))[None, :, :, None].expand(2, -1, -1, 2)
+        negatives = similarities.gather(2, others).view(2 * batch, -1)
         extra = self.extra_negative(self.encoder, views.flatten(0, 1), negative)
         return Comparisons((views[0] * views[1]).sum(dim=1).repeat(2), torch.cat([negatives, extra], dim=1))

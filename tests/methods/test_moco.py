@@ -108,3 +108,13 @@ def test_a_queue_that_holds_videos_twice_is_warned_of(caplog):
     assert not caplog.records
     moco().see_data(num_videos=5)
     assert "queue of 6 keys holds each of the 5 training videos more than once" in caplog.text
+
+
+def test_similarities_are_exact_under_autocast():
+    method, (query, key, negative) = moco(), views()
+    reference = copy.deepcopy(method)
+    with torch.autocast("cpu", torch.bfloat16):
+        comparisons = method(query, key, negative)
+        queries = reference.encoder(query)
+    assert comparisons.positives.dtype == comparisons.negatives.dtype == torch.float32
+    assert_close(comparisons.negatives[:, :6], queries @ reference.queue.keys.T, atol=1e-6, rtol=0)

@@ -1,7 +1,12 @@
+from functools import partial
+
 import pytest
 import torch
+from torch import nn
+from torch.testing import assert_close
 
-from tbe.modules.optim import Constant, Cosine, MultiStep
+from tbe.modules.optim import Constant, Cosine, MultiStep, fused_on_gpus
+from tests.pretended_gpu import PretendedGPU
 
 
 def test_cosine_falls_from_one_to_its_final_share():
@@ -35,3 +40,33 @@ def test_milestones_are_epochs():
 
 def test_constant_is_constant():
     assert {Constant()(step, 10, 2) for step in range(10)} == {1.0}
+
+
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.AdamW])
+def test_an_open_optimizer_is_fused_where_all_parameters_lie_on_a_gpu(kind):
+    unsaid = partial(kind, lr=0.1, fused=None)
+    here = [nn.Parameter(torch.ones(3))]
+    with PretendedGPU():
+        there = [nn.Parameter(torch.ones(3, device="cuda"))]
+        assert fused_on_gpus(unsaid, there, "bf16-mixed")(there).defaults["fused"] is True
+        assert fused_on_gpus(unsaid, there, "16-mixed")(there).defaults["fused"] is None
+        assert fused_on_gpus(partial(unsaid, fused=False), there, "32-true")(there).defaults["fused"] is False
+        assert fused_on_gpus(partial(kind, lr=0.1), there, "32-true")(there).defaults["fused"] is None
+    assert fused_on_gpus(unsaid, here, "32-true")(here).defaults["fused"] is None
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [partial(torch.optim.SGD, momentum=0.9, weight_decay=0.1), partial(torch.optim.AdamW, weight_decay=0.1)],
+)
+def test_a_fused_optimizer_takes_the_same_steps(optimizer):
+    ends = []
+    for fused in (None, True):
+        parameters = [nn.Parameter(torch.linspace(-1, 1, 12).view(3, 4)), nn.Parameter(torch.ones(5))]
+        built = optimizer(parameters, lr=0.1, fused=fused)
+        for _ in range(5):
+            built.zero_grad()
+            sum(parameter.pow(3).sum() for parameter in parameters).backward()
+            built.step()
+        ends.append(parameters)
+    assert_close(ends[1], ends[0])

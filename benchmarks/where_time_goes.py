@@ -1,0 +1,44 @@
+"""Where the time of a step goes, by kinds of operations: `python benchmarks/step.py --profile`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from torch.autograd import DeviceType
+from torch.profiler import ProfilerActivity, profile
+
+# The first kind with a word that is in an operation's name.
+KINDS = {
+    "convolution": ("conv",),
+    "batch norm": ("batch_norm",),
+    "pooling": ("pool",),
+    "matrix product": ("mm", "matmul", "linear", "einsum"),
+    "optimizer and moving average": ("_fused_", "_foreach_", "optimizer"),
+    "copy, change of type or layout": ("copy", "cat", "clone", "contiguous", "to_copy"),
+    "compiled": ("triton", "compiled", "inductor", "cpp_fused"),
+}
+
+
+def where_time_goes(step: Callable[[], None], device: str, steps: int = 3) -> str:
+    """A Markdown table of the share of each kind, of the device's own time (on a CPU: of the host's)."""
+    activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if device == "cuda" else [])
+    step()
+    with profile(activities=activities) as found:
+        for _ in range(steps):
+            step()
+    total: Counter[str] = Counter()
+    for event in found.key_averages():
+        if event.device_type == DeviceType.CPU:  # a kernel is counted with the operation that starts it
+            spent = event.self_device_time_total if device == "cuda" else event.self_cpu_time_total
+            total[kind_of(event.key)] += spent
+    lines = ["| kind | ms a step | share |", "|---|---:|---:|"]
+    whole = sum(total.values()) or 1
+    lines += [f"| {kind} | {spent / steps / 1e3:.1f} | {spent / whole:.1%} |" for kind, spent in total.most_common()]
+    return "\n".join(lines) + "\n"
+
+
+def kind_of(operation: str) -> str:
+    """'pooling' of 'aten::max_pool3d'; 'other' for what has no kind."""
+    words = operation.lower()
+    return next((kind for kind, parts in KINDS.items() if any(part in words for part in parts)), "other")

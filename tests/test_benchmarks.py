@@ -1,0 +1,96 @@
+"""Benchmarks run, on tiny sizes, and say what they measure."""
+
+import ast
+import importlib
+
+import pytest
+
+from tests.conftest import ROOT
+
+FOLDER = ROOT / "benchmarks"
+FILES = sorted(FOLDER.glob("*.py"))
+
+
+@pytest.fixture(autouse=True)
+def _importable(monkeypatch):
+    monkeypatch.syspath_prepend(FOLDER)
+
+
+def harness():
+    return importlib.import_module("harness")
+
+
+@pytest.mark.parametrize("name", ["augment", "erasing", "step", "feeding", "scaling"])
+def test_a_quick_measurement_finds_ratios(name):
+    found = importlib.import_module(name).measure("cpu", quick=True)
+    assert found
+    for row in found:
+        assert 0 < row.least <= row.ratio <= row.largest
+        assert row.holds in (None, True, False)
+    assert harness().markdown(found).count("\n") == len(found) + 2
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_benchmark_says_in_one_line_what_it_measures_and_how_it_is_run(file):
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    measures = any(isinstance(node, ast.FunctionDef) and node.name == "measure" for node in tree.body)
+    first = (ast.get_docstring(tree) or "").split("\n\n")[0]
+    assert first.endswith(".")
+    assert f": `python benchmarks/{file.name}`." in first or not measures
+
+
+def test_on_a_gpu_what_cannot_run_is_left_out_with_its_reason(monkeypatch, capsys):
+    gpu = importlib.import_module("gpu")
+
+    class Missing:
+        def measure(self, device, quick):
+            raise ImportError("No module named 'nvdec'")
+
+    finding = harness().Finding("one / other", "here", 2.0, 1.0, 3.0)
+
+    class Present:
+        def measure(self, device, quick):
+            return [finding]
+
+    parts = {"erasing": Present(), "step": Missing(), "feeding": Present(), "augment": Present()}
+    monkeypatch.setattr(gpu.importlib, "import_module", parts.__getitem__)
+    now = iter(range(0, 1000, 10))
+    monkeypatch.setattr(gpu.time, "monotonic", lambda: next(now))
+    assert gpu.measure("cpu", quick=True, seconds=60) == [finding, finding]
+    printed = capsys.readouterr().out
+    assert "step: left out, No module named 'nvdec'" in printed
+    assert "augment: left out" in printed
+
+
+def test_ways_take_turns_after_they_have_warmed_up():
+    calls = []
+    times = harness().in_turn({name: lambda name=name: calls.append(name) for name in "ab"}, rounds=2)
+    assert calls == ["a", "b"] * 3
+    assert {name: len(found) for name, found in times.items()} == {"a": 2, "b": 2}
+
+
+def test_a_ratio_is_taken_round_by_round():
+    found = harness().compare({"one": [2.0, 6.0, 8.0], "other": [1.0, 2.0, 8.0]}, "one", "other", "here", ">= 2")
+    assert found[:5] == ("one / other", "here", 2.0, 1.0, 3.0)
+    assert found.holds is True
+
+
+@pytest.mark.parametrize(
+    ("bar", "verdict", "cell"),
+    [(None, None, "|  |  |"), (">= 1.5", True, "| >= 1.5 | holds |"), ("<= 1.5", False, "**missed**")],
+)
+def test_a_bar_holds_or_is_missed(bar, verdict, cell):
+    found = harness().Finding("one / other", "here", 1.75, 1.0, 2.5, bar)
+    assert found.holds is verdict
+    row = harness().markdown([found]).splitlines()[-1]
+    assert row.startswith("| one / other | here | 1.75 | 1.00 to 2.50 |")
+    assert cell in row
+
+
+def test_bytes_are_those_of_rings_and_do_not_grow_with_the_clips_of_other_processes():
+    step_bytes = importlib.import_module("scaling").step_bytes
+    few, many = (step_bytes(processes, parameters=100, batch=8, clip=50, dim=4) for processes in (2, 64))
+    assert few == {"gradients": 400, "shuffled views": 800, "gathered keys": 256, "order": 64}
+    assert many["gradients"] < 2 * few["gradients"]
+    assert many["shuffled views"] < 2 * few["shuffled views"]
+    assert sum(step_bytes(1, 100, 8, 50).values()) == 0
