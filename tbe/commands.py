@@ -22,7 +22,7 @@ from tbe.runs import run_folder
 
 log = logging.getLogger(__name__)
 
-LISTS = ("seeds", "arms")  # of configs/sweep
+LISTS = ("seeds", "arms", "values")  # of configs/sweep
 
 
 def command(config_name: str, story: str) -> Callable[[], None]:

@@ -81,6 +81,7 @@ def test_a_named_sweep_goes_over_the_arms_and_seeds_that_it_is_told(tmp_path):
     assert "1: arm=moco" in done.stdout
     assert len(list((tmp_path / "sweep").glob("*/metrics.json"))) == 2
     assert whole_list("seeds=1") == "seeds=1"
+    assert whole_list("values=0,1") == "values='0,1'"
     assert whole_list("seeds='1,2'") == "seeds='1,2'"
     assert whole_list("be.ratio=0.1,0.3") == "be.ratio=0.1,0.3"
 

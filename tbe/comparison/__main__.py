@@ -18,9 +18,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--against", metavar="ARM", help="in bold what lies above it, in italics what lies below it, intervals apart"
     )
+    parser.add_argument("--arms", nargs="+", help="show these only")
     chosen = parser.parse_args(arguments)
     try:
-        compare(chosen.sweeps, chosen.out, chosen.metrics, chosen.against)
+        compare(chosen.sweeps, chosen.out, chosen.metrics, chosen.against, chosen.arms)
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"error: {error}")
 

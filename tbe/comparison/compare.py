@@ -6,22 +6,31 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tbe.comparison.drawing import draw_curves, draw_points, varied_number
-from tbe.comparison.runs import Chosen, arms, read_chosen, read_runs, read_sweeps, write_runs
+from tbe.comparison.runs import Chosen, Run, arms, read_chosen, read_runs, read_sweeps, write_runs
 from tbe.comparison.table import markdown
 
 FILE = "runs.json"
 MOST_METRICS = 6  # of those that are drawn and tabulated unasked
 
 
-def compare(sweeps: Sequence[str], out: Path | None, metrics: list[str] | None, against: str | None) -> None:
+def compare(
+    sweeps: Sequence[str],
+    out: Path | None,
+    metrics: list[str] | None,
+    against: str | None,
+    only: list[str] | None = None,
+) -> None:
     """Writes what was found of these sweeps, or of a runs.json, and prints the table.
 
     out: None for the folder of the first of them. metrics, against: None for those of the runs.json, or of the one that
-    lies in the first folder; without one the last metrics that all runs have, and no arm.
+    lies in the first folder; without one the last metrics that all runs have, and no arm. only: the arms to show; None
+    for all.
     """
     first = Path(sweeps[0])
     is_file = first.suffix == ".json"
     runs = read_runs(first) if is_file else read_sweeps(sweeps)
+    if only:
+        runs = _only(runs, only)
     before = read_chosen(first if is_file else first / FILE)
     out = out or (first.parent if is_file else first)
     found = arms(runs)
@@ -35,3 +44,11 @@ def compare(sweeps: Sequence[str], out: Path | None, metrics: list[str] | None, 
     if setting is not None:
         draw_curves(found, setting, chosen.metrics, out / "curves.png")
     print(f"{table}\ncomparison: {out}")
+
+
+def _only(runs: Sequence[Run], names: Sequence[str]) -> list[Run]:
+    known = list(dict.fromkeys(run.settings.get("arm") for run in runs))
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ValueError(f"expected arms of these runs, {', '.join(map(str, known))}, got {', '.join(unknown)}")
+    return [run for run in runs if run.settings["arm"] in names]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
+from omegaconf import OmegaConf
 
 NUMBERS = "metrics.json"
-NOT_SETTINGS = ("seed", "seeds", "arms")
+NOT_SETTINGS = ("seed", "seeds", "arms", "values", "sweep", "then")
 FILES = ("init_from", "resume")  # of a protocol
 
 
@@ -30,7 +31,11 @@ class Run(NamedTuple):
 
 
 def read_sweeps(folders: Sequence[str | Path]) -> list[Run]:
-    """The finished runs of sweeps; a ValueError for a folder without any, or with unfinished ones."""
+    """The finished runs of sweeps; a ValueError for a folder without any, or with unfinished ones.
+
+    What one run was told and another was not, the other has from its config: a run of `sweep=proof` stands at its own
+    `be.ratio` among those of `sweep=proof_ratio`.
+    """
     found = []
     for folder in map(Path, folders):
         numbered = sorted((path for path in folder.glob("*") if path.name.isdigit()), key=lambda path: int(path.name))
@@ -43,6 +48,8 @@ def read_sweeps(folders: Sequence[str | Path]) -> list[Run]:
                 "train. Repeat them, or move their folders away to compare the others"
             )
         found += [(path, _overrides(path)) for path in numbered]
+    told = dict.fromkeys(key for _, overrides in found for key in overrides)
+    found = [(path, _with_config(path, overrides, told)) for path, overrides in found]
     common = set.intersection(*(set(overrides.items()) for _, overrides in found))
     return [
         _read(path, {key: value for key, value in own.items() if (key, value) not in common}) for path, own in found
@@ -98,10 +105,19 @@ def described(settings: dict[str, str]) -> list[str]:
 
 
 def _overrides(folder: Path) -> dict[str, str]:
-    """What a run of a sweep was told, by key, but its seed and which arms and seeds there are in all."""
+    """What a run of a sweep was told, by key, but its seed and what there is in all."""
     told = yaml.safe_load((folder / ".hydra" / "overrides.yaml").read_text(encoding="utf-8"))
     pairs = (override.split("=", 1) for override in told if "=" in override)
     return {key.lstrip("+"): value for key, value in pairs if key not in NOT_SETTINGS}
+
+
+def _with_config(folder: Path, overrides: dict[str, str], keys: Iterable[str]) -> dict[str, str]:
+    """The overrides, and what the run's config says of the other keys; a choice of a group is no key of it."""
+    if all(key in overrides for key in keys):
+        return overrides
+    config = OmegaConf.load(folder / ".hydra" / "config.yaml")
+    found = {key: overrides.get(key, OmegaConf.select(config, key)) for key in keys}
+    return {key: str(value) for key, value in found.items() if isinstance(value, bool | int | float | str)}
 
 
 def _read(folder: Path, settings: dict[str, str]) -> Run:

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,6 +107,29 @@ def test_parts_of_a_sweep_are_shown_as_the_first_was(sweep, tmp_path):
         main([parts[-1], "--metrics", "a", "--against", "moco"])
     main([*parts, "--out", str(tmp_path / "out")])
     assert (tmp_path / "out" / "table.md").read_text().startswith("| | seeds | a |\n")
+
+
+@pytest.fixture
+def with_curve(sweep):
+    """A comparison of two arms at their own settings, and one of them with another value of one."""
+    rows = [([f"arm={arm}", "sweep=proof", "then=tune"], "proof", {"a": 1.0}, {}) for arm in ("be", "inter")]
+    parts = [sweep(rows, "all"), sweep([(["arm=be", "sweep=ratio", "be.ratio=0.9"], "proof", {"a": 2.0}, {})], "more")]
+    for number, ratio in enumerate((0.3, 0.6)):
+        config = {"be": {"ratio": ratio}, "sweep": "no key of a config"}
+        (Path(parts[0]) / str(number) / ".hydra" / "config.yaml").write_text(yaml.safe_dump(config))
+    return parts
+
+
+def test_what_only_some_were_told_the_others_have_from_their_config(with_curve):
+    assert list(arms(read_sweeps(with_curve))) == ["be be.ratio=0.3", "inter be.ratio=0.6", "be be.ratio=0.9"]
+
+
+def test_some_arms_alone_are_shown(with_curve, tmp_path):
+    main([*with_curve, "--arms", "be", "--out", str(tmp_path / "out")])
+    assert [run.settings["be.ratio"] for run in read_runs(tmp_path / "out" / "runs.json")] == ["0.3", "0.9"]
+    assert (tmp_path / "out" / "curves.png").exists()
+    with pytest.raises(SystemExit, match="error: expected arms of these runs, be, inter, got moco"):
+        main([*with_curve, "--arms", "moco"])
 
 
 def test_an_arm_is_called_by_its_name_and_what_lies_below_is_in_italics(sweep, tmp_path):
