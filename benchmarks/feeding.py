@@ -7,7 +7,6 @@ further packages; H.264 is measured too where there is PyAV.
 
 from __future__ import annotations
 
-import argparse
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ from typing import Any
 
 import torch
 from augment import BLUR, ours
-from harness import Finding, compare, in_turn, machine, markdown
+from harness import Finding, command, compare, in_turn
 from step_ways import CASES, QUICK, Case, OurStep, Switches
 from torch.utils.data import DataLoader, Sampler
 from torchvision.io import write_jpeg
@@ -120,14 +119,5 @@ def _linked(folder: Path, first: str, case: Case, length: int) -> Records:
     return make_records(folder, names, [0] * len(names), [length] * len(names))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=CASES)
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
-    print(machine(options.device))
-    print(markdown(measure(options.device, rounds=options.rounds)))
-
-
 if __name__ == "__main__":
-    main()
+    command(__doc__, measure, quick="a few tiny steps, once")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import time
@@ -53,6 +54,20 @@ def compare(times: Mapping[str, list[float]], first: str, second: str, setting: 
     """How many times as long `first` takes as `second`, round by round."""
     ratios = [one / other for one, other in zip(times[first], times[second], strict=True)]
     return Finding(f"{first} / {second}", setting, median(ratios), min(ratios), max(ratios), bar)
+
+
+def command(story: str, measure: Callable[[str, bool], list[Finding]], quick: str, threads: int | None = None) -> None:
+    """The command line of a benchmark: prints the machine, and what `measure` (device, whether quick) finds.
+
+    story: the docstring of its file. quick: what a quick one is. threads: of torch, None for as many as it takes.
+    """
+    parser = argparse.ArgumentParser(description=story.split(":")[0])
+    parser.add_argument("--quick", action="store_true", help=quick)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=("cpu", "cuda"))
+    options = parser.parse_args()
+    torch.set_num_threads(threads or torch.get_num_threads())
+    print(machine(options.device))
+    print(markdown(measure(options.device, options.quick)))
 
 
 def machine(device: str = "cpu") -> dict[str, Any]:

@@ -6,13 +6,12 @@ looking at an object counts a reference in it.
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from harness import Finding, compare, in_turn, markdown
+from harness import Finding, command, compare, in_turn
 
 from tbe.data.records import read_list
 
@@ -70,11 +69,5 @@ def _private_memory() -> float:
     return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1e3
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
-    parser.add_argument("--quick", action="store_true", help="5,000 videos, two rounds")
-    print(markdown(measure("cpu", parser.parse_args().quick)))
-
-
 if __name__ == "__main__":
-    main()
+    command(__doc__, measure, quick="5,000 videos, two rounds")

@@ -8,7 +8,6 @@ faster.
 
 from __future__ import annotations
 
-import argparse
 import os
 import tempfile
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import torch
 from augment import clip_by_clip, ours
-from harness import Finding, compare, in_turn, markdown
+from harness import Finding, command, compare, in_turn
 from readers import scenery
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -112,13 +111,5 @@ def write_videos(folder: Path, num_videos: int, num_frames: int) -> Records:
     return make_records(folder, names, [0] * num_videos, [num_frames] * num_videos)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
-    parser.add_argument("--quick", action="store_true", help="few small batches, two rounds")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    options = parser.parse_args()
-    print(markdown(measure(options.device, options.quick)))
-
-
 if __name__ == "__main__":
-    main()
+    command(__doc__, measure, quick="few small batches, two rounds")

@@ -7,7 +7,6 @@ the JPEG folder of the second. Above 1 a reader is faster than decord.
 
 from __future__ import annotations
 
-import argparse
 import random
 import tempfile
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from harness import Finding, compare, in_turn, markdown
+from harness import Finding, command, compare, in_turn
 from torchvision.io import write_jpeg
 
 from tbe.data.readers import DecordReader, FrameFolderReader, OpenVideo
@@ -110,12 +109,5 @@ def read(open_video: Callable, path: str, num_frames: int, stride: int, chance: 
     video.frames([(start + step * stride) % len(video) for step in range(num_frames)])
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
-    parser.add_argument("--quick", action="store_true", help="one small file, two rounds")
-    torch.set_num_threads(1)
-    print(markdown(measure("cpu", parser.parse_args().quick)))
-
-
 if __name__ == "__main__":
-    main()
+    command(__doc__, measure, quick="one small file, two rounds", threads=1)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 from functools import partial
 from pathlib import Path
 
-from harness import Finding, compare, in_turn, markdown
+from harness import Finding, command, compare, in_turn
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = {
@@ -36,11 +35,5 @@ def start(command: list[str]) -> None:
     subprocess.run([sys.executable, *command], cwd=ROOT, check=True, capture_output=True)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
-    parser.add_argument("--quick", action="store_true", help="one command, two rounds")
-    print(markdown(measure("cpu", parser.parse_args().quick)))
-
-
 if __name__ == "__main__":
-    main()
+    command(__doc__, measure, quick="one command, two rounds")

@@ -6,6 +6,8 @@ import os
 from typing import NamedTuple
 
 import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
 
 from tbe.data.readers.base import DecodeError, explained
 
@@ -31,13 +33,25 @@ class FileFacts(NamedTuple):
     has_guessed_times: bool
 
 
+def opened(path: str) -> InputContainer:
+    """A file that has a video stream; one of `ERRORS` for any other."""
+    container = av.open(path, metadata_errors="ignore")
+    if not container.streams.video:
+        container.close()
+        raise ValueError("expected a video stream, found none")
+    return container
+
+
+def shown_stream(container: InputContainer) -> VideoStream:
+    """Of several video streams that which FFmpeg prefers, as the other readers do: mostly the largest."""
+    return container.streams.best("video")
+
+
 def file_facts(path: str) -> FileFacts:
     """Reads the head of a file; a DecodeError for one that can't be opened or has no video stream."""
     try:
-        with av.open(path, metadata_errors="ignore") as container:
-            if not container.streams.video:
-                raise ValueError("expected a video stream, found none")
-            stream = container.streams.best("video")
+        with opened(path) as container:
+            stream = shown_stream(container)
             context = stream.codec_context
             entries = list(stream.index_entries) if container.format.name in INDEXED else []
             return FileFacts(

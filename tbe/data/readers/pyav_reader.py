@@ -6,19 +6,15 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-import av
 import numpy as np
 import torch
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
-from av.video.stream import VideoStream
 from torch import Tensor
 
 from tbe.data.readers.base import DecodeError, VideoReader, explained
-
-# What PyAV raises for files that are none, broken ones, and names that FFmpeg can't be given.
-ERRORS = (av.error.FFmpegError, OSError, ValueError, EOFError)
+from tbe.data.readers.file_facts import ERRORS, opened, shown_stream
 
 Decode = Callable[[InputContainer, list[int]], Iterator[VideoFrame]]
 
@@ -51,7 +47,7 @@ class _PyAvVideo:
         self.num_threads = num_threads
         try:
             with self._opened() as container:
-                stream = _stream(container)
+                stream = shown_stream(container)
                 packets = [packet for packet in container.demux(stream) if packet.size]
                 # AVI stores no times, and those that are guessed are wrong where pictures are reordered.
                 is_guessed = container.format.name == "avi" and stream.codec_context.has_b_frames
@@ -98,16 +94,13 @@ class _PyAvVideo:
             }
 
     def _opened(self) -> InputContainer:
-        container = av.open(self.path, metadata_errors="ignore")
-        if not container.streams.video:
-            container.close()
-            raise ValueError("expected a video stream, found none")
-        _stream(container).codec_context.thread_count = self.num_threads
+        container = opened(self.path)
+        shown_stream(container).codec_context.thread_count = self.num_threads
         return container
 
     def _by_time(self, container: InputContainer, wanted: list[int]) -> Iterator[VideoFrame]:
         """The frames that are shown at the times of these, in rising order; ends where one does not come."""
-        stream = _stream(container)
+        stream = shown_stream(container)
         frames, reached = container.decode(stream), self.times[0] - 1
         for time in (self.times[index] for index in wanted):
             place = bisect_right(self.keys, time)
@@ -124,14 +117,9 @@ class _PyAvVideo:
         """These frames, counted from the first."""
         left = iter(wanted)
         index = next(left)
-        for number, frame in enumerate(container.decode(_stream(container))):
+        for number, frame in enumerate(container.decode(shown_stream(container))):
             if number == index:
                 yield frame
                 index = next(left, None)
                 if index is None:
                     return
-
-
-def _stream(container: InputContainer) -> VideoStream:
-    """Of several video streams that which FFmpeg prefers, as the other readers do: mostly the largest."""
-    return container.streams.best("video")
