@@ -24,7 +24,8 @@ def measured(of_arm: Sequence[Run], metric: str) -> np.ndarray:
 def markdown(arms: dict[str, list[Run]], metrics: Sequence[str], against: str | None = None) -> str:
     """One line an arm, one column a metric: the mean, and half its 95 % interval where there are several seeds.
 
-    Bold: the interval lies wholly above that of the arm `against`. Italics: wholly below.
+    Bold: the interval lies wholly above that of the arm `against`. Italics: wholly below. A dash: one of the seeds has
+    no such number.
     """
     if against is not None and against not in arms:
         raise ValueError(f"expected the arm to compare against to be one of {', '.join(arms)}, got {against!r}")
@@ -47,6 +48,10 @@ def _mark(values: np.ndarray, reference: np.ndarray) -> str:
 
 
 def _cell(values: np.ndarray) -> str:
+    if np.isnan(
+        values
+    ).any():  # a share of nothing, in one of the seeds at least
+        return "-"
     if len(values) == 1:
         return f"{values[0]:.1f}"
     interval: Interval = t_interval(values)

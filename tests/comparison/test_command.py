@@ -157,6 +157,12 @@ def test_nothing_is_cut_off_an_axis(values, limits):
     assert _limits([np.array(values, float), np.array([np.nan, 0.5])]) == limits
 
 
+def test_what_one_seed_does_not_have_has_no_mean(sweep, tmp_path):
+    rows = [(["be=none", f"seed={seed}"], "demo", {"drop": value}, {}) for seed, value in enumerate((1.0, np.nan))]
+    main([sweep(rows)])
+    assert "| demo | 0, 1 | - |" in (tmp_path / "sweep" / "table.md").read_text()
+
+
 def test_one_seed_has_no_interval_and_is_never_bold(sweep, tmp_path):
     rows = [(["be=none"], "demo", {"R@1": 1.0}, {}), (["be=original"], "demo", {"R@1": 99.0}, {})]
     main([sweep(rows), "--against", "be=none"])
