@@ -15,20 +15,21 @@ from tbe.pictures.colours import COLOURS
 from tbe.statistics import t_interval
 
 MARKERS = "os^DvPX*"
+MOST_COLUMNS = 4
 
 
 def draw_points(arms: dict[str, list[Run]], metrics: Sequence[str], file: Path) -> None:
     """A panel a metric, a line an arm: each seed a ring, their mean a dot, the 95 % interval a bar."""
-    figure = Figure(figsize=(2 + 2.6 * len(metrics), 0.8 + 0.32 * len(arms)), layout="constrained")
-    panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
+    figure, panels = _panels(len(metrics), (3, 0.8 + 0.28 * len(arms)), left=1)
     for panel, metric in zip(panels, metrics, strict=True):
         for row, of_arm in enumerate(arms.values()):
             values, colour = measured(of_arm, metric), COLOURS[row % len(COLOURS)]
             panel.plot(values, np.full(len(values), row), "o", markersize=4, markerfacecolor="none", color=colour)
             _interval(panel, row, values, colour)
         _frame(panel, metric, values_of=[measured(of_arm, metric) for of_arm in arms.values()])
-    panels[0].set_yticks(range(len(arms)), list(arms), fontsize=8)
-    panels[0].set_ylim(len(arms) - 0.5, -0.5)
+        panel.set_yticks(range(len(arms)), list(arms), fontsize=8)
+        panel.set_ylim(len(arms) - 0.5, -0.5)
+        panel.tick_params(labelleft=panel.get_subplotspec().is_first_col())
     figure.savefig(file, dpi=150)
 
 
@@ -39,8 +40,7 @@ def draw_curves(arms: dict[str, list[Run]], setting: str, metrics: Sequence[str]
         first = of_arm[0]
         others = described({k: v for k, v in first.settings.items() if k not in (setting, "experiment")})
         lines.setdefault(" ".join(others) or first.name, {})[float(first.settings[setting])] = of_arm
-    figure = Figure(figsize=(1 + 3.2 * len(metrics), 3.4), layout="constrained")
-    panels = figure.subplots(1, len(metrics), squeeze=False)[0]
+    figure, panels = _panels(len(metrics), (3.2, 3.2), left=0.5)
     for panel, metric in zip(panels, metrics, strict=True):
         for number, (name, points) in enumerate(lines.items()):
             places = sorted(points)
@@ -64,6 +64,17 @@ def varied_number(arms: dict[str, list[Run]]) -> str | None:
     return names[0] if len(names) == 1 and len(settings) > 1 else None
 
 
+def _panels(count: int, size: tuple[float, float], left: float) -> tuple[Figure, list[Axes]]:
+    """A figure of panels of this (width, height) in inches, in rows, with some more room at its left."""
+    columns = min(count, MOST_COLUMNS)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(left + size[0] * columns, size[1] * rows), layout="constrained")
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for panel in panels[count:]:
+        panel.remove()
+    return figure, panels[:count]
+
+
 def _interval(panel: Axes, row: int, values: np.ndarray, colour: str) -> None:
     panel.plot(values.mean(), row, "o", markersize=6, color=colour)
     if len(values) > 1:
@@ -71,7 +82,7 @@ def _interval(panel: Axes, row: int, values: np.ndarray, colour: str) -> None:
 
 
 def _frame(panel: Axes, metric: str, values_of: Sequence[np.ndarray]) -> None:
-    panel.set_title(metric, fontsize=9)
+    panel.set_title(metric, fontsize=8)
     panel.set_xlim(_limits(values_of))
     panel.grid(axis="x", linewidth=0.4)
     panel.spines[["top", "right"]].set_visible(False)
