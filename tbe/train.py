@@ -124,6 +124,7 @@ def _evaluate(
     best = Path(config["run_dir"], "checkpoints", "best.ckpt")
     if best.exists():
         checkpoints.load_module(module, best)
+    datamodule.measure_readable()
     datamodule.eval_clips = dataclasses.replace(datamodule.eval_clips, num_clips=config["test_clips"])
     evaluation = Evaluation(
         name=config["run_name"],

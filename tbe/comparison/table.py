@@ -48,9 +48,7 @@ def _mark(values: np.ndarray, reference: np.ndarray) -> str:
 
 
 def _cell(values: np.ndarray) -> str:
-    if np.isnan(
-        values
-    ).any():  # a share of nothing, in one of the seeds at least
+    if np.isnan(values).any():  # a share of nothing, in one of the seeds at least
         return "-"
     if len(values) == 1:
         return f"{values[0]:.1f}"

@@ -15,6 +15,8 @@ from torch import nn
 from torch.utils.data import DataLoader, Sampler
 
 from tbe.data.dataset import ClipSampler, VideoDataset
+from tbe.data.guard import GuardedLoader, GuardedVideos, ReplayedSampler
+from tbe.data.quarantine import Quarantine, ReadableVideos
 from tbe.data.readers import OpenVideo
 from tbe.data.records import Records
 from tbe.data.sampling import EpochSampler, ShardSampler
@@ -22,6 +24,7 @@ from tbe.data.sources import VideoSource
 from tbe.data.surroundings import SurroundedVideos
 
 MOST_WORKERS = 8
+ON_ERROR = ("raise", "skip")
 
 
 class Videos(Protocol):
@@ -44,8 +47,10 @@ class VideoDataModule(pl.LightningDataModule):
     training only where there is any.
     batch_size counts videos a process. val_splits: the loaders of validation, in this order, each with at most
     val_limit videos spread evenly over its split; a source without one of them is not validated.
-    num_workers: a process, null for one a core (at most 8). timeout: seconds to wait for a batch before
-    giving up on a stuck decoder. Everything random follows from `seed`, the epoch and the video.
+    num_workers: a process, null for one a core (at most 8). read_timeout: seconds after which one gives a video up.
+    on_error: 'raise' for a video that can't be read, or 'skip': in training and validation another draw takes its
+    place, `quarantine` (a csv file) names it, and measurements leave out what is named there. max_failed: the share of
+    unreadable videos that ends the run. Everything random follows from `seed`, the epoch and the video.
     """
 
     def __init__(
@@ -62,11 +67,16 @@ class VideoDataModule(pl.LightningDataModule):
         val_splits: tuple[str, ...] = ("val",),
         val_limit: int | None = None,
         num_workers: int | None = None,
-        timeout: float = 300,
         pin_memory: bool | None = None,
         seed: int = 0,
+        read_timeout: float = 60,
+        on_error: str = "raise",
+        quarantine: str = "quarantine.csv",
+        max_failed: float = 0.05,
     ):
         super().__init__()
+        if on_error not in ON_ERROR:
+            raise ValueError(f"on_error: expected one of {', '.join(ON_ERROR)}, got {on_error!r}")
         if batch_size < 1:
             raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
         self.source = source
@@ -79,9 +89,10 @@ class VideoDataModule(pl.LightningDataModule):
         self.val_splits = tuple(val_splits)
         self.val_limit = val_limit
         self.num_workers = _available_cores() if num_workers is None else num_workers
-        self.timeout = timeout
         self.pin_memory = torch.cuda.is_available() if pin_memory is None else pin_memory
         self.seed = seed
+        self.read_timeout = read_timeout
+        self.quarantine = Quarantine(quarantine, max_failed) if on_error == "skip" else None
         self.predict_split = "test"
         self.surrounded = False  # whether videos to predict come with what probes need beside them
         self._train_batches: int | None = None  # of a whole epoch, known once its loader has been made
@@ -100,7 +111,8 @@ class VideoDataModule(pl.LightningDataModule):
             position=self.training_position,
         )
         self._train_batches = len(sampler) // self.batch_size
-        return self._loader(self._videos(records, self.train_clips), sampler, self.batch_size, persistent=True)
+        videos = self._videos(records, self.train_clips)
+        return self._loader(videos, sampler, self.batch_size, persistent=True, records=records)
 
     def training_batches(self) -> int:
         """Batches of an epoch on this process."""
@@ -121,7 +133,7 @@ class VideoDataModule(pl.LightningDataModule):
     def val_dataloader(self) -> list[DataLoader]:
         if not all(self.source.has(split) for split in self.val_splits):
             return []
-        return [self.eval_dataloader(split, self.val_limit) for split in self.val_splits]
+        return [self._val_dataloader(split) for split in self.val_splits]
 
     def predict_dataloader(self) -> DataLoader:
         """All videos of `predict_split`; `surrounded` ones with the masks of a source that has them."""
@@ -131,13 +143,19 @@ class VideoDataModule(pl.LightningDataModule):
             videos = SurroundedVideos(videos, self.seed, partial(masks, self.predict_split) if masks else None)
         return self.shared_loader(videos, self.trainer.global_rank, self.trainer.world_size)
 
-    def eval_dataloader(self, split: str, limit: int | None = None) -> DataLoader:
-        """All videos of a split, or `limit` spread evenly over it, in order; this process's share of them."""
+    def measure_readable(self) -> None:
+        """From now on the source is without the videos that this run found unreadable."""
+        if self.quarantine:
+            self.source = ReadableVideos(self.source, self.quarantine)
+
+    def _val_dataloader(self, split: str) -> DataLoader:
+        """All videos of a split, or `val_limit` spread evenly over it, in order; this process's share of them."""
         records = self.source.records(split)
-        if limit is not None and limit < len(records):
-            records = records.select(np.linspace(0, len(records) - 1, limit).round().astype(np.int64))
+        if self.val_limit is not None and self.val_limit < len(records):
+            records = records.select(np.linspace(0, len(records) - 1, self.val_limit).round().astype(np.int64))
+        sampler = ShardSampler(len(records), self.trainer.global_rank, self.trainer.world_size)
         videos = self._videos(records, self.eval_clips)
-        return self.shared_loader(videos, self.trainer.global_rank, self.trainer.world_size)
+        return self._loader(videos, sampler, self.eval_batch_size, persistent=False, records=records)
 
     def shared_loader(self, videos: Videos, rank: int, world_size: int) -> DataLoader:
         """A loader for evaluation of one process's share of videos: each video once, in order."""
@@ -145,6 +163,8 @@ class VideoDataModule(pl.LightningDataModule):
         return self._loader(videos, sampler, self.eval_batch_size, persistent=False)
 
     def on_before_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+        if "faults" in batch:
+            self._note(batch)
         if self.trainer.training:
             # The chance of a step (augmentation, erasing, dropout) is a function of what it trains on, so that
             # a resumed run draws what an uninterrupted one would have drawn, and processes draw differently.
@@ -159,20 +179,32 @@ class VideoDataModule(pl.LightningDataModule):
     def _videos(self, records: Records, clips: ClipSampler) -> VideoDataset:
         return VideoDataset(records, self.open_video, clips, self.short_side)
 
-    def _loader(self, videos: Videos, sampler: Sampler, batch_size: int, persistent: bool) -> DataLoader:
+    def _loader(
+        self, videos: Videos, sampler: Sampler, batch_size: int, persistent: bool, records: Records | None = None
+    ) -> DataLoader:
+        """A loader of these videos, which replaces those of `records` that can't be read."""
         workers = self.num_workers
-        return DataLoader(
-            videos,
+        known = None
+        if self.quarantine and records is not None:
+            known = self.quarantine.holds([records.path(index) for index in range(len(records))])
+        guarded = GuardedVideos(videos, self.read_timeout, known is not None, known, type(self.open_video).__name__)
+        return GuardedLoader(
+            guarded,
             batch_size=batch_size,
-            sampler=sampler,
+            sampler=ReplayedSampler(sampler),
             num_workers=workers,
-            collate_fn=videos.collate,
+            collate_fn=guarded.collate,
             worker_init_fn=_leave_ctrl_c_to_the_run,
             pin_memory=self.pin_memory,
             persistent_workers=persistent and workers > 0,
-            timeout=self.timeout if workers else 0,
             multiprocessing_context=self._worker_context(videos.path(0)) if workers else None,
         )
+
+    def _note(self, batch: dict[str, Any]) -> None:
+        """Writes down what could not be read, and what took its place, of a batch of training or validation."""
+        self.quarantine.add(batch.pop("faults"))
+        self.quarantine.replaced(self.trainer.current_epoch, batch.pop("replaced"))
+        self.quarantine.check(len(batch["index"]))
 
     def _worker_context(self, path: str) -> str | None:
         context = self.open_video.worker_context(path)
