@@ -78,7 +78,7 @@ def _user_errors() -> tuple[type[Exception], ...]:
     """What a user can put right: said in one line. HYDRA_FULL_ERROR=1 shows where it came from."""
     from tbe.data.readers import DecodeError  # slow to import
 
-    return ValueError, FileNotFoundError, DecodeError
+    return ValueError, OSError, DecodeError
 
 
 def _quieten() -> None:

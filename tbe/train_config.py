@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from tbe import checkpoint as checkpoints
 from tbe import results, runs
+from tbe.checkpoint_files import whole
 from tbe.config import plain
 
 # What only pretraining uses: left out of the config of other stages, whatever the experiment says of it.
@@ -51,7 +52,7 @@ def _with_checkpoint(config: DictConfig, overrides: list[str]) -> DictConfig:
     """Turns 'latest' and run folders into files, and takes the backbone from where the weights come from."""
     if config.resume:
         folder = os.path.join(config.runs, config.run_name)
-        config.resume = str(runs.find(str(config.resume), folder, nested=False).resolve())
+        config.resume = str(whole(runs.find(str(config.resume), folder, nested=False).resolve()))
         stage = checkpoints.read(config.resume).stage
         if stage != config.stage:
             raise ValueError(f"resume={config.resume}: expected a checkpoint of stage={config.stage}, got {stage}'s")
@@ -80,7 +81,7 @@ def _continued(config: dict[str, Any]) -> Path:
     if metrics.exists():
         return metrics
     if is_same and last.exists():
-        config = config | {"resume": str(last)}
+        config = config | {"resume": str(whole(last))}
     return results.write_config(folder, config)
 
 
