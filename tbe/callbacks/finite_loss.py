@@ -1,0 +1,157 @@
+"""A loss that is no number, or far too large, is met when it comes, with the batch that made it written down."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import deque
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+POLICIES = ("stop", "skip")
+MOST_OPEN = 2  # losses whose value the host does not know yet
+MOST_SKIPPED = 10  # steps in a row
+
+log = logging.getLogger(__name__)
+
+
+class LossExploded(ValueError):
+    """A run that can't go on; the message says where, and which file names the batch."""
+
+
+class _Seen(NamedTuple):
+    """A loss, on the host once `copied` is done, and where it came from."""
+
+    loss: Tensor
+    copied: torch.cuda.Event | None
+    batch: dict[str, Any]
+    epoch: int
+    step: int
+
+
+class FiniteLoss(pl.Callback):
+    """Ends a run ('stop') at a loss that is not finite or beyond `limit`, or leaves that step out ('skip').
+
+    The batch goes to `bad_batch.json` in the folder: paths, indices and frames of its videos, and the seeds of its
+    chance. 'stop' waits for no device: the loss is looked at as soon as it has arrived, at most two steps later and in
+    any case before a checkpoint is written, which weights that are not finite never are. 'skip' waits at each step,
+    takes back what the batch did to buffers (the queue, running statistics), and gives up after ten in a row.
+    """
+
+    def __init__(self, folder: str, policy: str = "stop", limit: float = 1e4):
+        if policy not in POLICIES:
+            raise ValueError(f"on_bad_loss: expected one of {', '.join(POLICIES)}, got {policy!r}")
+        self.folder = Path(folder)
+        self.policy = policy
+        self.limit = limit
+        self.open: deque[_Seen] = deque()
+        self.saved: list[Tensor] = []  # buffers before the step
+        self.is_bad = False  # of the optimizer's step
+        self.is_poisoned = False  # of the batch
+        self.num_skipped = 0
+
+    def on_train_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
+        if self.policy == "skip":
+            self.is_bad &= batch_idx % trainer.accumulate_grad_batches > 0  # anew with each step of the optimizer
+            self.batch = batch
+            self.saved = [buffer.clone() for buffer in module.buffers()]
+        self._look(trainer, len(self.open) >= MOST_OPEN)
+
+    def on_before_backward(self, trainer: pl.Trainer, module: pl.LightningModule, loss: Tensor) -> None:
+        if self.policy == "stop":
+            return
+        is_bad = self._is_bad(loss)
+        if is_bad:
+            self._write(trainer, _Seen(loss.detach(), None, self.batch, trainer.current_epoch, trainer.global_step))
+        if trainer.strategy.reduce_boolean_decision(is_bad, all=False):
+            self.is_bad = self.is_poisoned = True
+
+    @torch.no_grad()
+    def on_after_backward(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if self.is_poisoned:  # only now are the buffers no longer needed
+            for buffer, before in zip(module.buffers(), self.saved, strict=True):
+                buffer.copy_(before)
+            self.is_poisoned = False
+
+    def on_before_optimizer_step(self, trainer: pl.Trainer, module: pl.LightningModule, optimizer: Any) -> None:
+        if not self.is_bad:
+            self.num_skipped = 0
+            return
+        self.num_skipped += 1
+        if self.num_skipped > MOST_SKIPPED:
+            where = self._where(trainer.current_epoch, trainer.global_step)
+            raise LossExploded(f"{where}, the last of {self.num_skipped} in a row: no step is left to train on")
+        module.zero_grad(set_to_none=True)  # so that the optimizer leaves weights and moments as they are
+        log.warning("a step left out: %s", self._where(trainer.current_epoch, trainer.global_step))
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self.policy == "skip":
+            return
+        loss = (outputs["loss"] if isinstance(outputs, dict) else outputs).detach()
+        copied = None
+        if loss.is_cuda:
+            loss, copied = loss.to("cpu", non_blocking=True), torch.cuda.Event()
+            copied.record()
+        self.open.append(_Seen(loss, copied, batch, trainer.current_epoch, trainer.global_step))
+        self._look(trainer, wait=False)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self._look(trainer, wait=True)
+
+    def on_save_checkpoint(self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+        self._look(trainer, wait=True)
+        wrong = [name for name, weight in module.named_parameters() if not weight.isfinite().all()]
+        if wrong:
+            raise LossExploded(
+                f"expected finite weights, got nan or inf in {len(wrong)} tensors, the first of them {wrong[0]}, in "
+                f"epoch {trainer.current_epoch} at step {trainer.global_step}: not saved, the last checkpoint is from "
+                "before"
+            )
+
+    def _look(self, trainer: pl.Trainer, wait: bool) -> None:
+        while self.open and (wait or self.open[0].copied is None or self.open[0].copied.query()):
+            seen = self.open.popleft()
+            if seen.copied is not None:
+                seen.copied.synchronize()
+            if self._is_bad(seen.loss):
+                self.open.clear()
+                self._write(trainer, seen)
+                raise LossExploded(
+                    f"{self._where(seen.epoch, seen.step)}. The last checkpoint is from before it: continue with "
+                    "another precision or learning rate, or with on_bad_loss=skip"
+                )
+
+    def _is_bad(self, loss: Tensor) -> bool:
+        return not bool(loss.detach().abs() <= self.limit)  # nan is not
+
+    def _where(self, epoch: int, step: int) -> str:
+        return (
+            f"expected a finite loss of at most {self.limit:g}, got another one in epoch {epoch} at step {step} "
+            f"({self.folder / 'bad_batch.json'} names the videos)"
+        )
+
+    def _write(self, trainer: pl.Trainer, seen: _Seen) -> None:
+        videos = trainer.train_dataloader.dataset
+        index = seen.batch["index"].tolist()
+        frames = seen.batch["frames"].tolist() if "frames" in seen.batch else [None] * len(index)
+        content = {
+            "loss": str(float(seen.loss)),
+            "epoch": seen.epoch,
+            "step": seen.step,
+            "process": trainer.global_rank,
+            "policy": self.policy,
+            "seeds": {"run": trainer.datamodule.seed, "epoch": seen.epoch, "first_index": index[0]},
+            "videos": [
+                {"index": number, "path": videos.path(number), "frames": shown}
+                for number, shown in zip(index, frames, strict=True)
+            ],
+        }
+        name = "bad_batch.json" if trainer.global_rank == 0 else f"bad_batch_{trainer.global_rank}.json"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / name).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
