@@ -59,7 +59,7 @@ class VideoDataset(Dataset):
 
     def clips(self, index: int, sampler: ClipSampler, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
         """Clips of a video, uint8 (N, T, C, H, W), and the numbers (N, T) of their frames, as a sampler has them."""
-        video = self.open_video(self.records.path(index))
+        video = self.open_video(self.records.path_to_open(index))
         indices = sampler(len(video), generator)
         frames = shrink(video.frames(indices.flatten().tolist()), self.short_side)
         return frames.unflatten(0, indices.shape), indices

@@ -5,9 +5,10 @@ from __future__ import annotations
 import codecs
 import io
 import os
+import re
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,12 @@ from tbe.data.column_order import (
     hint_of_line,
     hint_of_path,
 )
+from tbe.data.readers.base import DecodeError
 
 UNLABELLED = -1
+HOW_TO_LEAVE = "Where the list is trusted, allow it with data.allow_outside_root=true"
+# Absolute paths, of Windows too, and steps up, in paths that stand one a line.
+OUTSIDE = re.compile(rb"^[/\\]|^[A-Za-z]:|(?:^|[/\\])\.\.(?:[/\\]|$)", re.MULTILINE)
 FORMATS = {2: "<path> <label>", 3: "<path> <label> <num_frames>"}
 
 
@@ -29,13 +34,14 @@ class Records:
     """Videos as columns: 250,000 of them cost a few megabytes, shared by all workers of a loader.
 
     paths: bytes (n,), relative to `root`; labels: int64 (n,), `UNLABELLED` where unknown;
-    num_frames: int64 (n,), 0 where the list does not say.
+    num_frames: int64 (n,), 0 where the list does not say. is_fenced: whether links may not lead out of `root`.
     """
 
     root: str
     paths: np.ndarray
     labels: np.ndarray
     num_frames: np.ndarray
+    is_fenced: bool = False
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -44,9 +50,19 @@ class Records:
         """The full path of one video."""
         return os.path.join(self.root, os.fsdecode(self.paths[index]))
 
+    def path_to_open(self, index: int) -> str:
+        """The full path of one video; a DecodeError where links lead it out of a root that is fenced."""
+        path = self.path(index)
+        if self.is_fenced:
+            root, real = os.path.realpath(self.root), os.path.realpath(path)
+            if os.path.commonpath([root, real]) != root:
+                raise DecodeError(f"could not open {path}: it is a link to {real}, outside of {root}. {HOW_TO_LEAVE}")
+        return path
+
     def select(self, indices: np.ndarray) -> Records:
         """The records at these positions, in this order."""
-        return Records(self.root, self.paths[indices], self.labels[indices], self.num_frames[indices])
+        columns = (column[indices] for column in (self.paths, self.labels, self.num_frames))
+        return Records(self.root, *columns, is_fenced=self.is_fenced)
 
 
 def make_records(
@@ -114,6 +130,19 @@ def check_labels(records: Records, num_classes: int, where: str) -> None:
                 f"{len(np.unique(folders))} folders has one number of its own in the third column, and several in "
                 "the second"
             )
+
+
+def fence(records: Records, where: str) -> Records:
+    """The same records, with a root that they don't leave: a ValueError for absolute paths and '..' in them."""
+    found = OUTSIDE.search(b"\n".join(records.paths.tolist()))
+    if found:
+        number = found.string.count(b"\n", 0, found.start())
+        path = os.fsdecode(records.paths[number])
+        raise ValueError(
+            f"{where}: expected paths below {records.root or 'the root'}, got {path!r} as video {number + 1}. "
+            f"{HOW_TO_LEAVE}"
+        )
+    return replace(records, is_fenced=True)
 
 
 def hold_out(labels: np.ndarray, share: float, seed: int = 0) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from tbe.data.masks import ActorMasks
-from tbe.data.records import Records, check_labels, hold_out, read_list
+from tbe.data.records import Records, check_labels, fence, hold_out, read_list
 
 README_SECTION = "'Data sets'"
 
@@ -42,7 +42,8 @@ class VideoLists:
     is `val_share` of each class of the train list, and `train` the rest: models are chosen on it, never on the
     test list. variable: the environment variable that the config reads for `root`, named in the error when the
     videos are missing. masks: the folder of masks or boxes of the actors, as ActorMasks takes them with `mask_above`,
-    for probes of robustness; what moves counts as the actor in videos that have none.
+    for probes of robustness; what moves counts as the actor in videos that have none. allow_outside_root: whether lists
+    may name files that are not below `root`, and links in it lead elsewhere.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class VideoLists:
         how_to_get_lists: str | None = None,
         masks: str | None = None,
         mask_above: int = 0,
+        allow_outside_root: bool = False,
     ):
         if not 0 <= val_share < 1:
             raise ValueError(f"data.val_share: expected 0 to less than 1, got {val_share}")
@@ -69,6 +71,7 @@ class VideoLists:
         self.val_share = val_share
         self.variable = variable
         self.how_to_get_lists = how_to_get_lists
+        self.allow_outside_root = allow_outside_root
         self.masks = ActorMasks(masks, mask_above) if masks else None
         self._masks_checked = False
         self._masked: dict[str, Records] = {}  # the records of splits whose masks were asked for
@@ -134,4 +137,4 @@ class VideoLists:
         file = Path(self.lists or "", self.splits[split])  # without a folder it is missed, as `prepare` says
         records = read_list(file, self.root)
         check_labels(records, self.num_classes, f"{file} (data={self.name}, data.num_classes={self.num_classes})")
-        return records
+        return records if self.allow_outside_root else fence(records, f"{file} (data={self.name})")

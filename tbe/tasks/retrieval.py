@@ -123,6 +123,6 @@ class Retrieval:
 
 def _frames(evaluation: Evaluation, split: str, index: int) -> np.ndarray:
     """Frames from all over a video, uint8 (NUM_FRAMES, H, W, C)."""
-    video = evaluation.datamodule.open_video(evaluation.datamodule.source.records(split).path(index))
+    video = evaluation.datamodule.open_video(evaluation.datamodule.source.records(split).path_to_open(index))
     which = UniformClips(num_frames=1, num_clips=NUM_FRAMES)(len(video)).flatten().tolist()
     return shrink(video.frames(which), FRAME_HEIGHT).permute(0, 2, 3, 1).numpy()

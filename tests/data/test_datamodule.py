@@ -120,6 +120,7 @@ def test_a_broken_file_stops_training_and_is_named(video_folder, tmp_path):
     data = datamodule(video_folder, num_workers=1)
     data.source.lists = str(tmp_path)
     data.source.splits = {"train": "train.txt"}
+    data.source.allow_outside_root = True
     with pytest.raises(DecodeError, match="could not open .*broken.mp4"):
         fitted(data)
 

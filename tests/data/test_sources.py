@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from tbe.data.readers import DecodeError
 from tbe.data.sources import VideoLists
 
 
@@ -61,6 +62,36 @@ def test_a_missing_list_names_its_place_and_how_to_make_it(tmp_path):
         source(tmp_path, how_to_get_lists="do this").prepare()
 
 
+@pytest.mark.parametrize(
+    "path", ["/etc/passwd", "../other/a.mp4", "class/../../a.mp4", "class/..", "C:/a.mp4", "..\\a.mp4"]
+)
+def test_a_list_does_not_lead_out_of_the_root(tmp_path, path):
+    (tmp_path / "train.txt").write_text(f"b..mp4 0\n..c/a.mp4 1\n{path} 0\n")
+    with pytest.raises(
+        ValueError, match=r"train\.txt \(data=mine\): expected paths below .* as video 3\. .*allow_outside"
+    ):
+        source(tmp_path, val_share=0).records("train")
+    assert len(source(tmp_path, val_share=0, allow_outside_root=True).records("train")) == 3
+
+
+def test_a_link_does_not_lead_out_of_the_root(tmp_path):
+    (tmp_path / "secret.mp4").write_bytes(b"")
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "inside.mp4").write_bytes(b"")
+    (root / "out.mp4").symlink_to(tmp_path / "secret.mp4")
+    (root / "in.mp4").symlink_to(root / "inside.mp4")
+    (root / "train.txt").write_text("out.mp4 0\nin.mp4 1\ninside.mp4 0\n")
+    records = source(root, val_share=0).records("train").select(np.array([0, 1, 2]))
+    with pytest.raises(
+        DecodeError, match=r"out\.mp4: it is a link to .*secret\.mp4, outside of .*allow_outside_root=true"
+    ):
+        records.path_to_open(0)
+    assert [records.path_to_open(index) for index in (1, 2)] == [str(root / "in.mp4"), str(root / "inside.mp4")]
+    allowed = source(root, val_share=0, allow_outside_root=True).records("train")
+    assert allowed.path_to_open(0) == str(root / "out.mp4")
+
+
 def test_an_unknown_split_is_refused(video_folder):
     with pytest.raises(ValueError, match="a split among train, test, got 'trial'"):
         source(video_folder).records("trial")
@@ -112,6 +143,7 @@ def test_masks_of_no_video_are_refused(video_folder, tmp_path):
 
 def test_a_split_of_videos_elsewhere_has_full_paths(video_folder, tmp_path):
     (tmp_path / "other.txt").write_text(f"{video_folder}/class 1/video 1.mp4 1\n")
-    data = source(tmp_path, lists=str(video_folder), splits={"test": "test.txt", "other": str(tmp_path / "other.txt")})
+    splits = {"test": "test.txt", "other": str(tmp_path / "other.txt")}
+    data = source(tmp_path, lists=str(video_folder), splits=splits, allow_outside_root=True)
     data.prepare()
     assert data.records("other").path(0) == f"{video_folder}/class 1/video 1.mp4"

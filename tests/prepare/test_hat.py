@@ -23,7 +23,16 @@ def test_the_videos_of_the_list_become_two_splits_with_masks(annotations, rows, 
     assert "2 of the 3 hat_background videos found, 1 missing" in said
     assert f"++data.masks={root}/seg ++data.mask_above=128" in said
     splits = {"test": "val.txt", "hat_original": "hat_original.txt"}
-    data = VideoLists("kinetics400", str(root), splits, 3, str(folder), masks=str(root / "seg"), mask_above=128)
+    data = VideoLists(
+        "kinetics400",
+        str(root),
+        splits,
+        3,
+        str(folder),
+        masks=str(root / "seg"),
+        mask_above=128,
+        allow_outside_root=True,
+    )
     data.prepare()
     found = data.foreground("hat_original", 0, [0, 3])
     assert np.argwhere(found[1]).min(axis=0).tolist() == [4, 7]

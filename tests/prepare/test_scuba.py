@@ -41,7 +41,9 @@ def test_the_published_list_becomes_a_split(scuba, rows, tmp_path, capsys):
     said = capsys.readouterr().out
     assert "test_1.txt: has the videos of 3 of 4 rows, and their labels agree" in said
     assert "3 of the 4 scuba videos found, 1 missing" in said
-    assert f"+data.splits.scuba={folder}/scuba.txt query=[test,scuba] reader=mixed" in said
+    assert (
+        f"+data.splits.scuba={folder}/scuba.txt ++data.allow_outside_root=true query=[test,scuba] reader=mixed" in said
+    )
     assert "reader.folders.template=frame%06d.jpg" in said
 
 
@@ -99,6 +101,7 @@ def test_the_split_is_evaluated_beside_the_data_sets_own(video_folder, annotatio
         f"data.root={video_folder}",
         "data.num_classes=2",
         f"+data.splits.scuba={tmp_path}/scuba.txt",
+        "++data.allow_outside_root=true",
     ]
     reader = ["reader=mixed", "reader.folders.template=frame%06d.jpg"]
     network = ["checkpoint=random", "backbone=tiny", "clip=8x2_32", "cache=null"]

@@ -51,6 +51,6 @@ def write_split(file: Path, rows: list[Row], root: Path, use: str = "") -> None:
 
 
 def print_use(file: Path, use: str = "") -> None:
-    """Prints how a split is used in an evaluation."""
+    """Prints how a split is used in an evaluation; its full paths lead out of the data set's root."""
     split = shlex.quote(f"+data.splits.{file.stem}={file.resolve()}")
-    print(f"use it with: {split} query=[test,{file.stem}] {use}".rstrip())
+    print(f"use it with: {split} ++data.allow_outside_root=true query=[test,{file.stem}] {use}".rstrip())
