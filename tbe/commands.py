@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -16,7 +17,7 @@ from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from tbe import processes
+from tbe import jobs, processes
 from tbe.config import config_dir, register_resolvers
 from tbe.runs import run_folder
 
@@ -36,33 +37,64 @@ def command(config_name: str, story: str) -> Callable[[], None]:
         _quieten()  # a launcher may run this in a process of its own
         overrides = list(HydraConfig.get().overrides.task)
         config.run_dir = os.path.abspath(HydraConfig.get().runtime.output_dir)
+        is_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
         try:
             module = import_module(story)
             files = module.prepare(config, overrides)
+            started = jobs.current()
+            if started and not is_sweep:
+                jobs.tell(started, files, overrides)
             with processes.handing_on(files):
                 return module.run(files)
         except Exception as error:
-            if HydraConfig.get().mode == RunMode.MULTIRUN:  # the other runs of the sweep go on
-                log.exception("this run of the sweep failed")
+            if is_sweep:
+                log.exception("this run of the sweep failed")  # the others go on
                 return None
-            cause = error.__cause__ if isinstance(error, InstantiationException) else error
-            if "HYDRA_FULL_ERROR" in os.environ or not isinstance(cause, _user_errors()):
-                raise
-            raise _OneLine(str(cause)) from None
+            _say(error)
+            raise
 
     def main() -> None:
         register_resolvers(run_folder)
-        given = processes.given_files()
-        if given:
-            _quieten()
-            import_module(story).run(given)
-            return
         # A run that prints to a file or a pipe shows its lines when they are written.
         sys.stdout.reconfigure(line_buffering=True)
+        try:
+            files = processes.given_files() or _files_of_job(story)
+            if files:
+                _quieten()
+                import_module(story).run(files)
+                return
+        except Exception as error:
+            _say(error)
+            raise
         sys.argv[1:] = map(whole_list, sys.argv[1:])
         hydra.main(version_base="1.3", config_path=config_dir(), config_name=config_name)(job)()
 
     return main
+
+
+def _files_of_job(story: str) -> list[Path]:
+    """The configs that the first process of a job composed, or an earlier start of it; none for this one to compose."""
+    job, arguments = jobs.current(), sys.argv[1:]
+    flags = [argument for argument in arguments if argument.startswith("-")]
+    if job is None or (flags and not job.rank):
+        return []
+    if flags:
+        raise ValueError(f"expected one process for {' '.join(flags)}, got several of {job.name}")
+    if job.rank:
+        return jobs.told(job, arguments)
+    found = jobs.earlier(job, arguments)
+    go_on = getattr(import_module(story), "continued", None) if found else None
+    files = [go_on(file) for file in found] if go_on else found
+    if files:
+        jobs.tell(job, files, arguments)
+    return files
+
+
+def _say(error: Exception) -> None:
+    """Ends the command with one line for what a user can put right; HYDRA_FULL_ERROR=1 shows where it came from."""
+    cause = error.__cause__ if isinstance(error, InstantiationException) else error
+    if "HYDRA_FULL_ERROR" not in os.environ and isinstance(cause, _user_errors()):
+        raise _OneLine(str(cause)) from None
 
 
 def whole_list(argument: str) -> str:
@@ -75,7 +107,7 @@ def whole_list(argument: str) -> str:
 
 
 def _user_errors() -> tuple[type[Exception], ...]:
-    """What a user can put right: said in one line. HYDRA_FULL_ERROR=1 shows where it came from."""
+    """What a user can put right."""
     from tbe.data.readers import DecodeError  # slow to import
 
     return ValueError, OSError, DecodeError

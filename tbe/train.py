@@ -12,16 +12,16 @@ import yaml
 from pytorch_lightning.loggers import Logger
 
 from tbe import checkpoint as checkpoints
-from tbe import results, runs
+from tbe import jobs, results, runs
 from tbe.acceleration import accelerate
 from tbe.callbacks.save_on_interrupt import Interrupted
 from tbe.checkpoint import CarryConfig
 from tbe.config import build
 from tbe.distributed import rank
 from tbe.tasks.base import Evaluation
-from tbe.train_config import prepare
+from tbe.train_config import continued, prepare
 
-__all__ = ["build_module", "build_trainer", "describe", "prepare", "run", "train"]
+__all__ = ["build_module", "build_trainer", "continued", "describe", "prepare", "run", "train"]
 
 ACCELERATIONS = ("channels_last", "compile", "checkpoint_activations", "matmul_precision")
 
@@ -54,6 +54,8 @@ def train(config: dict[str, Any]) -> float | None:
     except Interrupted as interrupted:
         if rank() == 0:
             print(f"interrupted: to continue, repeat the command with resume={interrupted}\nrun: {config['run_dir']}")
+            if interrupted.is_preemption:
+                jobs.requeue()
         raise SystemExit(130) from None
     finally:
         _finish(trainer.loggers)

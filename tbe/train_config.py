@@ -44,8 +44,13 @@ def prepare(config: DictConfig, overrides: list[str]) -> list[Path]:
                 stage.pop(part, None)
     resolved = [plain(stage) for stage in stages]
     if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
-        return [_continued(stage) for stage in resolved]
+        return [_continue(stage) for stage in resolved]
     return [results.write_config(Path(stage["run_dir"]), stage) for stage in resolved]
+
+
+def continued(file: Path) -> Path:
+    """The config of a stage that was started before, to go on where that was; of one that is done, its metrics."""
+    return _continue(yaml.safe_load(file.with_name(results.CONFIG).read_text()))
 
 
 def _with_checkpoint(config: DictConfig, overrides: list[str]) -> DictConfig:
@@ -64,8 +69,8 @@ def _with_checkpoint(config: DictConfig, overrides: list[str]) -> DictConfig:
     return config
 
 
-def _continued(config: dict[str, Any]) -> Path:
-    """Writes the config of a run of a sweep: of one that was stopped, in this folder, to go on where that was.
+def _continue(config: dict[str, Any]) -> Path:
+    """Writes the config of a run, of one that was stopped in its folder so that it goes on where that was.
 
     Returns the config's file, or that of the metrics where the run is done. A ValueError for a finished run with other
     settings.

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import signal
 
 import av
 import numpy as np
@@ -76,7 +77,7 @@ def test_a_resumed_run_draws_the_same_in_place_of_what_cannot_be_read(train, dir
     straight = train(*settings, folder="straight", small=False)
 
     def stop(callback, trainer, module, outputs, batch, batch_idx, real=SaveOnInterrupt.on_train_batch_end):
-        callback.asked = True
+        callback.asked = signal.SIGINT
         real(callback, trainer, module, outputs, batch, batch_idx)
 
     with monkeypatch.context() as patched, pytest.raises(SystemExit):

@@ -1,0 +1,117 @@
+"""Runs that torchrun or SLURM start, once for each process and again after a preemption: one config, one folder.
+
+The first process composes the config; the others wait for its file and run that. A job that is started again goes on
+where its checkpoints end. All processes see the same folder of runs.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+FOLDER = ".jobs"
+PATIENCE = 600  # seconds that processes wait for the first one
+INTERACTIVE = ("bash", "interactive")  # names of SLURM jobs in which somebody types
+
+log = logging.getLogger(__name__)
+
+
+class Job(NamedTuple):
+    """What started this process: a name that no other job has, how often it was started before, and which it is."""
+
+    name: str
+    start: int
+    rank: int
+
+
+def current() -> Job | None:
+    """The job of this process; None where a user started it, or Lightning as one of several."""
+    has = os.environ
+    if "TORCHELASTIC_RUN_ID" in has:
+        return Job(f"torchrun_{_run_id()}", int(has["TORCHELASTIC_RESTART_COUNT"]), int(has["RANK"]))
+    if "SLURM_JOB_ID" in has and has.get("SLURM_JOB_NAME") not in INTERACTIVE:
+        name = f"slurm_{has['SLURM_JOB_ID']}_{has.get('SLURM_STEP_ID', 'batch')}"
+        return Job(name, int(has.get("SLURM_RESTART_COUNT", 0)), int(has.get("SLURM_PROCID", 0)))
+    return None
+
+
+def tell(job: Job, files: Sequence[Path], arguments: Sequence[str]) -> None:
+    """Names the config files of a job to its other processes, and to those of a later start."""
+    file = _note(job, arguments)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    content = json.dumps({"start": job.start, "files": [str(path) for path in files]})
+    part = file.with_suffix(".part")
+    part.write_text(content, encoding="utf-8")
+    os.replace(part, file)
+
+
+def told(job: Job, arguments: Sequence[str], patience: float = PATIENCE) -> list[Path]:
+    """The config files that the first process of this start names; a ValueError when it takes too long."""
+    file, limit = _note(job, arguments), time.monotonic() + patience
+    while time.monotonic() < limit:
+        start, files = _read(file)
+        if start == job.start:
+            return files
+        time.sleep(0.1)
+    raise ValueError(
+        f"process {job.rank} of {job.name}: expected the first process to name its config in {file} within "
+        f"{patience:.0f} s, got nothing. Look for its error, and whether all see that folder (TBE_RUNS, runs=)"
+    )
+
+
+def earlier(job: Job, arguments: Sequence[str]) -> list[Path]:
+    """The config files of an earlier start of this job, none where this is the first."""
+    start, files = _read(_note(job, arguments))
+    return files if start < job.start else []
+
+
+def requeue() -> None:
+    """Puts this process's SLURM job back into the queue; the next start goes on in the same folder."""
+    job = os.environ.get("SLURM_JOB_ID")
+    if job is None or os.environ.get("SLURM_JOB_NAME") in INTERACTIVE:
+        return
+    command = ["scontrol", "requeue", job]
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.SubprocessError) as error:
+        said = getattr(error, "stderr", None) or str(error)
+        log.warning("could not requeue job %s (%s): %s", job, " ".join(command), said.strip())
+    else:
+        print(f"requeued: job {job}")
+
+
+def _run_id() -> str:
+    """The id that torchrun was given; where it has none, its process, which is the parent of all on its machine."""
+    given = os.environ["TORCHELASTIC_RUN_ID"]
+    if given != "none":
+        return given
+    if int(os.environ.get("GROUP_WORLD_SIZE", 1)) > 1:
+        raise ValueError("torchrun on several machines: expected --rdzv-id=<a name of this run>, got none")
+    parent, began = os.getppid(), ""
+    with suppress(OSError):  # numbers of processes come again
+        began = Path(f"/proc/{parent}/stat").read_text().rpartition(")")[2].split()[19]
+    return f"{socket.gethostname()}_{parent}_{began}"
+
+
+def _note(job: Job, arguments: Sequence[str]) -> Path:
+    given = [argument.removeprefix("runs=") for argument in arguments if argument.startswith("runs=")]
+    runs = given[-1] if given else os.environ.get("TBE_RUNS", "runs")
+    return Path(runs, FOLDER, f"{job.name}.json").absolute()
+
+
+def _read(file: Path) -> tuple[int, list[Path]]:
+    """The start and the config files in a note; a start after all others where there is no note."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return sys.maxsize, []
+    return content["start"], [Path(path) for path in content["files"]]

@@ -1,0 +1,144 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from tbe import jobs
+from tests.conftest import ROOT, SMALL, command_line
+
+TORCHRUN = {"TORCHELASTIC_RUN_ID": "mine", "TORCHELASTIC_RESTART_COUNT": "2", "RANK": "3", "WORLD_SIZE": "4"}
+SLURM = {"SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "pretrain", "SLURM_PROCID": "1"}
+TINY = [*SMALL, "clip=8x2_32", "backbone=tiny", "queue_size=8", "trainer=cpu"]
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    """environment(NAME=value, ...) is all that this process knows of a scheduler."""
+    for name in (*TORCHRUN, *SLURM, "SLURM_STEP_ID", "SLURM_RESTART_COUNT", "GROUP_WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+
+    def among(**variables):
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+
+    return among
+
+
+def test_a_process_that_a_user_started_has_no_job(environment):
+    assert jobs.current() is None
+    environment(**{**SLURM, "SLURM_JOB_NAME": "bash"})
+    assert jobs.current() is None
+
+
+def test_a_job_has_a_name_a_start_and_a_rank(environment):
+    environment(**TORCHRUN)
+    assert jobs.current() == ("torchrun_mine", 2, 3)
+
+
+def test_a_job_of_slurm_has_steps(environment):
+    environment(**SLURM)
+    assert jobs.current() == ("slurm_7_batch", 0, 1)
+    environment(SLURM_STEP_ID="0", SLURM_RESTART_COUNT="1")
+    assert jobs.current() == ("slurm_7_0", 1, 1)
+
+
+def test_torchrun_without_a_name_is_known_by_its_process_on_one_machine_alone(environment):
+    environment(**{**TORCHRUN, "TORCHELASTIC_RUN_ID": "none"})
+    assert str(os.getppid()) in jobs.current().name
+    assert jobs.current() == jobs.current()
+    environment(GROUP_WORLD_SIZE="2")
+    with pytest.raises(ValueError, match="expected --rdzv-id=<a name of this run>, got none"):
+        jobs.current()
+
+
+def test_what_the_first_process_tells_the_others_of_its_start_hear(tmp_path):
+    arguments = ["experiment=demo", f"runs={tmp_path}"]
+    files = [tmp_path / "a" / "config.yaml", tmp_path / "a" / "finetune" / "config.yaml"]
+    assert jobs.earlier(jobs.Job("job", 0, 0), arguments) == []
+    jobs.tell(jobs.Job("job", 0, 0), files, arguments)
+    assert jobs.told(jobs.Job("job", 0, 1), arguments) == files
+    assert jobs.earlier(jobs.Job("job", 0, 0), arguments) == []
+    assert jobs.earlier(jobs.Job("job", 1, 0), arguments) == files
+    with pytest.raises(
+        ValueError, match=r"process 1 of job: expected the first process to name its config in .*job\.json"
+    ):
+        jobs.told(jobs.Job("job", 1, 1), arguments, patience=0.2)
+    with pytest.raises(ValueError, match="process 1 of other"):
+        jobs.told(jobs.Job("other", 0, 1), arguments, patience=0.2)
+
+
+def test_a_sweep_wants_one_process(environment, tmp_path):
+    done = command_line("train.py", "-m", "seed=1,2", **TORCHRUN, TBE_RUNS=str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1] == "error: expected one process for -m, got several of torchrun_mine"
+
+
+@pytest.mark.slow
+def test_processes_of_torchrun_share_a_folder(tmp_path):
+    runs = tmp_path / "runs"
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    options = [*TINY, "trainer=ddp_cpu", "batch_size=4", "epochs=1", "name=both", f"runs={runs}"]
+    done = command_line(*launcher, "train.py", *options)
+    assert done.returncode == 0, done.stderr
+    (folder,) = (runs / "both").iterdir()
+    state = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    assert state["global_step"] == 4  # of 8 videos
+    assert json.loads((folder / "metrics.json").read_text())["protocol"]["steps"] == 4
+
+
+@pytest.mark.slow
+def test_a_preempted_job_is_queued_again_and_goes_on_in_its_folder(tmp_path):
+    runs, scheduler = tmp_path / "runs", tmp_path / "bin" / "scontrol"
+    scheduler.parent.mkdir()
+    scheduler.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/told\n')
+    scheduler.chmod(0o755)
+    variables = {**SLURM, "SLURM_PROCID": "0", "PATH": f"{scheduler.parent}:{os.environ['PATH']}"}
+    variables |= {"OMP_NUM_THREADS": "1", "TBE_RUNS": str(runs)}
+    command = [*TINY, "epochs=40", "name=long", "logger=csv", "validate_every=40"]
+    process = subprocess.Popen(
+        [sys.executable, "train.py", *command],
+        cwd=ROOT,
+        env={**os.environ, **variables},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    started = time.monotonic()
+    while not list(runs.glob("long/*/checkpoints/last.ckpt")):
+        assert time.monotonic() - started < 120
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "requeued: job 7" in out
+    assert (tmp_path / "told").read_text() == "requeue 7\n"
+    (folder,) = (runs / "long").iterdir()
+    before = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
+    assert 0 < before < 160
+    done = command_line("train.py", *command, **variables, SLURM_RESTART_COUNT="1")
+    assert done.returncode == 0, done.stderr
+    assert list((runs / "long").iterdir()) == [folder]
+    assert json.loads((folder / "metrics.json").read_text())["protocol"]["steps"] == 160
+    lines = (folder / "metrics.csv").read_text().splitlines()[1:]
+    steps = [int(line.split(",")[1]) for line in lines]
+    assert steps == sorted(steps)
+    assert "Restored all states" in done.stderr + done.stdout
+    again = command_line("train.py", *command, **variables, SLURM_RESTART_COUNT="2")
+    assert f"done before: {folder}/metrics.json" in again.stdout
+
+
+def test_a_scheduler_that_refuses_is_heard(environment, tmp_path, monkeypatch, caplog):
+    scheduler = tmp_path / "scontrol"
+    scheduler.write_text("#!/bin/sh\necho 'Job 7 is not yours' >&2\nexit 1\n")
+    scheduler.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    jobs.requeue()  # not one of SLURM's
+    assert caplog.text == ""
+    environment(**SLURM)
+    jobs.requeue()
+    assert "could not requeue job 7 (scontrol requeue 7): Job 7 is not yours" in caplog.text
