@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytorch_lightning as pl
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from tbe.distributed import average, share_first
+from tbe.distributed import average, gather, rank, share_first, world_size
+
+KEY = "statistics"  # of a checkpoint
 
 
 class SharedStatistics(pl.Callback):
@@ -14,11 +19,28 @@ class SharedStatistics(pl.Callback):
 
     In place of DDP's `broadcast_buffers`, which sends all buffers at every step, a queue of keys too. That queue gets
     the same keys everywhere. Training normalises by the batch: running means and variances matter in validation, and
-    to who reads the checkpoint of an epoch. A run that is interrupted saves those of its first process.
+    to who reads the checkpoint of an epoch. A checkpoint within an epoch has those of every process, under
+    `statistics` (processes, numbers), for as many processes to go on with.
     """
+
+    def __init__(self):
+        self.loaded: Tensor | None = None
+
+    def on_save_checkpoint(self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+        ours = _statistics(module)
+        if world_size() > 1 and ours:
+            checkpoint[KEY] = gather(torch.cat([buffer.flatten() for buffer in ours]).unsqueeze(0))
+
+    def on_load_checkpoint(self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+        self.loaded = checkpoint.get(KEY)
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         share_first(module.buffers())
+        if self.loaded is not None and len(self.loaded) == world_size():
+            ours = _statistics(module)
+            parts = self.loaded[rank()].split([buffer.numel() for buffer in ours])
+            for buffer, part in zip(ours, parts, strict=True):
+                buffer.copy_(part.view_as(buffer))
 
     def on_validation_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         average_statistics(module)
@@ -29,5 +51,9 @@ class SharedStatistics(pl.Callback):
 
 def average_statistics(module: nn.Module) -> None:
     """Gives all batch norms the mean of the running means and variances of all processes."""
+    average(_statistics(module))
+
+
+def _statistics(module: nn.Module) -> list[Tensor]:
     norms = [part for part in module.modules() if isinstance(part, _BatchNorm) and part.track_running_stats]
-    average([buffer for norm in norms for buffer in norm.buffers() if buffer.is_floating_point()])
+    return [buffer for norm in norms for buffer in norm.buffers() if buffer.is_floating_point()]
