@@ -137,6 +137,7 @@ def _evaluate(
         gallery="train",
         queries=queries,
         folder=Path(config["run_dir"]),
+        clips_at_once=config["clips_at_once"],
     )
     metrics: dict[str, float] = {}
     for task in config["evaluate"].values():

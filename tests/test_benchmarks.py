@@ -62,6 +62,20 @@ def test_on_a_gpu_what_cannot_run_is_left_out_with_its_reason(monkeypatch, capsy
     assert "augment: left out" in printed
 
 
+def test_what_is_not_measured_again_stays(tmp_path):
+    run, finding = importlib.import_module("run"), harness().Finding
+    file = tmp_path / "RESULTS.md"
+    assert run.read(file.with_suffix(".json")) == {}
+    parts = {
+        name: run.Part("What it is", {"cores": 2}, [finding("a / b", "here", 2.0, 1.0, 3.0, ">= 1")])
+        for name in ("step", "lists")
+    }
+    run.write(parts, file)
+    assert run.read(file.with_suffix(".json")) == parts
+    assert "## lists\n\nWhat it is. On: cores 2.\n\n| measured" in file.read_text()
+    assert file.read_text().index("## step") < file.read_text().index("## lists")  # in the order of the whole
+
+
 def test_ways_take_turns_after_they_have_warmed_up():
     calls = []
     times = harness().in_turn({name: lambda name=name: calls.append(name) for name in "ab"}, rounds=2)

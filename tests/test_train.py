@@ -11,6 +11,7 @@ import yaml
 
 import tbe.checkpoint
 import tbe.train
+from tbe.backbones.base import VideoBackbone
 from tbe.callbacks.save_on_interrupt import SaveOnInterrupt
 from tests.conftest import SMALL, composed, run_command
 
@@ -129,6 +130,18 @@ def test_no_epochs_leave_the_untrained_network(train):
     assert metrics["protocol"]["steps"] == 0
     assert 0 <= metrics["linear/top1"] <= 100
     assert json.loads((untrained / "finetune" / "metrics.json").read_text())["protocol"]["steps"] > 0
+
+
+def test_the_tasks_at_the_end_take_few_clips_at_once(train):
+    seen = set()
+
+    def note(module, inputs):
+        if isinstance(module, VideoBackbone) and torch.is_inference_mode_enabled():
+            seen.add(len(inputs[0]))
+
+    with torch.nn.modules.module.register_module_forward_pre_hook(note):
+        train("epochs=0", "task@evaluate=[retrieval]", "test_clips=2", "clips_at_once=5")
+    assert seen == {5, 1}  # of 16 clips of 8 videos
 
 
 def test_pretraining_can_end_with_tasks_on_several_splits(train):
