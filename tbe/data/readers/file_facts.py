@@ -36,10 +36,11 @@ class FileFacts(NamedTuple):
 def opened(path: str) -> InputContainer:
     """A file that has a video stream; one of `ERRORS` for any other."""
     container = av.open(path, metadata_errors="ignore")
-    if not container.streams.video:
-        container.close()
-        raise ValueError("expected a video stream, found none")
-    return container
+    has_video = bool(container.streams.video)
+    if has_video and shown_stream(container).codec_context is not None:
+        return container
+    container.close()
+    raise ValueError(f"expected a video stream, found {'one of an unknown codec' if has_video else 'none'}")
 
 
 def shown_stream(container: InputContainer) -> VideoStream:
