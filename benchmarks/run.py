@@ -16,7 +16,19 @@ from typing import Any, NamedTuple
 import torch
 from harness import Finding, machine, markdown
 
-NAMES = ("readers", "loader", "augment", "erasing", "step", "feeding", "retrieval", "lists", "startup", "scaling")
+NAMES = (
+    "readers",
+    "loader",
+    "augment",
+    "erasing",
+    "step",
+    "feeding",
+    "retrieval",
+    "lists",
+    "memory",
+    "startup",
+    "scaling",
+)
 
 
 class Part(NamedTuple):

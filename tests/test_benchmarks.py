@@ -20,7 +20,7 @@ def harness():
     return importlib.import_module("harness")
 
 
-@pytest.mark.parametrize("name", ["augment", "erasing", "step", "feeding", "scaling"])
+@pytest.mark.parametrize("name", ["augment", "erasing", "step", "feeding", "memory", "scaling"])
 def test_a_quick_measurement_finds_ratios(name):
     found = importlib.import_module(name).measure("cpu", quick=True)
     assert found

@@ -184,9 +184,7 @@ class VideoDataModule(pl.LightningDataModule):
     ) -> DataLoader:
         """A loader of these videos, which replaces those of `records` that can't be read."""
         workers = self.num_workers
-        known = None
-        if self.quarantine and records is not None:
-            known = self.quarantine.holds([records.path(index) for index in range(len(records))])
+        known = self.quarantine.holds(records) if self.quarantine and records is not None else None
         guarded = GuardedVideos(videos, self.read_timeout, known is not None, known, type(self.open_video).__name__)
         return GuardedLoader(
             guarded,

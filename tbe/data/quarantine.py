@@ -53,10 +53,12 @@ class Quarantine:
         with self.file.open(newline="", encoding="utf-8", errors="surrogateescape") as rows:
             return {row["path"] for row in csv.DictReader(rows) if row.get("path")}
 
-    def holds(self, paths: Sequence[str]) -> np.ndarray:
+    def holds(self, records: Records) -> np.ndarray:
         """Which of these videos are known to be unreadable, bool (n,)."""
         known = self.paths()
-        return np.fromiter((path in known for path in paths), bool, len(paths)) if known else np.zeros(len(paths), bool)
+        if not known:
+            return np.zeros(len(records), bool)
+        return np.fromiter((records.path(index) in known for index in range(len(records))), bool, len(records))
 
     def add(self, faults: Iterable[Fault]) -> None:
         """Names videos that failed, each of them once however often it is added."""
@@ -113,7 +115,7 @@ class ReadableVideos:
         return everything.select(self._readable(everything))
 
     def _readable(self, records: Records) -> np.ndarray:
-        return np.flatnonzero(~self.quarantine.holds([records.path(index) for index in range(len(records))]))
+        return np.flatnonzero(~self.quarantine.holds(records))
 
     def _foreground(self, foreground: Callable, split: str, index: int, frames: list[int]) -> np.ndarray | None:
         return foreground(split, int(self._readable(self.source.records(split))[index]), frames)

@@ -12,7 +12,8 @@ def test_a_video_is_named_once_whoever_meets_it(tmp_path):
     assert one.paths() == {"a.mp4", "b.mp4", "c.mp4"}
     lines = (tmp_path / "run" / "quarantine.csv").read_text().splitlines()
     assert lines[:2] == ["path,reason,reader", 'a.mp4,"could not open a.mp4: ""what, ever""",PyAV']
-    assert Quarantine(tmp_path / "run" / "quarantine.csv").holds(["c.mp4", "d.mp4"]).tolist() == [True, False]
+    records = make_records("", ["c.mp4", "d.mp4"], [0, 0], [0, 0])
+    assert Quarantine(tmp_path / "run" / "quarantine.csv").holds(records).tolist() == [True, False]
 
 
 def test_names_that_are_no_text_are_kept_as_they_are(tmp_path):
