@@ -34,16 +34,29 @@ def compare(
     before = read_chosen(first if is_file else first / FILE)
     out = out or (first.parent if is_file else first)
     found = arms(runs)
+    setting = varied_number(found)
+    if setting is not None:
+        found = _along(found, setting)
     shared = [name for name in runs[0].metrics if all(name in run.metrics for run in runs) and name[:3] != "lr-"]
     chosen = Chosen(metrics or before.metrics or shared[-MOST_METRICS:], against or before.against)
     table = markdown(found, *chosen)
     write_runs(runs, chosen, out / FILE)
     (out / "table.md").write_text(table, encoding="utf-8")
     draw_points(found, chosen.metrics, out / "points.png")
-    setting = varied_number(found)
     if setting is not None:
         draw_curves(found, setting, chosen.metrics, out / "curves.png")
     print(f"{table}\ncomparison: {out}")
+
+
+def _along(found: dict[str, list[Run]], setting: str) -> dict[str, list[Run]]:
+    """The arms in the order in which they come, each from the least to the largest number of a setting."""
+    names = list(dict.fromkeys(of_arm[0].settings.get("arm") for of_arm in found.values()))
+
+    def place(item: tuple[str, list[Run]]) -> tuple[int, float]:
+        settings = item[1][0].settings
+        return names.index(settings.get("arm")), float(settings[setting])
+
+    return dict(sorted(found.items(), key=place))
 
 
 def _only(runs: Sequence[Run], names: Sequence[str]) -> list[Run]:

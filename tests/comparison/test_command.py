@@ -128,6 +128,9 @@ def test_some_arms_alone_are_shown(with_curve, tmp_path):
     main([*with_curve, "--arms", "be", "--out", str(tmp_path / "out")])
     assert [run.settings["be.ratio"] for run in read_runs(tmp_path / "out" / "runs.json")] == ["0.3", "0.9"]
     assert (tmp_path / "out" / "curves.png").exists()
+    main([*reversed(with_curve), "--out", str(tmp_path / "sorted")])
+    rows = (tmp_path / "sorted" / "table.md").read_text().splitlines()[2:]
+    assert [row.split("|")[1].strip() for row in rows] == ["be be.ratio=0.3", "be be.ratio=0.9", "inter be.ratio=0.6"]
     with pytest.raises(SystemExit, match="error: expected arms of these runs, be, inter, got moco"):
         main([*with_curve, "--arms", "moco"])
 
