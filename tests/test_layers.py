@@ -49,16 +49,19 @@ ALLOWED = {
     "prepare": {"data"},
     "sweep": {"results", "comparison"},
     "runs": set(),
-    "commands": {"config", "processes", "runs", "data"},  # what they start is imported when it is started
+    "jobs": set(),
+    "checkpoint_files": set(),
+    "commands": {"config", "jobs", "processes", "runs", "data"},  # what they start is imported when it is started
     "preview": {"commands", "config", "data", "pictures", "results"},
     "comparison": {"pictures", "statistics"},
     "report": {"pictures"},  # colours alone: it reads files, not objects
-    "train_config": {"checkpoint", "config", "results", "runs"},
+    "train_config": {"checkpoint", "checkpoint_files", "config", "results", "runs"},
     "acceleration": {"backbones"},
     "train": {
         "acceleration",
         "checkpoint",
         "config",
+        "jobs",
         "results",
         "runs",
         "callbacks",

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
-from omegaconf import OmegaConf
 
 NUMBERS = "metrics.json"
 NOT_SETTINGS = ("seed", "seeds", "arms", "values", "sweep", "then")
@@ -115,9 +114,16 @@ def _with_config(folder: Path, overrides: dict[str, str], keys: Iterable[str]) -
     """The overrides, and what the run's config says of the other keys; a choice of a group is no key of it."""
     if all(key in overrides for key in keys):
         return overrides
-    config = OmegaConf.load(folder / ".hydra" / "config.yaml")
-    found = {key: overrides.get(key, OmegaConf.select(config, key)) for key in keys}
+    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    found = {key: overrides.get(key, _value(config, key)) for key in keys}
     return {key: str(value) for key, value in found.items() if isinstance(value, bool | int | float | str)}
+
+
+def _value(config: Any, key: str) -> Any:
+    """What a config says under a key with dots, None where it says nothing."""
+    for part in key.split("."):
+        config = config.get(part) if isinstance(config, dict) else None
+    return config
 
 
 def _read(folder: Path, settings: dict[str, str]) -> Run:

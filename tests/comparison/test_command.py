@@ -116,7 +116,7 @@ def with_curve(sweep):
     parts = [sweep(rows, "all"), sweep([(["arm=be", "sweep=ratio", "be.ratio=0.9"], "proof", {"a": 2.0}, {})], "more")]
     for number, ratio in enumerate((0.3, 0.6)):
         config = {"be": {"ratio": ratio}, "sweep": "no key of a config"}
-        (Path(parts[0]) / str(number) / ".hydra" / "config.yaml").write_text(yaml.safe_dump(config))
+        (Path(parts[0]) / str(number) / "config.yaml").write_text(yaml.safe_dump(config))
     return parts
 
 
