@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tbe.data.records import Records
+from tbe.data.text_tables import printable
 
 if TYPE_CHECKING:
     from tbe.data.sources import VideoSource
@@ -67,7 +68,7 @@ class Quarantine:
             self.num_failed += 1
             if fault.path not in known:
                 known.add(fault.path)
-                log.warning("not read, and left out from now on: %s", fault.reason)
+                log.warning("not read, and left out from now on: %s", printable(fault.reason))
                 _append(self.file, Fault._fields, fault)
 
     def replaced(self, epoch: int, pairs: Iterable[tuple[str, str]]) -> None:

@@ -1,4 +1,4 @@
-"""Reading csv and json files; errors name the place."""
+"""Reading csv and json files, where errors name the place, and text of any bytes."""
 
 from __future__ import annotations
 
@@ -36,3 +36,8 @@ def text_of(file: Path) -> str:
         return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{file}: expected text in UTF-8, got {error.reason} at byte {error.start}") from error
+
+
+def printable(text: str) -> str:
+    """Text that any terminal takes: of bytes that are no UTF-8 their numbers."""
+    return text.encode("utf-8", errors="surrogateescape").decode("utf-8", errors="backslashreplace")

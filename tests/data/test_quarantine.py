@@ -16,11 +16,12 @@ def test_a_video_is_named_once_whoever_meets_it(tmp_path):
     assert Quarantine(tmp_path / "run" / "quarantine.csv").holds(records).tolist() == [True, False]
 
 
-def test_names_that_are_no_text_are_kept_as_they_are(tmp_path):
+def test_names_that_are_no_text_are_kept_as_they_are_and_logged_as_text(tmp_path, caplog):
     name = b"caf\xe9.mp4".decode("utf-8", errors="surrogateescape")
     quarantine = Quarantine(tmp_path / "quarantine.csv")
     quarantine.add([Fault(name, f"could not open {name}", "PyAV")])
     assert quarantine.paths() == {name}
+    assert r"could not open caf\xe9.mp4" in caplog.text
 
 
 def test_what_stood_in_for_what_is_noted(tmp_path):

@@ -12,6 +12,7 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from tbe.data.text_tables import printable
 from tbe.prepare.base.processes import Outcome, call_in_processes
 from tbe.prepare.base.report import Report
 
@@ -72,8 +73,3 @@ def exit_on_failures(num_failed: int, num_videos: int, report: Report) -> None:
     """Ends the command with status 1 if any video failed."""
     if num_failed:
         sys.exit(f"{num_failed} of {num_videos} videos failed: see {report.file}; --retry tries them again")
-
-
-def printable(text: str) -> str:
-    """Text that any terminal takes: of bytes that are no UTF-8 their numbers."""
-    return text.encode("utf-8", errors="surrogateescape").decode("utf-8", errors="backslashreplace")
