@@ -17,10 +17,10 @@ class Erasing(nn.Module, ABC):
     Clips (B, C, T, H, W), floats of any value range or uint8, keep their shape and type. A clip is left as it is
     with probability 1 - prob. per: 'clip', or 'batch' for one weight for all clips of a batch. The weights sum to 1,
     so it commutes with normalisation and can follow it. With ratio or prob 0 the clips themselves are returned;
-    otherwise a new tensor.
+    otherwise a new tensor or, `inplace`, the clips, which then hold the result.
     """
 
-    def __init__(self, ratio: float = 0.3, prob: float = 1.0, per: str = "clip"):
+    def __init__(self, ratio: float = 0.3, prob: float = 1.0, per: str = "clip", inplace: bool = False):
         super().__init__()
         if per not in ("clip", "batch"):
             raise ValueError(f"{type(self).__name__}: expected per to be clip or batch, got {per!r}")
@@ -30,6 +30,7 @@ class Erasing(nn.Module, ABC):
         self.ratio = ratio
         self.prob = prob
         self.per = per
+        self.inplace = inplace
 
     @abstractmethod
     def pictures(self, clips: Tensor) -> Tensor:
@@ -41,10 +42,10 @@ class Erasing(nn.Module, ABC):
         if self.ratio == 0 or self.prob == 0:
             return clips
         weights = draw_weights(len(clips) if self.per == "clip" else 1, self.ratio, self.prob, clips.device)
-        return add_static_frame(clips, self.pictures(clips), weights)
+        return add_static_frame(clips, self.pictures(clips), weights, out=clips if self.inplace else None)
 
     def extra_repr(self) -> str:
-        return f"ratio={self.ratio}, prob={self.prob}, per={self.per}"
+        return f"ratio={self.ratio}, prob={self.prob}, per={self.per}, inplace={self.inplace}"
 
 
 class BackgroundErasing(Erasing):
@@ -135,13 +136,16 @@ def random_frames(clips: Tensor) -> Tensor:
     return clips.gather(2, chosen.expand(batch, channels, 1, height, width))
 
 
-def add_static_frame(clips: Tensor, frames: Tensor, weights: Tensor) -> Tensor:
-    """(1 - weight) * clip + weight * frame: clips (B, C, T, H, W), frames (B, C, 1, H, W), weights (B,) in [0, 1]."""
+def add_static_frame(clips: Tensor, frames: Tensor, weights: Tensor, out: Tensor | None = None) -> Tensor:
+    """(1 - weight) * clip + weight * frame: clips (B, C, T, H, W), frames (B, C, 1, H, W), weights (B,) in [0, 1].
+
+    out: where to write, the clips themselves at most; None for new memory.
+    """
     weights = weights.view(-1, 1, 1, 1, 1)
     if clips.is_floating_point():
-        return torch.lerp(clips, frames, weights.to(clips.dtype))
-    mixed = torch.lerp(clips.float(), frames.float(), weights)
-    return mixed.round_().to(clips.dtype)
+        return torch.lerp(clips, frames, weights.to(clips.dtype), out=out)
+    mixed = torch.lerp(clips.float(), frames.float(), weights).round_()
+    return mixed.to(clips.dtype) if out is None else out.copy_(mixed)
 
 
 def _another(clips: Tensor) -> int:

@@ -73,6 +73,17 @@ def test_input_stays_as_it_was():
     assert torch.equal(clips, before)
 
 
+@pytest.mark.parametrize("erasing", [BackgroundErasing, InterVideoErasing, NoiseErasing])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.uint8])
+def test_in_place_the_clips_hold_what_a_new_tensor_would(erasing, dtype):
+    clips = (torch.rand(3, 3, 4, 5, 5) * 255).to(dtype)
+    torch.manual_seed(1)
+    expected = erasing()(clips)
+    torch.manual_seed(1)
+    assert erasing(inplace=True)(clips) is clips
+    assert torch.equal(clips, expected)
+
+
 def test_commutes_with_normalisation():
     clips, weights = torch.rand(3, 3, 4, 5, 5), torch.rand(3)
     frames = clips[:, :, 1:2]

@@ -37,6 +37,11 @@ class PretrainModule(pl.LightningModule):
         super().__init__()
         if distracted not in DISTRACTED:
             raise ValueError(f"distracted: expected one of {', '.join(DISTRACTED)}, got {distracted!r}")
+        if consistency.weight and getattr(erase, "inplace", False):
+            raise ValueError(
+                "be.inplace: expected false with a consistency, which compares the distracted query with the clean "
+                f"one, got true and a weight of {consistency.weight}. Set be.inplace=false or consistency=none"
+            )
         self.distracted = distracted
         self.method = method
         self.consistency = consistency

@@ -25,7 +25,7 @@ class FirstBatch(pl.LightningModule):
         self.views = views
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        self.distracted: dict[str, Tensor] = {view: self.erase(batch[view]).cpu() for view in self.views}
+        self.distracted: dict[str, Tensor] = {view: self.erase(batch[view].clone()).cpu() for view in self.views}
         self.batch = {name: value.cpu() if isinstance(value, Tensor) else value for name, value in batch.items()}
 
     def configure_optimizers(self) -> None:

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from tbe import BackgroundErasing
 from tbe.consistency import Consistency
 from tbe.losses import InfoNCE
 from tbe.methods.encoder import Encoder
@@ -45,3 +46,9 @@ def test_the_chosen_view_is_distracted(distracted, expected):
 def test_an_unknown_view_is_refused():
     with pytest.raises(ValueError, match="expected one of query, key, both, got 'negative'"):
         module("negative")
+
+
+def test_a_consistency_needs_the_clean_query_to_be_kept():
+    method = MoCo(Encoder(Mean(), dim=4), queue_size=4)
+    with pytest.raises(ValueError, match="be.inplace: expected false .* got true and a weight of 0.5"):
+        PretrainModule(method, BackgroundErasing(inplace=True), InfoNCE(), None, None, Consistency(0.5))
