@@ -56,7 +56,7 @@ class ClipByClip(Dataset):
 
 def measure(device: str, quick: bool = False) -> list[Finding]:
     """Ratios of the time for an epoch, plain / ours; `quick` for a look at whether it runs."""
-    sizes, num_videos, batch, rounds = ((112,), 4, 2, 2) if quick else ((112, 224), 64, 8, 7)
+    sizes, num_videos, batch, rounds = ((112,), 4, 2, 2) if quick else ((112, 224), 32, 8, 5)
     findings = []
     with tempfile.TemporaryDirectory() as folder:
         records = write_videos(Path(folder), num_videos, 80 if quick else 300)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 from functools import partial
+from pathlib import Path
 from statistics import median
 
 import torch
@@ -101,23 +102,29 @@ def peak(step: OurStep) -> float:
     return (torch.cuda.max_memory_allocated() - before) / 1e9
 
 
+def profiles(device: str) -> str:
+    """Where the time goes in the published way of a step and in ours, as a page."""
+    torch.backends.cudnn.benchmark = True
+    way, facts = PROFILED[device], ", ".join(f"{fact} {value}" for fact, value in machine(device).items())
+    text = f"# Where the time of a step goes\n\nWritten by `python benchmarks/step.py --profile`. On: {facts}.\n"
+    for name, case in CASES[device].items():
+        table = where_time_goes(OriginalStep(case, device), OurStep(case, device, STEPS[way]), device)
+        text += f"\n## {name}: as published code takes it, and ours with {way}\n\n{table}"
+    return text
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=CASES)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--no-compile", action="store_true", help="leave out the way that takes a minute to compile")
-    parser.add_argument("--profile", action="store_true", help="where the time goes, in place of ratios")
+    parser.add_argument("--profile", action="store_true", help="writes PROFILE.md, in place of ratios")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    print(machine(options.device))
     if options.profile:
-        torch.backends.cudnn.benchmark = True
-        way = PROFILED[options.device]
-        for name, case in CASES[options.device].items():
-            print(f"\n{name}, {way}\n")
-            print(where_time_goes(OurStep(case, options.device, STEPS[way]), options.device))
+        Path(__file__).with_name("PROFILE.md").write_text(profiles(options.device), encoding="utf-8")
         return
     print(markdown(measure(options.device, rounds=options.rounds, compiled=not options.no_compile)))
 

@@ -1,4 +1,4 @@
-"""Where the time of a step goes, by kinds of operations: `python benchmarks/step.py --profile`."""
+"""Where the time of two steps goes, by kinds of operations: `python benchmarks/step.py --profile`."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ KINDS = {
 }
 
 
-def where_time_goes(step: Callable[[], None], device: str, steps: int = 3) -> str:
-    """A Markdown table of the share of each kind, of the device's own time (on a CPU: of the host's)."""
+def milliseconds(step: Callable[[], None], device: str, steps: int = 3) -> Counter[str]:
+    """What a step spends on each kind, in milliseconds of the device's own time (on a CPU: of the host's)."""
     activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if device == "cuda" else [])
     step()
     with profile(activities=activities) as found:
@@ -31,10 +31,17 @@ def where_time_goes(step: Callable[[], None], device: str, steps: int = 3) -> st
     for event in found.key_averages():
         if event.device_type == DeviceType.CPU:  # a kernel is counted with the operation that starts it
             spent = event.self_device_time_total if device == "cuda" else event.self_cpu_time_total
-            total[kind_of(event.key)] += spent
-    lines = ["| kind | ms a step | share |", "|---|---:|---:|"]
-    whole = sum(total.values()) or 1
-    lines += [f"| {kind} | {spent / steps / 1e3:.1f} | {spent / whole:.1%} |" for kind, spent in total.most_common()]
+            total[kind_of(event.key)] += spent / steps / 1e3
+    return total
+
+
+def where_time_goes(before: Callable[[], None], after: Callable[[], None], device: str) -> str:
+    """A Markdown table of both steps, a row a kind."""
+    old, new = milliseconds(before, device), milliseconds(after, device)
+    lines = ["| kind | before, ms a step | share | after, ms a step | share |", "|---|---:|---:|---:|---:|"]
+    for kind in [*(kind for kind, _ in (old + new).most_common()), "all"]:
+        cells = [(times.total() if kind == "all" else times[kind], times.total()) for times in (old, new)]
+        lines.append(f"| {kind} | " + " | ".join(f"{spent:.1f} | {spent / whole:.1%}" for spent, whole in cells) + " |")
     return "\n".join(lines) + "\n"
 
 

@@ -5,7 +5,9 @@ Each `adjust_..._` means what torchvision's `adjust_...` means for one clip.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -35,20 +37,40 @@ class ColourJitter:
 
     def __call__(self, clips: Tensor) -> Tensor:
         """Changes RGB clips (B, 3, T, H, W) in [0, 1] in place."""
+        return change_(clips, self.draw(len(clips), clips.device))
+
+    def draw(self, num_clips: int, device: torch.device) -> list[Change]:
+        """What happens to so many clips, in this order."""
         steps = [
             (adjust_brightness_, 1.0, self.brightness),
             (adjust_contrast_, 1.0, self.contrast),
             (adjust_saturation_, 1.0, self.saturation),
             (adjust_hue_, 0.0, self.hue),
         ]
-        applied = torch.rand(len(clips), device=clips.device) < self.prob
+        applied = torch.rand(num_clips, device=device) < self.prob
+        changes = []
         # Drawn on the CPU: the order decides what Python calls next, and asking a GPU for it would wait for it.
         for index in torch.randperm(len(steps)).tolist():
             adjust_, neutral, strength = steps[index]
             if strength > 0:
-                change = torch.empty(len(clips), device=clips.device).uniform_(-strength, strength)
-                adjust_(clips, neutral + change * applied)
-        return clips
+                by = torch.empty(num_clips, device=device).uniform_(-strength, strength)
+                changes.append(Change(adjust_, neutral + by * applied, neutral))
+        return changes
+
+
+class Change(NamedTuple):
+    """One of the functions below, by how much of it for each clip, (B,), and the amount that changes nothing."""
+
+    adjust_: Callable[[Tensor, Tensor], Tensor]
+    amounts: Tensor
+    neutral: float
+
+
+def change_(clips: Tensor, changes: Iterable[Change]) -> Tensor:
+    """Changes RGB clips (B, 3, T, H, W) in [0, 1] in place, one change after the other."""
+    for change in changes:
+        change.adjust_(clips, change.amounts)
+    return clips
 
 
 def adjust_brightness_(clips: Tensor, factors: Tensor) -> Tensor:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from tbe.augment.boxes import Crop
-from tbe.augment.colour import ColourJitter, adjust_saturation_
+from tbe.augment.colour import Change, ColourJitter, adjust_saturation_, change_
 from tbe.augment.resample import resample, rotate
 
 # Kinetics-400, as torchvision's video models were trained.
 KINETICS_MEAN = (0.43216, 0.394666, 0.37645)
 KINETICS_STD = (0.22803, 0.22145, 0.216989)
 FLOW = 2  # channels of optical flow
+LARGE = 1_000_000  # values of a raw clip: from here on a CPU is faster with one clip, in its cache, than with a batch
 
 
 class ClipAugment(nn.Module):
@@ -65,34 +67,46 @@ class ClipAugment(nn.Module):
         self._check(clips, sizes)
         # Eight bits of mantissa are too few for pixels, and autocast would choose them.
         with torch.autocast(clips.device.type, enabled=False):
-            pictures = self._resample(clips, sizes.to(clips.device))
-            if self.rotation > 0:
-                degrees = self._uniform(len(clips), clips.device, -self.rotation, self.rotation)
-                pictures = rotate(pictures, degrees)
-            if self.colour is not None:
-                pictures = self.colour(pictures)
-            if self.grey > 0:
-                pictures = adjust_saturation_(pictures, 1 - self._chosen(len(clips), clips.device, self.grey).float())
-            return self._normalise(pictures)
+            draws = self._draw(sizes.to(clips.device))
+            result = torch.empty(
+                (len(clips), clips.shape[2], clips.shape[1], self.size, self.size), device=clips.device
+            )
+            if clips.device.type == "cpu" and clips[0].numel() >= LARGE:
+                for clip, draw, place in zip(clips.split(1), draws.one_by_one(), result.split(1), strict=True):
+                    top, left, height, width = draw.boxes[0].tolist()
+                    boxes = torch.tensor([[0, 0, height, width]])
+                    box = clip[..., top : top + height, left : left + width]
+                    self._augment(box, draw._replace(boxes=boxes), place)
+            else:
+                self._augment(clips, draws, result)
+            return result
 
-    def _resample(self, clips: Tensor, sizes: Tensor) -> Tensor:
-        batch, device = len(clips), clips.device
+    def _draw(self, sizes: Tensor) -> Draws:
+        batch, device = len(sizes), sizes.device
         boxes = self.crop(sizes)
         flipped = self._chosen(batch, device, self.flip) if self.flip > 0 else None
-        sigma = None
+        sigma = degrees = None
         if self.blur > 0:
             sigma = self._uniform(batch, device, *self.blur_sigma) * self._chosen(batch, device, self.blur)
-        pictures = resample(clips, boxes, self.size, flipped, sigma)
-        if flipped is not None and pictures.shape[1] == FLOW:
-            turn_motion_(pictures, flipped)
-        return pictures
+        if self.rotation > 0:
+            degrees = self._uniform(batch, device, -self.rotation, self.rotation)
+        changes = self.colour.draw(batch, device) if self.colour is not None else []
+        if self.grey > 0:
+            kept = 1 - self._chosen(batch, device, self.grey).float()
+            changes = [*changes, Change(adjust_saturation_, kept, neutral=1.0)]
+        return Draws(boxes, flipped, sigma, degrees, changes)
 
-    def _normalise(self, pictures: Tensor) -> Tensor:
-        """Into new memory, in the order of its axes: until here the strides are those of the resampling."""
-        result = torch.empty(pictures.shape, dtype=pictures.dtype, device=pictures.device)
+    def _augment(self, clips: Tensor, draws: Draws, result: Tensor) -> None:
+        """Writes clips (B, T, C, H, W) as (B, C, T, size, size) into result."""
+        pictures = resample(clips, draws.boxes, self.size, draws.flipped, draws.sigma)
+        if draws.flipped is not None and pictures.shape[1] == FLOW:
+            turn_motion_(pictures, draws.flipped)
+        if draws.degrees is not None:
+            pictures = rotate(pictures, draws.degrees)
         mean, std = self._mean_and_std(pictures.device)
-        torch.sub(pictures, mean, out=result)
-        return result.div_(std)
+        # Into new memory, in the order of its axes: until here the strides are those of the resampling.
+        torch.sub(change_(pictures, draws.changes), mean, out=result)
+        result.div_(std)
 
     def _mean_and_std(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """On this device, copied to it once: to copy a number makes the host wait for the device."""
@@ -121,6 +135,29 @@ class ClipAugment(nn.Module):
     @staticmethod
     def _uniform(batch: int, device: torch.device, lowest: float, highest: float) -> Tensor:
         return torch.empty(batch, device=device).uniform_(lowest, highest)
+
+
+class Draws(NamedTuple):
+    """What chance decided for a batch of clips, each tensor (B, ...); None for what is off."""
+
+    boxes: Tensor
+    flipped: Tensor | None
+    sigma: Tensor | None
+    degrees: Tensor | None
+    changes: list[Change]
+
+    def one_by_one(self) -> Iterator[Draws]:
+        """The draws of each clip, as of a batch of one, without the changes that change nothing. For a CPU."""
+        for number in range(len(self.boxes)):
+            one = slice(number, number + 1)
+            yield Draws(
+                *(part if part is None else part[one] for part in self[:-1]),
+                [
+                    change._replace(amounts=change.amounts[one])
+                    for change in self.changes
+                    if change.amounts[number] != change.neutral
+                ],
+            )
 
 
 def turn_motion_(flow: Tensor, flipped: Tensor) -> None:

@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 from torch.testing import assert_close
 from torchvision.transforms.v2 import functional as F
 
-from tbe.augment import CenterCrop, ClipAugment, ColourJitter, RandomResizedCrop
+from tbe.augment import CenterCrop, ClipAugment, ColourJitter, RandomResizedCrop, pipeline
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "augment"
 LEAVES = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
@@ -74,6 +74,18 @@ def test_the_seed_decides():
     first = with_seed(augment, clips, SIZES)
     assert_close(with_seed(augment, clips, SIZES), first, atol=0, rtol=0)
     assert (with_seed(augment, clips, SIZES, seed=1) - first).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("channels", [3, 2])
+def test_large_clips_one_by_one_are_what_they_are_in_a_batch(monkeypatch, channels):
+    changes = {} if channels == 3 else {"rotation": 0.0, "colour": None, "grey": 0.0, "mean": [0.5] * 2, "std": [1] * 2}
+    augment, clips = strong(**changes), random_clips(channels=channels)
+    results = []
+    for large in (0, clips.numel()):
+        monkeypatch.setattr(pipeline, "LARGE", large)
+        results.append(with_seed(augment, clips, SIZES))
+    assert_close(*results, atol=1e-4, rtol=0)
+    assert not torch.equal(*results)  # they were made in two ways, not in one
 
 
 def test_input_is_left_as_it_was():
