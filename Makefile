@@ -30,7 +30,7 @@ proof: setup
 	$(RUN) train.py sweep=proof hydra/launcher=joblib hydra.launcher.n_jobs=2
 
 matrix: setup
-	$(RUN) -m pytest tests/test_matrix.py -k trained --matrix=results/matrix.md
+	$(RUN) -m pytest tests/test_matrix.py --matrix=results/matrix.md
 
 lint: setup
 	$(RUN) -m ruff check .

@@ -26,19 +26,22 @@ from tests.conftest import ROOT, SMALL, command_line
 from tests.methods.networks import Mean
 
 
-def _join(number, file, work, results):
+def _join(number, folder):
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{file}", rank=number, world_size=2)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=number, world_size=2)
     try:
-        torch.save(work(number), f"{results}/{number}.pt")
+        torch.save([work(number) for work in WORKS], f"{folder}/{number}.pt")
     finally:
         dist.destroy_process_group()
 
 
-def on_two_processes(work, folder):
-    """What `work(rank)` returns on each of two processes."""
-    mp.start_processes(_join, (folder / "rendezvous", work, folder), nprocs=2, start_method="spawn")
-    return [torch.load(folder / f"{number}.pt", weights_only=False) for number in range(2)]
+@pytest.fixture(scope="module")
+def on_two_processes(tmp_path_factory):
+    """What `work(rank)` returned on each of two processes, for each of WORKS: one pair, which takes long to start."""
+    folder = tmp_path_factory.mktemp("pair")
+    mp.start_processes(_join, (folder,), nprocs=2, start_method="spawn")
+    found = [torch.load(folder / f"{number}.pt", weights_only=False) for number in range(2)]
+    return lambda work: [each[WORKS.index(work)] for each in found]
 
 
 def _gathers(number):
@@ -47,8 +50,8 @@ def _gathers(number):
     return {"size": world_size(), "rank": rank(), "even": gather(ours), "uneven": gather_uneven(uneven)}
 
 
-def test_gathering_joins_in_the_order_of_ranks(tmp_path):
-    for number, found in enumerate(on_two_processes(_gathers, tmp_path)):
+def test_gathering_joins_in_the_order_of_ranks(on_two_processes):
+    for number, found in enumerate(on_two_processes(_gathers)):
         assert (found["size"], found["rank"]) == (2, number)
         assert found["even"][:, 0].tolist() == [0, 0, 1, 1]
         assert found["uneven"].tolist() == [0, 1, 2, 10, 11]
@@ -61,8 +64,8 @@ def _mixes(number):
     return ours, mixed, unshuffle(mixed, restore)
 
 
-def test_shuffling_mixes_batches_over_processes_and_is_undone(tmp_path):
-    found = on_two_processes(_mixes, tmp_path)
+def test_shuffling_mixes_batches_over_processes_and_is_undone(on_two_processes):
+    found = on_two_processes(_mixes)
     mixed = torch.cat([mixed for _, mixed, _ in found])
     assert sorted(mixed.tolist()) == [0, 1, 2, 3, 10, 11, 12, 13]
     for ours, mixed, restored in found:
@@ -78,8 +81,8 @@ def _exchanges(number):
     return mixed, gather(ours)[order][5 * number : 5 * number + 5], order
 
 
-def test_a_mixed_batch_is_what_gathering_everything_would_give(tmp_path):
-    (first, expected, order), (second, also_expected, same_order) = on_two_processes(_exchanges, tmp_path)
+def test_a_mixed_batch_is_what_gathering_everything_would_give(on_two_processes):
+    (first, expected, order), (second, also_expected, same_order) = on_two_processes(_exchanges)
     assert torch.equal(first, expected)
     assert torch.equal(second, also_expected)
     assert torch.equal(order, same_order)
@@ -102,8 +105,8 @@ def _compares(number):
     return comparisons, method.queue.keys, method.queue.position
 
 
-def test_two_processes_compare_and_queue_like_one(tmp_path):
-    first, second = on_two_processes(_compares, tmp_path)
+def test_two_processes_compare_and_queue_like_one(on_two_processes):
+    first, second = on_two_processes(_compares)
     method = _moco()
     comparisons = method(*_views())
     assert_close(torch.cat([first[0].positives, second[0].positives]), comparisons.positives)
@@ -131,8 +134,8 @@ def _trains(number):
     return before, method.state_dict()
 
 
-def test_without_broadcasts_only_running_statistics_differ_until_they_are_averaged(tmp_path):
-    (one, after), (other, also_after) = on_two_processes(_trains, tmp_path)
+def test_without_broadcasts_only_running_statistics_differ_until_they_are_averaged(on_two_processes):
+    (one, after), (other, also_after) = on_two_processes(_trains)
     for name, value in one.items():
         if name.endswith(("running_mean", "running_var")):
             assert not torch.equal(value, other[name]), name
@@ -150,8 +153,8 @@ def _starts(number):
     return dict(module.named_buffers())
 
 
-def test_all_processes_start_with_the_buffers_of_the_first(tmp_path):
-    first, second = on_two_processes(_starts, tmp_path)
+def test_all_processes_start_with_the_buffers_of_the_first(on_two_processes):
+    first, second = on_two_processes(_starts)
     torch.manual_seed(0)
     assert torch.equal(first["1.keys"], KeyQueue(4, 2).keys)
     for name, value in first.items():
@@ -166,8 +169,8 @@ def _simclr(number):
     return comparisons, [parameter.grad for parameter in method.parameters()]
 
 
-def test_simclr_on_two_processes_has_the_loss_and_gradient_of_one(tmp_path):
-    first, second = on_two_processes(_simclr, tmp_path)
+def test_simclr_on_two_processes_has_the_loss_and_gradient_of_one(on_two_processes):
+    first, second = on_two_processes(_simclr)
     torch.manual_seed(0)
     method = SimCLR(Encoder(Mean(), dim=4))
     comparisons = method(*_views())
@@ -185,14 +188,17 @@ def _nce(number):
     return loss(rows[:, 0], rows[:, 1:]), loss.log_mean
 
 
-def test_nce_estimates_its_normaliser_over_all_processes(tmp_path):
-    found = on_two_processes(_nce, tmp_path)
+def test_nce_estimates_its_normaliser_over_all_processes(on_two_processes):
+    found = on_two_processes(_nce)
     rows = torch.rand(6, 8, generator=torch.Generator().manual_seed(3))
     loss = NCE()
     expected = loss(rows[:, 0], rows[:, 1:])
     assert_close(sum(value for value, _ in found) / 2, expected)
     for _, log_mean in found:
         assert_close(log_mean, loss.log_mean)
+
+
+WORKS = (_gathers, _mixes, _exchanges, _compares, _trains, _starts, _simclr, _nce)
 
 
 def test_one_process_gathers_nothing():
