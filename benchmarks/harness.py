@@ -81,6 +81,11 @@ def machine(device: str = "cpu") -> dict[str, Any]:
     }
 
 
+def where(facts: Mapping[str, Any]) -> str:
+    """A machine in a line."""
+    return ", ".join(f"{fact} {value}" for fact, value in facts.items() if value is not None)
+
+
 def markdown(findings: list[Finding]) -> str:
     """A table of findings."""
     lines = ["| measured | setting | ratio | least to largest | bar | |", "|---|---|---:|---|---|---|"]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from harness import Finding, machine, markdown
+from harness import Finding, machine, markdown, where
 
 NAMES = (
     "readers",
@@ -55,8 +55,7 @@ def write(parts: dict[str, Part], file: Path) -> None:
     text = ["# Benchmarks\n\nWritten by `python benchmarks/run.py`. A ratio is the median over rounds.\n"]
     for name in (name for name in NAMES if name in parts):
         part = parts[name]
-        where = ", ".join(f"{fact} {value}" for fact, value in part.machine.items() if value is not None)
-        text.append(f"## {name}\n\n{part.title}. On: {where}.\n\n{markdown(part.findings)}")
+        text.append(f"## {name}\n\n{part.title}. On: {where(part.machine)}.\n\n{markdown(part.findings)}")
     file.write_text("\n".join(text), encoding="utf-8")
     content = {
         name: {**part._asdict(), "findings": [row._asdict() for row in part.findings]} for name, part in parts.items()

@@ -15,6 +15,7 @@ from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 
 PREVIOUS = ".previous"  # what the name of the checkpoint before ends with
 PART = ".part"
+FOLDER = 0x10  # the attribute of an entry of a zip file that is a folder
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,9 @@ def is_whole(path: str | os.PathLike) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             if archive.testzip() is not None:
+                return False
+            # No checksum is over the attributes; torch reads nothing from a folder, and gives what the memory held.
+            if any(entry.external_attr & FOLDER for entry in archive.infolist()):
                 return False
         torch.load(path, mmap=True, map_location="cpu", weights_only=True)  # the pages of tensors are not read
     except Exception:  # bytes that mean nothing can raise any

@@ -40,9 +40,25 @@ def gather_uneven(tensor: Tensor) -> Tensor:
     return torch.cat([part[:size] for part, size in zip(parts, counts, strict=True)])
 
 
+def first_of_each(index: Tensor) -> Tensor:
+    """Where each number in `index` (n,) stands first, in the order of the numbers: (m,).
+
+    Rows that were gathered come into order, those of a video that several processes saw once: where there are fewer
+    videos than processes.
+    """
+    order = index.argsort(stable=True)
+    ordered = index[order]
+    return order[torch.cat([torch.ones_like(ordered[:1], dtype=torch.bool), ordered[1:] != ordered[:-1]])]
+
+
 def gather_with_gradient(tensor: Tensor) -> Tensor:
     """Like `gather`, but gradients of what other processes make of this tensor come back to it, summed."""
     return tensor if world_size() == 1 else _GatherWithGradient.apply(tensor)
+
+
+def preceding(tensor: Tensor) -> Tensor:
+    """For each row (B, ...) the one before it in the batch of all processes, for the first the last; with gradient."""
+    return gather_with_gradient(tensor).roll(1, dims=0)[rank() * len(tensor) :][: len(tensor)]
 
 
 class _GatherWithGradient(torch.autograd.Function):

@@ -12,7 +12,7 @@ import yaml
 from torch import nn
 
 from tbe import checkpoint as checkpoints
-from tbe import results, splits
+from tbe import processes, results, splits
 from tbe.cache import FeatureCache, weights_digest
 from tbe.callbacks.progress import ProgressBar
 from tbe.checkpoint import Checkpoint
@@ -110,8 +110,9 @@ def evaluate(config: dict[str, Any], name: str, checkpoint: Checkpoint | Foreign
         clips_at_once=config["clips_at_once"],
     )
     metrics: dict[str, float] = {}
-    for task in config["tasks"].values():
-        metrics |= build(task).run(evaluation)
+    with processes.ending_together(evaluation.trainer.strategy.launcher):
+        for task in config["tasks"].values():
+            metrics |= build(task).run(evaluation)
     return metrics
 
 

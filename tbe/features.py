@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tbe.data.datamodule import VideoDataModule
-from tbe.distributed import gather_uneven
+from tbe.distributed import first_of_each, gather_uneven
 from tbe.probes import Clean, Probe, Surroundings, moving_foreground
 
 CLEAN = {"clean": Clean()}
@@ -83,7 +83,7 @@ class _Extractor(pl.LightningModule):
 
     def on_predict_epoch_end(self) -> None:
         labels, index, *vectors = (gather_uneven(torch.cat(column)) for column in zip(*self.rows, strict=True))
-        order = index.argsort()
+        order = first_of_each(index)
         self.rows = []
         self.found = {
             name: Features(found[order].cpu(), labels[order].cpu())

@@ -1,4 +1,4 @@
-"""Processes that Lightning starts beside this one: they run the configs that the first one wrote.
+"""Processes that Lightning starts beside this one: they run the configs that the first one wrote, and end with it.
 
 Lightning starts them with this process's command line. Read again, that would compose a config of its own: another
 time in the folder's name, another 'latest', under multirun the whole sweep.
@@ -6,13 +6,31 @@ time in the folder's name, another 'latest', under multirun the whole sweep.
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterator
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 VARIABLE = "TBE_CONFIGS"
 PLACED = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+GRACE = 2  # seconds in which processes that Lightning started may end by themselves once the first one has failed
+PATIENCE = 10  # seconds that they, when nobody answers, give the first one to end: it is the one that names the failure
+SIGKILL = getattr(signal, "SIGKILL", signal.SIGTERM)
+
+log = logging.getLogger(__name__)
+
+# What started this process, where that was Lightning.
+_parent = os.getppid() if VARIABLE in os.environ and "LOCAL_RANK" in os.environ else None
+_watched: list[list[subprocess.Popen]] = []  # what Lightning started, in the lists that its observer looks at
+
+
+class ProcessLost(ConnectionError):
+    """Another process of the run failed, was ended or does not answer; the message says what is known of it."""
 
 
 def given_files() -> list[Path]:
@@ -38,9 +56,94 @@ def handing_on(files: list[Path]) -> Iterator[None]:
             _forget_processes()
 
 
+@contextmanager
+def ending_together(launcher: Any) -> Iterator[None]:
+    """What a Trainer with this launcher does: when it fails, the processes that Lightning started end as well.
+
+    A connection that broke or an answer that did not come within `process_timeout` becomes a `ProcessLost`. Where
+    nobody answers, the first process included, the others end that one: stopped or stuck, it would stay for ever.
+    """
+    try:
+        yield
+    except Exception as error:
+        _watch(launcher)
+        is_lost = _is_of_the_network(error)
+        is_late = is_lost and "timed out" in str(error).lower()
+        said = f"process {_rank()}: {_end_others() or _unknown(is_late)}"
+        if is_late and _parent is not None:
+            log.error(said)
+            _end_parent()
+        if is_lost:
+            raise ProcessLost(said) from error
+        raise
+    else:
+        _watch(launcher)
+
+
+def _watch(launcher: Any) -> None:
+    started = getattr(launcher, "procs", [])  # of one that started none, or starts them in another way, there are none
+    if started and hasattr(started[0], "poll"):
+        _watched.append(started)
+
+
+def _end_others() -> str:
+    """Ends what Lightning started beside this process; says which of them had failed before."""
+    others = [process for started in _watched for process in started]
+    for started in _watched:
+        started.clear()  # Lightning's observer would end this process too, before it has said what happened
+    _watched.clear()
+    _wait(lambda: all(process.poll() is not None for process in others), GRACE)
+    first = _rank() + 1
+    failed = [_ending(number, process) for number, process in enumerate(others, start=first) if process.returncode]
+    for process in others:
+        process.send_signal(SIGKILL)  # also reaches one that is stopped
+    _wait(lambda: all(process.poll() is not None for process in others), GRACE)
+    return ", ".join(failed)
+
+
+def _ending(number: int, process: subprocess.Popen) -> str:
+    if process.returncode < 0:
+        return f"process {number} was ended by {signal.Signals(-process.returncode).name}"
+    return f"process {number} failed with status {process.returncode}, its error is above"
+
+
+def _unknown(is_late: bool) -> str:
+    if is_late:
+        return "another process did not answer within process_timeout: it hangs, was stopped, or needs longer"
+    return "the connection to another process broke: its own error, or the system's log where it was killed, says why"
+
+
+def _rank() -> int:
+    import torch.distributed as dist
+
+    is_known = dist.is_available() and dist.is_initialized()
+    return dist.get_rank() if is_known else int(os.environ.get("LOCAL_RANK", 0))
+
+
+def _end_parent() -> None:
+    _wait(lambda: os.getppid() != _parent, PATIENCE)
+    if os.getppid() == _parent:
+        os.kill(_parent, SIGKILL)
+
+
+def _wait(is_over: Callable[[], bool], seconds: float) -> None:
+    limit = time.monotonic() + seconds
+    while not is_over() and time.monotonic() < limit:
+        time.sleep(0.05)
+
+
+def _is_of_the_network(error: Exception) -> bool:
+    """Whether it comes from what processes send each other: NCCL's and the store's errors have types, gloo's a path."""
+    import torch.distributed as dist
+
+    is_known = dist.is_available() and isinstance(error, dist.DistError)
+    return is_known or (isinstance(error, RuntimeError) and "/gloo/" in str(error))
+
+
 def _forget_processes() -> None:
     import torch.distributed as dist
 
+    _watched.clear()
     if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()
     for name in PLACED:

@@ -12,7 +12,7 @@ import yaml
 from pytorch_lightning.loggers import Logger
 
 from tbe import checkpoint as checkpoints
-from tbe import jobs, results, runs
+from tbe import jobs, processes, results, runs
 from tbe.acceleration import accelerate
 from tbe.callbacks.save_on_interrupt import Interrupted
 from tbe.checkpoint import CarryConfig
@@ -49,20 +49,12 @@ def train(config: dict[str, Any]) -> float | None:
     origin = _initialise(module, config)
     trainer = build_trainer(config)
     accelerate(module, trainer.strategy.root_device, **{name: config[name] for name in ACCELERATIONS})
-    try:
-        trainer.fit(module, datamodule, ckpt_path=config["resume"], weights_only=True)
-    except Interrupted as interrupted:
-        if rank() == 0:
-            print(f"interrupted: to continue, repeat the command with resume={interrupted}\nrun: {config['run_dir']}")
-            if interrupted.is_preemption:
-                jobs.requeue()
-        raise SystemExit(130) from None
-    finally:
-        _finish(trainer.loggers)
-    if not trainer.global_step:  # epochs=0: the untrained network, to measure or to finetune beside trained ones
-        trainer.save_checkpoint(Path(config["run_dir"], runs.LAST))
-    metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-    metrics |= _evaluate(config, module, datamodule, trainer)
+    with processes.ending_together(trainer.strategy.launcher):
+        _fit(config, module, datamodule, trainer)
+        if not trainer.global_step:  # epochs=0: the untrained network, to measure or to finetune beside trained ones
+            trainer.save_checkpoint(Path(config["run_dir"], runs.LAST))
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        metrics |= _evaluate(config, module, datamodule, trainer)
     if trainer.is_global_zero:
         protocol = describe(config) | {"init": origin, "epochs": trainer.current_epoch, "steps": trainer.global_step}
         results.write_json(Path(config["run_dir"], results.METRICS), metrics | {"protocol": protocol})
@@ -104,6 +96,20 @@ def _initialise(module: pl.LightningModule, config: dict[str, Any]) -> dict[str,
     source = checkpoints.read_any(config["init_from"], least=config["least_matched"])
     source.load_into(module.backbone)
     return source.origin()
+
+
+def _fit(config: dict[str, Any], module: pl.LightningModule, datamodule: Any, trainer: pl.Trainer) -> None:
+    """Trains; a run that was asked to stop says how to continue."""
+    try:
+        trainer.fit(module, datamodule, ckpt_path=config["resume"], weights_only=True)
+    except Interrupted as interrupted:
+        if rank() == 0:
+            print(f"interrupted: to continue, repeat the command with resume={interrupted}\nrun: {config['run_dir']}")
+            if interrupted.is_preemption:
+                jobs.requeue()
+        raise SystemExit(130) from None
+    finally:
+        _finish(trainer.loggers)
 
 
 def _finish(loggers: list[Logger]) -> None:

@@ -1,9 +1,13 @@
 """What the tests share: small real videos, a small embedded data set, and training in this process."""
 
+import copy
+import functools
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("WANDB_MODE", "offline")
@@ -15,6 +19,8 @@ import torch
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("TBE_SHARED_DATA", ROOT.parent / "shared" / "data"))
+
+_READ = {}
 
 # A data set and a run so small that a command takes seconds.
 SMALL = [
@@ -119,16 +125,40 @@ def video_folder(tmp_path_factory):
 
 def composed(name, *overrides, run_dir):
     """A composed config, as the command line would compose it."""
+    from tbe.config import config_dir
+
+    config = copy.deepcopy(_composed(name, overrides, config_dir()))
+    config.run_dir = str(run_dir)
+    return config
+
+
+@functools.cache  # a third of a second each, and many tests want the same
+def _composed(name, overrides, folder):
     from hydra import compose, initialize_config_dir
 
-    from tbe.config import config_dir, register_resolvers
+    from tbe.config import register_resolvers
     from tbe.runs import run_folder
 
     register_resolvers(run_folder)
-    with initialize_config_dir(config_dir(), version_base="1.3"):
-        config = compose(name, overrides=list(overrides))
-    config.run_dir = str(run_dir)
-    return config
+    with initialize_config_dir(folder, version_base="1.3"), _files_read_once():
+        return compose(name, overrides=list(overrides))
+
+
+@contextmanager
+def _files_read_once():
+    """Hydra without reading each file of configs/ again for each config that is composed: half of that time."""
+    from hydra._internal.config_repository import ConfigRepository
+
+    def load_config(repository, config_path):
+        folders = tuple(source.path for source in repository.sources)
+        key = (folders, config_path)
+        if key not in _READ:
+            _READ[key] = load(repository, config_path)
+        return copy.deepcopy(_READ[key])
+
+    load = ConfigRepository.load_config
+    with patch.object(ConfigRepository, "load_config", load_config):
+        yield
 
 
 def run_command(module, name, overrides, run_dir):

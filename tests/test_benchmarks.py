@@ -2,8 +2,10 @@
 
 import ast
 import importlib
+import json
 
 import pytest
+import torch
 
 from tests.conftest import ROOT
 
@@ -74,6 +76,61 @@ def test_what_is_not_measured_again_stays(tmp_path):
     assert run.read(file.with_suffix(".json")) == parts
     assert "## lists\n\nWhat it is. On: cores 2.\n\n| measured" in file.read_text()
     assert file.read_text().index("## step") < file.read_text().index("## lists")  # in the order of the whole
+
+
+def test_faults_of_files_are_counted(tmp_path):
+    checkpoints, videos = (importlib.import_module(f"fault_{name}") for name in ("checkpoints", "videos"))
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    for epoch in range(2):
+        checkpoints.WholeCheckpoints().save_checkpoint({"epoch": epoch, "weights": torch.rand(1000)}, last)
+    rows = [checkpoints.killed_while_writing(1), checkpoints.torn(5, tmp_path), checkpoints.changed(20, tmp_path)]
+    rows += [videos.spoiled_videos(6, story) for story in videos.SPOILED] + [videos.spoiled_lists(10)]
+    assert [row.trials for row in rows] == [1, 5, 20] + [6] * 5 + [10]
+    assert "whole in 1;" in rows[0].happened
+    assert "found in 5:" in rows[1].happened
+    assert all("0 unaccounted for; 0 crashed a worker, 0 hung" in row.happened for row in rows[3:8])
+    assert not any("**" in row.lost for row in rows)
+
+
+def test_a_file_that_could_not_be_told_from_a_whole_one_is_counted_as_lost(tmp_path, monkeypatch):
+    checkpoints = importlib.import_module("fault_checkpoints")
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    for epoch in range(2):
+        checkpoints.WholeCheckpoints().save_checkpoint({"weights": torch.full((9,), float(epoch))}, last)
+    monkeypatch.setattr(checkpoints, "whole", lambda path: path.with_name("last.ckpt.previous").rename(path))
+    monkeypatch.setattr(checkpoints, "truncated", lambda content, chance: content)
+    assert checkpoints.torn(1, tmp_path).lost == "**1 times other weights**"
+
+
+def test_a_reader_at_fault_costs_its_video():
+    row = importlib.import_module("fault_videos").reader_at_fault(1, "hangs")
+    assert '1 ("it took longer than 1 s"); 11 of 11 other videos came' in row.happened
+    assert row.lost == "one video"
+
+
+def test_a_run_is_as_the_whole_one_when_weights_and_curves_are(tmp_path):
+    small = importlib.import_module("small_runs")
+    runs = object.__new__(small.SmallRuns)
+    runs.whole = tmp_path / "whole"
+    content = {**dict.fromkeys(small.EXACT, 1), "state_dict": {"weight": torch.ones(3)}, "time": 1}
+    for name, part in {"whole": {}, "same": {"time": 2}, "other": {"state_dict": {"weight": torch.zeros(3)}}}.items():
+        (tmp_path / name / "checkpoints").mkdir(parents=True)
+        torch.save(content | part, tmp_path / name / small.LAST)
+        (tmp_path / name / "metrics.csv").write_text("epoch,step,train/loss\n0,0,2.5\n")
+    assert runs.is_as_whole(tmp_path / "same")
+    assert not runs.is_as_whole(tmp_path / "other")
+    (tmp_path / "same" / "metrics.csv").write_text("epoch,step,train/loss\n0,0,2.4\n")
+    assert not runs.is_as_whole(tmp_path / "same")
+
+
+def test_the_table_of_faults_says_where_it_was_counted(tmp_path):
+    outcomes = importlib.import_module("outcomes")
+    rows = [outcomes.Outcome("a run is killed", 1200, "it went on", "nothing")]
+    outcomes.write(rows, {"cores": 2, "gpu": None}, 600.0, tmp_path / "FAULTS.md")
+    text = (tmp_path / "FAULTS.md").read_text()
+    assert "On: cores 2. In 10 minutes." in text
+    assert text.endswith("| a run is killed | 1,200 | it went on | nothing |\n")
+    assert json.loads((tmp_path / "FAULTS.json").read_text())["outcomes"][0]["trials"] == 1200
 
 
 def test_ways_take_turns_after_they_have_warmed_up():

@@ -56,13 +56,13 @@ def test_a_sweep_over_config_groups(tmp_path):
         "train.py",
         "-m",
         "be=none,original",
-        "backbone=tiny,c3d",
+        "method=moco,simclr",
         *TINY,
         "trainer=debug",
         f"hydra.sweep.dir={tmp_path}/sweep",
     )
     assert len(list((tmp_path / "sweep").glob("*/metrics.json"))) == 4
-    assert "3: be=original backbone=c3d" in done.stdout
+    assert "3: be=original method=simclr" in done.stdout
 
 
 def test_a_sweep_can_be_chosen_by_name(tmp_path):

@@ -64,10 +64,13 @@ def test_every_leaf_is_built(group, choice, tmp_path):
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_every_experiment_composes_as_it_is(experiment, tmp_path):
-    config = plain(composed("train", f"experiment={experiment}", run_dir=tmp_path))
-    build(config["datamodule"])
-    assert experiment == "none" or config["name"] == experiment
+def test_every_experiment_composes_as_it_is_and_what_it_sets_is_in_effect(experiment, tmp_path):
+    config = composed("train", f"experiment={experiment}", run_dir=tmp_path)
+    assert experiment == "none" or config.name == experiment
+    build(plain(config)["datamodule"])
+    own = OmegaConf.load(CONFIGS / "experiment" / f"{experiment}.yaml") or OmegaConf.create()
+    own.pop("defaults", None)
+    assert differing(OmegaConf.to_container(own), OmegaConf.to_container(config)) == {}
 
 
 @pytest.mark.parametrize("arm", sorted(file.stem for file in (CONFIGS / "arm").glob("*.yaml")))
@@ -79,14 +82,6 @@ def test_every_arm_can_be_chosen_over_an_experiment(arm, experiment, tmp_path):
     own = OmegaConf.to_container(OmegaConf.load(CONFIGS / "arm" / f"{arm}.yaml") or OmegaConf.create())
     own.pop("defaults", None)
     assert differing(own, config) == {}
-
-
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_what_an_experiment_sets_is_in_effect(experiment, tmp_path):
-    own = OmegaConf.load(CONFIGS / "experiment" / f"{experiment}.yaml") or OmegaConf.create()
-    own.pop("defaults", None)
-    config = composed("train", f"experiment={experiment}", run_dir=tmp_path)
-    assert differing(OmegaConf.to_container(own), OmegaConf.to_container(config)) == {}
 
 
 def differing(expected, found):

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import signal
+import time
 
 import pytest
 import torch
@@ -90,6 +91,27 @@ def test_a_stopped_run_resumes_as_if_it_had_not_been(train, monkeypatch, stop_af
     resumed = train(*settings, f"resume={stopped}", folder="stopped")
     assert_same_state(straight, resumed)
     assert curve(straight) == curve(resumed)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="starts the run with fork")
+def test_a_killed_run_resumes_as_if_it_had_not_been(train):
+    settings = ("epochs=4", "validate_every=4", "trainer.log_every_n_steps=1", "backbone.widths=[4,8,8,8]")
+    straight = train(*settings, folder="straight")
+    killed = straight.parent / "killed"
+    process = os.fork()
+    if process == 0:
+        try:
+            train(*settings, folder="killed")
+        finally:
+            os._exit(0)
+    while not (killed / "checkpoints" / "last.ckpt.previous").exists() and not os.waitpid(process, os.WNOHANG)[0]:
+        time.sleep(0.01)
+    os.kill(process, signal.SIGKILL)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == -signal.SIGKILL
+    assert 8 <= weights(killed)["global_step"] < 16
+    resumed = train(*settings, f"resume={killed}", folder="killed")
+    assert_same_state(straight, resumed)
+    assert (straight / "metrics.csv").read_bytes() == (resumed / "metrics.csv").read_bytes()
 
 
 def test_accumulation_moves_the_keys_once_a_step(train):

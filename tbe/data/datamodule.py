@@ -158,8 +158,12 @@ class VideoDataModule(pl.LightningDataModule):
         return self._loader(videos, sampler, self.eval_batch_size, persistent=False, records=records)
 
     def shared_loader(self, videos: Videos, rank: int, world_size: int) -> DataLoader:
-        """A loader for evaluation of one process's share of videos: each video once, in order."""
-        sampler = ShardSampler(len(videos), rank, world_size)
+        """A loader for evaluation of one process's share of videos: each video once, in order.
+
+        Of more processes than videos those beyond see one again: what they send each other must find all of them there.
+        """
+        most = max(1, min(world_size, len(videos)))
+        sampler = ShardSampler(len(videos), rank % most, most)
         return self._loader(videos, sampler, self.eval_batch_size, persistent=False)
 
     def on_before_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:

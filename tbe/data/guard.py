@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import faulthandler
 import os
+import traceback
 from collections.abc import Iterator
+from multiprocessing.queues import Queue
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from tbe.data.readers import DecodeError
 MOST_REPLACED = 100  # draws in a row
 MOST_DEATHS = 3  # of workers that were reading nothing
 ENDED_BY_WATCHDOG = 1  # the exit code of `faulthandler`
+ENDED_WITHOUT_MEMORY = 3  # that of a worker that could not hand a batch over
 NOTHING, SUSPECT, FAILED = 0, 1, 2
 MOST_WORKERS = 4096
 NOTES = ("faults", "replaced")
@@ -87,6 +90,7 @@ class GuardedVideos(Dataset):
         worker = get_worker_info()
         if worker is None:
             return self.videos[key]
+        Queue._on_queue_feeder_error = staticmethod(_end_worker)  # of this process, a worker, alone
         self.reading[worker.id] = index
         with open(os.devnull, "w") as nowhere:
             faulthandler.dump_traceback_later(self.seconds, exit=True, file=nowhere)
@@ -95,6 +99,12 @@ class GuardedVideos(Dataset):
             finally:
                 faulthandler.cancel_dump_traceback_later()
                 self.reading[worker.id] = -1
+
+
+def _end_worker(error: Exception, batch: Any) -> None:
+    """Ends a worker that can't hand over a batch, as where /dev/shm is full: Python would drop it, and all wait."""
+    traceback.print_exception(error)
+    os._exit(ENDED_WITHOUT_MEMORY)
 
 
 class ReplayedSampler(Sampler):
@@ -185,7 +195,7 @@ class _Surviving(Iterator):
             raise RuntimeError(
                 f"expected the workers of the loader to live, but some died {self.num_deaths} times while they read "
                 f"nothing (exit codes {sorted(set(dead.values()))}; -9 is often a machine out of memory: fewer "
-                "num_workers)"
+                f"num_workers; {ENDED_WITHOUT_MEMORY} no room for a batch in /dev/shm: the error above)"
             ) from error
         self.videos.reading.fill_(-1)
         self.batches = self.loader.begun_again(self.num_given)

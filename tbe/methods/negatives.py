@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from tbe.distributed import preceding, world_size
+
 KINDS = ("same_video", "other_video", "none")
 
 
@@ -11,8 +13,8 @@ class ExtraNegative(nn.Module):
     """Compares each query with one more clip, embedded with gradient by the encoder of the queries.
 
     kind: 'same_video' takes another clip of the query's video, whose appearance it shares, so that appearance does not
-    help; 'other_video' the next video's of the batch, as the reference implementation does on Something-Something;
-    'none' nothing. After Wang et al., CVPR 2021 (arXiv:2009.05769).
+    help; 'other_video' the next video's of the batch of all processes, as the reference implementation does on
+    Something-Something; 'none' nothing. After Wang et al., CVPR 2021 (arXiv:2009.05769).
     """
 
     def __init__(self, kind: str):
@@ -30,9 +32,11 @@ class ExtraNegative(nn.Module):
             return queries.new_empty(len(queries), 0)
         others = encoder(views)
         if self.kind == "other_video":
-            if len(others) < 2:
-                raise ValueError(f"negative=other_video: expected a batch of at least 2 videos, got {len(others)}")
-            others = others.roll(1, dims=0)
+            if len(others) * world_size() < 2:
+                raise ValueError(
+                    f"negative=other_video: expected a batch of at least 2 videos over all processes, got {len(others)}"
+                )
+            others = preceding(others)
         return (queries * others.repeat(len(queries) // len(others), 1)).sum(dim=1, keepdim=True)
 
     def extra_repr(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from tbe.distributed import preceding, world_size
 from tbe.methods.base import Comparisons, Method
 from tbe.methods.encoder import Encoder
 
@@ -13,7 +14,8 @@ class Triplet(Method):
     """Compares each query with its key, with another clip of its video and with a clip of another video.
 
     One encoder embeds all views, with gradient. Negatives (B, 2): the same video's (intra), then the next video's
-    of the batch (inter). Goes with `losses.TripletMargin`. BE-triplet of Wang et al. (arXiv:2009.05769).
+    of the batch of all processes (inter). Goes with `losses.TripletMargin`. BE-triplet of Wang et al.
+    (arXiv:2009.05769).
     """
 
     def __init__(self, encoder: Encoder):
@@ -25,9 +27,9 @@ class Triplet(Method):
         return self.encoder.backbone
 
     def forward(self, query: Tensor, key: Tensor, negative: Tensor) -> Comparisons:
-        if len(query) < 2:
-            raise ValueError(f"Triplet: expected a batch of at least 2 videos, got {len(query)}")
+        if len(query) * world_size() < 2:
+            raise ValueError(f"Triplet: expected a batch of at least 2 videos over all processes, got {len(query)}")
         queries, keys, others = (self.encoder(view) for view in (query, key, negative))
         intra = (queries * others).sum(dim=1)
-        inter = (queries * others.roll(1, dims=0)).sum(dim=1)
+        inter = (queries * preceding(others)).sum(dim=1)
         return Comparisons((queries * keys).sum(dim=1), torch.stack([intra, inter], dim=1))

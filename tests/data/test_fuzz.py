@@ -1,5 +1,6 @@
 """Five hundred spoiled videos and as many spoiled lists: each is read, or named; nothing crashes or hangs."""
 
+import importlib
 import random
 
 import pytest
@@ -12,36 +13,17 @@ from tbe.data.readers.auto_reader import AutoReader
 from tbe.data.records import make_records, read_list
 from tbe.data.sampling import EpochSampler
 from tbe.data.video_writing import write_video
-from tests.conftest import moving_square
+from tests.conftest import ROOT, moving_square
 
 TRIALS = 500
 KINDS = {"a.mp4": "libx264", "b.avi": "mpeg4", "c.mkv": "libx264"}
 
 
-def flipped(content, chance):
-    spoiled = bytearray(content)
-    for _ in range(chance.choice([1, 10, 200])):
-        spoiled[chance.randrange(len(spoiled))] = chance.randrange(256)
-    return bytes(spoiled)
-
-
-def truncated(content, chance):
-    return content[: chance.randrange(len(content))]
-
-
-def with_a_hole(content, chance):
-    start = chance.randrange(len(content))
-    return content[:start] + content[start + chance.randrange(1, 2000) :]
-
-
-def doubled(content, chance):
-    start = chance.randrange(len(content))
-    end = start + chance.randrange(1, 2000)
-    return content[:end] + content[start:]
-
-
-def begun_as_another(content, chance, others=()):
-    return chance.choice(others)[: chance.randrange(4, 2000)] + content[chance.randrange(4, 2000) :]
+@pytest.fixture
+def spoiling(monkeypatch):
+    """The ways in which `benchmarks/faults.py` spoils bytes."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    return importlib.import_module("spoiling")
 
 
 @pytest.fixture(scope="module")
@@ -52,12 +34,13 @@ def whole(tmp_path_factory):
     return {name: (folder / name).read_bytes() for name in KINDS}
 
 
-def test_every_spoiled_video_is_read_or_named(whole, tmp_path):
+def test_every_spoiled_video_is_read_or_named(whole, spoiling, tmp_path):
     chance, names = random.Random(0), []
+    ways = [spoiling.flipped, spoiling.truncated, spoiling.with_a_hole, spoiling.doubled, spoiling.begun_as_another]
     for number in range(TRIALS):
         kind = chance.choice(list(KINDS))
-        spoil = chance.choice([flipped, truncated, with_a_hole, doubled, begun_as_another])
-        more = {"others": list(whole.values())} if spoil is begun_as_another else {}
+        spoil = chance.choice(ways)
+        more = {"others": list(whole.values())} if spoil is spoiling.begun_as_another else {}
         names.append(f"{spoil.__name__}_{number}.{kind.split('.')[1]}")
         (tmp_path / names[-1]).write_bytes(spoil(whole[kind], chance, **more))
     records = make_records(tmp_path, names, [0] * TRIALS, [0] * TRIALS)
@@ -76,13 +59,14 @@ def test_every_spoiled_video_is_read_or_named(whole, tmp_path):
     assert 0 < len(replaced) < TRIALS
 
 
-def test_every_spoiled_list_is_read_or_refused_with_its_name(tmp_path):
+def test_every_spoiled_list_is_read_or_refused_with_its_name(spoiling, tmp_path):
     chance = random.Random(1)
+    ways = [spoiling.flipped, spoiling.truncated, spoiling.with_a_hole, spoiling.doubled]
     lines = [f"class {number % 7}/video_{number}.mp4 {number % 7} {number + 1}" for number in range(40)]
     content = "\n".join(lines).encode()
     file, refusals = tmp_path / "train.txt", []
     for _ in range(TRIALS):
-        spoil = chance.choice([flipped, truncated, with_a_hole, doubled])
+        spoil = chance.choice(ways)
         file.write_bytes(spoil(content, chance))
         try:
             records = read_list(file, tmp_path)

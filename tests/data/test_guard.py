@@ -1,5 +1,6 @@
 import ctypes
 import os
+import resource
 import signal
 from pathlib import Path
 
@@ -157,6 +158,18 @@ def test_workers_that_die_without_a_video_end_the_run(tmp_path, monkeypatch):
 
     with pytest.raises(RuntimeError, match="some died 2 times while they read nothing"):
         list(loader(Dying(tmp_path), workers=1))
+
+
+def test_workers_without_shared_memory_end_the_run(tmp_path, monkeypatch):
+    monkeypatch.setattr("tbe.data.guard.MOST_DEATHS", 1)
+
+    class Large(Videos):
+        def collate(self, items):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))  # a larger batch fails as where /dev/shm is full
+            return {"clips": torch.zeros(len(items), 10_000)}
+
+    with pytest.raises(RuntimeError, match=r"some died 2 times while they read nothing \(exit codes \[3\]"):
+        list(loader(Large(tmp_path), workers=1))
 
 
 def test_a_replayed_sampler_asks_again_only_when_it_begins():

@@ -59,6 +59,16 @@ def test_a_torn_file_gives_what_is_there_and_names_what_is_not(videos, tmp_path)
         video.frames([39])
 
 
+def test_pictures_of_two_sizes_are_named(videos, tmp_path):
+    write_video(tmp_path / "large.mp4", moving_square(20, height=48, width=64), fps=25)
+    remux(tmp_path / "large.mp4", tmp_path / "large.ts")
+    (tmp_path / "both.ts").write_bytes((videos / "whole.ts").read_bytes() + (tmp_path / "large.ts").read_bytes())
+    video = PyAvReader()(str(tmp_path / "both.ts"))
+    assert video.frames([0, 9]).shape == (2, 3, 32, 64)
+    with pytest.raises(DecodeError, match=r"both\.ts: expected pictures of one size, got 64x32 and 64x48"):
+        video.frames([0, len(video) - 1])
+
+
 def test_files_without_video_are_named(tmp_path):
     (tmp_path / "text.mp4").write_text("no video")
     with av.open(str(tmp_path / "sound.mp4"), "w") as container:

@@ -161,6 +161,16 @@ def test_torchcodec_names_a_file_it_cannot_read(torchcodec_reader, tmp_path):
         torchcodec_reader(str(tmp_path / "broken.mp4"))
 
 
+def test_a_file_in_which_a_library_finds_no_frame_is_refused(video, monkeypatch):
+    from tbe.data.readers import torchcodec_reader
+
+    monkeypatch.setattr("decord.video_reader._CAPI_VideoReaderGetFrameCount", lambda handle: 0)
+    monkeypatch.setattr(torchcodec_reader, "_decoder", lambda: lambda path, **settings: [])
+    for reader in (DecordReader("cpu"), torchcodec_reader.TorchCodecReader()):
+        with pytest.raises(DecodeError, match=r"could not open .*clip.mp4"):
+            reader(video)
+
+
 def test_torchcodec_refuses_what_is_not_there(monkeypatch):
     from tbe.data.readers.torchcodec_reader import TorchCodecReader
 

@@ -66,7 +66,7 @@ class _DecordVideo:
             else:  # a name that decord can't be given: let it read the content
                 with open(path, "rb") as file:
                     self.reader = decord.VideoReader(file, ctx=context, num_threads=num_threads)
-        except (OSError, RuntimeError, decord.DECORDError) as error:
+        except (OSError, RuntimeError, AssertionError, decord.DECORDError) as error:  # it asserts that there are frames
             raise DecodeError(explained(path, "open", error)) from error
 
     def __len__(self) -> int:

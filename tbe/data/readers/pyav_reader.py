@@ -82,6 +82,12 @@ class _PyAvVideo:
         missing = [index for index in wanted if index not in found]
         if missing:
             raise DecodeError(f"could not decode frames {missing} of {self.path}: it ends before them")
+        sizes = {found[index].shape[:2] for index in wanted}
+        if len(sizes) > 1:
+            raise DecodeError(
+                f"could not decode frames {list(indices)} of {self.path}: expected pictures of one size, got "
+                f"{' and '.join(f'{width}x{height}' for height, width in sorted(sizes))}"
+            )
         return torch.from_numpy(np.stack([found[index] for index in indices])).permute(0, 3, 1, 2)
 
     def _pictures(self, decode: Decode, wanted: list[int]) -> dict[int, np.ndarray]:

@@ -43,6 +43,8 @@ class _TorchCodecVideo:
             self.decoder = _decoder()(path, device=device, num_ffmpeg_threads=num_threads)
         except (RuntimeError, ValueError) as error:
             raise DecodeError(explained(path, "open", error)) from error
+        if not len(self.decoder):  # a head that promises none, as spoiled ones do
+            raise DecodeError(f"could not open {path}: expected frames in its first video stream, found none")
 
     def __len__(self) -> int:
         return len(self.decoder)

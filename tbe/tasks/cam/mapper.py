@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from tbe.data.datamodule import VideoDataModule
-from tbe.distributed import gather_uneven
+from tbe.distributed import first_of_each, gather_uneven
 from tbe.features import foreground as where_the_actor_is
 from tbe.tasks.cam.alignment import Shift, laid_over, measured_shift
 from tbe.tasks.cam.maps import activation_maps, contrasted, foreground_share, predicted_classes
@@ -97,7 +97,7 @@ class Mapper(pl.LightningModule):
 def _gathered(rows: list[tuple[Tensor, ...]]) -> list[Tensor]:
     """The columns of all processes in the order of the first one, the videos' indices."""
     columns = [gather_uneven(torch.cat(column)) for column in zip(*rows, strict=True)]
-    order = columns[0].argsort()
+    order = first_of_each(columns[0])
     return [column[order].cpu() for column in columns]
 
 

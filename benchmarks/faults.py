@@ -1,0 +1,76 @@
+"""What faults do to a run, and what is lost by them: `python benchmarks/faults.py`.
+
+Runs are killed, checkpoints cut, disks full, readers hang or crash, videos and lists are spoiled, losses explode, each
+as often as the table says, at moments and places drawn by chance. Every number in the table is counted here. On two
+cores about a quarter of an hour. Needs Linux.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from fault_checkpoints import changed, killed_while_writing, torn
+from fault_runs import disk_full, exploded, killed, resumed_from_spoiled, skipped, terminated
+from fault_videos import READERS, SPOILED, reader_at_fault, spoiled_lists, spoiled_videos
+from harness import machine
+from outcomes import Outcome, markdown, write
+from small_runs import SmallRuns
+
+# How many trials each row has, and how many of them are quick.
+WRITER = (100, 2)
+EPOCHS = (6, 1)
+VIDEOS = (1000, 20)
+LISTS = (5000, 20)
+CHECKPOINTS = {torn: (200, 20), changed: (500, 20)}
+RUNS = {
+    killed: (12, 1),
+    terminated: (6, 1),
+    disk_full: (6, 1),
+    resumed_from_spoiled: (4, 1),
+    exploded: (4, 1),
+    skipped: (3, 1),
+}
+
+
+def outcomes(quick: bool) -> Iterator[Outcome]:
+    """The rows of the table, one after the other."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield killed_while_writing(WRITER[quick])
+        runs = SmallRuns(Path(folder))
+        for row, trials in CHECKPOINTS.items():
+            yield row(trials[quick], runs.whole)
+        for row, trials in RUNS.items():
+            yield row(trials[quick], runs)
+    for fault in READERS:
+        yield reader_at_fault(EPOCHS[quick], fault)
+    for story in SPOILED:
+        yield spoiled_videos(VIDEOS[quick], story)
+    yield spoiled_lists(LISTS[quick])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
+    parser.add_argument("--quick", action="store_true", help="one or two trials of each, and nothing is written")
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("FAULTS.md"))
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    logging.getLogger("tbe").setLevel(logging.ERROR)  # thousands of videos are named in their tables
+    began, rows = time.monotonic(), []
+    for row in outcomes(options.quick):
+        rows.append(row)
+        print(
+            f"{time.monotonic() - began:.0f} s: {row.fault}, {row.trials}: {row.happened}; lost: {row.lost}", flush=True
+        )
+    print(markdown(rows))
+    if not options.quick:
+        write(rows, machine(), time.monotonic() - began, options.out)
+
+
+if __name__ == "__main__":
+    main()
