@@ -103,8 +103,10 @@ class GuardedVideos(Dataset):
 
 def _end_worker(error: Exception, batch: Any) -> None:
     """Ends a worker that can't hand over a batch, as where /dev/shm is full: Python would drop it, and all wait."""
-    traceback.print_exception(error)
-    os._exit(ENDED_WITHOUT_MEMORY)
+    try:
+        traceback.print_exception(error)
+    finally:  # whatever becomes of the message
+        os._exit(ENDED_WITHOUT_MEMORY)
 
 
 class ReplayedSampler(Sampler):
