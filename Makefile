@@ -2,13 +2,15 @@
 # make test   sets up, then runs the tests
 # make matrix trains, resumes and evaluates every method with every backbone; the table is results/matrix.md
 # make proof  sets up, then runs the controlled comparison, nine methods with three seeds, two runs at a time
+# make lint, audit and coverage are for who changes the code: style and types, known holes in what is installed, and the
+# lines that no test runs
 # A second call does not install again unless pyproject.toml changed. PYTHON=python3.12 chooses the interpreter.
 PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.installed
 
-.PHONY: demo test proof matrix lint setup clean
+.PHONY: demo test proof matrix lint audit coverage setup clean
 
 setup: $(READY)
 
@@ -35,6 +37,15 @@ matrix: setup
 lint: setup
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+audit: setup
+	$(RUN) -m pip install --disable-pip-version-check --quiet pip-audit
+	$(RUN) -m pip_audit --skip-editable
+
+coverage: setup
+	$(RUN) -m pip install --disable-pip-version-check --quiet pytest-cov
+	$(RUN) -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal --cov=tbe --cov-report=term-missing:skip-covered
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache

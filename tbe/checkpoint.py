@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from tbe import weights
+from tbe.backbones.base import VideoBackbone
 from tbe.classifier import Classifier
 from tbe.config import build, check_targets
 from tbe.weights import ForeignWeights
@@ -53,13 +54,13 @@ class Checkpoint:
         """The name of the run that wrote it, for tables."""
         return self.config["run_name"]
 
-    def backbone(self) -> nn.Module:
+    def backbone(self) -> VideoBackbone:
         """The backbone, built from the carried config and with the trained weights."""
         backbone = build(self.config["backbone"])
         self.load_into(backbone)
         return backbone
 
-    def classifier(self) -> nn.Module | None:
+    def classifier(self) -> Classifier | None:
         """The backbone with its trained head; None where there is no head."""
         weights = self._part(CLASSIFIER)
         if "head.weight" not in weights:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from tbe.backbones.base import VideoBackbone
+
 
 class Classifier(nn.Module):
     """A backbone with dropout and one linear layer: clips (B, C, T, H, W) to logits (B, num_classes)."""
 
-    def __init__(self, backbone: nn.Module, num_classes: int, dropout: float = 0.5):
+    def __init__(self, backbone: VideoBackbone, num_classes: int, dropout: float = 0.5):
         super().__init__()
         self.backbone = backbone
         self.dropout = nn.Dropout(dropout)

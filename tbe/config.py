@@ -43,7 +43,7 @@ def run_name(name: str, stage: str) -> str:
 
 def plain(config: DictConfig) -> dict[str, Any]:
     """The config as dictionaries, lists, strings and numbers, with nothing left to resolve."""
-    return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[return-value]  # a dict
 
 
 def build(config: dict[str, Any], **more: Any) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tbe.backbones.base import VideoBackbone
+
 
 class Consistency(nn.Module):
     """weight * MSE(F(x~), F(x)): a distracted clip should have the features of the clip itself.
@@ -22,7 +24,7 @@ class Consistency(nn.Module):
         self.weight = weight
         self.temporal_inversion = temporal_inversion
 
-    def forward(self, backbone: nn.Module, distracted: Tensor, clips: Tensor) -> Tensor:
+    def forward(self, backbone: VideoBackbone, distracted: Tensor, clips: Tensor) -> Tensor:
         """The penalty for clips (B, C, T, H, W) and their distracted versions: a scalar."""
         if not self.temporal_inversion:
             return self.weight * F.mse_loss(backbone(distracted), backbone(clips))

@@ -71,7 +71,7 @@ class _Extractor(pl.LightningModule):
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         clips = batch["clips"].flatten(0, 1)
-        around = surroundings(batch) if "backdrops" in batch else None
+        around: Any = surroundings(batch) if "backdrops" in batch else None  # which Clean does not look at
         vectors = [self._features(probe(clips, around), len(batch["index"])) for probe in self.probes.values()]
         self.rows.append((batch["label"], batch["index"], *vectors))
         return batch["index"]  # Lightning warns of a step that returns nothing

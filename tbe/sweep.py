@@ -44,7 +44,7 @@ class SweepSummary(Callback):
         from tbe.comparison.compare import compare  # matplotlib: not for those who only ask for --help
 
         try:
-            compare([str(folder)], None, list(self.metrics), self.against)
+            compare([str(folder)], None, list(self.metrics or []), self.against)
         except ValueError as error:  # the runs are done: what can't be compared must not look like their failure
             print(f"not compared: {error}")
             return False

@@ -89,7 +89,7 @@ def describe(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _initialise(module: pl.LightningModule, config: dict[str, Any]) -> dict[str, Any] | None:
+def _initialise(module: Any, config: dict[str, Any]) -> dict[str, Any] | None:
     """Loads the weights that `init_from` names into the backbone; returns where they come from."""
     if not config["init_from"]:
         return None
@@ -122,9 +122,7 @@ def _finish(loggers: list[Logger]) -> None:
                 finish()
 
 
-def _evaluate(
-    config: dict[str, Any], module: pl.LightningModule, datamodule: Any, trainer: pl.Trainer
-) -> dict[str, float]:
+def _evaluate(config: dict[str, Any], module: Any, datamodule: Any, trainer: pl.Trainer) -> dict[str, float]:
     """Runs the tasks that the run ends with, with the weights that did best in validation where those were kept."""
     queries = [split for split in config["test_queries"] if datamodule.source.has(split)]
     if not config["evaluate"] or not queries:

@@ -36,6 +36,9 @@ class ClipAugment(nn.Module):
     rotation are not for flow.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(
         self,
         size: int,
@@ -150,14 +153,13 @@ class Draws(NamedTuple):
         """The draws of each clip, as of a batch of one, without the changes that change nothing. For a CPU."""
         for number in range(len(self.boxes)):
             one = slice(number, number + 1)
-            yield Draws(
-                *(part if part is None else part[one] for part in self[:-1]),
-                [
-                    change._replace(amounts=change.amounts[one])
-                    for change in self.changes
-                    if change.amounts[number] != change.neutral
-                ],
-            )
+            tensors = (part if part is None else part[one] for part in self[:-1])
+            changes = [
+                change._replace(amounts=change.amounts[one])
+                for change in self.changes
+                if change.amounts[number] != change.neutral
+            ]
+            yield Draws._make((*tensors, changes))
 
 
 def turn_motion_(flow: Tensor, flipped: Tensor) -> None:

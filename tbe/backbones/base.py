@@ -7,7 +7,8 @@ from typing import final
 
 from torch import Tensor, nn
 
-Size = int | tuple[int, int, int]
+Triple = tuple[int, int, int]  # along T, H and W
+Size = int | Triple
 
 
 class VideoBackbone(nn.Module, ABC):
@@ -18,13 +19,13 @@ class VideoBackbone(nn.Module, ABC):
 
     num_features: int
     in_channels: int = 3
-    min_size: tuple[int, int, int] = (1, 1, 1)
+    min_size: Triple = (1, 1, 1)
 
     @abstractmethod
     def forward_features(self, clips: Tensor) -> Tensor:
         """Feature maps (B, F, t, h, w). Implementations begin with `self.check(clips)`."""
 
-    @final
+    @final  # type: ignore[misc]  # torch declares forward as a variable
     def forward(self, clips: Tensor) -> Tensor:
         """Features (B, F): the mean of the feature maps over time and space."""
         return self.forward_features(clips).mean(dim=(2, 3, 4))
@@ -62,7 +63,7 @@ def conv(
 ) -> nn.Conv3d:
     """A convolution; at stride 1 an odd kernel keeps the size unless `padding` is given."""
     if padding is None:
-        padding = kernel // 2 if isinstance(kernel, int) else tuple(size // 2 for size in kernel)
+        padding = kernel // 2 if isinstance(kernel, int) else (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
     return nn.Conv3d(in_channels, out_channels, kernel, stride, padding, bias=bias)
 
 

@@ -32,7 +32,7 @@ class Chain(nn.Sequential):
 
 def recompute_activations(network: nn.Module) -> None:
     """Sets `recomputed` wherever a network has it; a ValueError for a network that has it nowhere."""
-    parts = [part for part in network.modules() if hasattr(part, "recomputed")]
+    parts: list[Any] = [part for part in network.modules() if hasattr(part, "recomputed")]
     if not parts:
         raise ValueError(
             "checkpoint_activations: expected a backbone whose parts run in a tbe.backbones.chain.Chain, "

@@ -54,8 +54,9 @@ class I3D(VideoBackbone):
                 self.body.append(_SameMaxPool((3, 3, 3), (2, 2, 2)))
             elif name == "5b":
                 self.body.append(_SameMaxPool((2, 2, 2), (2, 2, 2)))
-            self.body.add_module(f"mixed_{name}", _Inception(channels, *widths))
-            channels = self.body[-1].num_channels
+            mixed = _Inception(channels, *widths)
+            self.body.add_module(f"mixed_{name}", mixed)
+            channels = mixed.num_channels
         init_weights(self)
 
     def forward_features(self, clips: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from tbe.backbones.base import Size, VideoBackbone, conv, conv_norm_relu, init_weights
+from tbe.backbones.base import Triple, VideoBackbone, conv, conv_norm_relu, init_weights
 from tbe.backbones.chain import Chain
 
 EXPANSION = {"basic": 1, "bottleneck": 4}
@@ -53,7 +53,7 @@ class ResNet3D(VideoBackbone):
             raise ValueError("ResNet3D: expected factorized=true with split_all=true, got factorized=false")
         self.in_channels = in_channels
         self.num_features = widths[-1] * EXPANSION[block]
-        stem = _stem(in_channels, widths[0], tuple(stem_kernel), tuple(stem_stride), factorized, split_all)
+        stem = _stem(in_channels, widths[0], _triple(stem_kernel), _triple(stem_stride), factorized, split_all)
         self.stem = Chain(*stem)
         if stem_pool:
             self.stem.append(nn.MaxPool3d(3, stride=2, padding=1))
@@ -88,7 +88,7 @@ class Residual(nn.Module):
         return self.branch(maps).add_(self.shortcut(maps)).relu_()
 
 
-def _basic(in_channels: int, width: int, stride: tuple[int, int, int], factorized: bool, split_all: bool) -> Residual:
+def _basic(in_channels: int, width: int, stride: Triple, factorized: bool, split_all: bool) -> Residual:
     """Two convolutions of 3x3x3."""
     middle = _middle(in_channels, width) if factorized else 0
     second_middle = _middle(width, width) if split_all else middle
@@ -102,9 +102,7 @@ def _basic(in_channels: int, width: int, stride: tuple[int, int, int], factorize
     return Residual(branch, _shortcut(in_channels, width, stride, split_all))
 
 
-def _bottleneck(
-    in_channels: int, width: int, stride: tuple[int, int, int], factorized: bool, split_all: bool
-) -> Residual:
+def _bottleneck(in_channels: int, width: int, stride: Triple, factorized: bool, split_all: bool) -> Residual:
     """A convolution of 3x3x3 between two of 1x1x1."""
     out_channels = width * EXPANSION["bottleneck"]
     branch = nn.Sequential(
@@ -118,36 +116,41 @@ def _bottleneck(
     return Residual(branch, _shortcut(in_channels, out_channels, stride, split_all))
 
 
-def _shortcut(in_channels: int, out_channels: int, stride: tuple[int, int, int], split: bool) -> nn.Module:
+def _shortcut(in_channels: int, out_channels: int, stride: Triple, split: bool) -> nn.Module:
     if in_channels == out_channels and stride == (1, 1, 1):
         return nn.Identity()
     if split:
-        time, *space = stride
         middle = _middle(in_channels, out_channels, (1, 1, 1))
-        spatial = conv_norm_relu(in_channels, middle, 1, (1, *space))
-        return spatial.extend([conv(middle, out_channels, 1, (time, 1, 1)), nn.BatchNorm3d(out_channels)])
+        spatial = conv_norm_relu(in_channels, middle, 1, (1, *stride[1:]))
+        return spatial.extend([conv(middle, out_channels, 1, (stride[0], 1, 1)), nn.BatchNorm3d(out_channels)])
     return nn.Sequential(conv(in_channels, out_channels, 1, stride), nn.BatchNorm3d(out_channels))
 
 
-def _conv3(in_channels: int, out_channels: int, stride: tuple[int, int, int], middle: int) -> nn.Module:
+def _conv3(in_channels: int, out_channels: int, stride: Triple, middle: int) -> nn.Module:
     """A convolution of 3x3x3; with `middle` channels, 1x3x3 into those and 3x1x1 out of them."""
     if not middle:
         return conv(in_channels, out_channels, 3, stride)
-    time, *space = stride
-    spatial = conv_norm_relu(in_channels, middle, (1, 3, 3), (1, *space))
-    return spatial.append(conv(middle, out_channels, (3, 1, 1), (time, 1, 1)))
+    spatial = conv_norm_relu(in_channels, middle, (1, 3, 3), (1, *stride[1:]))
+    return spatial.append(conv(middle, out_channels, (3, 1, 1), (stride[0], 1, 1)))
 
 
-def _middle(in_channels: int, out_channels: int, kernel: tuple[int, int, int] = (3, 3, 3)) -> int:
+def _middle(in_channels: int, out_channels: int, kernel: Triple = (3, 3, 3)) -> int:
     """Channels between the two halves of a factorized kernel, so that the weights stay as many (section 3.5)."""
     time, height, width = kernel
     area = height * width
     return (time * area * in_channels * out_channels) // (area * in_channels + time * out_channels)
 
 
-def _stem(in_channels: int, width: int, kernel: Size, stride: Size, factorized: bool, split_all: bool) -> nn.Sequential:
+def _stem(
+    in_channels: int, width: int, kernel: Triple, stride: Triple, factorized: bool, split_all: bool
+) -> nn.Sequential:
     if not factorized:
         return conv_norm_relu(in_channels, width, kernel, stride)
     middle = _middle(in_channels, width, kernel) if split_all else STEM_MIDDLE
     spatial = conv_norm_relu(in_channels, middle, (1, *kernel[1:]), (1, *stride[1:]))
     return spatial.extend(conv_norm_relu(middle, width, (kernel[0], 1, 1), (stride[0], 1, 1)))
+
+
+def _triple(values: Sequence[int]) -> Triple:
+    time, height, width = values
+    return time, height, width

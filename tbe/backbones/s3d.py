@@ -54,8 +54,9 @@ class S3D(VideoBackbone):
             elif name == "5b":
                 # Rounding up lets clips below 5x17x17 through and changes nothing at multiples of 8x32x32.
                 self.body.append(nn.MaxPool3d(2, stride=2, ceil_mode=True))
-            self.body.add_module(f"mixed_{name}", _Inception(channels, *widths, gating))
-            channels = self.body[-1].num_channels
+            mixed = _Inception(channels, *widths, gating)
+            self.body.add_module(f"mixed_{name}", mixed)
+            channels = mixed.num_channels
         init_weights(self)
 
     def forward_features(self, clips: Tensor) -> Tensor:

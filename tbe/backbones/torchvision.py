@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 import torchvision
 from torch import Tensor, nn
+from torchvision.models.video import S3D, MViT, SwinTransformer3d, VideoResNet
 
 from tbe.backbones.base import VideoBackbone
 from tbe.backbones.chain import Chain, recompute
@@ -41,7 +42,7 @@ class TorchvisionBackbone(VideoBackbone):
 class _Swin(nn.Module):
     """The stages of a Video Swin Transformer, with channels put first at the end."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: SwinTransformer3d) -> None:
         super().__init__()
         self.stages = Chain(network.patch_embed, network.pos_drop, network.features, network.norm)
 
@@ -54,7 +55,7 @@ class _MViT(nn.Module):
 
     recomputed = False  # as in Chain
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: MViT) -> None:
         super().__init__()
         self.conv_proj = network.conv_proj
         self.pos_encoding = network.pos_encoding
@@ -72,11 +73,11 @@ class _MViT(nn.Module):
         return self.norm(tokens[:, 1:]).transpose(1, 2).unflatten(2, size)
 
 
-def _resnet(network: nn.Module) -> nn.Module:
+def _resnet(network: VideoResNet) -> nn.Module:
     return Chain(network.stem, network.layer1, network.layer2, network.layer3, network.layer4)
 
 
-def _s3d(network: nn.Module) -> nn.Module:
+def _s3d(network: S3D) -> nn.Module:
     return Chain(*network.features)
 
 

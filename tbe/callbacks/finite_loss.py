@@ -140,13 +140,14 @@ class FiniteLoss(pl.Callback):
         videos = trainer.train_dataloader.dataset
         index = seen.batch["index"].tolist()
         frames = seen.batch["frames"].tolist() if "frames" in seen.batch else [None] * len(index)
+        seed = trainer.datamodule.seed  # type: ignore[attr-defined]  # Lightning does not declare it
         content = {
             "loss": str(float(seen.loss)),
             "epoch": seen.epoch,
             "step": seen.step,
             "process": trainer.global_rank,
             "policy": self.policy,
-            "seeds": {"run": trainer.datamodule.seed, "epoch": seen.epoch, "first_index": index[0]},
+            "seeds": {"run": seed, "epoch": seen.epoch, "first_index": index[0]},
             "videos": [
                 {"index": number, "path": videos.path(number), "frames": shown}
                 for number, shown in zip(index, frames, strict=True)

@@ -23,7 +23,7 @@ class SharedStatistics(pl.Callback):
     `statistics` (processes, numbers), for as many processes to go on with.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.loaded: Tensor | None = None
 
     def on_save_checkpoint(self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:

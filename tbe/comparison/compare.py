@@ -38,13 +38,14 @@ def compare(
     if setting is not None:
         found = _along(found, setting)
     shared = [name for name in runs[0].metrics if all(name in run.metrics for run in runs) and name[:3] != "lr-"]
-    chosen = Chosen(metrics or before.metrics or shared[-MOST_METRICS:], against or before.against)
-    table = markdown(found, *chosen)
+    shown = metrics or before.metrics or shared[-MOST_METRICS:]
+    chosen = Chosen(shown, against or before.against)
+    table = markdown(found, shown, chosen.against)
     write_runs(runs, chosen, out / FILE)
     (out / "table.md").write_text(table, encoding="utf-8")
-    draw_points(found, chosen.metrics, out / "points.png")
+    draw_points(found, shown, out / "points.png")
     if setting is not None:
-        draw_curves(found, setting, chosen.metrics, out / "curves.png")
+        draw_curves(found, setting, shown, out / "curves.png")
     print(f"{table}\ncomparison: {out}")
 
 

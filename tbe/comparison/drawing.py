@@ -60,7 +60,7 @@ def draw_curves(arms: dict[str, list[Run]], setting: str, metrics: Sequence[str]
 def varied_number(arms: dict[str, list[Run]]) -> str | None:
     """The one setting whose values are numbers, in every arm; None where there is none, or several."""
     settings = [of_arm[0].settings for of_arm in arms.values()]
-    names = [name for name in settings[0] if all(_is_number(found.get(name)) for found in settings)]
+    names = [name for name in settings[0] if all(_is_number(found.get(name, "")) for found in settings)]
     return names[0] if len(names) == 1 and len(settings) > 1 else None
 
 
@@ -95,9 +95,9 @@ def _limits(values_of: Sequence[np.ndarray]) -> tuple[float, float] | None:
     return (0, 102) if is_percent else None
 
 
-def _is_number(text: str | None) -> bool:
+def _is_number(text: str) -> bool:
     try:
         float(text)
-    except (TypeError, ValueError):
+    except ValueError:
         return False
     return True

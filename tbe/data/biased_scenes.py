@@ -165,7 +165,7 @@ class BiasedScenes:
 
 
 def _check_parameters(data: BiasedScenes) -> None:
-    ranges = {
+    ranges: dict[str, tuple[float, float]] = {
         "num_actions": (2, len(ACTIONS)),
         "num_scenes": (2, 64),
         "num_actors": (1, MAX_ACTORS),

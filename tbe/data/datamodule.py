@@ -5,14 +5,15 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+from collections.abc import Mapping
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 
 from tbe.data.dataset import ClipSampler, VideoDataset
 from tbe.data.guard import GuardedLoader, GuardedVideos, ReplayedSampler
@@ -26,13 +27,15 @@ from tbe.data.surroundings import SurroundedVideos
 MOST_WORKERS = 8
 ON_ERROR = ("raise", "skip")
 
+Part = TypeVar("Part")
+
 
 class Videos(Protocol):
     """What a loader draws from: items by index, a `collate` of its own, and where each video is."""
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int) -> dict[str, Any]: ...
+    def __getitem__(self, index: int) -> Mapping[str, Any]: ...
 
     def path(self, index: int) -> str: ...
 
@@ -95,7 +98,7 @@ class VideoDataModule(pl.LightningDataModule):
         self.quarantine = Quarantine(quarantine, max_failed) if on_error == "skip" else None
         self.predict_split = "test"
         self.surrounded = False  # whether videos to predict come with what probes need beside them
-        self._train_batches: int | None = None  # of a whole epoch, known once its loader has been made
+        self._train_batches = 0  # of a whole epoch, 0 until its loader has been made
 
     def prepare_data(self) -> None:
         self.source.prepare()
@@ -111,12 +114,12 @@ class VideoDataModule(pl.LightningDataModule):
             position=self.training_position,
         )
         self._train_batches = len(sampler) // self.batch_size
-        videos = self._videos(records, self.train_clips)
+        videos = self._videos(records, _to_train(self.train_clips, "train_clips"))
         return self._loader(videos, sampler, self.batch_size, persistent=True, records=records)
 
     def training_batches(self) -> int:
         """Batches of an epoch on this process."""
-        if self._train_batches is None:
+        if not self._train_batches:
             self.train_dataloader()
         batches, limit = self._train_batches, self.trainer.limit_train_batches
         return max(1, min(batches, limit) if isinstance(limit, int) else int(batches * limit))
@@ -137,10 +140,11 @@ class VideoDataModule(pl.LightningDataModule):
 
     def predict_dataloader(self) -> DataLoader:
         """All videos of `predict_split`; `surrounded` ones with the masks of a source that has them."""
-        videos = self._videos(self.source.records(self.predict_split), self.eval_clips)
+        plain = self._videos(self.source.records(self.predict_split), self.eval_clips)
+        videos: Videos = plain
         if self.surrounded:
             masks = getattr(self.source, "foreground", None)
-            videos = SurroundedVideos(videos, self.seed, partial(masks, self.predict_split) if masks else None)
+            videos = SurroundedVideos(plain, self.seed, partial(masks, self.predict_split) if masks else None)
         return self.shared_loader(videos, self.trainer.global_rank, self.trainer.world_size)
 
     def measure_readable(self) -> None:
@@ -177,14 +181,19 @@ class VideoDataModule(pl.LightningDataModule):
         return batch
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
-        views = self.train_views if self.trainer.training else self.eval_views
+        views = _to_train(self.train_views, "train_views") if self.trainer.training else self.eval_views
         return views(batch)
 
     def _videos(self, records: Records, clips: ClipSampler) -> VideoDataset:
         return VideoDataset(records, self.open_video, clips, self.short_side)
 
     def _loader(
-        self, videos: Videos, sampler: Sampler, batch_size: int, persistent: bool, records: Records | None = None
+        self,
+        videos: Videos,
+        sampler: EpochSampler | ShardSampler,
+        batch_size: int,
+        persistent: bool,
+        records: Records | None = None,
     ) -> DataLoader:
         """A loader of these videos, which replaces those of `records` that can't be read."""
         workers = self.num_workers
@@ -213,6 +222,12 @@ class VideoDataModule(pl.LightningDataModule):
         known = multiprocessing.get_all_start_methods()  # the platform's own first
         # Launchers of sweeps (joblib) leave their jobs with a start method of their own, which loaders can't use.
         return known[0] if context is None and multiprocessing.get_start_method() not in known else context
+
+
+def _to_train(part: Part | None, name: str) -> Part:
+    if part is None:
+        raise ValueError(f"data.{name}: expected it for training, got null")
+    return part
 
 
 def _leave_ctrl_c_to_the_run(worker: int) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypedDict
 
 import torch
 import torchvision.transforms.v2.functional as pictures
@@ -40,7 +40,7 @@ class VideoDataset(Dataset):
         self.short_side = short_side
 
     @staticmethod
-    def collate(items: list[Item]) -> dict[str, Tensor]:
+    def collate(items: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
         """Items as a batch."""
         return collate(items)
 
@@ -72,7 +72,7 @@ def shrink(frames: Tensor, short_side: int | None) -> Tensor:
     return pictures.resize(frames, [short_side], antialias=True)
 
 
-def collate(items: list[Item]) -> dict[str, Tensor]:
+def collate(items: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
     """A batch of items: `clips` uint8 (B, N, T, C, H, W) with their `size` int64 (B, 2), the rest stacked."""
     clips, sizes = pad([item["clips"] for item in items])
     rest = default_collate([{name: value for name, value in item.items() if name != "clips"} for item in items])

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from tbe.data.quarantine import Fault
 from tbe.data.readers import DecodeError
+from tbe.data.sampling import EpochSampler, ShardSampler
 
 MOST_REPLACED = 100  # draws in a row
 MOST_DEATHS = 3  # of workers that were reading nothing
@@ -90,7 +91,8 @@ class GuardedVideos(Dataset):
         worker = get_worker_info()
         if worker is None:
             return self.videos[key]
-        Queue._on_queue_feeder_error = staticmethod(_end_worker)  # of this process, a worker, alone
+        # Of this process, a worker, alone.
+        Queue._on_queue_feeder_error = staticmethod(_end_worker)  # type: ignore[attr-defined]  # private
         self.reading[worker.id] = index
         with open(os.devnull, "w") as nowhere:
             faulthandler.dump_traceback_later(self.seconds, exit=True, file=nowhere)
@@ -112,7 +114,7 @@ def _end_worker(error: Exception, batch: Any) -> None:
 class ReplayedSampler(Sampler):
     """A sampler whose last iteration can be taken up again after some of its keys."""
 
-    def __init__(self, sampler: Sampler):
+    def __init__(self, sampler: EpochSampler | ShardSampler):
         self.sampler = sampler
         self.keys: list[Any] = []
         self.resume_at: int | None = None
@@ -135,6 +137,8 @@ class GuardedLoader(DataLoader):
     replaced, or, where the videos do not replace, the DecodeError that names it.
     """
 
+    dataset: GuardedVideos
+
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return _Surviving(self)
 
@@ -144,7 +148,7 @@ class GuardedLoader(DataLoader):
         if getattr(batches, "_worker_pids_set", False):
             # torch would raise the death of a worker wherever the run is, not where the next batch is asked for.
             torch._C._remove_worker_pids(id(batches))
-            batches._worker_pids_set = False
+            batches._worker_pids_set = False  # type: ignore[attr-defined]  # of an iteration with workers
         return batches
 
     def begun_again(self, num_batches: int) -> Iterator[dict[str, Any]]:
@@ -158,7 +162,7 @@ class GuardedLoader(DataLoader):
 class _Surviving(Iterator):
     def __init__(self, loader: GuardedLoader):
         self.loader = loader
-        self.videos: GuardedVideos = loader.dataset
+        self.videos = loader.dataset
         self.batches = loader.begun()
         self.num_given = 0
         self.num_deaths = 0
@@ -188,7 +192,7 @@ class _Surviving(Iterator):
         }
         if not dead:
             raise error
-        self.batches._shutdown_workers()
+        self.batches._shutdown_workers()  # type: ignore[attr-defined]  # of an iteration with workers
         blamed = {number: int(self.videos.reading[number]) for number in dead if self.videos.reading[number] >= 0}
         for number, index in blamed.items():
             self._blame(index, dead[number], error)

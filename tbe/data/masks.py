@@ -112,7 +112,8 @@ def picture_size(video: str) -> tuple[int, int]:
         from tbe.data.readers.frame_folder import decoded_picture
 
         first = min(file for file in Path(video).iterdir() if file.suffix.lower() in PICTURES)
-        return tuple(decoded_picture(str(first), ImageReadMode.UNCHANGED).shape[-2:])
+        height, width = decoded_picture(str(first), ImageReadMode.UNCHANGED).shape[-2:]
+        return height, width
     import av
 
     with av.open(video, metadata_errors="ignore") as container:

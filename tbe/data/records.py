@@ -61,12 +61,15 @@ class Records:
 
     def select(self, indices: np.ndarray) -> Records:
         """The records at these positions, in this order."""
-        columns = (column[indices] for column in (self.paths, self.labels, self.num_frames))
-        return Records(self.root, *columns, is_fenced=self.is_fenced)
+        paths, labels, num_frames = (column[indices] for column in (self.paths, self.labels, self.num_frames))
+        return replace(self, paths=paths, labels=labels, num_frames=num_frames)
 
 
 def make_records(
-    root: str | os.PathLike, paths: Sequence[str | bytes], labels: Sequence[int], num_frames: Sequence[int]
+    root: str | os.PathLike,
+    paths: Sequence[str | bytes],
+    labels: Sequence[int] | np.ndarray,
+    num_frames: Sequence[int] | np.ndarray,
 ) -> Records:
     """Records of parallel lists."""
     encoded = [path if isinstance(path, bytes) else os.fsencode(path) for path in paths]
@@ -169,7 +172,8 @@ def _plain_columns(content: bytes, root: str | os.PathLike) -> list[list[bytes]]
     expected = _columns(first, root)
     if not expected or hint_of_path(first.rsplit(None, expected - 1)[0], root) or b"\n#" in b"\n" + content:
         return None
-    paths, columns = content.split(b"\n"), []
+    paths = content.split(b"\n")
+    columns: list[list[bytes]] = []
     for _ in range(expected - 1):
         parts = [line.rpartition(b" ") for line in paths]
         paths = [path for path, _, _ in parts]

@@ -35,7 +35,7 @@ def render(clip: Clip, num_frames: int, size: int, seed: int) -> Rendering:
     cover, first_half = _actor(clip, num_frames, size)
     mask = cover > 0
     palette = PALETTES[(clip.actor % len(SHAPES) + clip.actor // len(SHAPES)) % len(PALETTES)]
-    colours = np.where(first_half[mask][:, None], *np.float32(palette))
+    colours = np.where(first_half[mask][:, None], *np.array(palette, np.float32))
     behind = frames[mask]
     frames[mask] = behind + cover[mask][:, None] * (colours - behind) + 0.5  # rounds: uint8 cuts the fraction off
     return Rendering(frames, mask)

@@ -64,8 +64,8 @@ class VideoLists:
         if not 0 <= val_share < 1:
             raise ValueError(f"data.val_share: expected 0 to less than 1, got {val_share}")
         self.name = name
-        self.root = root
-        self.lists = lists or root
+        self.root = root or ""  # without a folder all is missed, as `prepare` says
+        self.lists = lists or self.root
         self.splits = {part: file.format(split=split) for part, file in splits.items() if file is not None}
         self.num_classes = num_classes
         self.val_share = val_share
@@ -134,7 +134,7 @@ class VideoLists:
             )
 
     def _read(self, split: str) -> Records:
-        file = Path(self.lists or "", self.splits[split])  # without a folder it is missed, as `prepare` says
+        file = Path(self.lists, self.splits[split])
         records = read_list(file, self.root)
         check_labels(records, self.num_classes, f"{file} (data={self.name}, data.num_classes={self.num_classes})")
         return records if self.allow_outside_root else fence(records, f"{file} (data={self.name})")

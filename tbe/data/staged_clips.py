@@ -137,6 +137,6 @@ def read_clips(file: str | os.PathLike) -> list[Clip]:
     integers = {"action", "scene", "actor", "direction"}
     with Path(file).open(newline="", encoding="utf-8") as table:
         return [
-            Clip(**{name: (int if name in integers else float)(row[name]) for name in Clip._fields})
+            Clip._make((int if name in integers else float)(row[name]) for name in Clip._fields)
             for row in csv.DictReader(table)
         ]

@@ -41,7 +41,7 @@ class SurroundedVideos(Dataset):
         return len(self.videos)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        item = dict(self.videos[index])
+        item: dict[str, Any] = dict(self.videos[index])
         item["backdrops"] = [self._backdrop(int(partners[index])) for partners in self.partners]
         generator = Generator().manual_seed(_mixed(self.seed, index))
         item["order"] = torch.rand(item["frames"].shape, generator=generator).argsort(dim=1)
@@ -69,9 +69,9 @@ def add_foreground(item: dict[str, Any], index: int, foreground: Foreground | No
     """Gives an item its `foreground` where that is known: uint8 (N, T, 1, H, W), 255 where the actor is."""
     masks = foreground(index, item["frames"].flatten().tolist()) if foreground else None
     if masks is not None:
-        masks = torch.as_tensor(masks).unsqueeze(1).float()
-        masks = F.interpolate(masks, item["clips"].shape[-2:], mode="area")  # as the pictures were reduced
-        item["foreground"] = (255 * masks).round().byte().unflatten(0, item["frames"].shape)
+        levels = torch.as_tensor(masks).unsqueeze(1).float()
+        levels = F.interpolate(levels, item["clips"].shape[-2:], mode="area")  # as the pictures were reduced
+        item["foreground"] = (255 * levels).round().byte().unflatten(0, item["frames"].shape)
 
 
 def pad_foreground(items: list[dict[str, Any]]) -> dict[str, Tensor]:

@@ -64,7 +64,7 @@ class LabelledClips(nn.Module):
         if "foreground" in batch:
             masks = batch.pop("foreground").expand(-1, -1, -1, raw.shape[3], -1, -1)
             levels = self._augmented(masks, sizes)
-            mean, std = (setting.to(levels.device) for setting in (self.augment.mean, self.augment.std))
+            mean, std = (getattr(self.augment, name).to(levels.device) for name in ("mean", "std"))
             views["foreground"] = (levels * std + mean)[:, :, :1] > 0.5
         return {**views, **batch}
 
@@ -78,6 +78,6 @@ class LabelledClips(nn.Module):
 
 def _with_crop(augment: nn.Module, crop: Crop) -> nn.Module:
     """The same augmentation, its tensors shared, with another crop."""
-    other = copy.copy(augment)
+    other: Any = copy.copy(augment)
     other.crop = crop
     return other

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from tbe.backbones.base import VideoBackbone
+
 
 class Comparisons(NamedTuple):
     """Cosine similarities in float32: each query with its positive (B,) and with its negatives (B, K)."""
@@ -28,7 +30,7 @@ class Method(nn.Module, ABC):
     `backbone` is the network that pretraining is for: the only part that evaluation keeps.
     """
 
-    backbone: nn.Module
+    backbone: VideoBackbone
 
     @abstractmethod
     def forward(self, query: Tensor, key: Tensor, negative: Tensor) -> Comparisons | Predictions:

@@ -23,7 +23,7 @@ class BYOL(Method):
         super().__init__()
         if not 0 <= momentum <= 1:
             raise ValueError(f"BYOL: expected a momentum from 0 to 1, got {momentum}")
-        dim = encoder.projector.layers[-1].out_features
+        dim = encoder.projector.dim
         self.encoder = encoder
         self.target = copy.deepcopy(encoder).requires_grad_(False)
         self.predictor = nn.Sequential(

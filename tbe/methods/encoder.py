@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tbe.backbones.base import VideoBackbone
+
 
 class Projector(nn.Module):
     """Features (B, F) to embeddings (B, dim): one linear layer, or an MLP with a hidden layer of width F.
@@ -15,6 +17,7 @@ class Projector(nn.Module):
 
     def __init__(self, num_features: int, dim: int = 128, mlp: bool = False):
         super().__init__()
+        self.dim = dim
         hidden = [nn.Linear(num_features, num_features), nn.ReLU(inplace=True)] if mlp else []
         self.layers = nn.Sequential(*hidden, nn.Linear(num_features, dim))
 
@@ -25,7 +28,7 @@ class Projector(nn.Module):
 class Encoder(nn.Module):
     """Clips (B, C, T, H, W) to embeddings (B, dim) of length 1, in float32."""
 
-    def __init__(self, backbone: nn.Module, dim: int = 128, mlp: bool = False):
+    def __init__(self, backbone: VideoBackbone, dim: int = 128, mlp: bool = False):
         super().__init__()
         self.backbone = backbone
         self.projector = Projector(backbone.num_features, dim, mlp)

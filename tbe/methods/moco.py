@@ -44,7 +44,7 @@ class MoCo(Method):
             raise ValueError(f"batch_norm: expected one of {', '.join(BATCH_NORMS)}, got {batch_norm!r}")
         self.encoder = encoder
         self.key_encoder = copy.deepcopy(encoder).requires_grad_(False)
-        self.queue = KeyQueue(queue_size, encoder.projector.layers[-1].out_features)
+        self.queue = KeyQueue(queue_size, encoder.projector.dim)
         self.momentum = momentum
         self.extra_negative = ExtraNegative(negative)
         self.batch_norm = batch_norm
@@ -84,5 +84,4 @@ class MoCo(Method):
     @torch.no_grad()
     def after_step(self) -> None:
         """Moves the key encoder towards the query encoder."""
-        keys, queries = list(self.key_encoder.parameters()), list(self.encoder.parameters())
-        torch._foreach_lerp_(keys, queries, 1 - self.momentum)
+        torch._foreach_lerp_(list(self.key_encoder.parameters()), list(self.encoder.parameters()), 1 - self.momentum)

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from tbe.backbones.base import VideoBackbone
 from tbe.methods.base import Method, Predictions
 
 
@@ -86,7 +87,7 @@ class PretextMethod(Method):
     arXiv:2009.05769).
     """
 
-    def __init__(self, backbone: nn.Module, pretext: Pretext):
+    def __init__(self, backbone: VideoBackbone, pretext: Pretext):
         super().__init__()
         self.pretext = pretext
         self.network = backbone

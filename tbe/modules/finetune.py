@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 from torch import Tensor, nn
 from torchmetrics.classification import MulticlassAccuracy
 
+from tbe.backbones.base import VideoBackbone
 from tbe.classifier import Classifier
 from tbe.modules.optim import Schedule, configure
 
@@ -21,7 +22,7 @@ class FinetuneModule(pl.LightningModule):
 
     def __init__(
         self,
-        backbone: nn.Module,
+        backbone: VideoBackbone,
         num_classes: int,
         loss: nn.Module,
         optimizer: Callable,
@@ -41,7 +42,7 @@ class FinetuneModule(pl.LightningModule):
         self.top5 = MulticlassAccuracy(num_classes, top_k=min(5, num_classes), average="micro")
 
     @property
-    def backbone(self) -> nn.Module:
+    def backbone(self) -> VideoBackbone:
         """The network below the head."""
         return self.classifier.backbone
 

@@ -61,14 +61,15 @@ def configure(
     trainable = [parameter for parameter in parameters if parameter.requires_grad]
     built = fused_on_gpus(optimizer, trainable, trainer.precision)(trainable)
     # Not trainer.estimated_stepping_batches: it starts the loader before a resumed run knows how far it was.
-    per_epoch = math.ceil(trainer.datamodule.training_batches() / trainer.accumulate_grad_batches)
-    total = trainer.max_steps if trainer.max_steps > 0 else max(1, trainer.max_epochs) * per_epoch
+    batches = trainer.datamodule.training_batches()  # type: ignore[attr-defined]  # Lightning does not declare it
+    per_epoch = math.ceil(batches / trainer.accumulate_grad_batches)
+    total = trainer.max_steps if trainer.max_steps > 0 else max(1, trainer.max_epochs or 1) * per_epoch
     scheduler = LambdaLR(built, lambda step: schedule(step, total, per_epoch))
     return {"optimizer": built, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
 
 def fused_on_gpus(
-    optimizer: Callable[[list[nn.Parameter]], Optimizer], parameters: list[nn.Parameter], precision: str
+    optimizer: Callable[..., Optimizer], parameters: list[nn.Parameter], precision: str
 ) -> Callable[[list[nn.Parameter]], Optimizer]:
     """An optimizer whose config leaves `fused` open, decided: one kernel for all parameters where these lie on a GPU.
 

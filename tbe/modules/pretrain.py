@@ -8,6 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 from torch import Tensor, nn
 
+from tbe.backbones.base import VideoBackbone
 from tbe.consistency import Consistency
 from tbe.methods.base import Comparisons, Method, Predictions
 from tbe.metrics import contrast_accuracy
@@ -51,7 +52,7 @@ class PretrainModule(pl.LightningModule):
         self.schedule = schedule
 
     @property
-    def backbone(self) -> nn.Module:
+    def backbone(self) -> VideoBackbone:
         """What is kept of pretraining."""
         return self.method.backbone
 

@@ -40,7 +40,7 @@ def _bar(wide: float, high: float) -> Shape:
 
 
 def _plus(arm: float) -> Shape:
-    quarter = ((-arm, arm), (-arm, 1.0), (arm, 1.0))
+    quarter: Shape = ((-arm, arm), (-arm, 1.0), (arm, 1.0))
     turned = [quarter]
     for _ in range(3):
         turned.append(tuple((y, -x) for x, y in turned[-1]))

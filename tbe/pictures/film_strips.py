@@ -71,7 +71,7 @@ def _fitted(frame: np.ndarray, width: int) -> np.ndarray:
     small = Image.fromarray(np.ascontiguousarray(frame)).resize((width_inside, height_inside), Image.Resampling.LANCZOS)
     fitted = np.full((FRAME_HEIGHT, width, 3), 230, dtype=np.uint8)
     top, left = (FRAME_HEIGHT - height_inside) // 2, (width - width_inside) // 2
-    fitted[top : top + height_inside, left : left + width_inside] = small
+    fitted[top : top + height_inside, left : left + width_inside] = np.asarray(small)
     return fitted
 
 

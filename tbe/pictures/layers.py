@@ -25,7 +25,7 @@ def draw_layers(rows: Sequence[tuple[int, str, float, float]], file: Path) -> No
     width = 5.5 + 0.075 * max(map(len, layers))
     figure = Figure(figsize=(width, min(MOST_HEIGHT, LINE * len(layers) + 1.4)), layout="constrained")
     panel = figure.subplots()
-    sizes = [_by_layer(rows, layers, column) for column in (2, 3)]
+    sizes = [_by_layer(rows, layers, column) for column in (0, 1)]
     positive = np.concatenate([values for of_kind in sizes for values in of_kind])
     least = positive[positive > 0].min() / 3 if (positive > 0).any() else 1e-12
     for values, colour, marker, label in zip(sizes, (MEAN, LARGEST), "o^", ("mean", "largest"), strict=True):
@@ -53,6 +53,6 @@ def draw_layers(rows: Sequence[tuple[int, str, float, float]], file: Path) -> No
 
 def _by_layer(rows: Sequence[tuple[int, str, float, float]], layers: list[str], column: int) -> list[np.ndarray]:
     found: dict[str, list[float]] = {layer: [] for layer in layers}
-    for row in rows:
-        found[row[1]].append(row[column])
+    for _, layer, *sizes in rows:
+        found[layer].append(sizes[column])
     return [np.array(values) for values in found.values()]

@@ -42,8 +42,8 @@ class Sheet:
             middle = (self._x(column) + side / 2, self.top - GAP)
             draw.multiline_text(middle, title, INK, font, anchor="md", align="center", spacing=0)
         for row, title in enumerate(beside):
-            middle = (self.left - GAP, self._y(row) + side / 2)
-            draw.multiline_text(middle, title, INK, font, anchor="rm", align="right", spacing=0)
+            end = (self.left - GAP, self._y(row) + side / 2)
+            draw.multiline_text(end, title, INK, font, anchor="rm", align="right", spacing=0)
 
     def draw(self, rows: Sequence[Sequence[np.ndarray]]) -> Image.Image:
         """The sheet with pictures uint8 (S, S, 3), a list a row."""

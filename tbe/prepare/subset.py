@@ -58,6 +58,6 @@ def draw(records: Records, seed: int, fraction: float | None, per_class: int | N
     for label in np.unique(records.labels):
         members = np.flatnonzero(records.labels == label)
         members = members[np.argsort(records.paths[members], kind="stable")]
-        size = per_class if fraction is None else round(fraction * len(members))
+        size = (per_class or 1) if fraction is None else round(fraction * len(members))
         chosen.append(np.random.default_rng((seed, int(label))).permutation(members)[: max(1, size)])
     return np.sort(np.concatenate(chosen))

@@ -92,7 +92,8 @@ def run(chosen: argparse.Namespace) -> None:
 
     def row_of(outcome: Outcome) -> Verified:
         path, status, decoded, reason = outcome
-        return Verified(path, labels[path], status, *(decoded or ()), reason=reason)
+        frames, height, width = decoded or (0, 0, 0)
+        return Verified(path, labels[path], status, frames, height, width, reason)
 
     work_through("decoding", paths, report, Decoding(chosen.root), row_of, chosen)
     write_clean_list(records, report, chosen.out or chosen.list.with_name(f"{chosen.list.stem}_clean.txt"))

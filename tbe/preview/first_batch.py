@@ -21,7 +21,7 @@ class FirstBatch(pl.LightningModule):
     def __init__(self, erase: nn.Module | None, views: tuple[str, ...]):
         super().__init__()
         self.automatic_optimization = False
-        self.erase = erase
+        self.erase = erase or nn.Identity()
         self.views = views
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> None:

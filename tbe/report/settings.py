@@ -33,7 +33,7 @@ def differences(configs: list[Mapping[str, Any]]) -> tuple[list[Row], list[Row]]
 
 def flattened(config: Mapping[str, Any], own_folder: str = "", above: str = "") -> dict[str, str]:
     """The values of all nested keys as text."""
-    flat = {}
+    flat: dict[str, str] = {}
     for key, value in config.items():
         name = f"{above}{key}"
         if isinstance(value, Mapping) and value:

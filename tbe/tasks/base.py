@@ -9,9 +9,10 @@ from typing import Any, Protocol, runtime_checkable
 
 import pytorch_lightning as pl
 import torch
-from torch import nn
 
+from tbe.backbones.base import VideoBackbone
 from tbe.cache import FeatureCache
+from tbe.classifier import Classifier
 from tbe.data.datamodule import VideoDataModule
 from tbe.features import CLEAN, Features, extract
 from tbe.probes import Probe
@@ -30,8 +31,8 @@ class Evaluation:
     def __init__(
         self,
         name: str,
-        backbone: nn.Module,
-        classifier: nn.Module | None,
+        backbone: VideoBackbone,
+        classifier: Classifier | None,
         datamodule: VideoDataModule,
         trainer: pl.Trainer,
         gallery: str,
@@ -78,8 +79,9 @@ class Evaluation:
         are. Otherwise they may be averaged, (n, F).
         """
         per_clip = split in self.queries if per_clip is None else per_clip
-        known = {name: self._known(split, probe, per_clip) for name, probe in probes.items()}
-        missing = {name: probes[name] for name, found in known.items() if found is None}
+        looked_up = {name: self._known(split, probe, per_clip) for name, probe in probes.items()}
+        known = {name: found for name, found in looked_up.items() if found is not None}
+        missing = {name: probe for name, probe in probes.items() if name not in known}
         if missing:
             settings = (self.trainer, per_clip, missing, self.clips_at_once)
             computed = extract(self.backbone, self.datamodule, split, *settings)
@@ -87,7 +89,7 @@ class Evaluation:
                 known[name] = self._found[split, repr(probes[name])] = found
                 if self.cache:
                     self.cache.write(self._file(split, probes[name], per_clip), found)
-        return known
+        return {name: known[name] for name in probes}
 
     def _known(self, split: str, probe: Probe, per_clip: bool) -> Features | None:
         found = self._found.get((split, repr(probe)))

@@ -24,7 +24,7 @@ class SaveFeatures:
 
     def run(self, evaluation: Evaluation) -> dict[str, float]:
         folder = evaluation.folder / "features" / evaluation.name
-        metrics = {}
+        metrics: dict[str, float] = {}
         for split in dict.fromkeys([evaluation.gallery, *evaluation.queries]):
             if self.per_clip:
                 vectors, labels = evaluation.probed(split, CLEAN, per_clip=True)["clean"]

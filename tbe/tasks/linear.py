@@ -60,7 +60,7 @@ class LinearProbe:
         for strength in self.strengths if held.any() else self.strengths[:1]:
             trained = _train(vectors[~held], labels[~held], strength)
             scores[strength] = trained.score(vectors[held], labels[held]) if held.any() else 0.0
-        best = max(scores, key=scores.get)
+        best = max(scores, key=scores.__getitem__)
         return _train(vectors, labels, best), best
 
 

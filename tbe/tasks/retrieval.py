@@ -59,12 +59,12 @@ class Retrieval:
                 raise ValueError(f"retrieval: expected precision=fp32 with backend=faiss, got {self.precision!r}")
 
     def run(self, evaluation: Evaluation) -> dict[str, float]:
-        metrics = {}
+        metrics: dict[str, float] = {}
         for split in evaluation.queries:
             searched = split if self.leave_one_out else evaluation.gallery
             gallery, queries = evaluation.features(searched), evaluation.features(split)
-            paths = [evaluation.datamodule.source.records(name).paths for name in (searched, split)]
-            alone = np.array_equal(*paths)
+            records = evaluation.datamodule.source.records
+            alone = np.array_equal(records(searched).paths, records(split).paths)
             ks = self._ks(len(gallery.labels) - alone, searched, alone)
             most = max(*ks, min(NUM_NEIGHBOURS, len(gallery.labels) - alone))
             found = self._search(queries.vectors, gallery.vectors, most, self.metric, alone)

@@ -20,9 +20,6 @@ class Scenes:
     linear: LinearProbe
 
     def run(self, evaluation: Evaluation) -> dict[str, float]:
-        source = evaluation.datamodule.source
-        if not has_scenes(evaluation):
-            raise ValueError(f"scenes: expected data with scenes, such as data=biased_scenes, got {source.name}")
         return {
             evaluation.key(f"scenes/{name}", split): value
             for split in evaluation.queries
@@ -36,8 +33,10 @@ def has_scenes(evaluation: Evaluation) -> bool:
 
 
 def scene_leakage(evaluation: Evaluation, split: str, linear: LinearProbe) -> dict[str, float]:
-    """`scene_linear_top1` and `scene_R@1` of a query split, in percent."""
+    """`scene_linear_top1` and `scene_R@1` of a query split, in percent; a ValueError for data without scenes."""
     source = evaluation.datamodule.source
+    if not hasattr(source, "scenes"):
+        raise ValueError(f"scenes: expected data with scenes, such as data=biased_scenes, got {source.name}")
     gallery = Features(evaluation.features(evaluation.gallery).vectors, source.scenes(evaluation.gallery))
     queries = Features(evaluation.features(split).vectors, source.scenes(split))
     probe, _ = linear.fit(gallery)

@@ -32,10 +32,10 @@ class Accuracy:
 
     def run(self, evaluation: Evaluation) -> dict[str, float]:
         _check_head(evaluation)
-        metrics = {}
+        metrics: dict[str, float] = {}
         for split in evaluation.queries:
-            logits, labels = evaluation.logits(split)
-            views, labels = logits.softmax(dim=-1).numpy(), labels.numpy()
+            found = evaluation.logits(split)
+            views, labels = found.vectors.softmax(dim=-1).numpy(), found.labels.numpy()
             of_split = self.measure(views, labels)
             metrics |= {evaluation.key(f"test/{name}", split): value for name, value in of_split.items()}
             if rank() == 0:

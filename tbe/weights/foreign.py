@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from tbe.backbones.base import VideoBackbone
 from tbe.config import build
 from tbe.weights.load import load
 from tbe.weights.match import Match
@@ -36,8 +37,10 @@ class ForeignWeights:
         """The name of the file, for tables."""
         return Path(self.path).stem
 
-    def backbone(self) -> nn.Module:
+    def backbone(self) -> VideoBackbone:
         """The backbone of the config, with the weights of the file."""
+        if self.backbone_config is None:
+            raise ValueError(f"{self.path}: expected the config of a backbone for these weights, got None")
         backbone = build(self.backbone_config)
         self.load_into(backbone)
         return backbone

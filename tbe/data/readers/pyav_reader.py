@@ -58,10 +58,9 @@ class _PyAvVideo:
         shown = [packet for packet in packets[first:] if not packet.is_discard and packet.size > 1]
         if not shown:
             raise DecodeError(f"could not open {path}: expected frames in its first video stream, found none")
-        times = [packet.pts for packet in shown]
+        times = {packet.pts for packet in shown if packet.pts is not None}
         self.length = len(shown)
-        is_timed = not is_guessed and None not in times and len(set(times)) == len(times)
-        self.times = sorted(times) if is_timed else None
+        self.times = sorted(times) if len(times) == len(shown) and not is_guessed else []
         self.keys = sorted(packet.pts for packet in packets if packet.is_keyframe and packet.pts is not None)
 
     def __len__(self) -> int:
@@ -122,7 +121,7 @@ class _PyAvVideo:
     def _counted(self, container: InputContainer, wanted: list[int]) -> Iterator[VideoFrame]:
         """These frames, counted from the first."""
         left = iter(wanted)
-        index = next(left)
+        index: int | None = next(left)
         for number, frame in enumerate(container.decode(shown_stream(container))):
             if number == index:
                 yield frame

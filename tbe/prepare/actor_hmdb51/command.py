@@ -40,6 +40,7 @@ def run(chosen: argparse.Namespace) -> None:
     for folder, what in ((chosen.root, "videos"), (actors, "boxes" if chosen.boxes else "masks")):
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder}: expected the folder of the {what}, got no such folder")
+    making: Cropping | Masking
     if chosen.boxes:
         making = Cropping(chosen.root, chosen.out, actors, chosen.crop, chosen.margin, chosen.smooth, chosen.crf)
     else:

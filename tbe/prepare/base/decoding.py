@@ -42,11 +42,12 @@ def upright(frame: av.VideoFrame) -> av.VideoFrame:
     quarters = round(frame.rotation / 90) % 4
     if not quarters:
         return frame
-    turned = np.rot90(frame.to_ndarray(format="rgb24"), quarters)
+    turned: np.ndarray = np.rot90(frame.to_ndarray(format="rgb24"), quarters)
     return av.VideoFrame.from_ndarray(np.ascontiguousarray(turned), format="rgb24")
 
 
 def reduced_size(height: int, width: int, short_side: int, multiple: int = 1) -> tuple[int, int]:
     """Height and width with a short side of at most this, of about the same shape, in multiples of `multiple`."""
     scale = min(1.0, short_side / min(height, width))
-    return tuple(max(multiple, round(side * scale / multiple) * multiple) for side in (height, width))
+    height, width = (max(multiple, round(side * scale / multiple) * multiple) for side in (height, width))
+    return height, width

@@ -41,7 +41,7 @@ def given_lists(root: Path, files: list[Path]) -> GivenLists:
         rows, classes = labelled_videos(root, SUFFIXES)
         return GivenLists({"all": rows}, classes)
     lists: dict[str, list[Row]] = {}
-    classes: list[str] = []
+    classes = []
     for file in files:
         if not file.is_file():
             raise FileNotFoundError(f"{file}: expected a list, got no such file")

@@ -48,6 +48,6 @@ def parts_of(file: Path) -> list[tuple[str, str]]:
         video, number = name_and_number(place, text, "<video> <id>")
         if number not in PARTS or "/" in video:
             raise ValueError(f"{place}: expected '<video> <id>' with an id of 0, 1 or 2, got {text!r}")
-        if PARTS[number]:
-            videos.append((PARTS[number], video))
+        if part := PARTS[number]:
+            videos.append((part, video))
     return videos

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from collections import Counter
 from itertools import combinations
 from pathlib import Path
 
@@ -66,8 +67,7 @@ def existing_videos(lists: dict[str, list[Row]], root: Path, hint: str = "") -> 
 def check_apart(lists: dict[str, list[Row]]) -> None:
     """Refuses lists that have a video twice, and those with the same ending that share one."""
     for name, rows in lists.items():
-        seen: set[str] = set()
-        twice = [row[0] for row in rows if row[0] in seen or seen.add(row[0])]
+        twice = [path for path, count in Counter(row[0] for row in rows).items() if count > 1]
         if twice:
             raise ValueError(f"{name}: expected each video once, got {twice[0]!r} again ({len(twice)} such videos)")
     for one, other in combinations(lists, 2):

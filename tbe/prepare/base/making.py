@@ -71,7 +71,8 @@ def make_of_each(
     report.forget(lambda row: row.status == "ok" and row.path in gone)
 
     def row_of(outcome: Outcome) -> MadeRow:
-        return MadeRow(outcome.item, outcome.status, *(outcome.value or ()), settings=settings, reason=outcome.reason)
+        frames, height, width = outcome.value or (0, 0, 0)
+        return MadeRow(outcome.item, outcome.status, frames, height, width, settings, outcome.reason)
 
     try:
         work_through(title, targets, report, make, row_of, chosen)

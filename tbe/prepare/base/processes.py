@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple
@@ -27,7 +27,7 @@ class Outcome(NamedTuple):
 
 def call_in_processes(
     function: Callable[[str], Any], items: Iterable[str], num_workers: int, timeout: float
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Yields the outcome of function(item) for each item, as they end.
 
     A call of more than `timeout` seconds is ended with its process, and another process takes its place. Closing the
@@ -89,14 +89,13 @@ class _Worker:
         except (EOFError, OSError):
             self.process.join(timeout=5)
             self.end()
-            self._expect_started()
-            return Outcome(self.item, "crashed", reason=f"the process ended with exit code {self.process.exitcode}")
+            reason = f"the process ended with exit code {self.process.exitcode}"
+            return Outcome(self._given(), "crashed", reason=reason)
         return None if self.item is None else Outcome(self.item, status, value, reason)
 
     def give_up(self) -> Outcome:
         self.end()
-        self._expect_started()
-        return Outcome(self.item, "timeout", reason="stopped at the time limit")
+        return Outcome(self._given(), "timeout", reason="stopped at the time limit")
 
     def end(self) -> None:
         if not self.ended:
@@ -105,9 +104,11 @@ class _Worker:
             self.process.join(timeout=5)
             self.connection.close()
 
-    def _expect_started(self) -> None:
+    def _given(self) -> str:
+        """Its item; RuntimeError for a process that has not even started."""
         if self.item is None:
             raise RuntimeError(f"expected a process to start within {START_TIMEOUT:g} s, got none (see above)")
+        return self.item
 
 
 def _serve(function: Callable[[str], Any], connection: Connection) -> None:

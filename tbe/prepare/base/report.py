@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import csv
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, NamedTuple, get_type_hints
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows
-    fcntl = None
 
 STATUSES = ("ok", "failed", "timeout", "crashed")
 
@@ -23,7 +22,7 @@ class Report:
     A last line that was cut off when such a run was stopped is dropped. ValueError for a file that is no report.
     """
 
-    def __init__(self, file: Path, row_type: type[tuple]):
+    def __init__(self, file: Path, row_type: type[NamedTuple]):
         self.file = file
         self.row_type = row_type
         self.rows: dict[str, Any] = {}
@@ -34,7 +33,7 @@ class Report:
         if not file.exists() or not file.stat().st_size:
             self._append(row_type._fields)
 
-    def add(self, row: tuple) -> None:
+    def add(self, row: Any) -> None:
         """Keeps the row, in the file too."""
         row = row._replace(reason=" ".join(row.reason.split())[:300])
         self.rows[row.path] = row
@@ -49,7 +48,7 @@ class Report:
         """Holds the file meanwhile; ValueError when another process does, as both would do the same work."""
         with open(self.file, "ab") as file:
             try:
-                if fcntl:
+                if sys.platform != "win32":
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise ValueError(f"{self.file}: expected to be the only process, got another at work on it") from error
@@ -78,7 +77,7 @@ class Report:
                 raise ValueError(f"{self.file}: expected a report of this command ({','.join(columns)}), got {header}")
             for fields in rows:
                 try:
-                    row = self.row_type(*(kinds[name](field) for name, field in zip(columns, fields, strict=True)))
+                    row: Any = self.row_type(*(kinds[name](field) for name, field in zip(columns, fields, strict=True)))
                 except ValueError:
                     row = None
                 if row is None or row.status not in STATUSES:

@@ -8,7 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import closing
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -35,7 +35,7 @@ def work_through(
     paths: Iterable[str],
     report: Report,
     work: Callable[[str], Any],
-    row_of: Callable[[Outcome], tuple],
+    row_of: Callable[[Outcome], NamedTuple],
     chosen: argparse.Namespace,
 ) -> None:
     """Calls work(path) for the paths that the report lacks, and adds the row of each outcome to it.

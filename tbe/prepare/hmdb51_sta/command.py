@@ -66,7 +66,8 @@ def run(chosen: argparse.Namespace) -> None:
 
 def row_of(outcome: Outcome) -> MeasuredRow:
     """The row of motion.csv for a video."""
-    return MeasuredRow(outcome.item, outcome.status, *(outcome.value or ()), reason=outcome.reason)
+    motion, pairs = outcome.value or (0.0, 0)
+    return MeasuredRow(outcome.item, outcome.status, motion, pairs, outcome.reason)
 
 
 def print_motion(values: list[float], max_motion: float) -> None:

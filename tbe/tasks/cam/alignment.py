@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+
+from tbe.backbones.base import VideoBackbone
 
 NUM_CLIPS = 2
 
 Shift = tuple[float, float, float]  # frames, and pixels down and to the right
 
 
-def measured_shift(backbone: nn.Module, shape: torch.Size, device: torch.device) -> Shift:
+def measured_shift(backbone: VideoBackbone, shape: torch.Size, device: torch.device) -> Shift:
     """How far from the middle of a clip (C, T, H, W) the middle cells of its feature maps look.
 
     A convolution of stride 2 that pads both sides looks half a pixel up and to the left of the square that its cell
@@ -36,7 +38,7 @@ def measured_shift(backbone: nn.Module, shape: torch.Size, device: torch.device)
     return centre[0], centre[1], centre[2]
 
 
-def laid_over(maps: Tensor, size: tuple[int, int, int], shift: Shift) -> Tensor:
+def laid_over(maps: Tensor, size: tuple[int, ...], shift: Shift) -> Tensor:
     """Maps (B, t, h, w) as large as the clips, (B, T, H, W), each cell where it looks; linear between cells."""
     moved = [2 * distance / length for distance, length in zip(shift, size, strict=True)][::-1]  # x, y, time
     # Looks up what lies at each pixel: so the other way round.

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from tbe.backbones.base import VideoBackbone
 from tbe.data.datamodule import VideoDataModule
 from tbe.distributed import first_of_each, gather_uneven
 from tbe.features import foreground as where_the_actor_is
@@ -41,7 +42,7 @@ class Mapper(pl.LightningModule):
 
     def __init__(
         self,
-        backbone: nn.Module,
+        backbone: VideoBackbone,
         head: nn.Linear | None,
         kinds: list[str],
         data: VideoDataModule,
@@ -71,8 +72,8 @@ class Mapper(pl.LightningModule):
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         middle = batch["clips"].shape[1] // 2  # of several crops
         clips, index = batch["clips"][:, middle], batch["index"]
-        cropped = {name: batch[name][:, middle, None] for name in ("clips", "foreground") if name in batch}
-        foreground = where_the_actor_is({**batch, **cropped})[:, 0, 0]
+        cropped = {name: part[:, middle, None] for name, part in batch.items() if name in ("clips", "foreground")}
+        foreground = where_the_actor_is(batch | cropped)[:, 0, 0]
         if self.shift is None:
             self.shift = measured_shift(self.backbone, clips.shape[1:], clips.device)
         features = self.backbone.forward_features(clips).float()

@@ -13,6 +13,8 @@ KINDS = {"class": "class activation", "energy": "energy of the features", "simil
 def activation_maps(features: Tensor, head: nn.Linear | None, kind: str) -> Tensor:
     """Maps (B, t, h, w) of one of `KINDS` from feature maps (B, F, t, h, w)."""
     if kind == "class":
+        if head is None:
+            raise ValueError("cam: expected a head for the map of a class, got None")
         return class_activation(features, head, predicted_classes(features, head))
     return energy(features) if kind == "energy" else similarity(features)
 

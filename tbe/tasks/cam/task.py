@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,19 +74,20 @@ class Cam:
 
     def _kinds(self, evaluation: Evaluation) -> list[str]:
         known = [kind for kind in KINDS if kind != "class" or evaluation.classifier is not None]
-        missing = [kind for kind in self.kinds or () if kind not in known]
+        kinds = list(self.kinds or known)
+        missing = [kind for kind in kinds if kind not in known]
         if missing:
             raise ValueError(
-                f"cam: kinds={list(self.kinds)}: expected a checkpoint with a trained head, got {evaluation.name!r}, "
+                f"cam: kinds={kinds}: expected a checkpoint with a trained head, got {evaluation.name!r}, "
                 "which has none"
             )
-        return list(self.kinds or known)
+        return kinds
 
     def _write(self, evaluation: Evaluation, split: str, found: Maps, records: Records) -> None:
         folder = evaluation.folder / "cam" / evaluation.name
         folder.mkdir(parents=True, exist_ok=True)
         names = class_names(evaluation.datamodule.source, records)
-        augment = evaluation.datamodule.eval_views.augment
+        augment: Any = evaluation.datamodule.eval_views.augment
         titles = [_title(names, *row) for row in zip(records.labels, found.predicted, records.paths, strict=True)]
         heat = {kind: maps.numpy() for kind, maps in found.heat.items()}
         films = Films(pixels(found.clips, augment.mean, augment.std), heat, titles)

@@ -45,7 +45,8 @@ class MaskedVideos(Dataset):
 
 def middle_clips(data: VideoDataModule, split: str, indices: np.ndarray, rank: int, world_size: int) -> DataLoader:
     """A loader of this process's share of these videos of a split, one clip each."""
-    one_clip = dataclasses.replace(data.eval_clips, num_clips=1)
+    sampler: Any = data.eval_clips
+    one_clip = dataclasses.replace(sampler, num_clips=1)
     videos = VideoDataset(data.source.records(split), data.open_video, one_clip, data.short_side)
     masks = getattr(data.source, "foreground", None)
     return data.shared_loader(MaskedVideos(videos, indices, partial(masks, split) if masks else None), rank, world_size)

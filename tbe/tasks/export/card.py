@@ -17,13 +17,15 @@ PACKAGES = ("safetensors", "onnx", "onnxscript", "onnxruntime")
 
 def clip_shape(evaluation: Evaluation) -> tuple[int, ...]:
     """(C, T, H, W) of the clips that the network is evaluated on."""
-    data, augment = evaluation.datamodule, evaluation.datamodule.eval_views.augment
+    data: Any = evaluation.datamodule
+    augment = data.eval_views.augment
     return len(augment.mean), data.eval_clips.num_frames, augment.size, augment.size
 
 
 def describe(evaluation: Evaluation, dynamic_sizes: Sequence[str]) -> dict[str, Any]:
     """What goes in, what comes out, and where the weights come from; null where nobody knows."""
-    data, augment = evaluation.datamodule, evaluation.datamodule.eval_views.augment
+    data: Any = evaluation.datamodule
+    augment = data.eval_views.augment
     classifier, shape = evaluation.classifier, clip_shape(evaluation)
     return {
         "name": evaluation.name,

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import load_file, save
@@ -32,14 +32,14 @@ class Trace(NamedTuple):
 class Format(NamedTuple):
     """One way to write a network from clips (B, C, T, H, W) to vectors; the packages and the torch that it needs.
 
-    write takes the network, its trace where `traced`, and the file. read gives the network back from the file: of the
-    network that it is given it may take the architecture, never the weights.
+    write takes the network, its trace where `traced`, else None, and the file. read gives the network back from the
+    file: of the network that it is given it may take the architecture, never the weights.
     """
 
     suffix: str
     packages: tuple[str, ...]
     traced: bool
-    write: Callable[[nn.Module, Trace | None, Path], None]
+    write: Callable[[nn.Module, Any, Path], None]
     read: Callable[[Path, nn.Module], Network]
     least_torch: str = "2.6"
 

@@ -50,7 +50,7 @@ class Export:
 
     def run(self, evaluation: Evaluation) -> dict[str, float]:
         # Not tbe.distributed.rank(): where no loader has run yet, processes do not know of each other.
-        if rank_zero_only.rank != 0:
+        if rank_zero_only.rank != 0:  # type: ignore[attr-defined]  # Lightning sets it later
             return {}
         folder = evaluation.folder / "export" / evaluation.name
         folder.mkdir(parents=True, exist_ok=True)

@@ -20,13 +20,13 @@ from tbe.tasks.linear import LinearProbe
 from tbe.tasks.scenes import has_scenes, scene_leakage
 
 # The motion is there and the background is not its own: a score should hold.
-BACKGROUND = {
+BACKGROUND: dict[str, Probe] = {
     "swap": probes.BackgroundSwap(),
     "swap_class": probes.BackgroundSwap(another_class=True),
     "foreground_only": probes.ForegroundOnly(),
 }
 # The background is there and the motion is not, or not as it was: a score that holds did not come from motion.
-MOTION = {
+MOTION: dict[str, Probe] = {
     "static": probes.Static(),
     "median": probes.Median(),
     "foreground_removed": probes.ForegroundRemoved(),
@@ -77,7 +77,7 @@ class Robustness:
 
     def probes(self) -> dict[str, Probe]:
         """All probes by their names, the clean clips first."""
-        added = {f"added_frame_{weight:g}": probes.AddedFrame(weight) for weight in self.weights}
+        added: dict[str, Probe] = {f"added_frame_{weight:g}": probes.AddedFrame(weight) for weight in self.weights}
         added |= {f"added_backdrop_{weight:g}": probes.AddedBackdrop(weight) for weight in self.weights}
         return {**CLEAN, **BACKGROUND, **MOTION, **added}
 

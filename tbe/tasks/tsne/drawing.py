@@ -53,10 +53,11 @@ def _draw_panel(panel: Axes, points: Points, names: list[str], known: list[str])
         colour, shape = style(number)
         of_class = points.xy[each == name]
         panel.scatter(
-            *of_class.T,
-            _size(len(each)) ** 2,
-            colour,
-            list(shape),
+            of_class[:, 0],
+            of_class[:, 1],
+            s=_size(len(each)) ** 2,
+            c=colour,
+            marker=list(shape),  # type: ignore[arg-type]  # any list of points is a marker
             alpha=0.85,
             edgecolor="black",
             linewidth=0.3,

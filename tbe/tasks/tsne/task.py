@@ -37,7 +37,7 @@ class Tsne:
 
     def run(self, evaluation: Evaluation) -> dict[str, float]:
         folder = evaluation.folder / "tsne" / evaluation.name
-        metrics = {}
+        metrics: dict[str, float] = {}
         for split in evaluation.queries:
             vectors = evaluation.features(split).vectors.numpy()
             chosen = np.unique(np.linspace(0, len(vectors) - 1, self.max_videos).round().astype(int))
