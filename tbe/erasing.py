@@ -131,9 +131,9 @@ def draw_weights(num_clips: int, ratio: float, prob: float, device: torch.device
 
 def random_frames(clips: Tensor) -> Tensor:
     """One frame of each clip, drawn uniformly: (B, C, 1, H, W)."""
-    batch, channels, num_frames, height, width = clips.shape
-    chosen = torch.randint(num_frames, (batch, 1, 1, 1, 1), device=clips.device)
-    return clips.gather(2, chosen.expand(batch, channels, 1, height, width))
+    chosen = torch.randint(clips.shape[2], (len(clips),), device=clips.device)
+    rows = torch.arange(len(clips), device=clips.device)
+    return clips.transpose(1, 2)[rows, chosen].unsqueeze(2)  # whole rows: a gather would look each pixel up
 
 
 def add_static_frame(clips: Tensor, frames: Tensor, weights: Tensor, out: Tensor | None = None) -> Tensor:
