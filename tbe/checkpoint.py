@@ -15,10 +15,10 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from tbe import weights
+from tbe import carried, weights
 from tbe.backbones.base import VideoBackbone
 from tbe.classifier import Classifier
-from tbe.config import build, check_targets
+from tbe.config import build
 from tbe.weights import ForeignWeights
 
 KEY = "tbe"
@@ -51,8 +51,8 @@ class Checkpoint:
 
     @property
     def name(self) -> str:
-        """The name of the run that wrote it, for tables."""
-        return self.config["run_name"]
+        """The name of the run that wrote it, for tables and folders."""
+        return carried.folder_name(self.config["run_name"])
 
     def backbone(self) -> VideoBackbone:
         """The backbone, built from the carried config and with the trained weights."""
@@ -116,15 +116,15 @@ def read_any(
     raw = weights.read(path)
     if not isinstance(raw, dict) or KEY not in raw:
         return ForeignWeights(os.fspath(path), raw, backbone, least)
-    carried = raw[KEY]
+    ours = raw[KEY]
     for part in BUILT:
-        check_targets(carried["config"].get(part), where=f"{path} ({part})")
+        carried.check(ours["config"].get(part), where=f"{path} ({part})")
     return Checkpoint(
         path=os.fspath(path),
-        stage=carried["stage"],
-        config=carried["config"],
+        stage=ours["stage"],
+        config={name: carried.fenced(part) if name in BUILT else part for name, part in ours["config"].items()},
         epoch=raw["epoch"],
         step=raw["global_step"],
         weights=raw["state_dict"],
-        prefix=carried["backbone"],
+        prefix=ours["backbone"],
     )

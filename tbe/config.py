@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-
-# The config in a checkpoint builds objects: only of these packages, whoever wrote the file.
-ALLOWED = ("tbe.", "torch.", "torchvision.")
 
 
 def config_dir() -> str:
@@ -49,23 +45,3 @@ def plain(config: DictConfig) -> dict[str, Any]:
 def build(config: dict[str, Any], **more: Any) -> Any:
     """The object that a `_target_` node describes, with what else its class is to be given."""
     return instantiate(config, **more)
-
-
-def check_targets(config: Any, where: str) -> None:
-    """Refuses a config that would build something else than a network or data set; a ValueError names it."""
-    for target in targets(config):
-        if not target.startswith(ALLOWED):
-            allowed = ", ".join(name.rstrip(".") for name in ALLOWED)
-            raise ValueError(f"{where}: expected a config with classes of {allowed}, got {target!r}: not loaded")
-
-
-def targets(node: Any) -> Iterator[str]:
-    """All `_target_` names in a plain config."""
-    if isinstance(node, dict):
-        if "_target_" in node:
-            yield str(node["_target_"])
-        for value in node.values():
-            yield from targets(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from targets(value)

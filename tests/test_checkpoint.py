@@ -5,6 +5,7 @@ import torch
 
 from tbe import checkpoint as checkpoints
 from tbe.checkpoint import load_exactly, read
+from tbe.eval_config import _completed
 from tbe.runs import find, run_folder
 from tests.methods.networks import Mean
 
@@ -69,14 +70,82 @@ def test_a_foreign_checkpoint_is_refused(tmp_path):
         read(tmp_path / "foreign.ckpt")
 
 
-@pytest.mark.parametrize("part", ["backbone", "data", "reader"])
-def test_a_checkpoint_that_would_run_something_else_is_refused(tmp_path, part):
-    config = {"run_name": "x", "backbone": TINY, part: {"_target_": "os.system", "command": f"touch {tmp_path}/harm"}}
-    carried = {"stage": "pretrain", "backbone": "b.", "config": config}
-    torch.save({checkpoints.KEY: carried, "state_dict": {}, "epoch": 0, "global_step": 0}, tmp_path / "bad.ckpt")
-    with pytest.raises(ValueError, match=r"expected a config with classes of tbe.*got 'os.system': not loaded"):
-        read(tmp_path / "bad.ckpt")
+def written(folder, **config):
+    """A checkpoint of ours with this in its config, and no weights."""
+    carried = {"stage": "pretrain", "backbone": "b.", "config": {"run_name": "x", "backbone": TINY, **config}}
+    content = {checkpoints.KEY: carried, "state_dict": {}, "epoch": 0, "global_step": 0}
+    torch.save(content, folder / "written.ckpt")
+    return folder / "written.ckpt"
+
+
+def calling(target, *arguments, **named):
+    return {"_target_": target, "_args_": list(arguments), **named}
+
+
+@pytest.mark.parametrize("part", ["backbone", "data", "reader", "clip"])
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda harm: calling("os.system", harm),
+        lambda harm: calling("subprocess.Popen", harm, shell=True),
+        lambda harm: calling("torch.utils.collect_env.run", harm),
+        lambda harm: calling("torch.hub.load", harm, "model"),
+        lambda harm: calling("torch.os.system", harm),
+        lambda harm: calling("torch.nn.modules.module.warnings.sys.modules.os.system", harm),
+        lambda harm: calling("tbe.carried.os.system", harm),
+        lambda harm: calling("tbe.carried.import_module", "os"),
+        lambda harm: calling("tbe.config.instantiate", calling("os.system", harm)),
+        lambda harm: calling("tbe.checkpoint.Path", harm),  # a class, but not one of ours
+        lambda harm: calling("tbe.cache.FeatureCache", harm, "0", {}),  # one of ours, but no part of a checkpoint
+        lambda harm: calling("torchvision.models.get_model", "r3d_18"),
+        lambda harm: calling(["os.system"], harm),
+        lambda harm: {**TINY, "widths": ({"inside": (calling("os.system", harm),)},)},
+        lambda harm: {**TINY, "_args_": (calling("os.system", harm),), "_recursive_": False},
+        lambda harm: {**TINY, "_partial_": calling("os.system", harm)},
+    ],
+)
+def test_a_checkpoint_that_would_run_something_else_is_refused(tmp_path, part, build):
+    file = written(tmp_path, **{part: build(f"touch {tmp_path}/harm")})
+    with pytest.raises(ValueError, match=rf"\({part}\): expected a config with classes of tbe.*, got .*: not loaded"):
+        read(file)
     assert not (tmp_path / "harm").exists()
+
+
+@pytest.mark.parametrize(
+    ("value", "complaint"),
+    [
+        ("${oc.env:HOME}", "nothing left to resolve"),
+        ("${oc.create:{_target_: os.system}}", "nothing left to resolve"),
+        ({"${oc.env:HOME}": 1}, "nothing left to resolve"),
+        (torch.zeros(1), "plain types, got a Tensor"),
+    ],
+)
+def test_a_checkpoint_with_what_is_only_known_when_it_is_built_is_refused(tmp_path, value, complaint):
+    with pytest.raises(ValueError, match=rf"\(data\): expected a config (with|of) {complaint}.*: not loaded"):
+        read(written(tmp_path, data={"_target_": "tbe.data.sources.VideoLists", "splits": (value,)}))
+
+
+def test_classes_of_a_package_of_ones_own_are_built_where_that_is_named(tmp_path, monkeypatch):
+    file = written(tmp_path, backbone={"_target_": "tests.methods.networks.Mean"})
+    with pytest.raises(ValueError, match=r"got 'tests\..*Mean': not loaded.*say so: TBE_PACKAGES=<package>"):
+        read(file)
+    monkeypatch.setenv("TBE_PACKAGES", "others, tests")
+    assert read(file).config["backbone"] == {"_target_": "tests.methods.networks.Mean"}
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [("a", "a"), ("a/b", "a/b"), ("../../a/../b", "a/b"), ("/a", "a"), ("//a", "a"), ("..", "unnamed"), (3, "3")],
+)
+def test_the_name_of_a_run_does_not_lead_out_of_the_folder_of_an_evaluation(tmp_path, name, folder):
+    assert read(written(tmp_path, run_name=name)).name == folder
+
+
+def test_a_checkpoint_does_not_allow_itself_to_read_outside_of_the_root(tmp_path):
+    data = {"_target_": "tbe.data.sources.VideoLists", "root": "/data", "allow_outside_root": True}
+    carried = read(written(tmp_path, data=data)).config["data"]
+    assert carried == {**data, "allow_outside_root": False}
+    assert _completed("data", {"allow_outside_root": True}, carried) == data  # on the command line a user does
 
 
 def test_a_checkpoint_alone_rebuilds_its_backbone(train):

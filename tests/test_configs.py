@@ -8,6 +8,8 @@ from hydra.errors import InstantiationException
 from omegaconf import OmegaConf
 from torch import nn
 
+from tbe import carried
+from tbe.checkpoint import BUILT
 from tbe.config import build, config_dir, plain
 from tbe.train import build_module
 from tests.conftest import ROOT, composed
@@ -46,6 +48,8 @@ def test_every_leaf_is_built(group, choice, tmp_path):
             run_dir=tmp_path,
         )
     )
+    if group in BUILT:
+        carried.check(config[group], "a checkpoint")  # which may carry it
     if group == "clip":
         assert config["clip"]["num_frames"] > 0
         assert config["clip"]["short_side"] >= config["clip"]["size"]

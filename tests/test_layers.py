@@ -30,7 +30,8 @@ ALLOWED = {
     "cache": {"data", "distributed", "features", "probes"},
     "callbacks": {"metrics", "distributed", "pictures"},
     "weights": {"config"},
-    "checkpoint": {"config", "classifier", "weights"},
+    "carried": set(),
+    "checkpoint": {"carried", "checkpoint_files", "config", "classifier", "weights"},
     "pictures": {"data"},
     "splits": {"statistics"},
     "tasks": {
