@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from tbe import carried, weights
 from tbe.backbones.base import VideoBackbone
+from tbe.checkpoint_files import could_be_torn, refuse_torn
 from tbe.classifier import Classifier
 from tbe.config import build
 from tbe.weights import ForeignWeights
@@ -97,7 +98,8 @@ def load_exactly(network: nn.Module, weights: dict[str, Tensor], where: str) -> 
 
 
 def load_module(module: nn.Module, path: str | os.PathLike) -> None:
-    """Loads all weights of a checkpoint back into the module that wrote it."""
+    """Loads all weights of a checkpoint back into the module that wrote it; a ValueError for a torn file."""
+    refuse_torn(path)
     module.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["state_dict"])
 
 
@@ -112,10 +114,14 @@ def read(path: str | os.PathLike) -> Checkpoint:
 def read_any(
     path: str | os.PathLike, backbone: dict[str, Any] | None = None, least: float = 0.9
 ) -> Checkpoint | ForeignWeights:
-    """Reads a checkpoint, or a file of another origin as weights for the backbone of the config `backbone`."""
-    raw = weights.read(path)
+    """Reads a checkpoint, or a file of another origin as weights for the backbone of the config `backbone`.
+
+    A ValueError for a checkpoint of ours that is torn, or whose config would build something else than its parts.
+    """
+    raw = _read(path)
     if not isinstance(raw, dict) or KEY not in raw:
         return ForeignWeights(os.fspath(path), raw, backbone, least)
+    refuse_torn(path)  # torch itself does not look at the checksums
     ours = raw[KEY]
     for part in BUILT:
         carried.check(ours["config"].get(part), where=f"{path} ({part})")
@@ -128,3 +134,13 @@ def read_any(
         weights=raw["state_dict"],
         prefix=ours["backbone"],
     )
+
+
+def _read(path: str | os.PathLike) -> Any:
+    """What a file holds, as plain types and tensors; a ValueError for one that is torn or holds something else."""
+    try:
+        return weights.read(path)
+    except ValueError:
+        if could_be_torn(path):
+            refuse_torn(path)
+        raise

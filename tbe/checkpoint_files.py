@@ -15,6 +15,7 @@ from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 
 PREVIOUS = ".previous"  # what the name of the checkpoint before ends with
 PART = ".part"
+MAGIC = b"PK"  # what a zip file begins with
 FOLDER = 0x10  # the attribute of an entry of a zip file that is a folder
 
 log = logging.getLogger(__name__)
@@ -68,19 +69,47 @@ def whole(path: str | os.PathLike) -> Path:
     )
 
 
+def refuse_torn(path: str | os.PathLike) -> None:
+    """A ValueError for a checkpoint with other bytes than were written, which says whether that before it is whole.
+
+    For what is measured or started from, where another checkpoint than the named one would give other numbers.
+    """
+    if _has_its_bytes(path):
+        return
+    previous = Path(f"{path}{PREVIOUS}")
+    advice = (
+        f"The one before it is whole: name that, or put it in its place: {previous}"
+        if is_whole(previous)
+        else "There is no whole one before it: name another checkpoint"
+    )
+    raise ValueError(f"{path}: expected a whole checkpoint, got a torn file. {advice}")
+
+
+def could_be_torn(path: str | os.PathLike) -> bool:
+    """Whether a file that torch can't read may be a checkpoint: it begins as one, or the one before it lies there."""
+    with open(path, "rb") as file:
+        return file.read(len(MAGIC)) == MAGIC or os.path.exists(f"{path}{PREVIOUS}")
+
+
 def is_whole(path: str | os.PathLike) -> bool:
     """Whether all bytes of a checkpoint are those that were written, by the checksums in it, and torch can read it."""
+    if not _has_its_bytes(path):
+        return False
     try:
-        with zipfile.ZipFile(path) as archive:
-            if archive.testzip() is not None:
-                return False
-            # No checksum is over the attributes; torch reads nothing from a folder, and gives what the memory held.
-            if any(entry.external_attr & FOLDER for entry in archive.infolist()):
-                return False
         torch.load(path, mmap=True, map_location="cpu", weights_only=True)  # the pages of tensors are not read
     except Exception:  # bytes that mean nothing can raise any
         return False
     return True
+
+
+def _has_its_bytes(path: str | os.PathLike) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            # No checksum is over the attributes; torch reads nothing from a folder, and gives what the memory held.
+            is_read = not any(entry.external_attr & FOLDER for entry in archive.infolist())
+            return is_read and archive.testzip() is None
+    except Exception:  # as above
+        return False
 
 
 def _link(path: Path, other: Path) -> None:

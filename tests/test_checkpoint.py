@@ -1,10 +1,12 @@
 import os
+from functools import partial
 
 import pytest
 import torch
 
 from tbe import checkpoint as checkpoints
-from tbe.checkpoint import load_exactly, read
+from tbe.checkpoint import load_exactly, load_module, read, read_any
+from tbe.checkpoint_files import WholeCheckpoints
 from tbe.eval_config import _completed
 from tbe.runs import find, run_folder
 from tests.methods.networks import Mean
@@ -146,6 +148,22 @@ def test_a_checkpoint_does_not_allow_itself_to_read_outside_of_the_root(tmp_path
     carried = read(written(tmp_path, data=data)).config["data"]
     assert carried == {**data, "allow_outside_root": False}
     assert _completed("data", {"allow_outside_root": True}, carried) == data  # on the command line a user does
+
+
+@pytest.mark.parametrize("at", [0, 0.3, 0.999, "a changed byte"])
+def test_a_torn_checkpoint_is_neither_measured_nor_started_from(tmp_path, at):
+    file = written(tmp_path, unused="0" * 5000)
+    WholeCheckpoints().save_checkpoint(torch.load(file, weights_only=True), file)
+    content = file.read_bytes()
+    place = content.index(b"0" * 5000)
+    spoilt = content[:place] + b"1" + content[place + 1 :] if isinstance(at, str) else content[: int(at * len(content))]
+    file.write_bytes(spoilt)
+    for reader in (read, read_any, partial(load_module, Mean())):
+        with pytest.raises(ValueError, match=r"got a torn file\. The one before it is whole: name that.*\.previous"):
+            reader(file)
+    file.with_name("written.ckpt.previous").write_bytes(spoilt)
+    with pytest.raises(ValueError, match=r"got a torn file\. There is no whole one before it: name another"):
+        read(file)
 
 
 def test_a_checkpoint_alone_rebuilds_its_backbone(train):
