@@ -23,7 +23,7 @@ from tbe.data.column_order import (
 from tbe.data.readers.base import DecodeError
 
 UNLABELLED = -1
-HOW_TO_LEAVE = "Where the list is trusted, allow it with data.allow_outside_root=true"
+HOW_TO_LEAVE = "Where the list is trusted, allow it with data.allow_outside_root=true, or verify's --allow-outside-root"
 # Absolute paths, of Windows too, and steps up, in paths that stand one a line.
 OUTSIDE = re.compile(rb"^[/\\]|^[A-Za-z]:|(?:^|[/\\])\.\.(?:[/\\]|$)", re.MULTILINE)
 FORMATS = {2: "<path> <label>", 3: "<path> <label> <num_frames>"}
@@ -54,9 +54,7 @@ class Records:
         """The full path of one video; a DecodeError where links lead it out of a root that is fenced."""
         path = self.path(index)
         if self.is_fenced:
-            root, real = os.path.realpath(self.root), os.path.realpath(path)
-            if os.path.commonpath([root, real]) != root:
-                raise DecodeError(f"could not open {path}: it is a link to {real}, outside of {root}. {HOW_TO_LEAVE}")
+            check_links(path, self.root)
         return path
 
     def select(self, indices: np.ndarray) -> Records:
@@ -146,6 +144,13 @@ def fence(records: Records, where: str) -> Records:
             f"{HOW_TO_LEAVE}"
         )
     return replace(records, is_fenced=True)
+
+
+def check_links(path: str, root: str | os.PathLike) -> None:
+    """A DecodeError where links lead the path of a video out of its root."""
+    root, real = os.path.realpath(root), os.path.realpath(path)
+    if os.path.commonpath([root, real]) != root:
+        raise DecodeError(f"could not open {path}: it is a link to {real}, outside of {root}. {HOW_TO_LEAVE}")
 
 
 def hold_out(labels: np.ndarray, share: float, seed: int = 0) -> np.ndarray:

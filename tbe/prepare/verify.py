@@ -3,7 +3,8 @@
 Writes a report, one row a video (path,label,status,frames,height,width,reason), and a clean list of those that decode,
 with the true number of frames as third column. The status is ok, failed (the decoder refuses it), timeout, or crashed
 (the process ended). Stopped and started again it goes on: videos in the report are not decoded again. Exits 1 if any
-video failed. A file cut off in a container that can be read up to there (avi, mkv) passes, with fewer frames.
+video failed. A file cut off in a container that can be read up to there (avi, mkv) passes, with fewer frames. A list
+that leads out of --root is refused, and a link that does fails, as in training.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from tbe.data.records import Records, read_list, write_list
+from tbe.data.records import Records, check_links, fence, read_list, write_list
 from tbe.prepare.base.processes import Outcome
 from tbe.prepare.base.report import Report
 from tbe.prepare.base.work import (
@@ -50,14 +51,21 @@ class Decoded(NamedTuple):
 
 @dataclass(frozen=True)
 class Decoding:
-    """Decodes all frames of a video below root on the CPU, keeping few of them at a time; DecodeError if it can't."""
+    """Decodes all frames of a video below root on the CPU, keeping few of them at a time; DecodeError if it can't.
+
+    is_fenced: whether links may not lead out of root.
+    """
 
     root: Path
+    is_fenced: bool = True
 
     def __call__(self, path: str) -> Decoded:
         from tbe.data.readers import DecodeError, DecordReader  # takes seconds, which only the processes need
 
-        video = DecordReader("cpu")(os.path.join(self.root, path))
+        file = os.path.join(self.root, path)
+        if self.is_fenced:
+            check_links(file, self.root)
+        video = DecordReader("cpu")(file)
         num_frames = height = width = 0
         for start in range(0, len(video), FRAMES_AT_ONCE):
             frames = video.frames(range(start, min(start + FRAMES_AT_ONCE, len(video))))
@@ -74,6 +82,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--list", required=True, type=Path, help="the list file")
     parser.add_argument("--out", type=Path, help="the clean list (<list>_clean.txt beside the list)")
     parser.add_argument("--report", type=Path, help="the report (<list>_report.csv beside the list)")
+    help = "also videos that the list, or links, name outside of --root, as data.allow_outside_root=true of a run"
+    parser.add_argument("--allow-outside-root", action="store_true", help=help)
     add_work_options(parser, timeout=120.0)
 
 
@@ -86,6 +96,7 @@ def run(chosen: argparse.Namespace) -> None:
                 f"{what}: expected {'the folder of the videos' if what is chosen.root else 'a list'}"
             )
     records = read_list(chosen.list, chosen.root)
+    records = records if chosen.allow_outside_root else fence(records, str(chosen.list))
     paths = [os.fsdecode(path) for path in records.paths]
     labels = dict(zip(paths, records.labels.tolist(), strict=True))
     report = Report(chosen.report or chosen.list.with_name(f"{chosen.list.stem}_report.csv"), Verified)
@@ -95,7 +106,7 @@ def run(chosen: argparse.Namespace) -> None:
         frames, height, width = decoded or (0, 0, 0)
         return Verified(path, labels[path], status, frames, height, width, reason)
 
-    work_through("decoding", paths, report, Decoding(chosen.root), row_of, chosen)
+    work_through("decoding", paths, report, Decoding(chosen.root, not chosen.allow_outside_root), row_of, chosen)
     write_clean_list(records, report, chosen.out or chosen.list.with_name(f"{chosen.list.stem}_clean.txt"))
     exit_on_failures(print_counts(report, paths), len(labels), report)
 

@@ -5,10 +5,11 @@ import sys
 import pytest
 
 import tbe.prepare.__main__ as prepare
+from tbe.data.readers import DecodeError
 from tbe.data.records import read_list, write_list
 from tbe.data.video_writing import write_video
 from tbe.prepare.base.report import Report
-from tbe.prepare.verify import Verified
+from tbe.prepare.verify import Decoding, Verified
 from tests.conftest import moving_square
 
 
@@ -130,10 +131,19 @@ def test_a_report_of_another_form_is_refused(videos, listed, tmp_path, content, 
         verify(videos, listed, "--report", tmp_path / "report.csv")
 
 
+def test_a_link_out_of_the_root_fails_unless_it_is_allowed(videos, tmp_path):
+    (tmp_path / "link.avi").symlink_to(videos / "good.avi")
+    with pytest.raises(DecodeError, match=r"link\.avi: it is a link to .*good\.avi.*--allow-outside-root"):
+        Decoding(tmp_path)("link.avi")
+    assert Decoding(tmp_path, is_fenced=False)("link.avi").num_frames == 20
+
+
 def test_impossible_options_are_refused(videos, listed, tmp_path):
+    write_list(tmp_path / "out.txt", [("good.avi", 0), ("../good.avi", 1)])
     for root, file, options, message in [
         (tmp_path / "gone", listed, [], "gone: expected the folder of the videos"),
         (videos, tmp_path / "gone.txt", [], "gone.txt: expected a list"),
+        (videos, tmp_path / "out.txt", [], r"out.txt: expected paths below .*, got '../good.avi' as video 2"),
         (videos, listed, ["--timeout", 0], "expected workers >= 1 and timeout > 0, got 2 and 0.0"),
     ]:
         with pytest.raises(SystemExit, match=message):
