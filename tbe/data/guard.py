@@ -33,7 +33,7 @@ class GuardedVideos(Dataset):
     no time limit. replaces: another video takes the place of one that can't be read, drawn by what the item was asked
     with, so that a resumed run draws the same; items then have the lists `faults` and `replaced`, pairs of paths (asked
     for, given), which `collate` joins. Otherwise a DecodeError names it. known: bool (n,), what is replaced without
-    being tried. reader: what reads them, for the faults.
+    being tried. reader: what reads them, for faults that don't say it themselves.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class GuardedVideos(Dataset):
                 item = self._read(place, place if draw is None else (place, draw))
             except DecodeError as error:
                 self.state[place] = FAILED
-                faults.append(Fault(self.path(place), str(error), self.reader))
+                faults.append(Fault(self.path(place), str(error), error.readers or self.reader))
             else:
                 pairs = [] if place == index else [(self.path(index), self.path(place))]
                 return {**item, "faults": faults, "replaced": pairs}

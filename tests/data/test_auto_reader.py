@@ -87,11 +87,13 @@ def test_what_fails_in_one_reader_is_tried_in_the_next():
     assert video.frames([0]) == [0]
 
 
-def test_what_fails_in_all_readers_is_said():
-    with pytest.raises(DecodeError, match="could not open clip.mp4"):
-        _FirstRight("clip.mp4", [Fails(opens=False), Fails(opens=False)])
-    with pytest.raises(DecodeError, match="could not decode"):
+def test_what_fails_in_all_readers_is_said_with_their_names():
+    with pytest.raises(DecodeError, match="could not open clip.mp4") as error:
+        _FirstRight("clip.mp4", [Fails(opens=False), Works(opens=False)])
+    assert error.value.readers == "Fails Works"
+    with pytest.raises(DecodeError, match="could not decode") as error:
         _FirstRight("clip.mp4", [Fails(opens=True), Fails(opens=True)]).frames([0])
+    assert error.value.readers == "Fails Fails"
 
 
 def test_a_file_that_is_no_video_is_named(tmp_path):

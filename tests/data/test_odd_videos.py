@@ -195,11 +195,15 @@ def test_what_is_no_video_is_one_error_and_in_training_one_line_of_the_quarantin
         assert "\n" not in str(error.value)
     (tmp_path / "whole.mp4").write_bytes(whole.read_bytes())
     records = make_records(tmp_path, [*names, "whole.mp4"], [0] * 6, [0] * 6)
-    videos = GuardedVideos(VideoDataset(records, AutoReader("cpu"), RandomClip(4, 2)), 20, replaces=True)
+    videos = GuardedVideos(VideoDataset(records, AutoReader("cpu"), RandomClip(4, 2)), 20, True, reader="AutoReader")
     sampler = ReplayedSampler(EpochSampler(6, seed=0, batch_size=2))
     quarantine = Quarantine(tmp_path / "quarantine.csv")
     for batch in GuardedLoader(videos, batch_size=2, sampler=sampler, collate_fn=videos.collate):
         assert batch["index"].tolist() == [5, 5]  # the one that is one stands in for all
         quarantine.add(batch["faults"])
     assert quarantine.paths() == {str(tmp_path / name) for name in names}
-    assert len((tmp_path / "quarantine.csv").read_text().splitlines()) == 1 + len(names)
+    rows = (tmp_path / "quarantine.csv").read_text().splitlines()[1:]
+    assert len(rows) == len(names)
+    tried = {row.split(",")[0].rpartition("/")[2]: row.rpartition(",")[2] for row in rows}
+    assert tried["text.avi"] == "AutoReader"  # its head says it
+    assert tried["picture.mkv"] == "PyAvReader"

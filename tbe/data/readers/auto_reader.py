@@ -60,6 +60,7 @@ class _FirstRight:
     def __init__(self, path: str, readers: list[OpenVideo]):
         self.path = path
         self.left = list(readers)
+        self.tried: list[str] = []
         self.video = self._next()
 
     def __len__(self) -> int:
@@ -69,18 +70,24 @@ class _FirstRight:
         while True:
             try:
                 return self.video.frames(indices)
-            except DecodeError:
-                if not self.left:
-                    raise
+            except DecodeError as error:
+                self._check_left(error)
                 self.video = self._next()
 
     def _next(self) -> VideoReader:
         while True:
+            reader = self.left.pop(0)
+            self.tried.append(type(reader).__name__)
             try:
-                return self.left.pop(0)(self.path)
-            except DecodeError:
-                if not self.left:
-                    raise
+                return reader(self.path)
+            except DecodeError as error:
+                self._check_left(error)
+
+    def _check_left(self, error: DecodeError) -> None:
+        """Raises the error of the last reader, with the names of all that tried."""
+        if not self.left:
+            error.readers = " ".join(self.tried)
+            raise error
 
 
 @cache

@@ -29,7 +29,9 @@ class OpenVideo(Protocol):
 
 
 class DecodeError(RuntimeError):
-    """A video that can't be read. The message names the file."""
+    """A video that can't be read. The message names the file, `readers` those that tried, where there were several."""
+
+    readers: str = ""
 
 
 def explained(path: str, action: str, error: Exception) -> str:
