@@ -5,16 +5,17 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from tbe.data.clips import UniformClips
 from tbe.data.dataset import ClipSampler, VideoDataset
 from tbe.data.guard import GuardedLoader, GuardedVideos, ReplayedSampler
 from tbe.data.quarantine import Quarantine, ReadableVideos
@@ -169,6 +170,16 @@ class VideoDataModule(pl.LightningDataModule):
         most = max(1, min(world_size, len(videos)))
         sampler = ShardSampler(len(videos), rank % most, most)
         return self._loader(videos, sampler, self.eval_batch_size, persistent=False)
+
+    def frames(self, records: Records, count: int, short_side: int) -> Iterator[Tensor]:
+        """Frames from all over each of these videos, in order, to be looked at: uint8 (count, C, H, W).
+
+        They are read as clips are, by workers that are not waited for when they hang.
+        """
+        spread = UniformClips(num_frames=1, num_clips=count)
+        for batch in self.shared_loader(VideoDataset(records, self.open_video, spread, short_side), 0, 1):
+            for clips, (height, width) in zip(batch["clips"], batch["size"].tolist(), strict=True):
+                yield clips[:, 0, :, :height, :width]
 
     def on_before_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
         if "faults" in batch:

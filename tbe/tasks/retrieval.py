@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 from torch import Tensor
 
-from tbe.data.clips import UniformClips
-from tbe.data.dataset import shrink
+from tbe.data.datamodule import VideoDataModule
+from tbe.data.records import Records
 from tbe.distributed import rank
 from tbe.features import Features
 from tbe.metrics import hit_rates, mean_average_precision
@@ -105,24 +105,25 @@ class Retrieval:
     ) -> None:
         near, indices = (part[:, :NUM_NEIGHBOURS] for part in found)
         count = min(self.pictures, len(queries.labels))
-        source = evaluation.datamodule.source
-        names = class_names(source, source.records(split))
+        data = evaluation.datamodule
+        records, others = data.source.records(split), data.source.records(searched)
+        names = class_names(data.source, records)
+        shown = np.linspace(0, len(queries.labels) - 1, count).round().astype(int)
+        asked = _frames(data, records.select(shown))
+        answers = _frames(data, others.select(indices[shown].flatten().numpy()))
         rows = []
-        for query in np.linspace(0, len(queries.labels) - 1, count).round().astype(int).tolist():
+        for query in shown.tolist():
             label = int(queries.labels[query])
-            row = [Strip(_frames(evaluation, split, query), f"query: {names[label]}")]
+            row = [Strip(next(asked), f"query: {names[label]}")]
             for index, nearness in zip(indices[query].tolist(), near[query].tolist(), strict=True):
                 other = int(gallery.labels[index])
-                text = f"{abs(nearness):#.3g} {names[other]}"
-                row.append(Strip(_frames(evaluation, searched, index), text, other == label))
+                row.append(Strip(next(answers), f"{abs(nearness):#.3g} {names[other]}", other == label))
             rows.append(row)
         folder = evaluation.folder / evaluation.key(f"retrieval/{evaluation.name}", split)
         folder.mkdir(parents=True, exist_ok=True)
         draw(rows, folder / "neighbours.png")
 
 
-def _frames(evaluation: Evaluation, split: str, index: int) -> np.ndarray:
-    """Frames from all over a video, uint8 (NUM_FRAMES, H, W, C)."""
-    video = evaluation.datamodule.open_video(evaluation.datamodule.source.records(split).path_to_open(index))
-    which = UniformClips(num_frames=1, num_clips=NUM_FRAMES)(len(video)).flatten().tolist()
-    return shrink(video.frames(which), FRAME_HEIGHT).permute(0, 2, 3, 1).numpy()
+def _frames(datamodule: VideoDataModule, records: Records) -> Iterator[np.ndarray]:
+    """Frames from all over each of these videos, uint8 (NUM_FRAMES, H, W, C)."""
+    return (frames.permute(0, 2, 3, 1).numpy() for frames in datamodule.frames(records, NUM_FRAMES, FRAME_HEIGHT))

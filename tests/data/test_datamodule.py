@@ -1,5 +1,6 @@
 import multiprocessing
 
+import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -9,7 +10,9 @@ from tbe.data.clips import AnchorAndAnother, UniformClips
 from tbe.data.datamodule import VideoDataModule
 from tbe.data.readers import DecodeError, DecordReader
 from tbe.data.sources import VideoLists
+from tbe.data.video_writing import write_video
 from tbe.data.views import ContrastiveViews, LabelledClips
+from tests.conftest import moving_square
 
 
 class Recording(pl.LightningModule):
@@ -106,6 +109,20 @@ def test_workers_start_as_the_platform_does_where_a_launcher_left_something_else
     monkeypatch.setattr("multiprocessing.get_start_method", lambda: "loky")
     assert data._worker_context("a.mp4") == multiprocessing.get_all_start_methods()[0]
     assert len(fitted(data, max_epochs=1).trained) > 0
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_frames_to_look_at_are_those_of_the_reader_in_the_size_of_each_video(tmp_path, workers):
+    for name, width in {"wide.mp4": 64, "narrow.mp4": 40}.items():
+        write_video(tmp_path / name, moving_square(9, width=width), fps=25)
+    (tmp_path / "train.txt").write_text("wide.mp4 0\nnarrow.mp4 1\n")
+    data = datamodule(tmp_path, num_workers=workers)
+    data.source.val_share = 0
+    records = data.source.records("train")
+    found = list(data.frames(records.select(np.array([1, 0, 1])), count=3, short_side=32))
+    assert [frames.shape[-1] for frames in found] == [40, 64, 40]
+    for frames, name in zip(found, ("narrow.mp4", "wide.mp4", "narrow.mp4"), strict=True):
+        assert torch.equal(frames, DecordReader("cpu")(str(tmp_path / name)).frames([0, 4, 8]))
 
 
 def test_without_a_val_split_there_is_no_validation(video_folder):

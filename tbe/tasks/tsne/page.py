@@ -11,16 +11,13 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from tbe.data.clips import UniformClips
 from tbe.data.datamodule import VideoDataModule
-from tbe.data.dataset import VideoDataset
 from tbe.data.records import Records
 from tbe.pictures.colours import style
 from tbe.pictures.pixels import pixels
 from tbe.tasks.tsne.points import Points
 
 TEMPLATE = Path(__file__).with_name("page.html")
-MIDDLE_FRAME = UniformClips(num_frames=1, num_clips=1)
 
 
 def write_page(file: Path, title: str, points: Points, pictures: list[str]) -> None:
@@ -48,8 +45,7 @@ def write_page(file: Path, title: str, points: Points, pictures: list[str]) -> N
 
 def thumbnails(datamodule: VideoDataModule, records: Records, side: int) -> list[str]:
     """The middle frame of each video as a JPEG in a data URL, its short side of at most this many pixels."""
-    videos = VideoDataset(records, datamodule.open_video, MIDDLE_FRAME, short_side=side)
-    return [_as_url(videos.clips(index, MIDDLE_FRAME)[0][0, 0]) for index in range(len(records))]
+    return [_as_url(frame) for (frame,) in datamodule.frames(records, count=1, short_side=side)]
 
 
 def _as_url(frame: Tensor) -> str:
