@@ -3,10 +3,13 @@
 import os
 import shutil
 
+import numpy as np
 import pytest
 
 from tbe.report.__main__ import main
-from tests.report.conftest import OUTSIDE
+from tbe.tasks.tsne.page import write_page
+from tbe.tasks.tsne.points import Points
+from tests.report.conftest import EVIL, EVIL_CLASS, OUTSIDE
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
@@ -26,14 +29,15 @@ def browser():
 
 @pytest.fixture
 def opened(browser, runs):
-    """opened(width) shows the report of the runs; what goes wrong or is fetched is in its `troubles`.
+    """opened(width) shows the report of the runs, or another page; what goes wrong or is fetched is in its `troubles`.
 
     In `blocked` is what the page itself kept from being fetched.
     """
-    main([str(runs)])
     contexts = []
 
-    def start(width, scheme="light"):
+    def start(width, scheme="light", file=None):
+        if file is None:
+            main([str(runs)])
         context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
         contexts.append(context)
         page = context.new_page()
@@ -42,7 +46,7 @@ def opened(browser, runs):
         page.on("console", lambda said: hear(page, said))
         page.on("pageerror", lambda error: page.troubles.append(str(error)))
         page.on("request", lambda asked: page.troubles.append(asked.url) if is_fetched(asked.url) else None)
-        page.goto((runs / "report.html").as_uri())
+        page.goto((file or runs / "report.html").as_uri())
         return page
 
     yield start
@@ -138,3 +142,17 @@ def test_a_phone_scrolls_down_only(opened, scheme, tmp_path):
 
 def channels(colour):
     return [int(part) for part in colour.removeprefix("rgb(").removesuffix(")").split(",")]
+
+
+def test_names_stay_text_on_the_page_of_embedded_videos(opened, tmp_path):
+    names = [EVIL_CLASS, EVIL, f"</script>{EVIL_CLASS}", f"<!-- <script> {EVIL_CLASS}", "\u2028${hacked()}`'\"\\"]
+    places = np.stack([np.linspace(0, 1, len(names))] * 2, axis=1)
+    write_page(tmp_path / "page.html", names[2], Points(places, names, {"class": names, EVIL: names}), [])
+    page = opened(800, file=tmp_path / "page.html")
+    assert page.locator("h1").text_content() == page.title() == names[2]
+    assert page.locator("#legend button").all_text_contents() == sorted(names)
+    assert page.locator("option").all_text_contents() == ["class", EVIL]
+    page.locator("path.point").nth(1).hover()
+    assert page.locator("#tip div").text_content() == f"class: {EVIL}\n{EVIL}: {EVIL}\n{EVIL}"
+    assert page.locator("body[data-hacked]").count() == 0
+    assert page.troubles == []
