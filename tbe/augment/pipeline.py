@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from tbe.augment.boxes import Crop
 from tbe.augment.colour import Change, ColourJitter, adjust_saturation_, change_
+from tbe.augment.fused import change_and_normalise
 from tbe.augment.resample import resample, rotate
 
 # Kinetics-400, as torchvision's video models were trained.
@@ -34,6 +35,9 @@ class ClipAugment(nn.Module):
     C is as many as mean and std have. 3 are colours; 2 are optical flow, motion to the right and then down, 0 to 255
     with none at 127.5. Flow that is flipped also changes the sign of its first channel, v to 255 - v. Colour, grey and
     rotation are not for flow.
+
+    fused: whether one kernel changes the colours and normalises, in two passes over the pixels in place of some
+    thirty, on GPUs, where Triton works. Values are the same but for rounding.
     """
 
     mean: Tensor
@@ -51,6 +55,7 @@ class ClipAugment(nn.Module):
         blur_sigma: Sequence[float] = (0.1, 2.0),
         mean: Sequence[float] = KINETICS_MEAN,
         std: Sequence[float] = KINETICS_STD,
+        fused: bool = False,
     ):
         super().__init__()
         if not (isinstance(size, int) and size > 0):
@@ -61,6 +66,7 @@ class ClipAugment(nn.Module):
         _check_channels(mean, std, coloured=colour is not None or grey > 0, rotated=rotation > 0)
         self.size, self.crop, self.flip, self.rotation = size, crop, flip, rotation
         self.colour, self.grey, self.blur, self.blur_sigma = colour, grey, blur, tuple(blur_sigma)
+        self.fused = fused
         # Not in checkpoints: they are settings, and the resolved config carries those.
         self.register_buffer("mean", torch.tensor(list(mean), dtype=torch.float32).view(-1, 1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(list(std), dtype=torch.float32).view(-1, 1, 1, 1), persistent=False)
@@ -71,17 +77,14 @@ class ClipAugment(nn.Module):
         # Eight bits of mantissa are too few for pixels, and autocast would choose them.
         with torch.autocast(clips.device.type, enabled=False):
             draws = self._draw(sizes.to(clips.device))
-            result = torch.empty(
-                (len(clips), clips.shape[2], clips.shape[1], self.size, self.size), device=clips.device
-            )
-            if clips.device.type == "cpu" and clips[0].numel() >= LARGE:
-                for clip, draw, place in zip(clips.split(1), draws.one_by_one(), result.split(1), strict=True):
-                    top, left, height, width = draw.boxes[0].tolist()
-                    boxes = torch.tensor([[0, 0, height, width]])
-                    box = clip[..., top : top + height, left : left + width]
-                    self._augment(box, draw._replace(boxes=boxes), place)
-            else:
-                self._augment(clips, draws, result)
+            if clips.device.type != "cpu" or clips[0].numel() < LARGE:
+                return self._augment(clips, draws)
+            result = torch.empty(len(clips), clips.shape[2], clips.shape[1], self.size, self.size)
+            for clip, draw, place in zip(clips.split(1), draws.one_by_one(), result.split(1), strict=True):
+                top, left, height, width = draw.boxes[0].tolist()
+                boxes = torch.tensor([[0, 0, height, width]])
+                box = clip[..., top : top + height, left : left + width]
+                self._augment(box, draw._replace(boxes=boxes), place)
             return result
 
     def _draw(self, sizes: Tensor) -> Draws:
@@ -99,17 +102,25 @@ class ClipAugment(nn.Module):
             changes = [*changes, Change(adjust_saturation_, kept, neutral=1.0)]
         return Draws(boxes, flipped, sigma, degrees, changes)
 
-    def _augment(self, clips: Tensor, draws: Draws, result: Tensor) -> None:
-        """Writes clips (B, T, C, H, W) as (B, C, T, size, size) into result."""
-        pictures = resample(clips, draws.boxes, self.size, draws.flipped, draws.sigma)
+    def _augment(self, clips: Tensor, draws: Draws, out: Tensor | None = None) -> Tensor:
+        """Clips (B, T, C, H, W) as (B, C, T, size, size); written to `out` where it is given."""
+        on_gpu = clips.device.type == "cuda"
+        dtype = torch.float16 if on_gpu else torch.float32
+        pictures = resample(clips, draws.boxes, self.size, draws.flipped, draws.sigma, dtype)
+        mean, std = self._mean_and_std(pictures.device)
+        if draws.degrees is not None:
+            pictures = rotate(pictures.float(), draws.degrees)
+        if self.fused and on_gpu and draws.changes:
+            changed = change_and_normalise(pictures, draws.changes, mean, std)
+            if changed is not None:
+                return changed
+        pictures = pictures.float()
         if draws.flipped is not None and pictures.shape[1] == FLOW:
             turn_motion_(pictures, draws.flipped)
-        if draws.degrees is not None:
-            pictures = rotate(pictures, draws.degrees)
-        mean, std = self._mean_and_std(pictures.device)
         # Into new memory, in the order of its axes: until here the strides are those of the resampling.
-        torch.sub(change_(pictures, draws.changes), mean, out=result)
-        result.div_(std)
+        out = torch.empty(pictures.shape, device=pictures.device) if out is None else out
+        torch.sub(change_(pictures, draws.changes), mean, out=out)
+        return out.div_(std)
 
     def _mean_and_std(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """On this device, copied to it once: to copy a number makes the host wait for the device."""

@@ -85,3 +85,14 @@ def test_rotation_equals_torchvisions_inside_the_picture():
 
 def test_rotation_leaves_no_black_corners():
     assert_close(rotate(torch.ones(2, 3, 4, 16, 16), torch.tensor([10.0, 45.0])), torch.ones(2, 3, 4, 16, 16))
+
+
+@pytest.mark.parametrize("padding", [0, 3])
+def test_half_precision_is_right_to_a_third_of_a_level(padding):
+    clips = random_clips()[..., : 56 - padding]
+    boxes = BOXES.clamp(max=56 - padding - 1)
+    boxes[:, 2:] = boxes[:, 2:].minimum(torch.tensor([40, 56 - padding]) - boxes[:, :2])
+    sigma = torch.tensor([0.1, 0.5, 1.0, 1.5, 2.0, 0.0])
+    found = resample(clips, boxes, 16, None, sigma, torch.float16)
+    assert found.dtype == torch.float16
+    assert_close(found.float(), resample(clips, boxes, 16, None, sigma), atol=1 / 3 / 255, rtol=0)
