@@ -16,7 +16,8 @@ class KnnProbe(pl.Callback):
     """Logs `val/knn_top1`: nearest neighbours of the validation videos among those of the gallery.
 
     Reads the outputs of the module's validation step: loader 0 is the gallery, loader 1 the queries. It needs
-    labels for measuring only; a data set without them, or without a val split, is trained without the probe.
+    labels for measuring only; a data set without them, or without a val split, is trained without the probe. Videos
+    with a label below 0 do not count.
     """
 
     def __init__(self, k: int = 20, temperature: float = 0.07):
@@ -45,6 +46,6 @@ class KnnProbe(pl.Callback):
 
     @staticmethod
     def _joined(outputs: list[dict[str, Tensor]]) -> tuple[Tensor, Tensor]:
-        features = torch.cat([part["features"] for part in outputs])
-        labels = torch.cat([part["labels"] for part in outputs])
-        return gather_uneven(features), gather_uneven(labels)
+        names = ("features", "labels")
+        features, labels = (gather_uneven(torch.cat([part[name] for part in outputs])) for name in names)
+        return features[labels >= 0], labels[labels >= 0]

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -20,7 +21,7 @@ from tbe.data.dataset import ClipSampler, VideoDataset
 from tbe.data.guard import GuardedLoader, GuardedVideos, ReplayedSampler
 from tbe.data.quarantine import Quarantine, ReadableVideos
 from tbe.data.readers import OpenVideo
-from tbe.data.records import Records
+from tbe.data.records import UNLABELLED, Records
 from tbe.data.sampling import EpochSampler, ShardSampler
 from tbe.data.sources import VideoSource
 from tbe.data.surroundings import SurroundedVideos
@@ -154,11 +155,17 @@ class VideoDataModule(pl.LightningDataModule):
             self.source = ReadableVideos(self.source, self.quarantine)
 
     def _val_dataloader(self, split: str) -> DataLoader:
-        """All videos of a split, or `val_limit` spread evenly over it, in order; this process's share of them."""
+        """All videos of a split, or `val_limit` spread evenly over it, in order; this process's share of them.
+
+        Of more processes than videos those beyond see one again, as in `shared_loader`, without its label: what has
+        none is not counted.
+        """
         records = self.source.records(split)
         if self.val_limit is not None and self.val_limit < len(records):
             records = records.select(np.linspace(0, len(records) - 1, self.val_limit).round().astype(np.int64))
-        sampler = ShardSampler(len(records), self.trainer.global_rank, self.trainer.world_size)
+        sampler = _share(len(records), self.trainer.global_rank, self.trainer.world_size)
+        if self.trainer.global_rank >= len(records):
+            records = replace(records, labels=np.full_like(records.labels, UNLABELLED))
         videos = self._videos(records, self.eval_clips)
         return self._loader(videos, sampler, self.eval_batch_size, persistent=False, records=records)
 
@@ -167,8 +174,7 @@ class VideoDataModule(pl.LightningDataModule):
 
         Of more processes than videos those beyond see one again: what they send each other must find all of them there.
         """
-        most = max(1, min(world_size, len(videos)))
-        sampler = ShardSampler(len(videos), rank % most, most)
+        sampler = _share(len(videos), rank, world_size)
         return self._loader(videos, sampler, self.eval_batch_size, persistent=False)
 
     def frames(self, records: Records, count: int, short_side: int) -> Iterator[Tensor]:
@@ -233,6 +239,11 @@ class VideoDataModule(pl.LightningDataModule):
         known = multiprocessing.get_all_start_methods()  # the platform's own first
         # Launchers of sweeps (joblib) leave their jobs with a start method of their own, which loaders can't use.
         return known[0] if context is None and multiprocessing.get_start_method() not in known else context
+
+
+def _share(num_videos: int, rank: int, world_size: int) -> ShardSampler:
+    most = max(1, min(world_size, num_videos))
+    return ShardSampler(num_videos, rank % most, most)
 
 
 def _to_train(part: Part | None, name: str) -> Part:

@@ -17,7 +17,8 @@ from tbe.modules.optim import Schedule, configure
 class FinetuneModule(pl.LightningModule):
     """Trains a classifier; with `frozen` only its head, on features of the backbone in evaluation mode.
 
-    The batch holds clips (B, N, C, T, H, W) and label (B,). Validation averages the softmax of a video's clips.
+    The batch holds clips (B, N, C, T, H, W) and label (B,). Validation averages the softmax of a video's clips,
+    and does not count videos with a label of -1.
     """
 
     def __init__(
@@ -38,8 +39,9 @@ class FinetuneModule(pl.LightningModule):
         self.frozen = frozen
         if frozen:
             backbone.requires_grad_(False).eval()
-        self.top1 = MulticlassAccuracy(num_classes, top_k=1, average="micro")
-        self.top5 = MulticlassAccuracy(num_classes, top_k=min(5, num_classes), average="micro")
+        self.top1, self.top5 = (
+            MulticlassAccuracy(num_classes, top_k=min(k, num_classes), average="micro", ignore_index=-1) for k in (1, 5)
+        )
 
     @property
     def backbone(self) -> VideoBackbone:
