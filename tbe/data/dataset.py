@@ -11,6 +11,7 @@ from torch import Generator, Tensor
 from torch.utils.data import Dataset, default_collate
 
 from tbe.data.readers import OpenVideo
+from tbe.data.readers.reducing import reduced_size, reducing
 from tbe.data.records import Records
 
 ClipSampler = Callable[[int, "Generator | None"], Tensor]
@@ -35,7 +36,7 @@ class VideoDataset(Dataset):
 
     def __init__(self, records: Records, open_video: OpenVideo, sampler: ClipSampler, short_side: int | None = None):
         self.records = records
-        self.open_video = open_video
+        self.open_video = reducing(open_video, short_side)
         self.sampler = sampler
         self.short_side = short_side
 
@@ -67,9 +68,10 @@ class VideoDataset(Dataset):
 
 def shrink(frames: Tensor, short_side: int | None) -> Tensor:
     """Pictures (n, C, H, W) with a short side of at most this, keeping their aspect."""
-    if short_side is None or min(frames.shape[-2:]) <= short_side:
+    height, width = frames.shape[-2:]
+    if short_side is None or min(height, width) <= short_side:
         return frames
-    return pictures.resize(frames, [short_side], antialias=True)
+    return pictures.resize(frames, list(reduced_size(height, width, short_side)), antialias=True)
 
 
 def collate(items: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:

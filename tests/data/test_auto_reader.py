@@ -24,7 +24,8 @@ def reader(monkeypatch):
 @pytest.mark.parametrize(
     ("facts", "expected"),
     [
-        ({}, ["TorchCodecReader", "DecordReader", "PyAvReader"]),
+        ({}, ["TorchCodecReader", "PyAvReader", "DecordReader"]),
+        ({"pixels": (1920, 1080)}, ["TorchCodecReader", "PyAvReader", "DecordReader"]),
         ({"codec": "hevc"}, ["TorchCodecReader", "PyAvReader"]),
         ({"is_cut": True}, ["TorchCodecReader", "PyAvReader"]),
         ({"has_guessed_times": True}, ["PyAvReader"]),
@@ -42,9 +43,34 @@ def test_decord_comes_first_where_it_decodes_on_the_gpu(reader, monkeypatch):
     assert reader.worker_context("clip.mp4") == "spawn"
 
 
+def test_a_first_file_by_which_decord_cannot_be_tried_is_left_to_the_others(reader, monkeypatch):
+    def fails(self, path):
+        raise DecodeError(f"could not open {path}")
+
+    monkeypatch.setattr("tbe.data.readers.decord_reader.DecordReader.resolved_device", fails)
+    assert names(reader.suited("clip.mp4", WHOLE)) == ["TorchCodecReader", "PyAvReader", "DecordReader"]
+
+
+@pytest.mark.parametrize(
+    ("pixels", "short_side", "first"),
+    [
+        ((1920, 1080), 128, "PyAvReader"),
+        ((854, 480), 128, "PyAvReader"),
+        ((480, 854), 128, "PyAvReader"),
+        ((854, 480), 256, "TorchCodecReader"),
+        ((640, 360), 40, "TorchCodecReader"),
+    ],
+)
+def test_pyav_comes_first_where_it_reduces_pictures_while_it_decodes(reader, pixels, short_side, first):
+    assert names(reader.reducing(short_side).suited("clip.mp4", WHOLE._replace(pixels=pixels)))[0] == first
+    assert names(reader.suited("clip.mp4", WHOLE._replace(pixels=pixels)))[0] == "TorchCodecReader"
+    unsafe = WHOLE._replace(pixels=pixels, is_indexed=False)
+    assert names(reader.reducing(short_side).suited("clip.mp4", unsafe)) == ["PyAvReader"]
+
+
 def test_without_torchcodec_the_others_are_left(reader, monkeypatch):
     monkeypatch.setattr(reader, "torchcodec", None)
-    assert names(reader.suited("clip.mp4", WHOLE)) == ["DecordReader", "PyAvReader"]
+    assert names(reader.suited("clip.mp4", WHOLE)) == ["PyAvReader", "DecordReader"]
 
 
 @pytest.mark.parametrize("change", [{}, {"hide": 17}, {"drop": 5}])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Sequence
 from functools import cache
@@ -12,6 +13,7 @@ from tbe.data.readers.base import DecodeError, OpenVideo, VideoReader
 from tbe.data.readers.decord_reader import DecordReader
 from tbe.data.readers.file_facts import FileFacts, file_facts
 from tbe.data.readers.pyav_reader import PyAvReader
+from tbe.data.readers.reducing import pays
 from tbe.data.readers.torchcodec_reader import TorchCodecReader
 
 log = logging.getLogger(__name__)
@@ -20,10 +22,11 @@ RIGHT_BY_DECORD = ("h264", "mpeg4", "vp8", "vp9", "mjpeg")
 
 
 class AutoReader:
-    """Looks at the head of a file and opens it with the first of torchcodec, decord and PyAV that gets it right.
+    """Looks at the head of a file and opens it with the first of torchcodec, PyAV and decord that gets it right.
 
-    torchcodec takes part where it is installed. decord comes first where its build decodes on the GPU. A file that
-    fails in one reader is tried in the next; a DecodeError when all of them failed.
+    torchcodec takes part where it is installed. PyAV comes first where pictures are reduced while they are decoded,
+    which it alone does, decord where its build decodes on the GPU. A file that fails in one reader is tried in the
+    next; a DecodeError when all of them failed.
     device, num_threads: as in the readers.
     """
 
@@ -32,6 +35,11 @@ class AutoReader:
         self.pyav = PyAvReader(num_threads)
         self.torchcodec = _torchcodec(num_threads)
 
+    def reducing(self, short_side: int) -> AutoReader:
+        other = copy.copy(self)
+        other.pyav = self.pyav.reducing(short_side)
+        return other
+
     def __call__(self, path: str) -> VideoReader:
         return _FirstRight(path, self.suited(path, file_facts(path)))
 
@@ -39,7 +47,7 @@ class AutoReader:
         return self.decord.worker_context(path)
 
     def suited(self, path: str, facts: FileFacts) -> list[OpenVideo]:
-        """The readers that get such a file right, fastest first.
+        """The readers that get such a file right, fastest first (as `benchmarks/readers.py` has it).
 
         decord shows files that were cut, reordered pictures in AVI and HEVC shifted, jumbled or frozen; torchcodec
         shifts reordered pictures in AVI. Neither is safe where the file does not list its packets, or does not begin
@@ -47,11 +55,19 @@ class AutoReader:
         """
         is_safe = facts.is_indexed and facts.starts_with_key and not facts.has_guessed_times
         is_for_decord = is_safe and not facts.is_cut and facts.codec in RIGHT_BY_DECORD
-        found: list[OpenVideo] = [self.decord] if is_for_decord else []
+        width, height = facts.pixels
+        found: list[OpenVideo] = [self.pyav]
         if is_safe and self.torchcodec is not None:
-            is_on_gpu = is_for_decord and self.decord.resolved_device(path) == "cuda"
-            found.insert(len(found) if is_on_gpu else 0, self.torchcodec)
-        return [*found, self.pyav]
+            found.insert(1 if pays(height, width, self.pyav.short_side) else 0, self.torchcodec)
+        if is_for_decord:
+            found.insert(0 if self._is_on_gpu(path) else len(found), self.decord)
+        return found
+
+    def _is_on_gpu(self, path: str) -> bool:
+        try:
+            return self.decord.resolved_device(path) == "cuda"
+        except DecodeError:  # of the first file, by which decord is tried: perhaps another reader gets it right
+            return False
 
 
 class _FirstRight:
@@ -95,5 +111,5 @@ def _torchcodec(num_threads: int) -> TorchCodecReader | None:
     try:
         return TorchCodecReader("cpu", num_threads)
     except ValueError:
-        log.info("reader=auto: without torchcodec, which is faster than decord (pip install -e '.[gpu-decode]')")
+        log.info("reader=auto: without torchcodec, which is faster than PyAV (pip install -e '.[gpu-decode]')")
         return None

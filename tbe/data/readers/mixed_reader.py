@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tbe.data.readers.base import OpenVideo, VideoReader
+from tbe.data.readers.reducing import reducing
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,9 @@ class MixedReader:
 
     def __call__(self, path: str) -> VideoReader:
         return self._of(path)(path)
+
+    def reducing(self, short_side: int) -> MixedReader:
+        return replace(self, files=reducing(self.files, short_side), folders=reducing(self.folders, short_side))
 
     def worker_context(self, path: str) -> str | None:
         # A list of either kind has the workers of its reader.

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from av.container import InputContainer
 from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
 from torch import Tensor
 
 from tbe.data.readers.base import DecodeError, VideoReader, explained
 from tbe.data.readers.file_facts import ERRORS, opened, shown_stream
+from tbe.data.readers.pyav_pictures import Pictures
 
 Decode = Callable[[InputContainer, list[int]], Iterator[VideoFrame]]
 
@@ -26,25 +26,31 @@ class PyAvReader:
     The frames of a video are those that its packets promise to show, in the order of their times, from the first key
     frame on and without those before the start of an edit list. A jump goes to the last key frame before it; a video
     whose packets have no times to be trusted is decoded from its beginning. Frames stand as the video is to be shown.
+    short_side: what pictures will be reduced to; large ones come as small already (`readers.reducing`).
     """
 
     num_threads: int = 1
+    short_side: int | None = None
 
     def __post_init__(self):
         if self.num_threads < 1:
             raise ValueError(f"reader.num_threads: expected at least 1, got {self.num_threads}")
 
     def __call__(self, path: str) -> VideoReader:
-        return _PyAvVideo(path, self.num_threads)
+        return _PyAvVideo(path, self.num_threads, self.short_side)
+
+    def reducing(self, short_side: int) -> PyAvReader:
+        return replace(self, short_side=short_side)
 
     def worker_context(self, path: str) -> str | None:
         return None
 
 
 class _PyAvVideo:
-    def __init__(self, path: str, num_threads: int):
+    def __init__(self, path: str, num_threads: int, short_side: int | None):
         self.path = path
         self.num_threads = num_threads
+        self.short_side = short_side
         try:
             with self._opened() as container:
                 stream = shown_stream(container)
@@ -91,12 +97,9 @@ class _PyAvVideo:
 
     def _pictures(self, decode: Decode, wanted: list[int]) -> dict[int, np.ndarray]:
         """These frames, as many as come, each (H, W, 3) and upright."""
-        reformatter = VideoReformatter()
+        picture = Pictures(self.short_side)
         with self._opened() as container:
-            return {
-                index: np.rot90(reformatter.reformat(frame, format="rgb24").to_ndarray(), frame.rotation // 90)
-                for index, frame in zip(wanted, decode(container, wanted), strict=False)
-            }
+            return {index: picture(frame) for index, frame in zip(wanted, decode(container, wanted), strict=False)}
 
     def _opened(self) -> InputContainer:
         container = opened(self.path)
