@@ -2,10 +2,12 @@ import torch
 from torch.testing import assert_close
 from torch.utils.data import DataLoader
 
+from tbe.augment import ClipAugment, RandomCrop
 from tbe.data.clips import AnchorAndAnother, UniformClips
 from tbe.data.dataset import VideoDataset, collate, shrink
 from tbe.data.readers import DecordReader
 from tbe.data.records import read_list
+from tbe.data.views import ContrastiveViews
 
 
 def dataset(folder, sampler, **settings):
@@ -27,6 +29,34 @@ def test_the_same_draw_gives_the_same_frames(video_folder):
     data = dataset(video_folder, AnchorAndAnother(4, 1))
     assert torch.equal(data[3, 7]["clips"], data[3, 7]["clips"])
     assert any(not torch.equal(data[3, 7]["clips"], data[3, draw]["clips"]) for draw in range(5))
+
+
+class Counting:
+    """A reader that counts the videos it opens and the frames it is asked for."""
+
+    def __init__(self):
+        self.opened, self.decoded = [], []
+
+    def __call__(self, path):
+        self.opened.append(path)
+        self.video = DecordReader("cpu")(path)
+        return self
+
+    def __len__(self):
+        return len(self.video)
+
+    def frames(self, indices):
+        self.decoded.append(len(indices))
+        return self.video.frames(indices)
+
+
+def test_a_video_is_opened_once_and_two_clips_of_it_decoded_for_three_views(video_folder):
+    reader = Counting()
+    data = VideoDataset(read_list(video_folder / "train.txt", video_folder), reader, AnchorAndAnother(4, 1))
+    views = ContrastiveViews(ClipAugment(16, RandomCrop()))(collate([data[0, 0], data[1, 1]]))
+    assert reader.opened == [data.path(0), data.path(1)]
+    assert reader.decoded == [2 * 4, 2 * 4]
+    assert {name: len(views[name]) for name in ("query", "key", "negative")} == {"query": 2, "key": 2, "negative": 2}
 
 
 def test_large_pictures_are_reduced_and_small_ones_stay():
