@@ -1,7 +1,8 @@
 """ClipAugment against torchvision v2 transforms called clip by clip: `python benchmarks/augment.py`.
 
 Both do random resized crop, flip, colour jitter, grey, blur and normalisation, of the strengths of
-configs/augment/modern.yaml. A ratio is torchvision's time over ours, so above 1 ours is faster.
+configs/augment/modern.yaml. A ratio is torchvision's time over ours, so above 1 ours is faster. On a GPU one kernel
+changes the colours; what it gives is compared with what changes one after the other give.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
+import harness
 import torch
-from harness import Finding, compare, in_turn, machine, markdown
+from harness import Finding, compare, in_turn
 from torch import Tensor
 from torchvision.transforms import v2
 
@@ -36,19 +38,30 @@ def against_torchvision(size: int, batch: int, num_frames: int, rounds: int, blu
     frames = torch.randint(0, 256, (batch, num_frames, height, width, 3), dtype=torch.uint8, device=device)
     clips = frames.permute(0, 1, 4, 2, 3)  # as decoders give them
     sizes = torch.tensor([[height, width]], device=device).repeat(batch, 1)
-    augments = {"ours": ours(size, blur), "v2 float": clip_by_clip(size, blur, as_float=True)}
+    augments = {"ours": ours(size, blur, fused=True), "v2 float": clip_by_clip(size, blur, as_float=True)}
     if device == "cpu":  # antialiased resizing of uint8 is for the CPU alone
         augments["v2 uint8"] = clip_by_clip(size, blur, as_float=False)
     ways = {name: (lambda augment=augment: augment(clips, sizes)) for name, augment in augments.items()}
     times = in_turn(ways, rounds)
     setting = f"{batch} clips of {num_frames} frames, {height}x{width} to {size}, blur {blur}"
     bars = {"v2 float": BARS.get(size)}
-    return [compare(times, name, "ours", setting, bars.get(name)) for name in augments if name != "ours"]
+    found = [compare(times, name, "ours", setting, bars.get(name)) for name in augments if name != "ours"]
+    return found + ([levels_apart(size, blur, clips, sizes, setting)] if device == "cuda" else [])
 
 
-def ours(size: int, blur: float) -> Callable[[Tensor, Tensor], Tensor]:
+def levels_apart(size: int, blur: float, clips: Tensor, sizes: Tensor, setting: str) -> Finding:
+    """How far the kernel and the changes one after the other are apart at most, in levels of 256."""
+    results = []
+    for fused in (True, False):
+        torch.manual_seed(0)
+        results.append(ours(size, blur, fused)(clips, sizes))
+    apart = 255 * max(KINETICS_STD) * (results[0] - results[1]).abs().max().item()
+    return Finding("one kernel / one by one, levels apart", setting, apart, apart, apart, "<= 1")
+
+
+def ours(size: int, blur: float, fused: bool = False) -> ClipAugment:
     colour = ColourJitter(0.4, 0.4, 0.4, 0.1, prob=0.8)
-    return ClipAugment(size, RandomResizedCrop((0.2, 1.0)), colour=colour, grey=0.2, blur=blur)
+    return ClipAugment(size, RandomResizedCrop((0.2, 1.0)), colour=colour, grey=0.2, blur=blur, fused=fused)
 
 
 def clip_by_clip(size: int, blur: float, as_float: bool) -> Callable[[Tensor, Tensor], Tensor]:
@@ -78,13 +91,13 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--blur", type=float, default=BLUR, help="probability; the slowest part of v2")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     found = measure(options.device, False, options.batch, options.frames, options.repeats, options.blur)
-    print(machine(options.device))
-    print(markdown(found))
+    print(harness.machine(options.device))
+    print(harness.page(found))
 
 
 if __name__ == "__main__":

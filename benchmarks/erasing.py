@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import argparse
 
+import harness
 import torch
-from harness import Finding, compare, in_turn, machine, markdown
+from harness import Finding, compare, in_turn
 from torch import Tensor
 
 from tbe import BackgroundErasing
@@ -58,8 +59,8 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     found = measure(options.device, rounds=options.rounds)
-    print(machine(options.device))
-    print(markdown(found))
+    print(harness.machine(options.device))
+    print(harness.page(found))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""What a GPU has to show, in one go of under eight minutes: `python benchmarks/gpu.py`.
+"""All that a GPU has to show, in under eight minutes: `python benchmarks/gpu.py`.
 
-Runs those measurements whose findings depend on the GPU; figures are printed as soon as they are there, and written to
---out at the end. It needs torch, torchvision and Lightning. A part that needs more than is installed is left out and
-says why; so does one that no time is left for.
+Each part is a process of its own with a share of the time: where it is over, or the part runs out of memory or meets
+what it does not expect, what it has found by then stays, and the next part begins. After each of them RESULTS.md and
+RESULTS.json are written. It needs torch, torchvision and Lightning; PyAV for feeding from H.264 files.
 """
 
 from __future__ import annotations
@@ -10,49 +10,118 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import harness
+import run
 import torch
-from harness import Finding, machine, markdown
-
-PARTS = ("erasing", "step", "feeding", "augment")  # those that decide most come first
+from harness import Finding
 
 
-def measure(device: str, quick: bool = False, seconds: float = 480) -> list[Finding]:
-    """All parts, one after the other; none is begun after three quarters of the time."""
-    start, found = time.monotonic(), []
-    for name in PARTS:
+class Task(NamedTuple):
+    """`measure` of a module with these settings, in at most so many seconds."""
+
+    module: str
+    seconds: float
+    settings: Mapping[str, Any] = {}
+
+
+# Those that decide most come first, those that compile last. Their times are bounds, not what they should take.
+TASKS = {
+    "erasing": Task("erasing", 60),
+    "step: R3D-18": Task("step", 150, {"names": ["R3D-18"], "rounds": 5}),
+    "step: I3D": Task("step", 150, {"names": ["I3D"], "rounds": 5}),
+    "retrieval": Task("retrieval", 60),
+    "feeding": Task("feeding", 150),
+    "augment": Task("augment", 40),
+    "step: R3D-18, compiled": Task("step", 120, {"names": ["R3D-18"], "rounds": 5, "compiled": True}),
+    "step: I3D, compiled": Task("step", 120, {"names": ["I3D"], "rounds": 5, "compiled": True}),
+}
+SECONDS = 480
+LEAST = 20.0  # seconds without which no part is begun
+
+
+def measure(device: str, quick: bool, seconds: float, file: Path) -> int:
+    """All parts, each written to the file when it ends; returns how many findings there are."""
+    start, num_found = time.monotonic(), 0
+    parts = run.read(file.with_suffix(".json")) or run.read(run.FILE.with_suffix(".json"))
+    facts = harness.machine(device)
+    for name, task in TASKS.items():
+        left = seconds - (time.monotonic() - start)
+        if left < LEAST:
+            print(f"{name}: left out, {seconds - left:.0f} of {seconds:.0f} seconds are spent", flush=True)
+            continue
+        findings, text = harness.parted(found_by(name, device, quick, min(left - LEAST / 4, task.seconds)))
+        if findings:
+            title = run.title_of(importlib.import_module(task.module))
+            parts[run.key(name, device)] = run.Part(title, facts, findings, text)
+            num_found += len(findings)
         spent = time.monotonic() - start
-        if spent > 0.75 * seconds:
-            print(f"{name}: left out, {spent:.0f} of {seconds:.0f} seconds are spent", flush=True)
-            continue
+        total = Finding("all of it, seconds / 1", "one process after the other", spent, spent, spent, f"<= {SECONDS}")
+        parts[run.key("gpu", device)] = run.Part(run.title_of(sys.modules[__name__]), facts, [total])
+        run.write(parts, file)
+        print(f"{name}: {spent:.0f} s in all\n\n{harness.page([*findings, text])}", flush=True)
+    return num_found
+
+
+def found_by(name: str, device: str, quick: bool, seconds: float) -> Iterator[Finding | str]:
+    """What a part finds in a process of its own that is ended after so many seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "found.jsonl")
+        file.touch()
+        process = subprocess.Popen(command_of(name, device, quick, file), start_new_session=True)
         try:
-            rows = importlib.import_module(name).measure(device, quick)
-        except ImportError as error:
-            print(f"{name}: left out, {error}", flush=True)
-            continue
-        print(f"{name}, {time.monotonic() - start - spent:.0f} s\n\n{markdown(rows)}", flush=True)
-        found += rows
-        if device == "cuda":
-            torch.cuda.empty_cache()
-    return found
+            code = process.wait(seconds)
+            if code:
+                print(f"{name}: ended with exit code {code}", flush=True)
+        except subprocess.TimeoutExpired:
+            print(f"{name}: ended after its {seconds:.0f} seconds", flush=True)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)  # and the workers that it started
+                process.wait()
+        for line in file.read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            yield row if isinstance(row, str) else Finding(**row)
+
+
+def command_of(name: str, device: str, quick: bool, file: Path) -> list[str]:
+    command = [sys.executable, __file__, "--device", device, "--part", name, "--found", str(file)]
+    return command + ["--quick"] * quick
+
+
+def write_found(name: str, device: str, quick: bool, file: Path) -> None:
+    """Measures a part in this process: a line of JSON for each finding, as soon as it is there."""
+    task = TASKS[name]
+    torch.manual_seed(0)
+    with file.open("a", encoding="utf-8") as lines:
+        for row in importlib.import_module(task.module).measure(device, quick, **task.settings):
+            line = json.dumps(row if isinstance(row, str) else row._asdict())
+            print(line, file=lines, flush=True)
+            print(line, flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--seconds", type=float, default=480)
+    parser.add_argument("--seconds", type=float, default=SECONDS)
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to see whether it runs")
-    parser.add_argument("--out", type=Path, help="a JSON file for the findings")
+    parser.add_argument("--out", type=Path, default=run.FILE, help="RESULTS.md; a RESULTS.json comes beside it")
+    parser.add_argument("--part", choices=TASKS, help="only this, with --found: a file for lines of JSON")
+    parser.add_argument("--found", type=Path)
     options = parser.parse_args()
-    torch.manual_seed(0)
-    facts = machine(options.device)
-    print(facts)
-    found = measure(options.device, options.quick, options.seconds)
-    if options.out:
-        content = {"machine": facts, "findings": [row._asdict() for row in found]}
-        options.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    if options.part:
+        write_found(options.part, options.device, options.quick, options.found)
+    elif not measure(options.device, options.quick, options.seconds, options.out):
+        sys.exit("expected a finding at least, got none: what each part said stands above")
 
 
 if __name__ == "__main__":

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import platform
+import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from statistics import median
 from typing import Any, NamedTuple
 
+import anywhere  # noqa: F401 - before torch
 import torch
 
-PACKAGES = ("torch", "torchvision", "pytorch-lightning", "decord", "av", "torchcodec", "numpy")
+PACKAGES = ("torch", "torchvision", "pytorch-lightning", "decord", "av", "torchcodec", "triton", "numpy")
 
 
 class Finding(NamedTuple):
@@ -39,14 +42,28 @@ class Finding(NamedTuple):
         return self.ratio >= float(limit) if relation == ">=" else self.ratio <= float(limit)
 
 
-def in_turn(ways: Mapping[str, Callable[[], Any]], rounds: int, warm_up: int = 1) -> dict[str, list[float]]:
-    """Seconds that each way takes, (rounds,) of each: in turn within a round, so that all see the same noise."""
+Found = Iterable[Finding | str]  # what is measured, and texts that stand below the table of it
+
+
+def in_turn(
+    ways: Mapping[str, Callable[[], Any]], rounds: int, warm_up: int = 1, seconds: float = math.inf
+) -> dict[str, list[float]]:
+    """Seconds that each way takes, (rounds,) of each: in turn within a round, so that all see the same noise.
+
+    Each round begins with another way, so that none always follows the same one. After so many `seconds`, warming up
+    among them, no further round begins; one is always measured.
+    """
+    start = time.perf_counter()
     for way in list(ways.values()) * warm_up:
         _seconds(way)
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, way in ways.items():
-            times[name].append(_seconds(way))
+    names = list(ways)
+    times: dict[str, list[float]] = {name: [] for name in names}
+    for number in range(rounds):
+        if number and time.perf_counter() - start > seconds:
+            break
+        first = number % len(names)
+        for name in names[first:] + names[:first]:
+            times[name].append(_seconds(ways[name]))
     return times
 
 
@@ -56,7 +73,7 @@ def compare(times: Mapping[str, list[float]], first: str, second: str, setting: 
     return Finding(f"{first} / {second}", setting, median(ratios), min(ratios), max(ratios), bar)
 
 
-def command(story: str, measure: Callable[[str, bool], list[Finding]], quick: str, threads: int | None = None) -> None:
+def command(story: str, measure: Callable[[str, bool], Found], quick: str, threads: int | None = None) -> None:
     """The command line of a benchmark: prints the machine, and what `measure` (device, whether quick) finds.
 
     story: the docstring of its file. quick: what a quick one is. threads: of torch, None for as many as it takes.
@@ -67,7 +84,7 @@ def command(story: str, measure: Callable[[str, bool], list[Finding]], quick: st
     options = parser.parse_args()
     torch.set_num_threads(threads or torch.get_num_threads())
     print(machine(options.device))
-    print(markdown(measure(options.device, options.quick)))
+    print(page(measure(options.device, options.quick)))
 
 
 def machine(device: str = "cpu") -> dict[str, Any]:
@@ -78,12 +95,25 @@ def machine(device: str = "cpu") -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         **{package: _version(package) for package in PACKAGES},
+        **(_gpu_software() if device == "cuda" else {}),
     }
 
 
 def where(facts: Mapping[str, Any]) -> str:
     """A machine in a line."""
     return ", ".join(f"{fact} {value}" for fact, value in facts.items() if value is not None)
+
+
+def parted(found: Found) -> tuple[list[Finding], str]:
+    """What was measured, and the texts below it."""
+    rows = list(found)
+    return [row for row in rows if isinstance(row, Finding)], "\n".join(row for row in rows if isinstance(row, str))
+
+
+def page(found: Found) -> str:
+    """All that was found as Markdown."""
+    findings, text = parted(found)
+    return "\n".join(part for part in (markdown(findings) if findings else "", text) if part)
 
 
 def markdown(findings: list[Finding]) -> str:
@@ -112,6 +142,16 @@ def _processor() -> str:
             return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
+
+
+def _gpu_software() -> dict[str, Any]:
+    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        output = subprocess.run(command, capture_output=True, text=True, timeout=30).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        output = ""
+    driver = next(iter(output.split()), None)
+    return {"driver": driver, "cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}
 
 
 def _version(package: str) -> str | None:

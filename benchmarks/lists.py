@@ -11,7 +11,8 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from harness import Finding, command, compare, in_turn
+import harness
+from harness import Finding, compare, in_turn
 
 from tbe.data.records import read_list
 
@@ -70,4 +71,4 @@ def _private_memory() -> float:
 
 
 if __name__ == "__main__":
-    command(__doc__, measure, quick="5,000 videos, two rounds")
+    harness.command(__doc__, measure, quick="5,000 videos, two rounds")

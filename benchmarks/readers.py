@@ -14,9 +14,10 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import harness
 import numpy as np
 import torch
-from harness import Finding, command, compare, in_turn
+from harness import Finding, compare, in_turn
 from torchvision.io import write_jpeg
 
 from tbe.data.readers import DecordReader, FrameFolderReader, OpenVideo
@@ -110,4 +111,4 @@ def read(open_video: Callable, path: str, num_frames: int, stride: int, chance: 
 
 
 if __name__ == "__main__":
-    command(__doc__, measure, quick="one small file, two rounds", threads=1)
+    harness.command(__doc__, measure, quick="one small file, two rounds", threads=1)

@@ -2,7 +2,7 @@
 
 Each of them is a script of its own: `python benchmarks/<name>.py --help`. What is named here is measured with its
 defaults; on a GPU, where there is one, unless --device says otherwise. Parts that are not measured this time stay as
-they were written.
+they were written, and what was measured on a GPU stands beside what was measured on a CPU. `gpu.py` writes here too.
 """
 
 from __future__ import annotations
@@ -13,15 +13,18 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import harness
 import torch
-from harness import Finding, machine, markdown, where
+from harness import Finding
 
+FILE = Path(__file__).with_name("RESULTS.md")
 NAMES = (
     "readers",
     "loader",
     "augment",
     "erasing",
     "step",
+    "compile",
     "feeding",
     "retrieval",
     "lists",
@@ -29,14 +32,30 @@ NAMES = (
     "startup",
     "scaling",
 )
+HEAD = """# Benchmarks
+
+Written by `python benchmarks/run.py`, on GPUs by `python benchmarks/gpu.py`. A ratio is the median over rounds. What
+was tried and did not pay: [DID_NOT_PAY.md](DID_NOT_PAY.md).
+"""
 
 
 class Part(NamedTuple):
-    """What one script measured, on which machine."""
+    """What one script measured, on which machine, and the text below its table."""
 
     title: str
     machine: dict[str, Any]
     findings: list[Finding]
+    text: str = ""
+
+
+def key(name: str, device: str) -> str:
+    """What a part is called: parts of a CPU and of a GPU stand beside each other."""
+    return name if device == "cpu" else f"{name} on a GPU"
+
+
+def title_of(module: Any) -> str:
+    """The first line of a benchmark, without its command."""
+    return module.__doc__.split("\n\n")[0].split(": `python")[0].replace("\n", " ")
 
 
 def read(file: Path) -> dict[str, Part]:
@@ -45,17 +64,18 @@ def read(file: Path) -> dict[str, Part]:
         return {}
     content = json.loads(file.read_text(encoding="utf-8"))
     return {
-        name: Part(part["title"], part["machine"], [Finding(**row) for row in part["findings"]])
+        name: Part(part["title"], part["machine"], [Finding(**row) for row in part["findings"]], part.get("text", ""))
         for name, part in content.items()
     }
 
 
 def write(parts: dict[str, Part], file: Path) -> None:
     """The parts as Markdown, and beside it as JSON."""
-    text = ["# Benchmarks\n\nWritten by `python benchmarks/run.py`. A ratio is the median over rounds.\n"]
-    for name in (name for name in NAMES if name in parts):
+    text = [HEAD]
+    for name in sorted(parts, key=_place):
         part = parts[name]
-        text.append(f"## {name}\n\n{part.title}. On: {where(part.machine)}.\n\n{markdown(part.findings)}")
+        found = harness.page([*part.findings, *([part.text] if part.text else [])])
+        text.append(f"## {name}\n\n{part.title}. On: {harness.where(part.machine)}.\n\n{found}")
     file.write_text("\n".join(text), encoding="utf-8")
     content = {
         name: {**part._asdict(), "findings": [row._asdict() for row in part.findings]} for name, part in parts.items()
@@ -63,11 +83,17 @@ def write(parts: dict[str, Part], file: Path) -> None:
     file.with_suffix(".json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
+def _place(name: str) -> tuple[int, str]:
+    """Parts of one benchmark beside each other, benchmarks in the order of their names above, others first."""
+    first = name.split(":")[0].split(" ")[0]
+    return (NAMES.index(first) if first in NAMES else -1), name
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
     parser.add_argument("names", nargs="*", default=NAMES, help=f"some of {', '.join(NAMES)}; default: all")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("RESULTS.md"))
+    parser.add_argument("--out", type=Path, default=FILE)
     options = parser.parse_args()
     unknown = sorted(set(options.names) - set(NAMES))
     if unknown:
@@ -76,9 +102,10 @@ def main() -> None:
     for name in options.names:
         print(f"{name} ...", flush=True)
         module = importlib.import_module(name)
-        title = module.__doc__.split("\n\n")[0].split(": `python")[0].replace("\n", " ")
-        parts[name] = Part(title, machine(options.device), module.measure(options.device))
-        print(markdown(parts[name].findings), flush=True)
+        findings, text = harness.parted(module.measure(options.device))
+        part = Part(title_of(module), harness.machine(options.device), findings, text)
+        print(harness.page([*findings, text]), flush=True)
+        parts[key(name, options.device)] = part
         write(parts, options.out)  # what is measured is kept, whatever follows
 
 

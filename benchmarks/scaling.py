@@ -14,10 +14,11 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
+import harness
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from harness import Finding, machine, markdown
+from harness import Finding
 from step_ways import CASES, DIM, MOMENTUM, QUICK, RATE, RATIO, Case
 from torch import Tensor
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
@@ -46,15 +47,20 @@ def step_bytes(processes: int, parameters: int, batch: int, clip: int, dim: int 
     }
 
 
-def measure(device: str, quick: bool = False, rounds: int = 3, steps: int = 10) -> list[Finding]:
-    """Throughput of two processes over that of one, and counted bytes over expected ones; quick: tiny, once."""
+def measure(device: str, quick: bool = False, rounds: int = 3, steps: int = 10) -> list[Finding | str]:
+    """Throughput of two processes over that of one, and counted bytes over expected ones; quick: tiny, once.
+
+    And the bytes on paper of the networks that are measured on GPUs.
+    """
     device = "cuda" if device == "cuda" and torch.cuda.device_count() > 1 else "cpu"
     case = QUICK if quick else next(iter(CASES[device].values()))
     rounds, steps = (1, 2) if quick else (rounds, steps)
     runs = [[_run(number, case, device, steps) for number in (1, 2)] for _ in range(rounds)]
     speed_ups = [2 * one["seconds"] / two["seconds"] for one, two in runs]
     setting = f"{case.batch} clips of {case.num_frames}x{case.size}x{case.size} a process, {device}"
-    found = [Finding("2 processes / 1, clips a second", setting, median(speed_ups), min(speed_ups), max(speed_ups))]
+    found: list[Finding | str] = [
+        Finding("2 processes / 1, clips a second", setting, median(speed_ups), min(speed_ups), max(speed_ups))
+    ]
     two = runs[0][1]
     expected = step_bytes(2, two["parameters"], case.batch, 3 * case.num_frames * case.size**2)
     for name, value in expected.items():
@@ -63,7 +69,7 @@ def measure(device: str, quick: bool = False, rounds: int = 3, steps: int = 10) 
         found.append(
             Finding("bytes counted / expected", absolute, *(pick(counts) / value for pick in (median, min, max)))
         )
-    return found
+    return [*found, f"On paper, on 1, 8 and 64 GPUs:\n\n{table()}"]
 
 
 def table(processes: tuple[int, ...] = (1, 8, 64)) -> str:
@@ -80,7 +86,8 @@ def table(processes: tuple[int, ...] = (1, 8, 64)) -> str:
 
 
 def _num_parameters(case: Case) -> int:
-    return sum(parameter.numel() for parameter in Encoder(case.backbone(), DIM).parameters())
+    with torch.device("meta"):  # without the numbers themselves
+        return sum(parameter.numel() for parameter in Encoder(case.backbone(), DIM).parameters())
 
 
 def _run(processes: int, case: Case, device: str, steps: int) -> dict[str, Any]:
@@ -168,9 +175,8 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    print(table())
-    print(machine(options.device))
-    print(markdown(measure(options.device, rounds=options.rounds)))
+    print(harness.machine(options.device))
+    print(harness.page(measure(options.device, rounds=options.rounds)))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from harness import Finding, command, compare, in_turn
+import harness
+from harness import Finding, compare, in_turn
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = {
@@ -36,4 +37,4 @@ def start(command: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    command(__doc__, measure, quick="one command, two rounds")
+    harness.command(__doc__, measure, quick="one command, two rounds")

@@ -1,95 +1,132 @@
 """A training step of MoCo with Background Erasing, ours against the published way: `python benchmarks/step.py`.
 
 Each way trains a network of its own on a batch that lies on the device; `step_ways.py` has them. Switches are turned on
-one after the other. The erasing, the augmentation of the raw batch and the arithmetic are measured against the fastest
-of these steps, the arithmetic as the share of what a large matrix product of the same type reaches.
+one after the other. On a GPU the bar is set against the published way with what it gets there by default, convolutions
+in TF32; strict float32 stands beside it. The erasing, the augmentation of the raw batch and the arithmetic are measured
+against the fastest of these steps, the arithmetic as the share of what a large matrix product of the same type
+reaches. What torch.compile adds is measured with --compiled, for all networks by `compile.py`.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from statistics import median
+from time import perf_counter
 
+import harness
 import torch
-from harness import Finding, compare, in_turn, machine, markdown
+from augment import BLUR, ours
+from harness import Finding, compare, in_turn
 from step_ways import CASES, QUICK, Case, OriginalStep, OurStep, Switches
 from torch.utils.flop_counter import FlopCounterMode
 from where_time_goes import where_time_goes
 
-from tbe.augment import ClipAugment, ColourJitter, RandomResizedCrop
 from tbe.data.views import ContrastiveViews
 
+ORIGINAL, STRICT = "original", "original in strict float32"
 STEPS = {
     "fp32": Switches(),
     "+ channels_last": Switches(channels_last=True),
     "+ bf16": Switches(channels_last=True, bf16=True),
     "+ fused": Switches(channels_last=True, bf16=True, fused=True),
-    "+ compile": Switches(channels_last=True, bf16=True, fused=True, compiled=True),
 }
-BARS = {"step": ">= 3", "erasing": "<= 0.03", "augmentation": "<= 0.05"}  # on a GPU
-PROFILED = {"cuda": "+ fused", "cpu": "+ channels_last"}
+COMPILED = {"cpu": Switches(channels_last=True), "cuda": STEPS["+ fused"]}  # the fastest on most machines
+FUSED = "augmentation, augment.fused=true"
+BARS = {"step": ">= 3", "erasing": "<= 0.03", FUSED: "<= 0.05"}  # on a GPU
 SIDES = {"cuda": 8192, "cpu": 1024}  # of the matrix product
+PRODUCTS = {"cuda": 10, "cpu": 1}  # a round: one alone, of a millisecond, would be measured with the wait for its end
+SECONDS = {"cuda": 30, "cpu": math.inf}  # for the rounds of a comparison
 
 
-def measure(device: str, quick: bool = False, rounds: int = 9, compiled: bool = True) -> list[Finding]:
-    """All cases of a device; quick: a tiny one without compiling, once."""
+def measure(
+    device: str, quick: bool = False, rounds: int = 9, names: Sequence[str] = (), compiled: bool = False
+) -> Iterator[Finding | str]:
+    """Cases of a device, all unless some are named, one finding after the other; quick: a tiny case, once."""
     torch.backends.cudnn.benchmark = True
-    if quick:
-        return of_case("quick", QUICK, device, 1, compiled=False)
-    return [found for name, case in CASES[device].items() for found in of_case(name, case, device, rounds, compiled)]
+    cases = {"quick": QUICK} if quick else {name: CASES[device][name] for name in names or CASES[device]}
+    for name, case in cases.items():
+        yield from (of_compiling if compiled else of_case)(name, case, device, 1 if quick else rounds)
 
 
-def of_case(name: str, case: Case, device: str, rounds: int, compiled: bool) -> list[Finding]:
-    """What a backbone's step costs, and parts of it."""
-    chosen = {name: switches for name, switches in STEPS.items() if compiled or not switches.compiled}
-    steps = {name: OurStep(case, device, switches) for name, switches in chosen.items()}
-    setting = f"{name}, {case.batch} clips of {case.num_frames}x{case.size}x{case.size}"
-    times = in_turn({"original": OriginalStep(case, device), **steps}, rounds, warm_up=2)
-    best = min(steps, key=lambda step: median(times[step]))
-    bars = BARS if device == "cuda" else {}
-    found = [compare(times, "original", step, setting, bars.get("step") if step == best else None) for step in steps]
-    found.append(of_arithmetic(steps["+ fused"], times[best], chosen[best].bf16, f"{setting}, {best}", device, rounds))
-    found += of_parts(case, device, steps[best], setting, bars, rounds)
-    return found + of_recomputation(case, device, steps["+ fused"], setting, rounds)
+def of_case(name: str, case: Case, device: str, rounds: int) -> Iterator[Finding | str]:
+    """What a backbone's step costs, parts of it, and where its time goes."""
+    steps = {way: OurStep(case, device, switches) for way, switches in STEPS.items()}
+    before = {ORIGINAL: OriginalStep(case, device)}
+    if device == "cuda":
+        before[STRICT] = OriginalStep(case, device, strict=True)
+    setting = setting_of(name, case)
+    times = in_turn({**before, **steps}, rounds, 2, SECONDS[device])
+    best = min(steps, key=lambda way: median(times[way]))
+    bar = BARS["step"] if device == "cuda" else None
+    for way in steps:
+        yield compare(times, ORIGINAL, way, setting, bar if way == best else None)
+    for way in list(before)[1:]:
+        yield compare(times, way, best, setting)
+    fused, chosen = steps["+ fused"], steps[best]
+    yield of_arithmetic(case, device, fused, times[best], STEPS[best].bf16, f"{setting}, {best}", rounds)
+    yield from of_parts(case, device, chosen, setting, rounds)
+    table = where_time_goes(before[ORIGINAL], chosen, device)
+    yield f"Where the time of a step goes, {setting}: in the published way, and in ours with {best}.\n\n{table}"
+    yield from of_recomputation(case, device, fused, setting, rounds)
 
 
-def of_parts(case: Case, device: str, step: OurStep, setting: str, bars: dict[str, str], rounds: int) -> list[Finding]:
-    """The erasing and the augmentation against the step."""
-    colour = ColourJitter(0.4, 0.4, 0.4, 0.1, prob=0.8)
-    views = ContrastiveViews(ClipAugment(case.size, RandomResizedCrop(), colour=colour, grey=0.2, blur=0.5))
+def of_compiling(name: str, case: Case, device: str, rounds: int) -> Iterator[Finding]:
+    """What torch.compile adds to the step, and how long it takes."""
+    switches = COMPILED[device]
+    eager, compiled = (OurStep(case, device, switches._replace(compiled=way)) for way in (False, True))
+    start = perf_counter()
+    compiled()
+    setting = f"{setting_of(name, case)}, compiled in {perf_counter() - start:.0f} s"
+    ways = {ORIGINAL: OriginalStep(case, device), "eager": eager, "compiled": compiled}
+    times = in_turn(ways, rounds, 2, SECONDS[device])
+    yield compare(times, "eager", "compiled", setting)
+    yield compare(times, ORIGINAL, "compiled", setting, BARS["step"] if device == "cuda" else None)
+
+
+def setting_of(name: str, case: Case) -> str:
+    return f"{name}, {case.batch} clips of {case.num_frames}x{case.size}x{case.size}"
+
+
+def of_parts(case: Case, device: str, step: OurStep, setting: str, rounds: int) -> Iterator[Finding]:
+    """The erasing and the augmentation of the raw batch against the step."""
     raw = case.raw(device)
-    parts = {
-        "erasing": partial(step.module.erase, step.views["query"]),
-        "augmentation": lambda: views(dict(raw)),  # it takes the batch apart
-    }
-    times = in_turn({**parts, "step": step}, rounds, warm_up=2)
-    return [compare(times, part, "step", setting, bars.get(part)) for part in parts]
+    parts: dict[str, Callable] = {"erasing": partial(step.module.erase, step.views["query"])}
+    for name, fused in {"augmentation": False, **({FUSED: True} if device == "cuda" else {})}.items():
+        views = ContrastiveViews(ours(case.size, BLUR, fused))
+        parts[name] = lambda views=views: views(dict(raw))  # it takes the batch apart
+    times = in_turn({**parts, "step": step}, rounds, 2, SECONDS[device])
+    for part in parts:
+        yield compare(times, part, "step", setting, BARS.get(part) if device == "cuda" else None)
 
 
-def of_arithmetic(step: OurStep, times: list[float], bf16: bool, setting: str, device: str, rounds: int) -> Finding:
+def of_arithmetic(
+    case: Case, device: str, step: OurStep, times: list[float], bf16: bool, setting: str, rounds: int
+) -> Finding:
     """How much of the speed of a large matrix product a step reaches, in its floating-point operations as counted."""
     dtype = torch.bfloat16 if bf16 else torch.float32
     with FlopCounterMode(display=False) as counter:
         step()
-    operations, side = counter.get_total_flops() / 1e12, SIDES[device]
+    operations, number = counter.get_total_flops() / 1e12, PRODUCTS[device]
+    side = 64 if case is QUICK else SIDES[device]
     left, right = torch.randn(2, side, side, device=device).to(dtype)  # random: on zeros a GPU is faster
-    product = 2 * side**3 / 1e12 / median(in_turn({"product": lambda: left @ right}, rounds, warm_up=3)["product"])
+    spent = in_turn({"products": lambda: [left @ right for _ in range(number)]}, rounds, 2, SECONDS[device])
+    product = number * 2 * side**3 / 1e12 / median(spent["products"])
     speeds = [operations / seconds for seconds in times]
     absolute = f"{setting}: {median(speeds):.3g} of {product:.3g} TFLOP/s"
     return Finding(f"step / {dtype} product", absolute, *(pick(speeds) / product for pick in (median, min, max)))
 
 
-def of_recomputation(case: Case, device: str, step: OurStep, setting: str, rounds: int) -> list[Finding]:
+def of_recomputation(case: Case, device: str, step: OurStep, setting: str, rounds: int) -> Iterator[Finding]:
     """What checkpoint_activations costs in time and, on a GPU, saves in memory."""
     ways = {"recomputed": OurStep(case, device, STEPS["+ fused"]._replace(recomputed=True)), "kept": step}
-    found = [compare(in_turn(ways, rounds, warm_up=2), "recomputed", "kept", setting)]
+    yield compare(in_turn(ways, rounds, 2, SECONDS[device]), "recomputed", "kept", setting)
     if device == "cuda":
         recomputed, kept = (peak(way) for way in ways.values())
         memory = f"{setting}: {recomputed:.1f} of {kept:.1f} GB"
-        found.append(Finding("recomputed / kept, memory", memory, *[recomputed / kept] * 3))
-    return found
+        yield Finding("recomputed / kept, memory", memory, *[recomputed / kept] * 3)
 
 
 def peak(step: OurStep) -> float:
@@ -102,31 +139,17 @@ def peak(step: OurStep) -> float:
     return (torch.cuda.max_memory_allocated() - before) / 1e9
 
 
-def profiles(device: str) -> str:
-    """Where the time goes in the published way of a step and in ours, as a page."""
-    torch.backends.cudnn.benchmark = True
-    way, facts = PROFILED[device], ", ".join(f"{fact} {value}" for fact, value in machine(device).items())
-    text = f"# Where the time of a step goes\n\nWritten by `python benchmarks/step.py --profile`. On: {facts}.\n"
-    for name, case in CASES[device].items():
-        table = where_time_goes(OriginalStep(case, device), OurStep(case, device, STEPS[way]), device)
-        text += f"\n## {name}: as published code takes it, and ours with {way}\n\n{table}"
-    return text
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=CASES)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--no-compile", action="store_true", help="leave out the way that takes a minute to compile")
-    parser.add_argument("--profile", action="store_true", help="writes PROFILE.md, in place of ratios")
+    parser.add_argument("--compiled", action="store_true", help="what torch.compile adds, which takes minutes")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    if options.profile:
-        Path(__file__).with_name("PROFILE.md").write_text(profiles(options.device), encoding="utf-8")
-        return
-    print(markdown(measure(options.device, rounds=options.rounds, compiled=not options.no_compile)))
+    print(harness.machine(options.device))
+    print(harness.page(measure(options.device, rounds=options.rounds, compiled=options.compiled)))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Where the time of two steps goes, by kinds of operations: `python benchmarks/step.py --profile`."""
+"""Where the time of two steps goes, by kinds of operations: a table of what step.py measures."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import json
+import sys
 
 import pytest
 import torch
@@ -24,12 +25,13 @@ def harness():
 
 @pytest.mark.parametrize("name", ["augment", "erasing", "step", "feeding", "memory", "scaling"])
 def test_a_quick_measurement_finds_ratios(name):
-    found = importlib.import_module(name).measure("cpu", quick=True)
+    found, text = harness().parted(importlib.import_module(name).measure("cpu", quick=True))
     assert found
     for row in found:
         assert 0 < row.least <= row.ratio <= row.largest
         assert row.holds in (None, True, False)
     assert harness().markdown(found).count("\n") == len(found) + 2
+    assert ("|" in text) is (name in ("step", "scaling"))
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -41,27 +43,68 @@ def test_a_benchmark_says_in_one_line_what_it_measures_and_how_it_is_run(file):
     assert f": `python benchmarks/{file.name}`." in first or not measures
 
 
-def test_on_a_gpu_what_cannot_run_is_left_out_with_its_reason(monkeypatch, capsys):
+FOUND = {"what": "one / other", "setting": "here", "ratio": 2.0, "least": 1.0, "largest": 3.0, "bar": None}
+
+
+def parts_of_a_gpu(monkeypatch, **bodies):
+    """Parts that are these lines of Python, each a process of its own that can `found(...)` something."""
     gpu = importlib.import_module("gpu")
+    start = "import json, sys, time; found = lambda row: print(json.dumps(row), file=open(sys.argv[1], 'a'))\n"
+    monkeypatch.setattr(gpu.harness, "machine", lambda device: {"device": device})
+    monkeypatch.setattr(gpu, "TASKS", {name: gpu.Task("erasing", 1) for name in bodies})
+    monkeypatch.setattr(
+        gpu,
+        "command_of",
+        lambda name, device, quick, file: [sys.executable, "-S", "-c", start + bodies[name], str(file)],
+    )
+    return gpu
 
-    class Missing:
-        def measure(self, device, quick):
-            raise ImportError("No module named 'nvdec'")
 
-    finding = harness().Finding("one / other", "here", 2.0, 1.0, 3.0)
-
-    class Present:
-        def measure(self, device, quick):
-            return [finding]
-
-    parts = {"erasing": Present(), "step": Missing(), "feeding": Present(), "augment": Present()}
-    monkeypatch.setattr(gpu.importlib, "import_module", parts.__getitem__)
-    now = iter(range(0, 1000, 10))
-    monkeypatch.setattr(gpu.time, "monotonic", lambda: next(now))
-    assert gpu.measure("cpu", quick=True, seconds=60) == [finding, finding]
+def test_on_a_gpu_a_part_that_fails_or_hangs_loses_nothing_and_the_next_one_begins(monkeypatch, capsys, tmp_path):
+    gpu = parts_of_a_gpu(
+        monkeypatch,
+        broken=f"found({FOUND!r})\nraise MemoryError",
+        hanging=f"found({FOUND!r})\nfound('a table')\ntime.sleep(60)",
+        whole=f"found({FOUND!r})",
+    )
+    assert gpu.measure("cuda", quick=True, seconds=60, file=tmp_path / "RESULTS.md") == 3
     printed = capsys.readouterr().out
-    assert "step: left out, No module named 'nvdec'" in printed
-    assert "augment: left out" in printed
+    assert "broken: ended with exit code 1" in printed
+    assert "hanging: ended after its 1 seconds" in printed
+    parts = importlib.import_module("run").read(tmp_path / "RESULTS.json")
+    names = [f"{name} on a GPU" for name in ("broken", "hanging", "whole")]
+    assert [parts[name].findings for name in names] == [[harness().Finding(**FOUND)]] * 3
+    assert parts["hanging on a GPU"].text == "a table"
+    assert parts["gpu on a GPU"].findings[0].bar == "<= 480"
+    assert "erasing" in parts  # what was measured on a CPU stays
+
+
+def test_on_a_gpu_no_part_begins_when_the_time_is_spent(monkeypatch, capsys, tmp_path):
+    gpu = parts_of_a_gpu(monkeypatch, first="pass", second="pass")
+    now = iter([0, 0, 15, 45])
+    monkeypatch.setattr(gpu.time, "monotonic", lambda: next(now))
+    assert gpu.measure("cuda", quick=True, seconds=60, file=tmp_path / "RESULTS.md") == 0
+    assert "second: left out, 45 of 60 seconds are spent" in capsys.readouterr().out
+
+
+def test_on_a_gpu_nothing_found_is_a_failure(monkeypatch):
+    gpu = parts_of_a_gpu(monkeypatch)
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--device", "cpu"])
+    with pytest.raises(SystemExit, match="expected a finding at least, got none"):
+        gpu.main()
+
+
+def test_the_parts_of_a_gpu_are_measured_with_their_settings(monkeypatch, tmp_path):
+    gpu = importlib.import_module("gpu")
+    monkeypatch.setattr(gpu, "TASKS", {"erasing: tiny": gpu.Task("erasing", 1, {"names": ["tiny"], "rounds": 1})})
+    erasing, finding = importlib.import_module("erasing"), harness().Finding(**FOUND)
+    asked = []
+    monkeypatch.setattr(
+        step, "measure", lambda *given, **settings: asked.append((given, settings)) or [finding, "text"]
+    )
+    gpu.write_found("erasing: tiny", "cpu", False, tmp_path / "found")
+    assert asked == [(("cpu", False), {"names": ["tiny"], "rounds": 1})]
+    assert [json.loads(line) for line in (tmp_path / "found").read_text().splitlines()] == [FOUND, "text"]
 
 
 def test_what_is_not_measured_again_stays(tmp_path):
@@ -76,6 +119,26 @@ def test_what_is_not_measured_again_stays(tmp_path):
     assert run.read(file.with_suffix(".json")) == parts
     assert "## lists\n\nWhat it is. On: cores 2.\n\n| measured" in file.read_text()
     assert file.read_text().index("## step") < file.read_text().index("## lists")  # in the order of the whole
+
+
+def test_what_is_measured_on_a_gpu_stands_beside_what_is_measured_on_a_cpu(tmp_path):
+    run, row = importlib.import_module("run"), harness().Finding(**FOUND)
+    parts = {
+        run.key(name, device): run.Part(f"{name} {device}", {}, [row], "a text")
+        for device in ("cuda", "cpu")
+        for name in ("scaling", "step: I3D", "step", "gpu")
+    }
+    run.write(parts, tmp_path / "RESULTS.md")
+    text = (tmp_path / "RESULTS.md").read_text()
+    titles = [line[3:] for line in text.splitlines() if line.startswith("## ")]
+    assert titles == [
+        *("gpu", "gpu on a GPU"),
+        *("step", "step on a GPU", "step: I3D", "step: I3D on a GPU"),
+        *("scaling", "scaling on a GPU"),
+    ]
+    assert text.endswith("|  |  |\n\na text")
+    assert "(DID_NOT_PAY.md)" in text
+    assert (FOLDER / "DID_NOT_PAY.md").exists()
 
 
 def test_faults_of_files_are_counted(tmp_path):
@@ -135,9 +198,17 @@ def test_the_table_of_faults_says_where_it_was_counted(tmp_path):
 
 def test_ways_take_turns_after_they_have_warmed_up():
     calls = []
-    times = harness().in_turn({name: lambda name=name: calls.append(name) for name in "ab"}, rounds=2)
-    assert calls == ["a", "b"] * 3
-    assert {name: len(found) for name, found in times.items()} == {"a": 2, "b": 2}
+    times = harness().in_turn({name: lambda name=name: calls.append(name) for name in "abc"}, rounds=4)
+    assert "".join(calls) == "abc" + "abc" + "bca" + "cab" + "abc"  # none always follows the same one
+    assert {name: len(found) for name, found in times.items()} == {"a": 4, "b": 4, "c": 4}
+
+
+def test_no_round_begins_when_the_time_is_spent(monkeypatch):
+    now = iter(range(0, 1000, 5))
+    monkeypatch.setattr(harness().time, "perf_counter", lambda: next(now))
+    times = harness().in_turn({"a": int, "b": int}, rounds=9, warm_up=0, seconds=60)
+    assert times == {"a": [5] * 3, "b": [5] * 3}
+    assert harness().in_turn({"a": int}, rounds=9, warm_up=5, seconds=1) == {"a": [5]}  # one in any case
 
 
 def test_a_ratio_is_taken_round_by_round():

@@ -115,7 +115,7 @@ def _plan(changes: Sequence[Change], kinds: list[Callable]) -> Tensor:
 def _coefficients(change: Change) -> tuple[Tensor, Tensor, Tensor]:
     """How much of a pixel, of its grey and of the mean grey of its frame: each (B,)."""
     factors, nothing = change.amounts, torch.zeros_like(change.amounts)
-    rest = {
+    rest: dict[Callable, tuple[Tensor, Tensor]] = {
         adjust_brightness_: (nothing, nothing),
         adjust_saturation_: (1 - factors, nothing),
         adjust_contrast_: (nothing, 1 - factors),
