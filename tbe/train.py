@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ from pytorch_lightning.loggers import Logger
 from tbe import checkpoint as checkpoints
 from tbe import jobs, processes, results, runs
 from tbe.acceleration import accelerate
-from tbe.callbacks.save_on_interrupt import Interrupted
+from tbe.callbacks.last_metrics import LastMetrics
+from tbe.callbacks.save_on_interrupt import Interrupted, LeaveOnInterrupt
 from tbe.checkpoint import CarryConfig
 from tbe.config import build
 from tbe.distributed import rank
@@ -47,13 +50,15 @@ def train(config: dict[str, Any]) -> float | None:
     datamodule = build(config["datamodule"])
     module = build_module(config, datamodule.source.num_classes)
     origin = _initialise(module, config)
-    trainer = build_trainer(config)
+    trainer, last = build_trainer(config), Path(config["run_dir"], runs.LAST)
+    trainer.callbacks.insert(0, last_metrics := LastMetrics())
     accelerate(module, trainer.strategy.root_device, **{name: config[name] for name in ACCELERATIONS})
-    with processes.ending_together(trainer.strategy.launcher):
+    ending = processes.ending_together(trainer.strategy.launcher)
+    with LeaveOnInterrupt(trainer, last), _to_be_continued(config, trainer), ending:
         _fit(config, module, datamodule, trainer)
         if not trainer.global_step:  # epochs=0: the untrained network, to measure or to finetune beside trained ones
-            trainer.save_checkpoint(Path(config["run_dir"], runs.LAST))
-        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+            trainer.save_checkpoint(last)
+        metrics = last_metrics.of(trainer)
         metrics |= _evaluate(config, module, datamodule, trainer)
     if trainer.is_global_zero:
         protocol = describe(config) | {"init": origin, "epochs": trainer.current_epoch, "steps": trainer.global_step}
@@ -99,17 +104,27 @@ def _initialise(module: Any, config: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _fit(config: dict[str, Any], module: pl.LightningModule, datamodule: Any, trainer: pl.Trainer) -> None:
-    """Trains; a run that was asked to stop says how to continue."""
+    """Trains; where the run is asked to stop all processes have agreed to, and none has to end the others."""
     try:
-        trainer.fit(module, datamodule, ckpt_path=config["resume"], weights_only=True)
+        with _to_be_continued(config, trainer):
+            trainer.fit(module, datamodule, ckpt_path=config["resume"], weights_only=True)
+    finally:
+        _finish(trainer.loggers)
+
+
+@contextmanager
+def _to_be_continued(config: dict[str, Any], trainer: pl.Trainer) -> Iterator[None]:
+    """A run that is asked to stop says how to continue, and is queued again where a scheduler asked."""
+    try:
+        yield
     except Interrupted as interrupted:
-        if rank() == 0:
-            print(f"interrupted: to continue, repeat the command with resume={interrupted}\nrun: {config['run_dir']}")
+        if trainer.is_global_zero:
+            last = Path(str(interrupted))
+            how = f"with resume={last}" if last.exists() else "as it was: nothing is trained yet"
+            print(f"interrupted: to continue, repeat the command {how}\nrun: {config['run_dir']}")
             if interrupted.is_preemption:
                 jobs.requeue()
         raise SystemExit(130) from None
-    finally:
-        _finish(trainer.loggers)
 
 
 def _finish(loggers: list[Logger]) -> None:

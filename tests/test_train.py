@@ -2,18 +2,15 @@
 
 import csv
 import json
-import os
-import signal
-import time
 
 import pytest
 import torch
 import yaml
+from torch.testing import assert_close
 
 import tbe.checkpoint
 import tbe.train
 from tbe.backbones.base import VideoBackbone
-from tbe.callbacks.save_on_interrupt import SaveOnInterrupt
 from tests.conftest import SMALL, composed, run_command
 
 
@@ -27,14 +24,8 @@ def curve(run):
 
 
 def assert_same_state(first, second):
-    first, second = weights(first), weights(second)
-    assert first["global_step"] == second["global_step"]
-    assert first["state_dict"].keys() == second["state_dict"].keys()
-    for name, value in first["state_dict"].items():
-        assert torch.equal(value, second["state_dict"][name]), name
-    ours, theirs = (state["optimizer_states"][0]["state"] for state in (first, second))
-    assert all(torch.equal(ours[key]["exp_avg"], theirs[key]["exp_avg"]) for key in ours)
-    assert first["lr_schedulers"][0]["_last_lr"] == second["lr_schedulers"][0]["_last_lr"]
+    for part in ("global_step", "state_dict", "optimizer_states", "lr_schedulers"):
+        assert_close(weights(first)[part], weights(second)[part], rtol=0, atol=0)
 
 
 def test_a_run_leaves_what_others_script_against(train, capsys):
@@ -66,52 +57,6 @@ def test_a_seed_decides_everything_but_the_number_of_workers(train):
     assert_same_state(train(folder="a"), train("num_workers=2", folder="b"))
     other = weights(train("seed=1", folder="c"))["state_dict"]
     assert not torch.equal(weights(train(folder="d"))["state_dict"]["method.queue.keys"], other["method.queue.keys"])
-
-
-@pytest.mark.parametrize(
-    ("stop_after", "request_to_stop"), [(2, signal.SIGINT), (4, signal.SIGINT), (6, signal.SIGINT), (2, signal.SIGTERM)]
-)
-def test_a_stopped_run_resumes_as_if_it_had_not_been(train, monkeypatch, stop_after, request_to_stop):
-    """4 steps an epoch: stopped within the first epoch, at its end, and within the second."""
-    settings = ("epochs=3", "trainer.log_every_n_steps=1")
-    straight = train(*settings, folder="straight")
-    calls = iter(range(100))
-
-    def stop(callback, trainer, module, outputs, batch, batch_idx, real=SaveOnInterrupt.on_train_batch_end):
-        if next(calls) + 1 == stop_after:
-            os.kill(os.getpid(), request_to_stop)
-        real(callback, trainer, module, outputs, batch, batch_idx)
-
-    with monkeypatch.context() as patched, pytest.raises(SystemExit) as exit_code:
-        patched.setattr(SaveOnInterrupt, "on_train_batch_end", stop)
-        train(*settings, folder="stopped")
-    assert exit_code.value.code == 130
-    stopped = straight.parent / "stopped"
-    assert weights(stopped)["global_step"] == stop_after
-    resumed = train(*settings, f"resume={stopped}", folder="stopped")
-    assert_same_state(straight, resumed)
-    assert curve(straight) == curve(resumed)
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="starts the run with fork")
-def test_a_killed_run_resumes_as_if_it_had_not_been(train):
-    settings = ("epochs=4", "validate_every=4", "trainer.log_every_n_steps=1", "backbone.widths=[4,8,8,8]")
-    straight = train(*settings, folder="straight")
-    killed = straight.parent / "killed"
-    process = os.fork()
-    if process == 0:
-        try:
-            train(*settings, folder="killed")
-        finally:
-            os._exit(0)
-    while not (killed / "checkpoints" / "last.ckpt.previous").exists() and not os.waitpid(process, os.WNOHANG)[0]:
-        time.sleep(0.01)
-    os.kill(process, signal.SIGKILL)
-    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == -signal.SIGKILL
-    assert 8 <= weights(killed)["global_step"] < 16
-    resumed = train(*settings, f"resume={killed}", folder="killed")
-    assert_same_state(straight, resumed)
-    assert (straight / "metrics.csv").read_bytes() == (resumed / "metrics.csv").read_bytes()
 
 
 def test_accumulation_moves_the_keys_once_a_step(train):
