@@ -1,11 +1,6 @@
 """Two real processes over gloo."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 
 import pytest
 import torch
@@ -22,7 +17,7 @@ from tbe.methods.encoder import Encoder
 from tbe.methods.moco import MoCo
 from tbe.methods.queue import KeyQueue
 from tbe.methods.simclr import SimCLR
-from tests.conftest import ROOT, SMALL, command_line
+from tests.conftest import SMALL, command_line
 from tests.methods.networks import Mean
 
 
@@ -39,7 +34,7 @@ def _join(number, folder):
 def on_two_processes(tmp_path_factory):
     """What `work(rank)` returned on each of two processes, for each of WORKS: one pair, which takes long to start."""
     folder = tmp_path_factory.mktemp("pair")
-    mp.start_processes(_join, (folder,), nprocs=2, start_method="spawn")
+    mp.start_processes(_join, (folder,), nprocs=2, start_method="fork")
     found = [torch.load(folder / f"{number}.pt", weights_only=False) for number in range(2)]
     return lambda work: [each[WORKS.index(work)] for each in found]
 
@@ -226,34 +221,3 @@ def test_two_processes_train_into_one_folder_and_evaluate_like_one(tmp_path):
         metrics.append({**json.loads((folder / "metrics.json").read_text()), "protocol": None})
     assert metrics[0] == metrics[1]
     assert metrics[0]["features/test_videos"] == 15
-
-
-@pytest.mark.slow
-def test_two_processes_that_were_stopped_within_an_epoch_go_on_as_if_they_had_not_been(tmp_path):
-    options = [*SMALL, "trainer=ddp_cpu", "clip=8x2_32", "backbone=tiny", "queue_size=16", "batch_size=4", "epochs=4"]
-    options += ["callbacks=common", "+callbacks.interrupt.every=2", "logger=csv"]
-    straight = command_line("train.py", *options, f"hydra.run.dir={tmp_path}/straight")
-    assert straight.returncode == 0, straight.stderr
-    command = [sys.executable, "train.py", *options, f"hydra.run.dir={tmp_path}/stopped"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
-    last, began = tmp_path / "stopped" / "checkpoints" / "last.ckpt", time.monotonic()
-    while not last.exists():
-        assert time.monotonic() - began < 120
-        time.sleep(0.02)
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=120)
-    assert process.returncode == 130
-    stopped = torch.load(last, weights_only=True)
-    assert 4 < stopped["global_step"] < 16
-    assert stopped["global_step"] % 4, "stopped at the end of an epoch: nothing is tested"
-    assert not torch.equal(*stopped["statistics"])
-    resumed = command_line("train.py", *options, f"resume={tmp_path}/stopped")
-    assert resumed.returncode == 0, resumed.stderr
-    states = [
-        torch.load(tmp_path / run / "checkpoints/last.ckpt", weights_only=True) for run in ("straight", "stopped")
-    ]
-    for part in ("state_dict", "optimizer_states", "lr_schedulers"):
-        assert_close(states[0][part], states[1][part], rtol=0, atol=0)
-    tables = [(tmp_path / run / "metrics.csv").read_text() for run in ("straight", "stopped")]
-    assert tables[0] == tables[1]

@@ -17,41 +17,10 @@ from torch.utils.data import DataLoader
 from tbe import processes
 from tbe.config import build, plain
 from tests.conftest import ROOT, SMALL, composed
+from tests.forked import Forked, free_port
 
 LIMIT = 2  # seconds, process_timeout of the runs here
 OVERHEAD = 10  # seconds for all but waiting: gloo, teardown, a busy machine
-
-
-class Forked:
-    """A process as subprocess.Popen has it, but forked: importing torch again takes longer than a test."""
-
-    def __init__(self, work):
-        self.returncode = None
-        self.pid = os.fork()
-        if not self.pid:
-            try:
-                work()
-                os._exit(0)
-            except BaseException as error:
-                os.write(2, f"{type(error).__name__}: {error}\n".encode())
-                os._exit(1)
-
-    def poll(self):
-        if self.returncode is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            self.returncode = os.waitstatus_to_exitcode(status) if pid else None
-        return self.returncode
-
-    def wait(self, seconds=60):
-        began = time.monotonic()
-        while self.poll() is None:
-            assert time.monotonic() - began < seconds, "still there"
-            time.sleep(0.02)
-        return self.returncode
-
-    def send_signal(self, number):
-        if self.poll() is None:
-            os.kill(self.pid, number)
 
 
 class Line(pl.LightningModule):
@@ -76,7 +45,7 @@ class Line(pl.LightningModule):
 def run(trainer, failing, how, told):
     """What train.py does, as the first process of two; the other one is forked, not started by Lightning."""
     os.environ.update(TBE_CONFIGS="config.yaml", WORLD_SIZE="2", NODE_RANK="0", MASTER_ADDR="127.0.0.1")
-    os.environ["MASTER_PORT"] = str(_free_port())
+    os.environ["MASTER_PORT"] = str(free_port())
 
     def fit(rank, started):
         os.environ["LOCAL_RANK"] = str(rank)
@@ -92,14 +61,6 @@ def run(trainer, failing, how, told):
     other = Forked(lambda: fit(1, []))
     (told / "pid").write_text(str(other.pid))
     fit(0, [other])
-
-
-def _free_port():
-    import socket
-
-    with socket.socket() as port:
-        port.bind(("127.0.0.1", 0))
-        return port.getsockname()[1]
 
 
 def ended(tmp_path, failing, how):

@@ -14,6 +14,7 @@ from torch.testing import assert_close
 import tbe.train
 from tbe.callbacks.save_on_interrupt import SaveOnInterrupt
 from tests.conftest import SMALL, composed
+from tests.forked import Forked, pair
 
 INT, TERM = signal.SIGINT, signal.SIGTERM
 # 4 batches an epoch, of a network as small as can be.
@@ -33,11 +34,11 @@ def run(folder, settings, resume=None):
 
 
 def stop(folder, settings, after, by):
-    """A run that gets a signal at the end of so many batches, and leaves."""
+    """A run that gets a signal at the end of so many batches, None for none, and leaves."""
     batches = itertools.count(1)
 
     def ask(callback, *batch, real=SaveOnInterrupt.on_train_batch_end):
-        if next(batches) == after:
+        if next(batches) == after and by:
             os.kill(os.getpid(), by)
         real(callback, *batch)
 
@@ -102,17 +103,11 @@ def test_a_stopped_run_resumes_as_if_it_had_not_been(straight, tmp_path, setting
 def test_a_killed_run_resumes_as_if_it_had_not_been(straight, tmp_path):
     settings = (*MOCO, "epochs=4", "validate_every=4")
     expected = straight(settings)
-    process = os.fork()
-    if process == 0:
-        try:
-            run(tmp_path, settings)
-        finally:
-            os._exit(0)
-    previous = tmp_path / "checkpoints" / "last.ckpt.previous"
-    while not previous.exists() and not os.waitpid(process, os.WNOHANG)[0]:
+    process = Forked(lambda: run(tmp_path, settings))
+    while not (tmp_path / "checkpoints" / "last.ckpt.previous").exists() and process.poll() is None:
         time.sleep(0.01)
-    os.kill(process, signal.SIGKILL)
-    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == -signal.SIGKILL
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
     assert 8 <= last(tmp_path)["global_step"] < 16
     assert_same_end(expected, run(tmp_path, settings, resume=tmp_path))
 
@@ -125,3 +120,23 @@ def test_a_checkpoint_within_a_step_of_several_batches_is_warned_of(tmp_path, ca
         run(tmp_path, (*MOCO, "accumulate=3", "epochs=1", "val_limit=1"))
     (warning,) = [record.getMessage() for record in caplog.records if "within a step" in record.getMessage()]
     assert "a checkpoint within a step of 3 batches, at step 0: a run that goes on from it has" in warning
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="starts the run with fork")
+def test_two_processes_leave_together_at_the_end_of_a_step_and_resume_as_if_they_had_not(tmp_path):
+    """They agree in the steps of batches 1 2 of an epoch, not in those of 3 4; the second one alone gets a signal."""
+    settings = (*MOCO, "trainer=ddp_cpu", "batch_size=4", "accumulate=2", "+callbacks.interrupt.every=4")
+    composed("train", *TINY, *settings, run_dir=tmp_path)  # for both of them
+
+    def work(rank):
+        run(tmp_path / "straight", settings)
+        stop(tmp_path / "stopped", settings, after=3, by=TERM if rank else None)
+        if not rank:
+            (tmp_path / "stopped" / "checkpoints" / "last.ckpt").rename(tmp_path / "left.ckpt")
+        run(tmp_path / "stopped", settings, resume=tmp_path / "left.ckpt")
+
+    assert pair(work) == [0, 0]
+    left = torch.load(tmp_path / "left.ckpt", weights_only=True)
+    assert left["global_step"] == 3
+    assert not torch.equal(*left["statistics"])
+    assert_same_end(tmp_path / "straight", tmp_path / "stopped")

@@ -1,0 +1,65 @@
+"""Processes that are forked from the tests': importing torch again takes longer than a test."""
+
+import os
+import socket
+import sys
+import time
+import traceback
+
+
+class Forked:
+    """A process as subprocess.Popen has it, but forked."""
+
+    def __init__(self, work):
+        self.returncode = None
+        self.pid = os.fork()
+        if not self.pid:
+            try:
+                work()
+                os._exit(0)
+            except SystemExit as ending:
+                os._exit(ending.code if isinstance(ending.code, int) else 1)
+            except BaseException:
+                traceback.print_exc()
+                sys.stderr.flush()
+                os._exit(1)
+
+    def poll(self):
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self.returncode = os.waitstatus_to_exitcode(status) if pid else None
+        return self.returncode
+
+    def wait(self, seconds=60):
+        began = time.monotonic()
+        while self.poll() is None:
+            assert time.monotonic() - began < seconds, "still there"
+            time.sleep(0.02)
+        return self.returncode
+
+    def send_signal(self, number):
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+
+def pair(work, seconds=60):
+    """The status of each of two processes that Lightning takes for those of one run; they do `work(rank)`."""
+    port = free_port()
+
+    def join(rank):
+        os.environ.update(LOCAL_RANK=str(rank), NODE_RANK="0", WORLD_SIZE="2", MASTER_ADDR="127.0.0.1")
+        os.environ["MASTER_PORT"] = str(port)
+        work(rank)
+
+    both = [Forked(lambda rank=rank: join(rank)) for rank in range(2)]
+    try:
+        return [process.wait(seconds) for process in both]
+    finally:
+        for process in both:
+            process.send_signal(9)
+
+
+def free_port():
+    with socket.socket() as port:
+        port.bind(("127.0.0.1", 0))
+        return port.getsockname()[1]
