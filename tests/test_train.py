@@ -13,6 +13,8 @@ import tbe.train
 from tbe.backbones.base import VideoBackbone
 from tests.conftest import SMALL, composed, run_command
 
+NARROW = ["backbone.widths=[4,8,8,8]", "queue_size=16", "val_limit=8"]
+
 
 def weights(run, name="last"):
     return torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True)
@@ -170,12 +172,17 @@ def test_the_options_of_pretraining_run(train, settings):
     assert (train(*settings, "trainer.limit_train_batches=1") / "metrics.json").exists()
 
 
-def test_wandb_logs_offline_each_run_on_its_own_and_the_table_is_kept(train, monkeypatch):
+def test_wandb_logs_offline_a_resumed_run_as_the_same_and_another_as_another_and_the_table_is_kept(train, monkeypatch):
     monkeypatch.setenv("WANDB_SILENT", "true")
-    for folder in ("first", "second"):
-        run = train("logger=wandb", "trainer.log_every_n_steps=1", folder=folder)
-        assert len(list(run.glob("wandb/offline-run-*"))) == 1
-        assert len(curve(run)) == 4
+    settings = ["logger=wandb", "trainer.log_every_n_steps=1", "trainer.limit_train_batches=1", *NARROW]
+    first, other = train(*settings, folder="first"), train(*settings, folder="other")
+    train(*settings, "epochs=2", f"resume={first}", folder="first")
+    kept = [list(run.glob("wandb/offline-run-*/run-*.wandb")) for run in (first, other)]
+    assert [len(files) for files in kept] == [2, 1]
+    ids = [{file.stem.removeprefix("run-") for file in files} for files in kept]
+    assert [len(known) for known in ids] == [1, 1]
+    assert ids[0] != ids[1]
+    assert [len(curve(run)) for run in (first, other)] == [2, 1]
 
 
 def test_the_debug_trainer_runs_two_batches(train):
