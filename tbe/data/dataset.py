@@ -82,10 +82,15 @@ def collate(items: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
 
 
 def pad(pictures: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Pictures (..., H, W) stacked, padded at the right and bottom to the largest, and their sizes int64 (n, 2)."""
+    """Pictures (..., C, H, W) stacked, padded at the right and bottom to the largest, and their sizes int64 (n, 2).
+
+    In memory the channels of a pixel lie beside each other, as readers have them: another order would take twice as
+    long, and augmentation brings them in one of its own anyway.
+    """
     sizes = torch.tensor([picture.shape[-2:] for picture in pictures])
-    first = pictures[0]
-    padded = first.new_zeros(len(pictures), *first.shape[:-2], *sizes.amax(dim=0).tolist())
+    *leading, channels, _, _ = pictures[0].shape
+    shape = (len(pictures), *leading, *sizes.amax(dim=0).tolist(), channels)
+    padded = pictures[0].new_zeros(shape).movedim(-1, -3)
     for place, picture in zip(padded, pictures, strict=True):
         place[..., : picture.shape[-2], : picture.shape[-1]] = picture
     return padded, sizes

@@ -2,7 +2,7 @@ import torch
 from torch.testing import assert_close
 from torch.utils.data import DataLoader
 
-from tbe.augment import ClipAugment, RandomCrop
+from tbe.augment import ClipAugment, ColourJitter, RandomCrop
 from tbe.data.clips import AnchorAndAnother, UniformClips
 from tbe.data.dataset import VideoDataset, collate, shrink
 from tbe.data.readers import DecordReader
@@ -78,8 +78,21 @@ def test_a_batch_is_padded_to_its_largest_picture():
     assert (batch["label"].tolist(), batch["index"].tolist()) == ([0, 1], [0, 5])
 
 
-def test_workers_give_what_one_process_gives(video_folder):
+def test_workers_give_what_one_process_gives_in_the_order_of_the_decoders_memory(video_folder):
     data = dataset(video_folder, UniformClips(4, 1, num_clips=2))
     alone = list(DataLoader(data, batch_size=4, collate_fn=collate))
     worked = list(DataLoader(data, batch_size=4, collate_fn=collate, num_workers=2))
     assert all(torch.equal(a["clips"], b["clips"]) for a, b in zip(alone, worked, strict=True))
+    assert all(batch["clips"].movedim(-3, -1).is_contiguous() for batch in alone + worked)
+
+
+def test_augmentation_gives_the_same_bits_whatever_the_order_in_memory():
+    sizes = torch.tensor([[20, 30], [24, 28]])
+    augment = ClipAugment(16, RandomCrop(), colour=ColourJitter(0.4, 0.4, 0.4, 0.1), grey=0.2, blur=0.5)
+    planes = torch.randint(0, 256, (2, 4, 3, 24, 30), dtype=torch.uint8)
+    pixels = planes.movedim(2, -1).contiguous().movedim(-1, 2)
+    views = []
+    for clips in (planes, pixels):
+        torch.manual_seed(0)
+        views.append(augment(clips, sizes))
+    assert torch.equal(*views)
