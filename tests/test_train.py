@@ -174,6 +174,9 @@ def test_the_options_of_pretraining_run(train, settings):
 
 def test_wandb_logs_offline_a_resumed_run_as_the_same_and_another_as_another_and_the_table_is_kept(train, monkeypatch):
     monkeypatch.setenv("WANDB_SILENT", "true")
+    # Half of the time: the list of what is installed, and inputs of jobs, which nobody uses here.
+    monkeypatch.setenv("WANDB_X_SAVE_REQUIREMENTS", "false")
+    monkeypatch.setattr("wandb.sdk.wandb_run.Run._detect_and_apply_job_inputs", lambda run: None)
     settings = ["logger=wandb", "trainer.log_every_n_steps=1", "trainer.limit_train_batches=1", *NARROW]
     first, other = train(*settings, folder="first"), train(*settings, folder="other")
     train(*settings, "epochs=2", f"resume={first}", folder="first")
