@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 import yaml
 from torch import nn
 
@@ -90,6 +91,8 @@ def evaluate(config: dict[str, Any], name: str, checkpoint: Checkpoint | Foreign
         backbone = classifier.backbone
     else:
         backbone = checkpoint.backbone() if checkpoint else build(config["backbone"])
+    if config["channels_last"]:
+        backbone.to(memory_format=torch.channels_last_3d)
     evaluation = Evaluation(
         name=name,
         backbone=backbone,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 from tbe.data.datamodule import VideoDataModule
 from tbe.distributed import first_of_each, gather_uneven
 from tbe.probes import Clean, Probe, Surroundings, moving_foreground
+
+log = logging.getLogger(__name__)
 
 CLEAN = {"clean": Clean()}
 
@@ -42,8 +45,9 @@ def extract(
     """Runs a network (B, C, T, H, W) -> (B, F) over a split, once for each probe of the same clips.
 
     The clips of a video are averaged unless `per_clip`. The network, in eval and inference mode, gets all clips of a
-    batch in one go, or at most `clips_at_once`, which takes less memory and changes nothing. Each process sees its
-    share, all of them get all rows, no video counts twice. A ValueError for features that are not finite.
+    batch in one go, or at most `clips_at_once`, which takes less memory and changes nothing; half as many from where
+    memory does not hold them. Each process sees its share, all of them get all rows, no video counts twice. A
+    ValueError for features that are not finite.
     """
     extractor = _Extractor(network, per_clip, probes, clips_at_once)
     datamodule.predict_split = split
@@ -77,9 +81,28 @@ class _Extractor(pl.LightningModule):
         return batch["index"]  # Lightning warns of a step that returns nothing
 
     def _features(self, clips: Tensor, num_videos: int) -> Tensor:
-        parts = clips.split(self.clips_at_once or len(clips))
-        vectors = torch.cat([self.network(part).float() for part in parts]).unflatten(0, (num_videos, -1))
+        vectors = self._fitting(clips).unflatten(0, (num_videos, -1))
         return vectors if self.per_clip else vectors.mean(dim=1)
+
+    def _fitting(self, clips: Tensor) -> Tensor:
+        """The network's features (n, F) of clips, as many in one go as memory holds."""
+        asked = at_once = min(self.clips_at_once or len(clips), len(clips))
+        while True:
+            try:
+                vectors = torch.cat([self.network(part).float() for part in clips.split(at_once)])
+            except torch.OutOfMemoryError:
+                if at_once == 1:
+                    raise
+                at_once //= 2
+            else:
+                break
+            # The error is gone only here, and with it what it held of the memory.
+            if clips.device.type == "cuda":
+                torch.cuda.empty_cache()
+        if at_once < asked:
+            self.clips_at_once = at_once
+            log.warning("memory holds no %d clips at once: the network gets %d from now on", asked, at_once)
+        return vectors
 
     def on_predict_epoch_end(self) -> None:
         labels, index, *vectors = (gather_uneven(torch.cat(column)) for column in zip(*self.rows, strict=True))

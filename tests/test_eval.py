@@ -147,21 +147,24 @@ def test_features_of_single_clips_on_request(evaluate):
     np.testing.assert_allclose(each.mean(axis=1), np.load(averaged / "test_features.npy"), atol=1e-5)
 
 
-def test_few_clips_at_once_give_the_same_features(evaluate):
-    seen = []
+def test_few_clips_at_once_and_another_memory_format_give_the_same_features(evaluate):
+    seen, formats = [], []
 
     def note(module, inputs):
         if isinstance(module, VideoBackbone):
             seen.append((len(inputs[0]), torch.is_inference_mode_enabled(), module.training))
+            kernels = next(weight for weight in module.parameters() if weight.ndim == 5)
+            formats.append(kernels.is_contiguous(memory_format=torch.channels_last_3d))
 
     settings = ["task=features", *UNTRAINED, "data=biased_scenes", *SMALL[:7], "crops=3", "cache=null"]
     features = {}
     with torch.nn.modules.module.register_module_forward_pre_hook(note):
         for count in ("null", "20"):
-            run = evaluate(*settings, f"clips_at_once={count}", folder=count)
+            run = evaluate(*settings, f"clips_at_once={count}", f"channels_last={count == '20'}", folder=count)
             features[count] = np.load(run / "features" / "random init" / "test_features.npy")
     assert seen[:4] == [(48, True, False)] * 4  # 8 videos of 2 clips of 3 crops; 32 of train and 16 of test
     assert {sizes for sizes, *_ in seen[6:]} == {20, 8}
+    assert formats == [False] * 6 + [True] * (len(seen) - 6)
     assert sum(size for size, *_ in seen) == 2 * 48 * 6
     np.testing.assert_allclose(features["20"], features["null"], atol=1e-6)
     with pytest.raises(ValueError, match="expected clips_at_once to be a number above 0 or null, got 0"):
