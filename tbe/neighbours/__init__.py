@@ -1,10 +1,12 @@
 """The nearest of many vectors, exactly.
 
-`space` says what near means, `exact` searches with torch, `faiss_search` with faiss, where it is installed.
+`space` says what near means, `exact` searches with torch, `faiss_search` with faiss, where it is installed; `device`
+says on what.
 """
 
+from tbe.neighbours.device import exact_search
 from tbe.neighbours.exact import nearest
 from tbe.neighbours.faiss_search import nearest_by_faiss
 from tbe.neighbours.space import METRICS, PRECISIONS, Space
 
-__all__ = ["METRICS", "PRECISIONS", "Space", "nearest", "nearest_by_faiss"]
+__all__ = ["METRICS", "PRECISIONS", "Space", "exact_search", "nearest", "nearest_by_faiss"]

@@ -14,7 +14,7 @@ from tbe.data.records import Records
 from tbe.distributed import rank
 from tbe.features import Features
 from tbe.metrics import hit_rates, mean_average_precision
-from tbe.neighbours import METRICS, PRECISIONS, nearest, nearest_by_faiss
+from tbe.neighbours import METRICS, PRECISIONS, exact_search, nearest, nearest_by_faiss
 from tbe.neighbours.faiss_search import load_faiss
 from tbe.pictures.class_names import class_names
 from tbe.pictures.film_strips import FRAME_HEIGHT, Strip, draw
@@ -33,9 +33,9 @@ class Retrieval:
     ks: None for those of `USUAL_KS` that there are videos for. metric: what is near, cosine or euclidean.
     leave_one_out: each query split is its own gallery, and no video finds itself; so it is in any case where gallery
     and query split have the same videos. backend: torch or faiss; precision: of torch's products, fp32 or bf16. Both
-    concern R@k alone: mAP needs the whole ranking, which is torch's. Draws `pictures` queries, spread evenly over the
-    split, with their nearest neighbours and how near they are (the cosine, or the distance) into
-    `retrieval/<name>[/<split>]/neighbours.png`.
+    concern R@k alone: mAP needs the whole ranking, which is torch's. On a GPU where that has room, as exactly. Draws
+    `pictures` queries, spread evenly over the split, with their nearest neighbours and how near they are (the cosine,
+    or the distance) into `retrieval/<name>[/<split>]/neighbours.png`.
     """
 
     ks: tuple[int, ...] | None = None
@@ -67,10 +67,13 @@ class Retrieval:
             alone = np.array_equal(records(searched).paths, records(split).paths)
             ks = self._ks(len(gallery.labels) - alone, searched, alone)
             most = max(*ks, min(NUM_NEIGHBOURS, len(gallery.labels) - alone))
-            found = self._search(queries.vectors, gallery.vectors, most, self.metric, alone)
+            with exact_search(evaluation.trainer.strategy.root_device, queries.vectors, gallery.vectors) as device:
+                asked, kept = (Features(*(part.to(device) for part in found)) for found in (queries, gallery))
+                near, indices = self._search(asked.vectors, kept.vectors, most, self.metric, alone)
+                precision = mean_average_precision(*asked, *kept, self.metric, alone)
+            found = near.cpu(), indices.cpu()
             recalls = hit_rates(found[1], queries.labels, gallery.labels, ks)
             metrics |= {evaluation.key(f"retrieval/R@{k}", split): value for k, value in recalls.items()}
-            precision = mean_average_precision(*queries, *gallery, self.metric, alone)
             metrics[evaluation.key("retrieval/mAP", split)] = precision
             if self.pictures and rank() == 0:
                 self._draw(evaluation, split, searched, queries, gallery, found)

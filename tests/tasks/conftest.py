@@ -1,6 +1,7 @@
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from tbe.data.records import make_records
 from tbe.features import CLEAN, Features
@@ -30,7 +31,8 @@ def known(tmp_path):
             paths = [f"{id(vectors)}/{number}.mp4" for number in range(len(labels))]
             videos[split] = make_records(tmp_path, paths, labels.tolist(), [0] * len(labels))
         datamodule = SimpleNamespace(source=KnownVideos(videos, num_classes))
-        evaluation = Evaluation("net", None, None, datamodule, None, gallery, list(queries), tmp_path)
+        trainer = SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device("cpu")))
+        evaluation = Evaluation("net", None, None, datamodule, trainer, gallery, list(queries), tmp_path)
         for split, found in features.items():
             evaluation._found[split, repr(CLEAN["clean"])] = Features(found[0].unsqueeze(1), found[1])  # of one clip
         return evaluation

@@ -1,4 +1,5 @@
 import sys
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -89,3 +90,27 @@ def test_one_video_has_nothing_to_find(known):
 def test_what_cannot_be_is_refused(settings, complaint):
     with pytest.raises(ValueError, match=complaint):
         Retrieval(**settings)
+
+
+def test_the_search_and_the_ranking_run_where_they_are_told(known, monkeypatch):
+    asked = []
+
+    @contextmanager
+    def on_meta(device, *vectors):
+        asked.append((device.type, [len(part) for part in vectors]))
+        yield torch.device("meta")
+
+    def nearest(queries, gallery, k, *settings, **more):
+        assert {queries.device.type, gallery.device.type} == {"meta"}
+        return torch.zeros(len(queries), k), torch.zeros(len(queries), k, dtype=torch.long)
+
+    def mean_average_precision(*features_and_settings):
+        assert {part.device.type for part in features_and_settings if isinstance(part, torch.Tensor)} == {"meta"}
+        return 12.5
+
+    for replaced in (nearest, mean_average_precision):
+        monkeypatch.setattr(f"tbe.tasks.retrieval.{replaced.__name__}", replaced)
+    monkeypatch.setattr("tbe.tasks.retrieval.exact_search", on_meta)
+    metrics = Retrieval(ks=(1,), pictures=0).run(known(train=videos(40, 0), test=videos(20, 1)))
+    assert metrics == {"retrieval/R@1": 25.0, "retrieval/mAP": 12.5}  # the first of the gallery is of one class of four
+    assert asked == [("cpu", [20, 40])]
