@@ -4,7 +4,6 @@ import copy
 import functools
 import os
 import subprocess
-import sys
 from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
@@ -16,6 +15,8 @@ import av
 import numpy as np
 import pytest
 import torch
+
+from tests.fork_server import Program
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("TBE_SHARED_DATA", ROOT.parent / "shared" / "data"))
@@ -199,14 +200,16 @@ def evaluate(tmp_path):
     return start
 
 
+def started(*arguments, cwd=None, **environment):
+    """`python <arguments>` as a user would start it, a process of its own; see tests/fork_server.py."""
+    return Program(arguments, {**os.environ, "OMP_NUM_THREADS": "1", **environment}, cwd or ROOT)
+
+
 def command_line(*arguments, cwd=None, timeout=300, **environment):
     """Runs `python <arguments>` as a user would; returns the finished process."""
-    return subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        cwd=cwd or ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
+    process = started(*arguments, cwd=cwd, **environment)
+    try:
+        stdout, stderr = process.communicate(timeout)
+    finally:
+        process.kill()
+    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)

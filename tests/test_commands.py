@@ -5,8 +5,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,7 +13,7 @@ import yaml
 
 import tbe.train
 from tbe.commands import whole_list
-from tests.conftest import ROOT, SMALL, command_line, composed, run_command
+from tests.conftest import ROOT, SMALL, command_line, composed, run_command, started
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TINY = [*SMALL, "epochs=1", "trainer=cpu"]
@@ -117,11 +115,10 @@ def test_a_sweep_with_two_runs_at_a_time_and_workers_of_their_own(tmp_path):
 
 def test_ctrl_c_leaves_a_checkpoint_to_continue_from(tmp_path):
     run = tmp_path / "run"
-    command = [sys.executable, "train.py", *TINY, "epochs=200", "num_workers=1", f"hydra.run.dir={run}"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True)
-    started = time.monotonic()
+    process = started("train.py", *TINY, "epochs=200", "num_workers=1", f"hydra.run.dir={run}")
+    began = time.monotonic()
     while not (run / "checkpoints" / "last.ckpt").exists():
-        assert time.monotonic() - started < 120
+        assert time.monotonic() - began < 120
         assert process.poll() is None
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the loader's workers too

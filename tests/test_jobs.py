@@ -1,15 +1,13 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 import torch
 
 from tbe import jobs
-from tests.conftest import ROOT, SMALL, command_line
+from tests.conftest import SMALL, command_line, started
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "mine", "TORCHELASTIC_RESTART_COUNT": "2", "RANK": "3", "WORLD_SIZE": "4"}
 SLURM = {"SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "pretrain", "SLURM_PROCID": "1"}
@@ -98,18 +96,12 @@ def test_a_preempted_job_is_queued_again_and_goes_on_in_its_folder(tmp_path):
     scheduler.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/told\n')
     scheduler.chmod(0o755)
     variables = {**SLURM, "SLURM_PROCID": "0", "PATH": f"{scheduler.parent}:{os.environ['PATH']}"}
-    variables |= {"OMP_NUM_THREADS": "1", "TBE_RUNS": str(runs)}
+    variables["TBE_RUNS"] = str(runs)
     command = [*TINY, "epochs=40", "name=long", "logger=csv", "validate_every=40"]
-    process = subprocess.Popen(
-        [sys.executable, "train.py", *command],
-        cwd=ROOT,
-        env={**os.environ, **variables},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    started = time.monotonic()
+    process = started("train.py", *command, **variables)
+    began = time.monotonic()
     while not list(runs.glob("long/*/checkpoints/last.ckpt")):
-        assert time.monotonic() - started < 120
+        assert time.monotonic() - began < 120
         assert process.poll() is None
         time.sleep(0.1)
     process.send_signal(signal.SIGTERM)

@@ -1,0 +1,191 @@
+"""Python programs in processes of their own, without the seconds that each takes to import torch and Lightning.
+
+A server imports once what train.py and eval.py do, and forks for each program that it is asked for. The program is then
+in a process as a shell starts it: its own session, folder, environment, arguments, standard output and exit status.
+The processes that Lightning starts for a program are asked for in the same way.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import random
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+ROOT = Path(__file__).resolve().parent.parent
+MODULES = ("tbe.train", "tbe.eval", "tbe.commands", "hydra.main", "sklearn.linear_model", "matplotlib.pyplot")
+ADDRESS = "TBE_TEST_FORK_SERVER"
+
+
+class Program:
+    """A program that runs, with what is needed of `subprocess.Popen`; what it writes goes to files."""
+
+    def __init__(self, arguments, env, cwd=None, **streams):
+        self.args = arguments
+        self.returncode = None
+        self.files = {name: streams.get(name) or tempfile.TemporaryFile() for name in ("stdout", "stderr")}
+        request = {"arguments": list(map(str, arguments)), "environment": dict(env), "folder": str(cwd or os.getcwd())}
+        self.connection = socket.socket(socket.AF_UNIX)
+        self.connection.connect(os.environ.get(ADDRESS) or address())
+        handles = [file.fileno() for file in self.files.values()]
+        message = json.dumps(request).encode()
+        socket.send_fds(self.connection, [len(message).to_bytes(8, "big")], handles)
+        self.connection.sendall(message)
+        self.pid = self._hear(None)
+
+    def poll(self):
+        if self.returncode is None:
+            self.returncode = self._hear(0)
+        return self.returncode
+
+    def wait(self, timeout=None):
+        if self.returncode is None:
+            self.returncode = self._hear(timeout)
+        if self.returncode is None:
+            raise subprocess.TimeoutExpired(self.args, timeout)
+        return self.returncode
+
+    def communicate(self, timeout=None):
+        self.wait(timeout)
+        return tuple(self._content(file) for file in self.files.values())
+
+    def send_signal(self, number):
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self):
+        self.send_signal(signal.SIGKILL)
+
+    def terminate(self):
+        self.send_signal(signal.SIGTERM)
+
+    def _hear(self, seconds):
+        self.connection.settimeout(seconds)
+        try:
+            heard = self.connection.recv(8, socket.MSG_WAITALL)
+        except (BlockingIOError, TimeoutError):
+            return None
+        if len(heard) < 8:
+            raise ChildProcessError("the server of tests/fork_server.py has ended")
+        return int.from_bytes(heard, "big", signed=True)
+
+    @staticmethod
+    def _content(file):
+        file.seek(0)
+        return file.read().decode()
+
+
+def address():
+    """Where the server of this process listens; it is started when it is asked for first."""
+    place = os.path.join(tempfile.mkdtemp(prefix="tbe_fork_"), "server")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    for name in ("LOCAL_RANK", "WORLD_SIZE", "TBE_CONFIGS"):
+        environment.pop(name, None)
+    server = subprocess.Popen([sys.executable, __file__, place], env=environment, cwd=ROOT, start_new_session=True)
+    while not os.path.exists(place):
+        if server.poll() is not None:
+            raise ChildProcessError(f"tests/fork_server.py ended with status {server.returncode}")
+        time.sleep(0.02)
+    os.environ[ADDRESS] = place
+    return place
+
+
+def _serve(place):
+    """Listens as long as the process that started this one lives; returns, in a process of its own, each request."""
+    parent, listening = os.getppid(), socket.socket(socket.AF_UNIX)
+    listening.bind(place + ".begun")
+    listening.listen(16)
+    listening.settimeout(1)
+    os.rename(place + ".begun", place)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks for the status of those who wait for a program
+    while os.getppid() == parent:
+        try:
+            connection, _ = listening.accept()
+        except TimeoutError:
+            continue
+        if not os.fork():
+            listening.close()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            connection.settimeout(None)
+            request = _follow(connection)
+            if request is not None:
+                return request
+            os._exit(0)
+        connection.close()
+    os.unlink(place)
+    os.rmdir(os.path.dirname(place))
+    return None
+
+
+def _follow(connection):
+    """In the program's process its request; in this one None, when the program has ended and its status is told."""
+    head, handles, _, _ = socket.recv_fds(connection, 8, 2)
+    request = json.loads(connection.recv(int.from_bytes(head, "big"), socket.MSG_WAITALL))
+    pid = os.fork()
+    if not pid:
+        connection.close()
+        os.setsid()
+        for number, handle in enumerate(handles, start=1):
+            os.dup2(handle, number)
+            os.close(handle)
+        return request
+    connection.sendall(pid.to_bytes(8, "big", signed=True))
+    for handle in handles:
+        os.close(handle)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    try:
+        connection.sendall(status.to_bytes(8, "big", signed=True))
+    except OSError:
+        pass  # who asked is gone
+    return None
+
+
+def _run(request):
+    """Does what `python <arguments>` does: a script, -m with a module, or -c with a text."""
+    os.chdir(request["folder"])
+    place = os.environ[ADDRESS]
+    os.environ.clear()
+    os.environ.update(request["environment"], **{ADDRESS: place})
+    sys.stdin = open(os.devnull)  # noqa: SIM115
+    sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", buffering=1, closefd=False)
+    random.seed()
+    _ask_here_for_what_lightning_starts()
+    first, *rest = request["arguments"]
+    if first == "-m":
+        sys.argv, sys.path[0] = rest, request["folder"]
+        runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv, sys.path[0] = request["arguments"], os.path.dirname(os.path.abspath(first))
+        runpy.run_path(first, run_name="__main__")
+
+
+def _ask_here_for_what_lightning_starts():
+    from pytorch_lightning.strategies.launchers import subprocess_script
+
+    def start(command, env, cwd):
+        # The first word is this interpreter.
+        return Program(command[1:], env, cwd, stdout=sys.stdout, stderr=sys.stderr)
+
+    subprocess_script.subprocess = SimpleNamespace(Popen=start)
+
+
+def main():
+    os.environ[ADDRESS] = sys.argv[1]
+    for name in MODULES:
+        importlib.import_module(name)
+    request = _serve(sys.argv[1])
+    if request is not None:
+        _run(request)  # ends as a program does: what is registered for the end of Python is done
+
+
+if __name__ == "__main__":
+    main()
