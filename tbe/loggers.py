@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ class CsvLogger(Logger):
     """Writes `<folder>/metrics.csv`: one row for each time something was logged, one column a metric.
 
     Unlike Lightning's own, it goes on with the file of a resumed run: rows beyond the step at which the run
-    resumes are dropped, all others stay. A new metric gets a new column.
+    resumes are dropped, all others stay. A new metric gets a new column. Rows are there as soon as a checkpoint is that
+    a run could resume from, and a kill or a full disk costs none that are.
     """
 
     def __init__(self, folder: str, flush_every: int = 20):
@@ -52,11 +55,14 @@ class CsvLogger(Logger):
     def save(self) -> None:
         new = [name for row in self.waiting for name in row if name not in self.columns]
         if new or not self.file.exists():
-            earlier = self._rows()
-            self.columns += sorted(set(new))
-            self._write(earlier, "w")
-        self._write(self.waiting, "a")
+            self._replace(self._rows(), self.columns + sorted(set(new)))
+        self._append(self.waiting)
         self.waiting = []
+
+    @rank_zero_only
+    def after_save_checkpoint(self, checkpoint_callback: Any) -> None:
+        if self.waiting:
+            self.save()
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
@@ -67,19 +73,34 @@ class CsvLogger(Logger):
         self.started = True
         earlier = self._rows()
         if earlier:
-            self.columns = list(earlier[0])
-            self._write([row for row in earlier if int(float(row["step"] or 0)) < step], "w")
+            known = [row for row in earlier if int(float(row["step"] or 0)) < step]
+            self._replace(known, list(earlier[0]))
 
     def _rows(self) -> list[dict[str, Any]]:
         if not self.file.exists():
             return []
-        with self.file.open(newline="") as file:
-            return list(csv.DictReader(file))
+        with self.file.open(newline="", encoding="utf-8") as file:
+            content = file.read()
+        whole = content[: content.rfind("\n") + 1]  # a machine that dies can leave a part of the last line
+        return list(csv.DictReader(io.StringIO(whole, newline="")))
 
-    def _write(self, rows: list[dict[str, Any]], mode: str) -> None:
+    def _replace(self, rows: list[dict[str, Any]], columns: list[str]) -> None:
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        with self.file.open(mode, newline="") as file:
-            writer = csv.DictWriter(file, self.columns, restval="")
-            if mode == "w":
-                writer.writeheader()
+        part = self.file.with_name(self.file.name + ".part")
+        with part.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns, restval="")
+            writer.writeheader()
             writer.writerows(rows)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, self.file)
+        self.columns = columns
+
+    def _append(self, rows: list[dict[str, Any]]) -> None:
+        size = self.file.stat().st_size
+        try:
+            with self.file.open("a", newline="", encoding="utf-8") as file:
+                csv.DictWriter(file, self.columns, restval="").writerows(rows)
+        except OSError:  # a disk that is full takes a part of them: the next try would write those again
+            os.truncate(self.file, size)
+            raise

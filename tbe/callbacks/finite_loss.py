@@ -36,10 +36,11 @@ class _Seen(NamedTuple):
 class FiniteLoss(pl.Callback):
     """Ends a run ('stop') at a loss that is not finite or beyond `limit`, or leaves that step out ('skip').
 
-    The batch goes to `bad_batch.json` in the folder: paths, indices and frames of its videos, and the seeds of its
-    chance. 'stop' waits for no device: the loss is looked at as soon as it has arrived, at most two steps later and in
-    any case before a checkpoint is written, which weights that are not finite never are. 'skip' waits at each step,
-    takes back what the batch did to buffers (the queue, running statistics), and gives up after ten in a row.
+    The batch goes to `bad_batch.json` in the folder, `bad_batch_<process>.json` of a process that is not the first:
+    paths, indices and frames of its videos, and the seeds of its chance. 'stop' waits for no device: the loss is looked
+    at as soon as it has arrived, at most two steps later and in any case, on all processes, before a checkpoint is
+    written, which weights that are not finite never are. 'skip' waits at each step, takes back what the batch did to
+    buffers (the queue, running statistics), and gives up after ten in a row; a step that one process must skip all do.
     """
 
     def __init__(self, folder: str, policy: str = "stop", limit: float = 1e4):
@@ -83,10 +84,11 @@ class FiniteLoss(pl.Callback):
             return
         self.num_skipped += 1
         if self.num_skipped > MOST_SKIPPED:
-            where = self._where(trainer.current_epoch, trainer.global_step)
+            where = self._where(trainer.current_epoch, trainer.global_step, "bad_batch*.json")
             raise LossExploded(f"{where}, the last of {self.num_skipped} in a row: no step is left to train on")
         module.zero_grad(set_to_none=True)  # so that the optimizer leaves weights and moments as they are
-        log.warning("a step left out: %s", self._where(trainer.current_epoch, trainer.global_step))
+        where = self._where(trainer.current_epoch, trainer.global_step, "bad_batch*.json")
+        log.warning("a step left out: %s", where)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -106,6 +108,7 @@ class FiniteLoss(pl.Callback):
 
     def on_save_checkpoint(self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
         self._look(trainer, wait=True)
+        trainer.strategy.barrier()  # that a process does not get to whose loss was bad
         wrong = [name for name, weight in module.named_parameters() if not weight.isfinite().all()]
         if wrong:
             raise LossExploded(
@@ -121,22 +124,23 @@ class FiniteLoss(pl.Callback):
                 seen.copied.synchronize()
             if self._is_bad(seen.loss):
                 self.open.clear()
-                self._write(trainer, seen)
+                note = self._write(trainer, seen)
                 raise LossExploded(
-                    f"{self._where(seen.epoch, seen.step)}. The last checkpoint is from before it: continue with "
+                    f"{self._where(seen.epoch, seen.step, note)}. The last checkpoint is from before it: continue with "
                     "another precision or learning rate, or with on_bad_loss=skip"
                 )
 
     def _is_bad(self, loss: Tensor) -> bool:
         return not bool(loss.detach().abs() <= self.limit)  # nan is not
 
-    def _where(self, epoch: int, step: int) -> str:
+    def _where(self, epoch: int, step: int, note: str) -> str:
         return (
             f"expected a finite loss of at most {self.limit:g}, got another one in epoch {epoch} at step {step} "
-            f"({self.folder / 'bad_batch.json'} names the videos)"
+            f"({self.folder / note} names the videos)"
         )
 
-    def _write(self, trainer: pl.Trainer, seen: _Seen) -> None:
+    def _write(self, trainer: pl.Trainer, seen: _Seen) -> str:
+        """Writes the batch down; returns the name of the file."""
         videos = trainer.train_dataloader.dataset
         index = seen.batch["index"].tolist()
         frames = seen.batch["frames"].tolist() if "frames" in seen.batch else [None] * len(index)
@@ -156,3 +160,4 @@ class FiniteLoss(pl.Callback):
         name = "bad_batch.json" if trainer.global_rank == 0 else f"bad_batch_{trainer.global_rank}.json"
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / name).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        return name

@@ -1,11 +1,26 @@
+import functools
 import json
+import os
 
 import pytest
 import torch
+from torch.testing import assert_close
 
+import tbe.train
 from tbe.callbacks.finite_loss import LossExploded
 from tbe.losses import InfoNCE
 from tbe.modules.pretrain import PretrainModule
+from tests.conftest import SMALL, composed, run_command
+from tests.forked import pair
+
+NAN = float("nan")
+NARROW = ["clip=8x2_32", "backbone.widths=[4,8,8,8]", "queue_size=16", "val_limit=8"]
+
+
+@pytest.fixture
+def train(train):
+    """As in all tests, with a network as small as can be."""
+    return functools.partial(train, *NARROW)
 
 
 @pytest.fixture
@@ -42,7 +57,7 @@ def checkpoint(run):
     return torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
 
 
-@pytest.mark.parametrize("factor", [float("nan"), float("inf"), 1e6])
+@pytest.mark.parametrize("factor", [NAN, float("inf"), 1e6])
 def test_a_run_stops_at_a_bad_loss_and_names_the_batch(train, tmp_path, explode, states, factor):
     explode({6: factor})
     with pytest.raises(
@@ -61,7 +76,7 @@ def test_a_run_stops_at_a_bad_loss_and_names_the_batch(train, tmp_path, explode,
 
 
 def test_a_skipped_step_changes_nothing(train, explode, states):
-    explode({2: float("nan")})
+    explode({2: NAN})
     run = train("epochs=1", "on_bad_loss=skip")
     first, second, third = states[:3]
     moved = [name for name in first if not torch.equal(first[name], second[name])]
@@ -82,7 +97,7 @@ def test_with_accumulation_the_whole_step_is_left_out_and_only_that(train, explo
 
 
 def test_a_run_that_skips_everything_ends(train, explode):
-    explode(dict.fromkeys(range(1, 100), float("nan")))
+    explode(dict.fromkeys(range(1, 100), NAN))
     with pytest.raises(LossExploded, match="the last of 11 in a row"):
         train("epochs=4", "on_bad_loss=skip")
 
@@ -108,3 +123,59 @@ def test_weights_that_are_not_finite_are_not_saved(train, tmp_path, monkeypatch)
 def test_a_policy_that_does_not_exist_is_refused(train):
     with pytest.raises(Exception, match="on_bad_loss: expected one of stop, skip, got 'ignore'"):
         train("on_bad_loss=ignore")
+
+
+@pytest.fixture(scope="module")
+def on_two_processes(tmp_path_factory, data_dir):
+    """The folder of two runs of two processes, of which the second one's loss is not a number in the second step."""
+    folder = tmp_path_factory.mktemp("two")
+    settings = [*SMALL, *NARROW, "trainer=ddp_cpu", "batch_size=4", "epochs=1", "callbacks=common"]
+    for policy in ("skip", "stop"):
+        composed("train", *settings, f"on_bad_loss={policy}", run_dir=folder)  # for both of them
+
+    def work(rank):
+        os.environ["TBE_DATA"] = str(data_dir)
+        calls, states = iter(range(1, 100)), []
+        loss, step, factor = InfoNCE.forward, PretrainModule.optimizer_step, {(1, 2): NAN, (1, 6): NAN}
+
+        def recorded(module, *args, **kwargs):
+            step(module, *args, **kwargs)
+            states.append({name: value.clone() for name, value in module.named_parameters()})
+
+        InfoNCE.forward = lambda self, *views: loss(self, *views) * factor.get((rank, next(calls)), 1.0)
+        PretrainModule.optimizer_step = recorded
+        run_command(tbe.train, "train", [*settings, "on_bad_loss=skip"], folder / "skip")
+        torch.save(states, folder / f"{rank}.pt")
+        try:
+            run_command(tbe.train, "train", [*settings, "on_bad_loss=stop"], folder / "stop")
+        except Exception as error:
+            (folder / f"{rank}.txt").write_text(f"{type(error).__name__}: {error}")
+            raise
+
+    return folder, pair(work)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="starts the processes with fork")
+def test_a_step_that_one_process_must_skip_all_skip(on_two_processes):
+    folder, _ = on_two_processes
+    first, second = (torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2))
+    assert_close(first, second, rtol=0, atol=0)
+    assert all(torch.equal(value, first[1][name]) for name, value in first[0].items() if "key_encoder" not in name)
+    assert any(not torch.equal(value, first[2][name]) for name, value in first[1].items())
+    note = json.loads((folder / "skip" / "bad_batch_1.json").read_text())
+    assert (note["process"], note["step"], len(note["videos"])) == (1, 1, 4)
+    assert not (folder / "skip" / "bad_batch.json").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="starts the processes with fork")
+def test_a_bad_loss_of_one_process_ends_all_and_its_error_names_its_batch(on_two_processes):
+    folder, statuses = on_two_processes
+    assert statuses == [1, 1]
+    assert (folder / "0.txt").read_text().startswith("ProcessLost: process 0: the connection to another process broke")
+    said, note = (folder / "1.txt").read_text(), folder / "stop" / "bad_batch_1.json"
+    assert said.startswith(
+        "LossExploded: expected a finite loss of at most 10000, got another one in epoch 0 at step 2 "
+    )
+    assert f"({note} names the videos)" in said
+    assert json.loads(note.read_text())["loss"] == "nan"
+    assert not (folder / "stop" / "checkpoints" / "last.ckpt").exists()
