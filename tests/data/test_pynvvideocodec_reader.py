@@ -70,7 +70,7 @@ def test_files_it_cannot_read_are_named(library):
 
 def test_what_is_not_there_is_said(library, monkeypatch):
     for gpu in (2, -1):
-        with pytest.raises(ValueError, match=f"expected one of 2 GPUs here, from 0 on, got {gpu}, or reader=auto"):
+        with pytest.raises(ValueError, match=f"expected one of 2 GPUs, from 0 on, got {gpu}, or reader=auto"):
             PyNvVideoCodecReader(gpu)
     monkeypatch.setitem(sys.modules, "PyNvVideoCodec", None)
     with pytest.raises(ValueError, match="expected PyNvVideoCodec and NVIDIA's driver, got .*pip install PyNvVideo"):

@@ -25,7 +25,7 @@ class PyNvVideoCodecReader:
     def __post_init__(self):
         count = torch.cuda.device_count()
         if not 0 <= self.gpu < count:
-            raise ValueError(f"reader.gpu: expected one of {count} GPUs here, from 0 on, got {self.gpu}, or reader=auto")
+            raise ValueError(f"reader.gpu: expected one of {count} GPUs, from 0 on, got {self.gpu}, or reader=auto")
         _library()
 
     def __call__(self, path: str) -> VideoReader:
