@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 
-from tbe import jobs
+from tbe import jobs, runs
 from tests.conftest import SMALL, command_line, started
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "mine", "TORCHELASTIC_RESTART_COUNT": "2", "RANK": "3", "WORLD_SIZE": "4"}
@@ -78,50 +78,66 @@ def test_a_sweep_wants_one_process(environment, tmp_path):
 
 @pytest.mark.slow
 def test_processes_of_torchrun_share_a_folder(tmp_path):
-    runs = tmp_path / "runs"
+    folders = tmp_path / "runs"
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    options = [*TINY, "trainer=ddp_cpu", "batch_size=4", "epochs=1", "name=both", f"runs={runs}"]
+    options = [*TINY, "trainer=ddp_cpu", "batch_size=4", "epochs=1", "name=both", f"runs={folders}"]
     done = command_line(*launcher, "train.py", *options)
     assert done.returncode == 0, done.stderr
-    (folder,) = (runs / "both").iterdir()
+    (folder,) = (folders / "both").iterdir()
     state = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
     assert state["global_step"] == 4  # of 8 videos
     assert json.loads((folder / "metrics.json").read_text())["protocol"]["steps"] == 4
 
 
 @pytest.mark.slow
-def test_a_preempted_job_is_queued_again_and_goes_on_in_its_folder(tmp_path):
-    runs, scheduler = tmp_path / "runs", tmp_path / "bin" / "scontrol"
+def test_a_preempted_job_is_queued_again_and_goes_on_in_its_folder_with_the_stage_that_it_was_in(tmp_path):
+    """Preempted in the first of two stages, and again in the second."""
+    scheduler, folders = tmp_path / "bin" / "scontrol", tmp_path / "runs" / "long"
     scheduler.parent.mkdir()
     scheduler.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/told\n')
     scheduler.chmod(0o755)
     variables = {**SLURM, "SLURM_PROCID": "0", "PATH": f"{scheduler.parent}:{os.environ['PATH']}"}
-    variables["TBE_RUNS"] = str(runs)
-    command = [*TINY, "epochs=40", "name=long", "logger=csv", "validate_every=40"]
-    process = started("train.py", *command, **variables)
-    began = time.monotonic()
-    while not list(runs.glob("long/*/checkpoints/last.ckpt")):
-        assert time.monotonic() - began < 120
-        assert process.poll() is None
-        time.sleep(0.1)
-    process.send_signal(signal.SIGTERM)
-    out, _ = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "requeued: job 7" in out
-    assert (tmp_path / "told").read_text() == "requeue 7\n"
-    (folder,) = (runs / "long").iterdir()
-    before = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
-    assert 0 < before < 160
-    done = command_line("train.py", *command, **variables, SLURM_RESTART_COUNT="1")
+    variables["TBE_RUNS"] = str(tmp_path / "runs")
+    few = ["data.num_train=8", "data.num_val=4", "data.num_test=4", "batch_size=2", "epochs=12", "validate_every=12"]
+    long = [*TINY, "backbone.widths=[4,8,8,8]", "logger=csv", *few]
+    second = [option for option in long if not option.startswith(("clip", "backbone", "queue"))] + ["test_clips=1"]
+    command = ["train.py", *long, "name=long", "then=biased_scenes_finetune", f"then_with={second}"]
+
+    def preempted(file, **start):
+        """Starts the job, and ends it when it has written this file; what it said."""
+        process = started(*command, **variables, **start)
+        began = time.monotonic()
+        while not list(folders.glob(f"*/{file}")):
+            assert time.monotonic() - began < 120
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert "requeued: job 7" in out
+        return out
+
+    preempted("checkpoints/last.ckpt")
+    (folder,) = folders.iterdir()
+    assert 0 < step(folder) < 48
+    preempted("finetune/checkpoints/last.ckpt", SLURM_RESTART_COUNT="1")
+    assert (tmp_path / "told").read_text() == "requeue 7\n" * 2
+    assert 0 < step(folder / "finetune") < 48
+    first = {name: (folder / name).stat().st_mtime_ns for name in ("metrics.json", "metrics.csv", runs.LAST)}
+    done = command_line(*command, **variables, SLURM_RESTART_COUNT="2")
     assert done.returncode == 0, done.stderr
-    assert list((runs / "long").iterdir()) == [folder]
-    assert json.loads((folder / "metrics.json").read_text())["protocol"]["steps"] == 160
-    lines = (folder / "metrics.csv").read_text().splitlines()[1:]
-    steps = [int(line.split(",")[1]) for line in lines]
-    assert steps == sorted(steps)
-    assert "Restored all states" in done.stderr + done.stdout
-    again = command_line("train.py", *command, **variables, SLURM_RESTART_COUNT="2")
-    assert f"done before: {folder}/metrics.json" in again.stdout
+    assert f"done before: {folder}/metrics.json" in done.stdout
+    assert list(folders.iterdir()) == [folder]
+    assert {name: (folder / name).stat().st_mtime_ns for name in first} == first
+    for stage in (folder, folder / "finetune"):
+        assert json.loads((stage / "metrics.json").read_text())["protocol"]["steps"] == 48
+        lines = (stage / "metrics.csv").read_text().splitlines()[1:]
+        steps = [int(line.split(",")[1]) for line in lines]
+        assert steps == sorted(steps)
+
+
+def step(folder):
+    return torch.load(folder / runs.LAST, weights_only=True)["global_step"]
 
 
 def test_a_scheduler_that_refuses_is_heard(environment, tmp_path, monkeypatch, caplog):
