@@ -104,6 +104,7 @@ class LeaveOnInterrupt(pl.Callback):
     def __init__(self, trainer: pl.Trainer, checkpoint: Path):
         self.trainer = trainer
         self.checkpoint = checkpoint
+        self.leaving = False
         self.signals = _Signals()
 
     def __enter__(self) -> LeaveOnInterrupt:
@@ -120,8 +121,11 @@ class LeaveOnInterrupt(pl.Callback):
         _Signals().handle(self._leave)
 
     def _leave(self, number: int) -> None:
-        for other in SIGNALS:  # a scheduler that repeats itself would end the run before it is back in the queue
-            signal.signal(other, signal.default_int_handler if other == signal.SIGINT else signal.SIG_IGN)
+        if self.leaving and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        if self.leaving:  # a scheduler that repeats itself would end the run before it is back in the queue
+            return
+        self.leaving = True
         raise Interrupted(str(self.checkpoint), is_preemption=number != signal.SIGINT)
 
 

@@ -12,7 +12,8 @@ import torch
 from torch.testing import assert_close
 
 import tbe.train
-from tbe.callbacks.save_on_interrupt import SaveOnInterrupt
+from tbe.callbacks.save_on_interrupt import SIGNALS, SaveOnInterrupt
+from tbe.tasks.knn import Knn
 from tests.conftest import SMALL, composed
 from tests.forked import Forked, pair
 
@@ -97,6 +98,34 @@ def test_a_stopped_run_resumes_as_if_it_had_not_been(straight, tmp_path, setting
     stopped = stop(tmp_path, settings, after, by)
     assert last(stopped)["global_step"] == steps
     assert_same_end(expected, run(stopped, settings, resume=stopped))
+
+
+@pytest.mark.parametrize(("where", "by"), [("task", INT), ("network", TERM)])
+def test_a_run_that_gets_a_signal_while_it_measures_leaves_and_measures_when_it_goes_on(
+    straight, tmp_path, monkeypatch, where, by
+):
+    settings = (*MOCO, "task@evaluate=[knn]", "test_clips=1")
+    expected, handlers, queued = straight(settings), [signal.getsignal(number) for number in SIGNALS], []
+
+    def measure(task, evaluation, real=Knn.run):
+        if where == "task":
+            os.kill(os.getpid(), by)
+        with torch.nn.modules.module.register_module_forward_pre_hook(lambda *call: os.kill(os.getpid(), by)):
+            return real(task, evaluation)
+
+    def requeue():
+        queued.append(by)
+        os.kill(os.getpid(), by)  # a scheduler that asks twice is not heard
+
+    monkeypatch.setattr(tbe.train.jobs, "requeue", requeue)
+    with monkeypatch.context() as patched, pytest.raises(SystemExit) as exit_code:
+        patched.setattr(Knn, "run", measure)
+        run(tmp_path, settings)
+    assert exit_code.value.code == 130
+    assert queued == [TERM] * (by == TERM)
+    assert [signal.getsignal(number) for number in SIGNALS] == handlers
+    assert not (tmp_path / "metrics.json").exists()
+    assert_same_end(expected, run(tmp_path, settings, resume=tmp_path))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="starts the run with fork")
