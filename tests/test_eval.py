@@ -9,6 +9,7 @@ import pytest
 import torch
 import yaml
 
+import tbe.train
 from tbe import checkpoint as checkpoints
 from tbe.augment.pipeline import KINETICS_MEAN, KINETICS_STD
 from tbe.backbones.base import VideoBackbone
@@ -16,7 +17,23 @@ from tbe.data.clips import UniformClips
 from tbe.data.readers import DecordReader
 from tbe.data.records import write_list
 from tbe.features import extract
-from tests.conftest import SMALL
+from tests.conftest import SMALL, run_command
+
+
+@pytest.fixture(scope="module")
+def trained_once(tmp_path_factory, data_dir):
+    """The folder of a run of this module's defaults."""
+    runs = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TBE_RUNS", str(runs))
+        patch.setenv("TBE_DATA", str(data_dir))
+        return run_command(tbe.train, "train", [*SMALL, "trainer=cpu", "epochs=1"], runs / "run")
+
+
+@pytest.fixture
+def trained(trained_once, tmp_path):
+    """A run to evaluate, the newest one of this test."""
+    return shutil.copytree(trained_once, tmp_path / "runs" / "run")
 
 
 def metrics_of(run):
@@ -53,8 +70,7 @@ def test_every_task_measures_a_pretrained_network(train, evaluate, capsys):
     assert capsys.readouterr().out.strip().splitlines()[-1] == f"run: {run}"
 
 
-def test_the_untrained_network_stands_beside_the_trained_one(train, evaluate):
-    train()
+def test_the_untrained_network_stands_beside_the_trained_one(trained, evaluate):
     run = evaluate("task=[retrieval,knn]", "checkpoint=[random,latest]", "query=[iid,swap]")
     metrics = metrics_of(run)
     assert list(metrics) == ["random init", "demo", "protocol"]
@@ -69,8 +85,7 @@ def test_two_runs_of_a_name_keep_their_own_columns(train, evaluate):
     assert list(metrics) == ["demo", "demo (b, last)", "protocol"]
 
 
-def test_an_evaluation_repeats_to_the_last_digit(train, evaluate):
-    train()
+def test_an_evaluation_repeats_to_the_last_digit(trained, evaluate):
     first, second = (metrics_of(evaluate("task=all", folder=name)) for name in ("x", "y"))
     assert {**first, "protocol": 0} == {**second, "protocol": 0}
 
@@ -82,16 +97,14 @@ def test_random_alone_needs_its_parts_named(evaluate):
     assert 0 <= metrics_of(evaluate("checkpoint=random", *named))["retrieval/R@1"] <= 100
 
 
-def test_single_keys_of_the_data_can_be_set_over_the_checkpoints(train, evaluate):
-    train()
+def test_single_keys_of_the_data_can_be_set_over_the_checkpoints(trained, evaluate):
     run = evaluate("task=knn", "+data.label=scene")
     config = yaml.safe_load((run / "config.yaml").read_text())
     assert config["data"]["label"] == "scene"
     assert config["data"]["num_train"] == 32
 
 
-def test_other_data_can_be_searched_with_the_same_network(train, evaluate, video_folder):
-    train()
+def test_other_data_can_be_searched_with_the_same_network(trained, evaluate, video_folder):
     data = ["data=ucf101", f"data.root={video_folder}", "data.num_classes=2"]
     lists = ["data.splits.train=train.txt", "data.splits.test=test.txt", "data.val_share=0"]
     run = evaluate("task=[retrieval,features]", *data, *lists)
@@ -99,8 +112,7 @@ def test_other_data_can_be_searched_with_the_same_network(train, evaluate, video
     assert metrics_of(run)["protocol"]["data"] == "ucf101"
 
 
-def test_a_network_without_a_head_is_not_tested(train, evaluate):
-    train()
+def test_a_network_without_a_head_is_not_tested(trained, evaluate):
     with pytest.raises(ValueError, match=r"task=test: expected a checkpoint with a trained head.*got 'demo'"):
         evaluate("task=test")
 
@@ -117,8 +129,7 @@ def test_latest_without_a_run_is_refused(evaluate):
         evaluate("task=retrieval")
 
 
-def test_an_unknown_split_is_refused(train, evaluate):
-    train()
+def test_an_unknown_split_is_refused(trained, evaluate):
     with pytest.raises(ValueError, match="'trial'"):
         evaluate("task=retrieval", "query=trial")
 
@@ -268,8 +279,7 @@ def test_splits_and_crops_that_there_are_not_are_refused(evaluate, chosen, compl
         evaluate("task=retrieval", *UNTRAINED, "data=biased_scenes", *chosen)
 
 
-def test_a_checkpoint_of_another_architecture_is_refused(train, evaluate):
-    train()
+def test_a_checkpoint_of_another_architecture_is_refused(trained, evaluate):
     with pytest.raises(ValueError, match=r"expected the weights of .*, got another architecture's: \d+ missing"):
         evaluate("task=knn", "checkpoint=[random,latest]", "backbone=r2plus1d_small")
     assert "knn/top1" in metrics_of(evaluate("task=knn", "checkpoint=latest", "backbone=tiny"))
