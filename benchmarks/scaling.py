@@ -92,8 +92,10 @@ def _num_parameters(case: Case) -> int:
 
 def _run(processes: int, case: Case, device: str, steps: int) -> dict[str, Any]:
     """What the first process of a run of this many finds."""
+    mp.set_forkserver_preload([Path(__file__).stem])  # imports torch once, not in each process
     with tempfile.TemporaryDirectory() as folder:
-        mp.start_processes(_train, (processes, case, device, steps, folder), nprocs=processes, start_method="spawn")
+        given = processes, case, device, steps, folder
+        mp.start_processes(_train, given, nprocs=processes, start_method="forkserver")
         return torch.load(Path(folder, "found.pt"))
 
 

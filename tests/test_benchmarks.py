@@ -12,6 +12,7 @@ from tests.conftest import ROOT
 
 FOLDER = ROOT / "benchmarks"
 FILES = sorted(FOLDER.glob("*.py"))
+FOUND = {"what": "one / other", "setting": "here", "ratio": 2.0, "least": 1.0, "largest": 3.0, "bar": None}
 
 
 @pytest.fixture(autouse=True)
@@ -23,8 +24,30 @@ def harness():
     return importlib.import_module("harness")
 
 
-@pytest.mark.parametrize("name", ["augment", "erasing", "step", "feeding", "memory", "scaling"])
-def test_a_quick_measurement_finds_ratios(name):
+def quickly(monkeypatch, name):
+    """A benchmark, without what takes seconds and is tested elsewhere."""
+    module = importlib.import_module(name)
+    if name == "compile":
+        monkeypatch.setattr(module, "accelerate", lambda backbone, device, **switches: None)
+    if name == "memory":
+        monkeypatch.setattr(module, "readers", dict)  # reader=auto alone
+    if name == "retrieval":
+        monkeypatch.setattr(module, "peak_memory", lambda *sizes: harness().Finding(**FOUND))
+    if name == "startup":
+        commands = {"train.py --help": "import time; time.sleep(0.2)", "eval.py --help": "", "import torch": ""}
+        monkeypatch.setattr(module, "COMMANDS", {command: ["-SEc", body] for command, body in commands.items()})
+    return module
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("augment", "compile", "erasing", "feeding", "lists", "loader", "memory", "readers", "retrieval", "scaling"),
+        *("startup", "step"),
+    ],
+)
+def test_a_quick_measurement_finds_ratios(name, monkeypatch):
+    quickly(monkeypatch, name)
     found, text = harness().parted(importlib.import_module(name).measure("cpu", quick=True))
     assert found
     for row in found:
@@ -34,6 +57,12 @@ def test_a_quick_measurement_finds_ratios(name):
     assert ("|" in text) is (name in ("step", "scaling"))
 
 
+def test_each_backbone_has_a_family_that_is_compiled():
+    families = importlib.import_module("compile").FAMILIES
+    named = [leaf for family in families for leaf in family.leaves]
+    assert sorted(named) == sorted(path.stem for path in (ROOT / "configs" / "backbone").glob("*.yaml"))
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_a_benchmark_says_in_one_line_what_it_measures_and_how_it_is_run(file):
     tree = ast.parse(file.read_text(encoding="utf-8"))
@@ -41,9 +70,6 @@ def test_a_benchmark_says_in_one_line_what_it_measures_and_how_it_is_run(file):
     first = (ast.get_docstring(tree) or "").split("\n\n")[0]
     assert first.endswith(".")
     assert f": `python benchmarks/{file.name}`." in first or not measures
-
-
-FOUND = {"what": "one / other", "setting": "here", "ratio": 2.0, "least": 1.0, "largest": 3.0, "bar": None}
 
 
 def parts_of_a_gpu(monkeypatch, **bodies):
@@ -100,7 +126,7 @@ def test_the_parts_of_a_gpu_are_measured_with_their_settings(monkeypatch, tmp_pa
     erasing, finding = importlib.import_module("erasing"), harness().Finding(**FOUND)
     asked = []
     monkeypatch.setattr(
-        step, "measure", lambda *given, **settings: asked.append((given, settings)) or [finding, "text"]
+        erasing, "measure", lambda *given, **settings: asked.append((given, settings)) or [finding, "text"]
     )
     gpu.write_found("erasing: tiny", "cpu", False, tmp_path / "found")
     assert asked == [(("cpu", False), {"names": ["tiny"], "rounds": 1})]
