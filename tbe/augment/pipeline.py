@@ -103,10 +103,11 @@ class ClipAugment(nn.Module):
         return Draws(boxes, flipped, sigma, degrees, changes)
 
     def _augment(self, clips: Tensor, draws: Draws, out: Tensor | None = None) -> Tensor:
-        """Clips (B, T, C, H, W) as (B, C, T, size, size); written to `out` where it is given."""
+        """Clips (B, T, C, H, W) as (B, C, T, size, size); written to `out` where it is given, for one on a CPU."""
         on_gpu = clips.device.type == "cuda"
         dtype = torch.float16 if on_gpu else torch.float32
-        pictures = resample(clips, draws.boxes, self.size, draws.flipped, draws.sigma, dtype)
+        banded = out is not None  # a clip alone
+        pictures = resample(clips, draws.boxes, self.size, draws.flipped, draws.sigma, dtype, banded)
         mean, std = self._mean_and_std(pictures.device)
         if draws.degrees is not None:
             pictures = rotate(pictures.float(), draws.degrees)

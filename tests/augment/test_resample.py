@@ -96,3 +96,13 @@ def test_half_precision_is_right_to_a_third_of_a_level(padding):
     found = resample(clips, boxes, 16, None, sigma, torch.float16)
     assert found.dtype == torch.float16
     assert_close(found.float(), resample(clips, boxes, 16, None, sigma), atol=1 / 3 / 255, rtol=0)
+
+
+@pytest.mark.parametrize("size", [8, 64, 130])
+def test_in_bands_it_is_the_same(size):
+    clips, flipped, sigma = random_clips(), torch.tensor([True, False] * 3), torch.tensor([0.0, 1.0, 2.0] * 2)
+    expected = resample(clips, BOXES, size, flipped, sigma)
+    for number in range(len(clips)):
+        one = slice(number, number + 1)
+        alone = resample(clips[one], BOXES[one], size, flipped[one], sigma[one], banded=True)
+        assert_close(alone, expected[one], atol=1e-5, rtol=0)
