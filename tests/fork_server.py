@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -32,7 +33,8 @@ class Program:
     def __init__(self, arguments, env, cwd=None, **streams):
         self.args = arguments
         self.returncode = None
-        self.files = {name: streams.get(name) or tempfile.TemporaryFile() for name in ("stdout", "stderr")}
+        names = ("stdout", "stderr")
+        self.files = {name: streams.get(name) or tempfile.TemporaryFile() for name in names}  # noqa: SIM115
         request = {"arguments": list(map(str, arguments)), "environment": dict(env), "folder": str(cwd or os.getcwd())}
         self.connection = socket.socket(socket.AF_UNIX)
         self.connection.connect(os.environ.get(ADDRESS) or address())
@@ -142,10 +144,8 @@ def _follow(connection):
     for handle in handles:
         os.close(handle)
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    try:
+    with suppress(OSError):  # who asked may be gone
         connection.sendall(status.to_bytes(8, "big", signed=True))
-    except OSError:
-        pass  # who asked is gone
     return None
 
 
