@@ -50,11 +50,11 @@ def train(config: dict[str, Any]) -> float | None:
     datamodule = build(config["datamodule"])
     module = build_module(config, datamodule.source.num_classes)
     origin = _initialise(module, config)
-    trainer, last = build_trainer(config), Path(config["run_dir"], runs.LAST)
-    trainer.callbacks.insert(0, last_metrics := LastMetrics())
+    last = Path(config["run_dir"], runs.LAST)
+    last_metrics, leaving = LastMetrics(), LeaveOnInterrupt(last)
+    trainer = build_trainer(config, last_metrics, leaving)
     accelerate(module, trainer.strategy.root_device, **{name: config[name] for name in ACCELERATIONS})
-    ending = processes.ending_together(trainer.strategy.launcher)
-    with LeaveOnInterrupt(trainer, last), _to_be_continued(config, trainer), ending:
+    with leaving, _to_be_continued(config, trainer), processes.ending_together(trainer.strategy.launcher):
         _fit(config, module, datamodule, trainer)
         if not trainer.global_step:  # epochs=0: the untrained network, to measure or to finetune beside trained ones
             trainer.save_checkpoint(last)
@@ -74,9 +74,9 @@ def build_module(config: dict[str, Any], num_classes: int) -> pl.LightningModule
     return build(config["module"])
 
 
-def build_trainer(config: dict[str, Any]) -> pl.Trainer:
-    """The Trainer with the callbacks and loggers of the config, which it carries into its checkpoints."""
-    callbacks = [build(callback) for callback in config["callbacks"].values()] + [CarryConfig(config)]
+def build_trainer(config: dict[str, Any], *others: pl.Callback) -> pl.Trainer:
+    """The Trainer with the callbacks and loggers of the config, which it carries into its checkpoints, and others."""
+    callbacks = [build(callback) for callback in config["callbacks"].values()] + [CarryConfig(config), *others]
     loggers = [build(logger) for logger in config["logger"].values()]
     return build(config["trainer"])(callbacks=callbacks, logger=loggers, default_root_dir=config["run_dir"])
 

@@ -1,12 +1,13 @@
 import json
 import os
 import signal
+import sys
 import time
 
 import pytest
 import torch
 
-from tbe import jobs, runs
+from tbe import commands, jobs, runs
 from tests.conftest import SMALL, command_line, started
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "mine", "TORCHELASTIC_RESTART_COUNT": "2", "RANK": "3", "WORLD_SIZE": "4"}
@@ -70,10 +71,11 @@ def test_what_the_first_process_tells_the_others_of_its_start_hear(tmp_path):
         jobs.told(jobs.Job("other", 0, 1), arguments, patience=0.2)
 
 
-def test_a_sweep_wants_one_process(environment, tmp_path):
-    done = command_line("train.py", "-m", "seed=1,2", **TORCHRUN, TBE_RUNS=str(tmp_path))
-    assert done.returncode == 1
-    assert done.stderr.strip().splitlines()[-1] == "error: expected one process for -m, got several of torchrun_mine"
+def test_a_sweep_wants_one_process(environment, monkeypatch):
+    environment(**TORCHRUN)
+    monkeypatch.setattr(sys, "argv", ["train.py", "-m", "seed=1,2"])
+    with pytest.raises(SystemExit, match="^error: expected one process for -m, got several of torchrun_mine$"):
+        commands.train()
 
 
 @pytest.mark.slow

@@ -101,19 +101,16 @@ class LeaveOnInterrupt(pl.Callback):
     comes to all processes.
     """
 
-    def __init__(self, trainer: pl.Trainer, checkpoint: Path):
-        self.trainer = trainer
+    def __init__(self, checkpoint: Path):
         self.checkpoint = checkpoint
         self.leaving = False
         self.signals = _Signals()
 
     def __enter__(self) -> LeaveOnInterrupt:
         self.signals.handle(self._leave)
-        self.trainer.callbacks.append(self)
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.trainer.callbacks.remove(self)
         self.signals.restore()
 
     def on_predict_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
