@@ -92,7 +92,7 @@ def _num_parameters(case: Case) -> int:
 
 def _run(processes: int, case: Case, device: str, steps: int) -> dict[str, Any]:
     """What the first process of a run of this many finds."""
-    mp.set_forkserver_preload([Path(__file__).stem])  # imports torch once, not in each process
+    mp.set_forkserver_preload(["tbe.modules.pretrain"])  # imports torch and Lightning once, not in each process
     with tempfile.TemporaryDirectory() as folder:
         given = processes, case, device, steps, folder
         mp.start_processes(_train, given, nprocs=processes, start_method="forkserver")

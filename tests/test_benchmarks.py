@@ -29,6 +29,8 @@ def quickly(monkeypatch, name):
     module = importlib.import_module(name)
     if name == "compile":
         monkeypatch.setattr(module, "accelerate", lambda backbone, device, **switches: None)
+    if name == "loader":
+        monkeypatch.setattr(module.os, "cpu_count", lambda: 1)
     if name == "memory":
         monkeypatch.setattr(module, "readers", dict)  # reader=auto alone
     if name == "retrieval":

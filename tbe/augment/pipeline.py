@@ -19,6 +19,7 @@ KINETICS_MEAN = (0.43216, 0.394666, 0.37645)
 KINETICS_STD = (0.22803, 0.22145, 0.216989)
 FLOW = 2  # channels of optical flow
 LARGE = 1_000_000  # values of a raw clip: from here on a CPU is faster with one clip, in its cache, than with a batch
+CACHED = 600_000  # values whose colours a CPU changes in one go: a dozen passes over them stay in its cache
 
 
 class ClipAugment(nn.Module):
@@ -115,13 +116,15 @@ class ClipAugment(nn.Module):
             changed = change_and_normalise(pictures, draws.changes, mean, std)
             if changed is not None:
                 return changed
-        pictures = pictures.float()
-        if draws.flipped is not None and pictures.shape[1] == FLOW:
-            turn_motion_(pictures, draws.flipped)
-        # Into new memory, in the order of its axes: until here the strides are those of the resampling.
         out = torch.empty(pictures.shape, device=pictures.device) if out is None else out
-        torch.sub(change_(pictures, draws.changes), mean, out=out)
-        return out.div_(std)
+        some = pictures.shape[2] if on_gpu else max(1, CACHED // pictures[:, :, 0].numel())  # frames at a time
+        for part, place in zip(pictures.split(some, dim=2), out.split(some, dim=2), strict=True):
+            # Into new memory, in the order of its axes: until here the strides are those of the resampling.
+            place.copy_(part)
+            if draws.flipped is not None and place.shape[1] == FLOW:
+                turn_motion_(place, draws.flipped)
+            change_(place, draws.changes).sub_(mean).div_(std)
+        return out
 
     def _mean_and_std(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """On this device, copied to it once: to copy a number makes the host wait for the device."""
