@@ -116,15 +116,25 @@ class ClipAugment(nn.Module):
             changed = change_and_normalise(pictures, draws.changes, mean, std)
             if changed is not None:
                 return changed
-        out = torch.empty(pictures.shape, device=pictures.device) if out is None else out
-        some = pictures.shape[2] if on_gpu else max(1, CACHED // pictures[:, :, 0].numel())  # frames at a time
+        if out is not None:
+            self._finish_in_parts(pictures, draws, out)
+            return out
+        pictures = pictures.float()
+        if draws.flipped is not None and pictures.shape[1] == FLOW:
+            turn_motion_(pictures, draws.flipped)
+        # Into new memory, in the order of its axes: until here the strides are those of the resampling.
+        out = torch.empty(pictures.shape, device=pictures.device)
+        torch.sub(change_(pictures, draws.changes), mean, out=out)
+        return out.div_(std)
+
+    def _finish_in_parts(self, pictures: Tensor, draws: Draws, out: Tensor) -> None:
+        """Colours and normalisation of a clip on a CPU, some frames at a time, which stay in its cache."""
+        some = max(1, CACHED // pictures[:, :, 0].numel())
         for part, place in zip(pictures.split(some, dim=2), out.split(some, dim=2), strict=True):
-            # Into new memory, in the order of its axes: until here the strides are those of the resampling.
             place.copy_(part)
             if draws.flipped is not None and place.shape[1] == FLOW:
                 turn_motion_(place, draws.flipped)
-            change_(place, draws.changes).sub_(mean).div_(std)
-        return out
+            change_(place, draws.changes).sub_(self.mean).div_(self.std)
 
     def _mean_and_std(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """On this device, copied to it once: to copy a number makes the host wait for the device."""
