@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,27 +11,42 @@ from harness import where
 
 
 class Outcome(NamedTuple):
-    """A fault, how often it was tried, what happened, and what was lost by it."""
+    """A fault, how often it was tried, what happened, what was lost by it, and on which machine."""
 
     fault: str
     trials: int
     happened: str
     lost: str
+    machine: str = ""
 
 
 def markdown(outcomes: Sequence[Outcome]) -> str:
-    """A table of outcomes."""
-    lines = ["| fault | trials | what happened | lost |", "|---|---:|---|---|"]
-    lines += [f"| {row.fault} | {row.trials:,} | {row.happened} | {row.lost} |" for row in outcomes]
-    return "\n".join(lines) + "\n"
+    """A table of outcomes, and the machines below it, by the letters that the rows have."""
+    letters = {place: chr(ord("A") + number) for number, place in enumerate(dict.fromkeys(_machines(outcomes)))}
+    lines = ["| fault | trials | what happened | lost | on |", "|---|---:|---|---|---|"]
+    lines += [
+        f"| {row.fault} | {row.trials:,} | {row.happened} | {row.lost} | {letters.get(row.machine, '')} |"
+        for row in outcomes
+    ]
+    return "\n".join([*lines, "", *(f"- {letter}: {place}" for place, letter in letters.items())]) + "\n"
 
 
-def write(outcomes: Sequence[Outcome], machine: dict[str, Any], seconds: float, file: Path) -> None:
-    """The table with where it was measured, and how long that took."""
-    text = (
-        "# Faults\n\nWritten by `python benchmarks/faults.py`: each number is counted by it. On: "
-        f"{where(machine)}. In {seconds / 60:.0f} minutes.\n\n{markdown(outcomes)}"
-    )
+def read(file: Path) -> list[Outcome]:
+    """The outcomes that were written beside this page; none where there is no such file."""
+    file = file.with_suffix(".json")
+    return [Outcome(**row) for row in json.loads(file.read_text(encoding="utf-8"))] if file.exists() else []
+
+
+def write(outcomes: Sequence[Outcome], machine: Mapping[str, Any], file: Path) -> None:
+    """The table, its new rows from this machine; rows that are there and were not counted again stay."""
+    new = {row.fault: row._replace(machine=where(machine)) for row in outcomes}
+    rows = [new.pop(row.fault, row) for row in read(file)]
+    rows += new.values()
+    text = f"# Faults\n\nWritten by `python benchmarks/faults.py`: each number is counted by it.\n\n{markdown(rows)}"
     file.write_text(text, encoding="utf-8")
-    content = {"machine": machine, "seconds": round(seconds), "outcomes": [row._asdict() for row in outcomes]}
+    content = [row._asdict() for row in rows]
     file.with_suffix(".json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def _machines(outcomes: Sequence[Outcome]) -> list[str]:
+    return [row.machine for row in outcomes if row.machine]

@@ -214,14 +214,15 @@ def test_a_run_is_as_the_whole_one_when_weights_and_curves_are(tmp_path):
     assert not runs.is_as_whole(tmp_path / "same")
 
 
-def test_the_table_of_faults_says_where_it_was_counted(tmp_path):
-    outcomes = importlib.import_module("outcomes")
-    rows = [outcomes.Outcome("a run is killed", 1200, "it went on", "nothing")]
-    outcomes.write(rows, {"cores": 2, "gpu": None}, 600.0, tmp_path / "FAULTS.md")
-    text = (tmp_path / "FAULTS.md").read_text()
-    assert "On: cores 2. In 10 minutes." in text
-    assert text.endswith("| a run is killed | 1,200 | it went on | nothing |\n")
-    assert json.loads((tmp_path / "FAULTS.json").read_text())["outcomes"][0]["trials"] == 1200
+def test_the_table_of_faults_says_where_each_row_was_counted(tmp_path):
+    outcomes, page = importlib.import_module("outcomes"), tmp_path / "FAULTS.md"
+    rows = [outcomes.Outcome("a run is killed", 1200, "it went on", "nothing"), outcomes.Outcome("b", 1, "c", "d")]
+    outcomes.write(rows, {"cores": 2, "gpu": None}, page)
+    outcomes.write([rows[1]._replace(trials=3)], {"cores": 8}, page)
+    text = page.read_text()
+    assert "| a run is killed | 1,200 | it went on | nothing | A |\n| b | 3 | c | d | B |\n" in text
+    assert text.endswith("- A: cores 2\n- B: cores 8\n")
+    assert [row.trials for row in outcomes.read(page)] == [1200, 3]
 
 
 def test_ways_take_turns_after_they_have_warmed_up():
