@@ -43,6 +43,9 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     torch.set_num_threads(1)
+    # The first gradient decides whether autograd has threads of its own, with which a process can't be forked any more.
+    # It would, after a test that pretends a GPU.
+    torch.ones(1, requires_grad=True).sum().backward()
 
 
 @pytest.fixture(scope="session")

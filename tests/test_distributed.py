@@ -34,7 +34,7 @@ def _join(number, folder):
 def on_two_processes(tmp_path_factory):
     """What `work(rank)` returned on each of two processes, for each of WORKS: one pair, which takes long to start."""
     folder = tmp_path_factory.mktemp("pair")
-    mp.start_processes(_join, (folder,), nprocs=2, start_method="fork")
+    mp.start_processes(_join, (folder,), nprocs=2, start_method="forkserver")
     found = [torch.load(folder / f"{number}.pt", weights_only=False) for number in range(2)]
     return lambda work: [each[WORKS.index(work)] for each in found]
 
