@@ -44,8 +44,8 @@ audit: setup
 	$(RUN) -m pip_audit --skip-editable
 
 coverage: setup
-	$(RUN) -m pip install --disable-pip-version-check --quiet 'pytest-cov>=7' 'coverage>=7.11'
-	$(RUN) -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal --cov=tbe --cov-report=term-missing:skip-covered --cov-fail-under=90
+	$(RUN) -m pip install --disable-pip-version-check --quiet pytest-cov
+	$(RUN) -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal --cov=tbe --cov-report=term-missing:skip-covered
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache
