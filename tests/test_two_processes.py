@@ -206,8 +206,9 @@ def found(tmp_path_factory, data_dir):
     """What one process found, and what each of two did."""
     folder = tmp_path_factory.mktemp("two_processes")
     with patch.dict(os.environ, {"TBE_DATA": str(data_dir)}):
-        given = mp.get_context("forkserver").SimpleQueue()
-        pair = mp.start_processes(_process, (folder, given), nprocs=2, join=False, daemon=True, start_method="forkserver")
+        way = "forkserver"  # of a process without threads
+        given = mp.get_context(way).SimpleQueue()
+        pair = mp.start_processes(_process, (folder, given), nprocs=2, join=False, daemon=True, start_method=way)
         composed_once = configs(folder)
         for videos in VIDEOS:
             datamodule(videos, composed_once).prepare_data()  # draws them
