@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from tbe.augment.boxes import Crop
 from tbe.augment.colour import Change, ColourJitter, adjust_saturation_, change_
 from tbe.augment.fused import change_and_normalise
-from tbe.augment.resample import resample, rotate
+from tbe.augment.resample import matrices, resample, resample_in_bands, rotate
 
 # Kinetics-400, as torchvision's video models were trained.
 KINETICS_MEAN = (0.43216, 0.394666, 0.37645)
 KINETICS_STD = (0.22803, 0.22145, 0.216989)
 FLOW = 2  # channels of optical flow
 LARGE = 1_000_000  # values of a raw clip: from here on a CPU is faster with one clip, in its cache, than with a batch
-CACHED = 600_000  # values whose colours a CPU changes in one go: a dozen passes over them stay in its cache
+CACHED = 600_000  # values of a result that a CPU computes in one go: they stay in its cache, and their memory is reused
 
 
 class ClipAugment(nn.Module):
@@ -82,10 +82,7 @@ class ClipAugment(nn.Module):
                 return self._augment(clips, draws)
             result = torch.empty(len(clips), clips.shape[2], clips.shape[1], self.size, self.size)
             for clip, draw, place in zip(clips.split(1), draws.one_by_one(), result.split(1), strict=True):
-                top, left, height, width = draw.boxes[0].tolist()
-                boxes = torch.tensor([[0, 0, height, width]])
-                box = clip[..., top : top + height, left : left + width]
-                self._augment(box, draw._replace(boxes=boxes), place)
+                self._augment_in_parts(clip, draw, place)
             return result
 
     def _draw(self, sizes: Tensor) -> Draws:
@@ -103,12 +100,11 @@ class ClipAugment(nn.Module):
             changes = [*changes, Change(adjust_saturation_, kept, neutral=1.0)]
         return Draws(boxes, flipped, sigma, degrees, changes)
 
-    def _augment(self, clips: Tensor, draws: Draws, out: Tensor | None = None) -> Tensor:
-        """Clips (B, T, C, H, W) as (B, C, T, size, size); written to `out` where it is given, for one on a CPU."""
+    def _augment(self, clips: Tensor, draws: Draws) -> Tensor:
+        """Clips (B, T, C, H, W) as (B, C, T, size, size)."""
         on_gpu = clips.device.type == "cuda"
         dtype = torch.float16 if on_gpu else torch.float32
-        banded = out is not None  # a clip alone
-        pictures = resample(clips, draws.boxes, self.size, draws.flipped, draws.sigma, dtype, banded)
+        pictures = resample(clips, draws.boxes, self.size, draws.flipped, draws.sigma, dtype)
         mean, std = self._mean_and_std(pictures.device)
         if draws.degrees is not None:
             pictures = rotate(pictures.float(), draws.degrees)
@@ -116,22 +112,24 @@ class ClipAugment(nn.Module):
             changed = change_and_normalise(pictures, draws.changes, mean, std)
             if changed is not None:
                 return changed
-        if out is not None:
-            self._finish_in_parts(pictures, draws, out)
-            return out
         pictures = pictures.float()
         if draws.flipped is not None and pictures.shape[1] == FLOW:
             turn_motion_(pictures, draws.flipped)
         # Into new memory, in the order of its axes: until here the strides are those of the resampling.
-        out = torch.empty(pictures.shape, device=pictures.device)
-        torch.sub(change_(pictures, draws.changes), mean, out=out)
-        return out.div_(std)
+        result = torch.empty(pictures.shape, device=pictures.device)
+        torch.sub(change_(pictures, draws.changes), mean, out=result)
+        return result.div_(std)
 
-    def _finish_in_parts(self, pictures: Tensor, draws: Draws, out: Tensor) -> None:
-        """Colours and normalisation of a clip on a CPU, some frames at a time, which stay in its cache."""
-        some = max(1, CACHED // pictures[:, :, 0].numel())
-        for part, place in zip(pictures.split(some, dim=2), out.split(some, dim=2), strict=True):
-            place.copy_(part)
+    def _augment_in_parts(self, clip: Tensor, draws: Draws, result: Tensor) -> None:
+        """Writes one clip (1, T, C, H, W), on a CPU, into result (1, C, T, size, size), some frames at a time."""
+        top, left, height, width = draws.boxes[0].tolist()
+        box = torch.tensor([[0, 0, height, width]])
+        rows, columns = matrices(box, self.size, height, width, draws.flipped, draws.sigma)
+        clip = clip[..., top : top + height, left : left + width]
+        some = max(1, CACHED // result[:, :, 0].numel())
+        for part, place in zip(clip.split(some, dim=1), result.split(some, dim=2), strict=True):
+            pictures = resample_in_bands(part, rows, columns)
+            place.copy_(pictures if draws.degrees is None else rotate(pictures, draws.degrees))
             if draws.flipped is not None and place.shape[1] == FLOW:
                 turn_motion_(place, draws.flipped)
             change_(place, draws.changes).sub_(self.mean).div_(self.std)

@@ -25,7 +25,6 @@ def resample(
     flipped: Tensor | None = None,
     sigma: Tensor | None = None,
     dtype: torch.dtype = torch.float32,
-    banded: bool = False,
 ) -> Tensor:
     """Crops each clip to its box, resizes that to size x size, flips and blurs it.
 
@@ -34,10 +33,24 @@ def resample(
     Resizing is bilinear and antialiased, as in torchvision; blurred pixels at the border average what is inside.
     dtype: float32, or float16 for GPUs: it holds the 256 levels exactly, moves half the bytes, and is right to a third
     of a level, as float32 products in TF32 are.
-    banded: for one clip on a CPU: leaves out what is multiplied by zeros, most of all. Equal but for rounding.
     """
     batch, num_frames, channels, *sides = clips.shape
     height, width = sides if dtype == torch.float32 else (-(-side // ALIGNED) * ALIGNED for side in sides)
+    rows, columns = matrices(boxes, size, height, width, flipped, sigma)
+    # (B, H, C, T, W): both products then are one large matrix for each clip, without a copy between them.
+    shape = (batch, height, channels, num_frames, width)
+    is_filled = [height, width] == sides
+    pictures = (torch.empty if is_filled else torch.zeros)(shape, dtype=dtype, device=clips.device)
+    pictures[:, : sides[0], ..., : sides[1]] = clips.permute(0, 3, 2, 1, 4)
+    pictures = pictures.view(batch, -1, width) @ columns.transpose(1, 2).to(dtype)
+    pictures = rows.to(dtype) @ pictures.view(batch, height, -1)
+    return pictures.view(batch, size, channels, num_frames, size).permute(0, 2, 3, 1, 4)
+
+
+def matrices(
+    boxes: Tensor, size: int, height: int, width: int, flipped: Tensor | None = None, sigma: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Weights (B, size, height) and (B, size, width) of `resample`, of levels of 255."""
     top, left, box_height, box_width = boxes.unbind(dim=1)
     rows = resize_matrix(top, box_height, size, height)
     columns = resize_matrix(left, box_width, size, width)
@@ -46,22 +59,16 @@ def resample(
         rows, columns = blur @ rows, blur @ columns
     if flipped is not None:
         columns = torch.where(flipped[:, None, None], columns.flip(1), columns)
-    if banded:
-        return _in_bands(clips, rows[0] / 255, columns[0])
-
-    # (B, H, C, T, W): both products then are one large matrix for each clip, without a copy between them.
-    shape = (batch, height, channels, num_frames, width)
-    is_filled = [height, width] == sides
-    pictures = (torch.empty if is_filled else torch.zeros)(shape, dtype=dtype, device=clips.device)
-    pictures[:, : sides[0], ..., : sides[1]] = clips.permute(0, 3, 2, 1, 4)
-    pictures = pictures.view(batch, -1, width) @ columns.transpose(1, 2).to(dtype)
-    pictures = (rows / 255).to(dtype) @ pictures.view(batch, height, -1)
-    return pictures.view(batch, size, channels, num_frames, size).permute(0, 2, 3, 1, 4)
+    return rows / 255, columns
 
 
-def _in_bands(clips: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Both products for clips (1, T, C, H, W), with matrices (S, H) and (S, W): (1, C, T, S, S)."""
+def resample_in_bands(clips: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """What `resample` does, but for rounding, for frames of one clip on a CPU, (1, T, C, H, W), by its matrices.
+
+    What is multiplied by zeros, most of all, is left out.
+    """
     _, num_frames, channels, height, width = clips.shape
+    rows, columns = rows[0], columns[0]
     size = len(rows)
     pictures = torch.empty(height, channels, num_frames, width)
     pictures.copy_(clips[0].permute(2, 1, 0, 3))

@@ -3,7 +3,7 @@ import torch
 from torch.testing import assert_close
 from torchvision.transforms.v2 import functional as F
 
-from tbe.augment.resample import blur_matrix, resample, rotate
+from tbe.augment.resample import blur_matrix, matrices, resample, resample_in_bands, rotate
 
 BOXES = torch.tensor([[0, 0, 40, 56], [3, 5, 30, 21], [39, 55, 1, 1], [8, 0, 7, 56], [10, 20, 16, 16], [1, 2, 33, 33]])
 
@@ -104,5 +104,6 @@ def test_in_bands_it_is_the_same(size):
     expected = resample(clips, BOXES, size, flipped, sigma)
     for number in range(len(clips)):
         one = slice(number, number + 1)
-        alone = resample(clips[one], BOXES[one], size, flipped[one], sigma[one], banded=True)
+        weights = matrices(BOXES[one], size, 40, 56, flipped[one], sigma[one])
+        alone = resample_in_bands(clips[one], *weights)
         assert_close(alone, expected[one], atol=1e-5, rtol=0)
