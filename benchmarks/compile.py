@@ -25,7 +25,7 @@ from torch import nn
 
 from tbe.acceleration import accelerate
 
-SECONDS = 480  # after which no further backbone is begun
+SECONDS = 520  # after which no further backbone is begun
 
 
 class Family(NamedTuple):
