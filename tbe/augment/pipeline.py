@@ -19,9 +19,7 @@ KINETICS_MEAN = (0.43216, 0.394666, 0.37645)
 KINETICS_STD = (0.22803, 0.22145, 0.216989)
 FLOW = 2  # channels of optical flow
 LARGE = 1_000_000  # values of a raw clip: from here on a CPU is faster with one clip, in its cache, than with a batch
-CACHED = (
-    1_250_000  # values of a result that a CPU computes in one go: they stay in its cache, and their memory is reused
-)
+CACHED = 1_250_000  # values of a result that a CPU computes in one go: in its cache, in memory that is used again
 
 
 class ClipAugment(nn.Module):
