@@ -11,7 +11,7 @@ from random import Random
 
 import torch
 from outcomes import Outcome
-from small_runs import EPOCHS, LAST, STEPS, SmallRuns, Stopped
+from small_runs import EPOCHS, LAST, STEPS, SmallRuns, Stopped, as_torchrun
 from spoiling import truncated, with_another_byte
 
 from tbe.checkpoint_files import is_whole
@@ -32,13 +32,14 @@ def terminated(trials: int, runs: SmallRuns) -> Outcome:
 def _restarted(trials: int, runs: SmallRuns, number: signal.Signals, story: str) -> Outcome:
     def trial(index: int) -> tuple[Stopped, bool]:
         stopped = runs.broken_off(f"{number.name}_{index}", lambda process, chance: process.send_signal(number))
-        return stopped, runs.ends_well(stopped.folder, restart=1) and runs.is_as_whole(stopped.folder)
+        again = as_torchrun(stopped.folder, restart=1)
+        return stopped, runs.ends_well(stopped.folder, environment=again) and runs.is_as_whole(stopped.folder)
 
     found = runs.each(trials, trial)
     lost = [stopped.done - stopped.saved for stopped, _ in found]
     codes = ", ".join(str(code) for code in sorted({stopped.code for stopped, _ in found}))
     happened = f"exit code {codes}; started again, {sum(same for _, same in found)} of {trials} ended {AS_IF}"
-    return Outcome(f"{story}, and its command repeated", trials, happened, _steps_lost(lost))
+    return Outcome(f"{story}, and its command repeated", trials, happened, steps_lost(lost))
 
 
 def disk_full(trials: int, runs: SmallRuns) -> Outcome:
@@ -65,7 +66,7 @@ def disk_full(trials: int, runs: SmallRuns) -> Outcome:
         f'{sum(clear)} ended with one line, "could not write the checkpoint ...: is the disk full?"; the last one was '
         f"whole in {sum(kept)}; resumed with room, {sum(same)} ended {AS_IF}"
     )
-    return Outcome("the disk is full when a checkpoint is written", trials, happened, _steps_lost(lost))
+    return Outcome("the disk is full when a checkpoint is written", trials, happened, steps_lost(lost))
 
 
 def resumed_from_spoiled(trials: int, runs: SmallRuns) -> Outcome:
@@ -102,7 +103,7 @@ def exploded(trials: int, runs: SmallRuns) -> Outcome:
         f"{sum(named)} ended with one line and `bad_batch.json`; resumed with a loss that is finite, {sum(same)} ended "
         f"{AS_IF}"
     )
-    return Outcome("the loss is nan in one step (`on_bad_loss=stop`)", trials, happened, _steps_lost(lost))
+    return Outcome("the loss is nan in one step (`on_bad_loss=stop`)", trials, happened, steps_lost(lost))
 
 
 def skipped(trials: int, runs: SmallRuns) -> Outcome:
@@ -124,7 +125,7 @@ def skipped(trials: int, runs: SmallRuns) -> Outcome:
     return Outcome("the loss is nan in three steps of a run (`on_bad_loss=skip`)", trials, happened, lost)
 
 
-def _steps_lost(lost: Sequence[int]) -> str:
+def steps_lost(lost: Sequence[int]) -> str:
     if max(lost) <= 0:
         return "nothing"
     steps = f"{lost[0]}" if min(lost) == max(lost) else f"{min(lost)} to {max(lost)}"

@@ -1,8 +1,8 @@
 """What faults do to a run, and what is lost by them: `python benchmarks/faults.py`.
 
-Runs are killed, checkpoints cut, disks full, readers hang or crash, videos and lists are spoiled, losses explode, each
-as often as the table says, at moments and places drawn by chance. Every number in the table is counted here. On two
-cores about a quarter of an hour. Needs Linux.
+Runs and single processes of them are killed, checkpoints cut, disks full, readers hang or crash, videos and lists are
+spoiled, losses explode, checkpoints and lists are a stranger's, each as often as the table says, at moments and places
+drawn by chance. Every number in the table is counted here. On two cores about half an hour. Needs Linux.
 """
 
 from __future__ import annotations
@@ -16,18 +16,21 @@ from pathlib import Path
 
 import torch
 from fault_checkpoints import changed, killed_while_writing, torn
+from fault_input import fenced_lists, refused_pickles, refused_targets, too_many_unreadable, unwritable_folders
+from fault_processes import PAIR, RANKS, lost, preempted
 from fault_runs import disk_full, exploded, killed, resumed_from_spoiled, skipped, terminated
 from fault_videos import READERS, SPOILED, reader_at_fault, spoiled_lists, spoiled_videos
 from harness import machine
 from outcomes import Outcome, markdown, write
 from small_runs import SmallRuns
 
-KINDS = ("checkpoints", "runs", "readers", "videos")
+KINDS = ("checkpoints", "runs", "processes", "readers", "videos", "input")
 # How many trials each row has, and how many of them are quick.
 WRITER = (100, 2)
 EPOCHS = (6, 1)
 VIDEOS = (1000, 20)
 LISTS = (5000, 20)
+RANK = (5, 1)
 CHECKPOINTS = {torn: (200, 20), changed: (500, 20)}
 RUNS = {
     killed: (12, 1),
@@ -36,6 +39,14 @@ RUNS = {
     resumed_from_spoiled: (4, 1),
     exploded: (4, 1),
     skipped: (3, 1),
+    preempted: (6, 1),
+}
+INPUT = {
+    refused_targets: (4000, 50),
+    refused_pickles: (500, 20),
+    fenced_lists: (5000, 100),
+    too_many_unreadable: (6, 2),
+    unwritable_folders: (3, 1),
 }
 
 
@@ -50,11 +61,16 @@ def outcomes(quick: bool, kinds: Sequence[str]) -> Iterator[Outcome]:
             yield row(trials[quick], runs.whole)
         for row, trials in RUNS.items() if "runs" in kinds else ():
             yield row(trials[quick], runs)
+        if "processes" in kinds:
+            pairs = SmallRuns(Path(folder, "pairs"), *PAIR)
+            yield from (lost(RANK[quick], pairs, rank) for rank in RANKS)
     if "readers" in kinds:
         yield from (reader_at_fault(EPOCHS[quick], fault) for fault in READERS)
     if "videos" in kinds:
         yield from (spoiled_videos(VIDEOS[quick], story) for story in SPOILED)
         yield spoiled_lists(LISTS[quick])
+    for row, trials in INPUT.items() if "input" in kinds else ():
+        yield row(trials[quick])
 
 
 def main() -> None:

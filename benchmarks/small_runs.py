@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
@@ -23,10 +23,11 @@ ROOT = Path(__file__).resolve().parent.parent
 EPOCHS, STEPS = 10, 4  # steps an epoch
 SIZE = ["experiment=demo", "data.num_train=32", "data.num_val=16", "data.num_test=16", "data.num_actions=4"]
 SIZE += ["data.num_scenes=4", "data.size=32", "data.num_frames=16", "batch_size=8", "queue_size=16", "num_workers=1"]
-SIZE += ["backbone.widths=[4,8,8,8]", "trainer=cpu", "trainer.log_every_n_steps=1", f"epochs={EPOCHS}"]
+SIZE += ["backbone.widths=[4,8,8,8]", "trainer.log_every_n_steps=1", f"epochs={EPOCHS}"]
 LAST = Path("checkpoints", "last.ckpt")
 EXACT = ("state_dict", "optimizer_states", "lr_schedulers", "epoch", "global_step")
 PATIENCE = 300  # seconds that a run may take
+BY_HAND: Mapping[str, str] = {}  # what the environment of a run that no scheduler starts tells of one
 Fault = Callable[[subprocess.Popen, Random], Any]
 
 
@@ -39,37 +40,44 @@ class Stopped(NamedTuple):
     saved: int
 
 
+def as_torchrun(run: Path, restart: int = 0) -> dict[str, str]:
+    """The environment in which torchrun starts the only process of a run for the n-th time."""
+    job = {"TORCHELASTIC_RUN_ID": run.name, "TORCHELASTIC_RESTART_COUNT": str(restart), "RANK": "0", "LOCAL_RANK": "0"}
+    return job | {"WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29400"}
+
+
 class SmallRuns:
     """Runs in a folder, as many at once as there are cores, beside one without a fault, `whole`."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, *settings: str):
+        folder.mkdir(exist_ok=True)
         self.folder = folder
+        self.settings = settings or ("trainer=cpu",)
         self.whole = folder / "whole"
-        process = self._training(self.whole)
+        process = self._training(self.whole, BY_HAND)
         began = time.time()
         if _code(process):
             raise ValueError(f"expected a run without a fault to end well, got {self.said(self.whole)!r}")
         self.seconds = (self.whole / LAST).stat().st_mtime - began
 
-    def start(self, run: Path, *overrides: str, restart: int | None = 0) -> subprocess.Popen:
-        """Starts the command in a run's folder, as torchrun does for the n-th time; by hand where that is None."""
-        job = {"TORCHELASTIC_RUN_ID": run.name, "TORCHELASTIC_RESTART_COUNT": str(restart), "RANK": "0"}
-        job |= {"LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29400"}
-        known = {name: value for name, value in os.environ.items() if name not in job and "SLURM" not in name}
+    def start(self, run: Path, *overrides: str, environment: Mapping[str, str] = BY_HAND) -> subprocess.Popen:
+        """Starts the command in a run's folder."""
+        known = {name: value for name, value in os.environ.items() if name not in as_torchrun(run)}
+        known = {name: value for name, value in known.items() if "SLURM" not in name}
         own = {"TBE_DATA": str(self.folder / "data"), "TBE_RUNS": str(self.folder), "OMP_NUM_THREADS": "1"}
         own["PYTHONPATH"] = os.pathsep.join([str(ROOT / "benchmarks"), *filter(None, [known.get("PYTHONPATH")])])
         with _log(run).open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "train.py", *SIZE, f"hydra.run.dir={run}", *overrides],
+                [sys.executable, "train.py", *SIZE, *self.settings, f"hydra.run.dir={run}", *overrides],
                 cwd=ROOT,
-                env={**known, **own, **(job if restart is not None else {})},
+                env={**known, **own, **environment},
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
 
-    def ends_well(self, run: Path, *overrides: str, restart: int | None = None) -> bool:
+    def ends_well(self, run: Path, *overrides: str, environment: Mapping[str, str] = BY_HAND) -> bool:
         """Starts a run so, and waits for its end."""
-        return _code(self.start(run, *overrides, restart=restart)) == 0
+        return _code(self.start(run, *overrides, environment=environment)) == 0
 
     def log(self, run: Path) -> str:
         """What a run printed."""
@@ -85,12 +93,14 @@ class SmallRuns:
         tables = [(folder / "metrics.csv").read_bytes() for folder in (run, self.whole)]
         return tables[0] == tables[1] and all(are_equal(ours[part], theirs[part]) for part in EXACT)
 
-    def broken_off(self, name: str, fault: Fault, *overrides: str) -> Stopped:
+    def broken_off(
+        self, name: str, fault: Fault, *overrides: str, environment: Callable[[Path], Mapping[str, str]] = as_torchrun
+    ) -> Stopped:
         """A run that the fault ends at a random moment of its training; those that were over before do not count."""
         chance, attempt = Random(name), 0
         while True:
             run = self.folder / f"{name}_{attempt}"
-            process = self._training(run, *overrides)
+            process = self._training(run, environment(run), *overrides)
             time.sleep(chance.uniform(0, self.seconds))
             fault(process, chance)
             if code := _code(process):
@@ -103,9 +113,9 @@ class SmallRuns:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             return list(pool.map(trial, range(trials)))
 
-    def _training(self, run: Path, *overrides: str) -> subprocess.Popen:
+    def _training(self, run: Path, environment: Mapping[str, str], *overrides: str) -> subprocess.Popen:
         """A run that has just made its first step."""
-        process = self.start(run, *overrides)
+        process = self.start(run, *overrides, environment=environment)
         while process.poll() is None and not (run / "metrics.csv").exists():
             time.sleep(0.01)
         return process

@@ -4,6 +4,7 @@ import copy
 import functools
 import os
 import subprocess
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
@@ -51,7 +52,7 @@ def pytest_configure(config):
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory):
     """Where the embedded data set is drawn once for all tests."""
-    return tmp_path_factory.mktemp("data")
+    return once(tmp_path_factory, "data", lambda folder: None)
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +79,23 @@ def _shared(name):
     folder = SHARED / name
     if not folder.is_dir():
         pytest.skip(f"needs the real videos in {folder} (or TBE_SHARED_DATA=<folder>)")
+    return folder
+
+
+def once(tmp_path_factory, name, make):
+    """The folder that `make(folder)` has filled, once for all workers of pytest-xdist; the others wait for it."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        while not (folder / "done").exists():
+            time.sleep(0.1)
+        return folder
+    try:
+        make(folder)
+    finally:
+        (folder / "done").touch()
     return folder
 
 

@@ -59,6 +59,18 @@ def pair(work, seconds=60):
             process.send_signal(9)
 
 
+def together(work, processes, seconds=120, meanwhile=lambda: None):
+    """Does `work(number)` in so many processes, which know nothing of each other; what `meanwhile` returned here."""
+    forked = [Forked(lambda number=number: work(number)) for number in range(processes)]
+    try:
+        found = meanwhile()
+        assert [process.wait(seconds) for process in forked] == [0] * processes
+        return found
+    finally:
+        for process in forked:
+            process.send_signal(9)
+
+
 def free_port():
     with socket.socket() as port:
         port.bind(("127.0.0.1", 0))

@@ -199,6 +199,26 @@ def test_a_reader_at_fault_costs_its_video():
     assert row.lost == "one video"
 
 
+def test_what_a_stranger_wrote_is_refused_and_counted():
+    given = importlib.import_module("fault_input")
+    rows = [given.refused_targets(60), given.refused_pickles(12), given.fenced_lists(100)]
+    assert rows[0].happened.startswith("60 refused")
+    assert rows[1].happened == "12 refused with one error that names the file, 0 ran"
+    assert rows[2].happened.endswith(" 0 leave it")
+    assert {row.lost for row in rows} == {"nothing"}
+
+
+def test_what_would_not_be_refused_counts_as_lost(monkeypatch):
+    given = importlib.import_module("fault_input")
+    monkeypatch.setattr(given, "fence", lambda records, where: records)
+    assert given.fenced_lists(100).lost.endswith(" read**")
+    monkeypatch.setattr(given.checkpoints, "read", lambda path: torch.load(path, weights_only=False))
+    row = given.refused_pickles(6)
+    assert row.happened.endswith(" 6 ran")
+    assert row.lost == "**6 not refused**"
+    assert given.refused_targets(40).lost.endswith(" others**")
+
+
 def test_a_run_is_as_the_whole_one_when_weights_and_curves_are(tmp_path):
     small = importlib.import_module("small_runs")
     runs = object.__new__(small.SmallRuns)

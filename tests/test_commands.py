@@ -13,7 +13,7 @@ import yaml
 
 import tbe.train
 from tbe.commands import whole_list
-from tests.conftest import ROOT, SMALL, command_line, composed, run_command, started
+from tests.conftest import ROOT, SMALL, command_line, composed, once, run_command, started
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TINY = [*SMALL, "epochs=1", "trainer=cpu"]
@@ -193,16 +193,18 @@ def test_every_command_of_the_readme_composes(name, arguments, tmp_path):
 @pytest.fixture(scope="module")
 def trained_runs(tmp_path_factory, data_dir):
     """Pretrained and finetuned runs for the commands that start from one."""
-    runs = tmp_path_factory.mktemp("runs")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TBE_RUNS", str(runs))
-        patch.setenv("TBE_DATA", str(data_dir))
-        start = [*TINY, *FEW, "trainer.limit_train_batches=1"]
-        run_command(tbe.train, "train", ["be=none", "name=demo_moco", *start], runs / "demo_moco" / "first")
-        run_command(tbe.train, "train", start, runs / "demo" / "first")
-        tuned = [*start, "stage=finetune", "init_from=latest"]
-        run_command(tbe.train, "train", tuned, runs / "biased_scenes_finetune" / "first")
-    return runs
+
+    def make(runs):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("TBE_RUNS", str(runs))
+            patch.setenv("TBE_DATA", str(data_dir))
+            start = [*TINY, *FEW, "trainer.limit_train_batches=1"]
+            run_command(tbe.train, "train", ["be=none", "name=demo_moco", *start], runs / "demo_moco" / "first")
+            run_command(tbe.train, "train", start, runs / "demo" / "first")
+            tuned = [*start, "stage=finetune", "init_from=latest"]
+            run_command(tbe.train, "train", tuned, runs / "biased_scenes_finetune" / "first")
+
+    return once(tmp_path_factory, "trained_runs", make)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ import json
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.testing import assert_close
@@ -18,6 +17,7 @@ from tbe.methods.moco import MoCo
 from tbe.methods.queue import KeyQueue
 from tbe.methods.simclr import SimCLR
 from tests.conftest import SMALL, command_line
+from tests.forked import together
 from tests.methods.networks import Mean
 
 
@@ -32,9 +32,9 @@ def _join(number, folder):
 
 @pytest.fixture(scope="module")
 def on_two_processes(tmp_path_factory):
-    """What `work(rank)` returned on each of two processes, for each of WORKS: one pair, which takes long to start."""
+    """What `work(rank)` returned on each of two processes, for each of WORKS."""
     folder = tmp_path_factory.mktemp("pair")
-    mp.start_processes(_join, (folder,), nprocs=2, start_method="forkserver")
+    together(lambda number: _join(number, folder), processes=2)
     found = [torch.load(folder / f"{number}.pt", weights_only=False) for number in range(2)]
     return lambda work: [each[WORKS.index(work)] for each in found]
 

@@ -17,17 +17,20 @@ from tbe.data.clips import UniformClips
 from tbe.data.readers import DecordReader
 from tbe.data.records import write_list
 from tbe.features import extract
-from tests.conftest import SMALL, run_command
+from tests.conftest import SMALL, once, run_command
 
 
 @pytest.fixture(scope="module")
 def trained_once(tmp_path_factory, data_dir):
     """The folder of a run of this module's defaults."""
-    runs = tmp_path_factory.mktemp("trained")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TBE_RUNS", str(runs))
-        patch.setenv("TBE_DATA", str(data_dir))
-        return run_command(tbe.train, "train", [*SMALL, "trainer=cpu", "epochs=1"], runs / "run")
+
+    def make(runs):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("TBE_RUNS", str(runs))
+            patch.setenv("TBE_DATA", str(data_dir))
+            run_command(tbe.train, "train", [*SMALL, "trainer=cpu", "epochs=1"], runs / "run")
+
+    return once(tmp_path_factory, "trained", make) / "run"
 
 
 @pytest.fixture

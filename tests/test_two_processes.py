@@ -1,18 +1,18 @@
 """One process with a batch and two with half of it each do the same: training of every method, evaluation of any split.
 
-All of it runs on one pair of processes over gloo, which takes as long to start as its work takes.
+All of it runs on one pair of processes over gloo.
 """
 
 import copy
 import os
 from contextlib import contextmanager
+from functools import partial
 from unittest.mock import patch
 
 import pytest
 import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.testing import assert_close
@@ -22,7 +22,8 @@ from tbe.config import build, plain
 from tbe.data.sampling import EpochSampler
 from tbe.features import extract
 from tbe.train import build_module
-from tests.conftest import ROOT, SMALL, composed
+from tests.conftest import ROOT, SMALL, composed, once
+from tests.forked import together
 from tests.synchronised_statistics import synchronise_on_the_cpu, synchronised
 
 BATCH, STEPS = 8, 3
@@ -191,33 +192,30 @@ def work(configs):
     return found | {stage: validated(stage, configs) for stage in ("evaluation", "finetuning")}
 
 
-def _process(number, folder, given):
+def _process(number, folder, configs):
     os.environ.update(LOCAL_RANK=str(number), OMP_NUM_THREADS="1")
-    torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=number, world_size=2)
     synchronise_on_the_cpu()
     norm, values = batch_norm()
     found = {"batch_norm": normalised(values.split([3, 2])[number], norm, synchronised)}
-    torch.save(found | work(given.get()), f"{folder}/{number}.pt")
+    torch.save(found | work(configs), f"{folder}/{number}.pt")
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory, data_dir):
     """What one process found, and what each of two did."""
-    folder = tmp_path_factory.mktemp("two_processes")
-    with patch.dict(os.environ, {"TBE_DATA": str(data_dir)}):
-        way = "forkserver"  # of a process without threads
-        given = mp.get_context(way).SimpleQueue()
-        pair = mp.start_processes(_process, (folder, given), nprocs=2, join=False, daemon=True, start_method=way)
+
+    def make(folder):
         composed_once = configs(folder)
         for videos in VIDEOS:
             datamodule(videos, composed_once).prepare_data()  # draws them
-        for _ in range(2):
-            given.put(composed_once)
-        alone = work(composed_once)
-        while not pair.join():
-            pass
-    return [alone, *(torch.load(folder / f"{number}.pt", weights_only=False) for number in range(2))]
+        both = partial(_process, folder=folder, configs=composed_once)
+        alone = together(both, processes=2, meanwhile=lambda: work(composed_once))
+        torch.save(alone, folder / "alone.pt")
+
+    with patch.dict(os.environ, {"TBE_DATA": str(data_dir)}):
+        folder = once(tmp_path_factory, "two_processes", make)
+    return [torch.load(folder / f"{name}.pt", weights_only=False) for name in ("alone", 0, 1)]
 
 
 def test_the_synchronised_batch_norm_of_these_tests_is_batch_norm_of_the_joined_batch(found):
