@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from tbe.augment.boxes import Crop
 from tbe.augment.colour import Change, ColourJitter, adjust_saturation_, change_
 from tbe.augment.fused import change_and_normalise
-from tbe.augment.resample import matrices, resample, resample_in_bands, rotate
+from tbe.augment.resample import matrices, resample, resample_in_bands, resample_in_levels, rotate
 
 # Kinetics-400, as torchvision's video models were trained.
 KINETICS_MEAN = (0.43216, 0.394666, 0.37645)
@@ -31,7 +32,8 @@ class ClipAugment(nn.Module):
 
     flip, grey and blur are probabilities, rotation the largest angle in degrees, blur_sigma a range in pixels of the
     result. Blur comes before colour, folded into the resizing: the two all but commute. Rotation turns the cropped
-    square and mirrors what lies outside it. A stage of strength 0 is skipped and draws nothing.
+    square and mirrors what lies outside it. A stage of strength 0 is skipped and draws nothing. On a CPU, large clips
+    that are not blurred are resized as bytes, right to a level.
 
     C is as many as mean and std have. 3 are colours; 2 are optical flow, motion to the right and then down, 0 to 255
     with none at 127.5. Flow that is flipped also changes the sign of its first channel, v to 255 - v. Colour, grey and
@@ -123,16 +125,28 @@ class ClipAugment(nn.Module):
     def _augment_in_parts(self, clip: Tensor, draws: Draws, result: Tensor) -> None:
         """Writes one clip (1, T, C, H, W), on a CPU, into result (1, C, T, size, size), some frames at a time."""
         top, left, height, width = draws.boxes[0].tolist()
-        box = torch.tensor([[0, 0, height, width]])
-        rows, columns = matrices(box, self.size, height, width, draws.flipped, draws.sigma)
         clip = clip[..., top : top + height, left : left + width]
         some = max(1, CACHED // result[:, :, 0].numel())
+        resized = self._resizing(height, width, draws)
         for part, place in zip(clip.split(some, dim=1), result.split(some, dim=2), strict=True):
-            pictures = resample_in_bands(part, rows, columns)
-            place.copy_(pictures if draws.degrees is None else rotate(pictures, draws.degrees))
+            pictures = resized(part)
+            if draws.degrees is None:
+                place.copy_(pictures)
+            else:
+                place.copy_(rotate(pictures.float(), draws.degrees))
+            if pictures.dtype == torch.uint8:
+                place.mul_(1 / 255)
             if draws.flipped is not None and place.shape[1] == FLOW:
                 turn_motion_(place, draws.flipped)
             change_(place, draws.changes).sub_(self.mean).div_(self.std)
+
+    def _resizing(self, height: int, width: int, draws: Draws) -> Callable[[Tensor], Tensor]:
+        """What makes the pictures of one cropped clip (1, T, C, height, width) from it, (1, C, T, size, size)."""
+        if draws.sigma is None or not draws.sigma.item():
+            return partial(resample_in_levels, size=self.size, flipped=draws.flipped)
+        box = torch.tensor([[0, 0, height, width]])
+        rows, columns = matrices(box, self.size, height, width, draws.flipped, draws.sigma)
+        return partial(resample_in_bands, rows=rows, columns=columns)
 
     def _mean_and_std(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """On this device, copied to it once: to copy a number makes the host wait for the device."""

@@ -76,16 +76,29 @@ def test_the_seed_decides():
     assert (with_seed(augment, clips, SIZES, seed=1) - first).abs().max() > 0.1
 
 
-@pytest.mark.parametrize("channels", [3, 2])
-def test_large_clips_one_by_one_are_what_they_are_in_a_batch(monkeypatch, channels):
-    changes = {} if channels == 3 else {"rotation": 0.0, "colour": None, "grey": 0.0, "mean": [0.5] * 2, "std": [1] * 2}
-    augment, clips = strong(**changes), random_clips(channels=channels)
+def one_by_one_and_as_a_batch(monkeypatch, augment, clips):
     results = []
     for large in (0, clips.numel()):
         monkeypatch.setattr(pipeline, "LARGE", large)
         results.append(with_seed(augment, clips, SIZES))
-    assert_close(*results, atol=1e-4, rtol=0)
     assert not torch.equal(*results)  # they were made in two ways, not in one
+    return results
+
+
+@pytest.mark.parametrize("channels", [3, 2])
+def test_large_clips_one_by_one_are_what_they_are_in_a_batch(monkeypatch, channels):
+    changes = {} if channels == 3 else {"rotation": 0.0, "colour": None, "grey": 0.0, "mean": [0.5] * 2, "std": [1] * 2}
+    augment, clips = strong(blur=1.0, **changes), random_clips(channels=channels)
+    assert_close(*one_by_one_and_as_a_batch(monkeypatch, augment, clips), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("channels", [3, 2])
+def test_large_clips_without_blur_are_right_to_a_level(monkeypatch, channels):
+    augment = ClipAugment(24, RandomResizedCrop(), blur=0.3, mean=[0.0] * channels, std=[1.0] * channels)
+    levels = [255 * clips for clips in one_by_one_and_as_a_batch(monkeypatch, augment, random_clips(channels=channels))]
+    apart = (levels[0] - levels[1]).abs()
+    assert apart.max() < 1.01
+    assert apart.mean() < 0.3  # as rounding once or twice, up or down, has it
 
 
 def test_input_is_left_as_it_was():

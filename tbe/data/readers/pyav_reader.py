@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from tbe.data.readers.base import DecodeError, VideoReader, explained
 from tbe.data.readers.file_facts import ERRORS, opened, shown_stream
+from tbe.data.readers.needed_packets import NeededPackets
 from tbe.data.readers.pyav_pictures import Pictures
 
 Decode = Callable[[InputContainer, list[int]], Iterator[VideoFrame]]
@@ -64,10 +64,10 @@ class _PyAvVideo:
         shown = [packet for packet in packets[first:] if not packet.is_discard and packet.size > 1]
         if not shown:
             raise DecodeError(f"could not open {path}: expected frames in its first video stream, found none")
-        times = {packet.pts for packet in shown if packet.pts is not None}
+        self.packets = NeededPackets(packets)
         self.length = len(shown)
-        self.times = sorted(times) if len(times) == len(shown) and not is_guessed else []
-        self.keys = sorted(packet.pts for packet in packets if packet.is_keyframe and packet.pts is not None)
+        is_timed = len(self.packets.places) == len(packets) and not is_guessed
+        self.times = sorted(packet.pts for packet in shown if packet.pts is not None) if is_timed else []
 
     def __len__(self) -> int:
         return self.length
@@ -108,18 +108,7 @@ class _PyAvVideo:
 
     def _by_time(self, container: InputContainer, wanted: list[int]) -> Iterator[VideoFrame]:
         """The frames that are shown at the times of these, in rising order; ends where one does not come."""
-        stream = shown_stream(container)
-        frames, reached = container.decode(stream), self.times[0] - 1
-        for time in (self.times[index] for index in wanted):
-            place = bisect_right(self.keys, time)
-            if place and self.keys[place - 1] > reached:  # a key frame between here and there: jump to it
-                container.seek(self.keys[place - 1], stream=stream)
-                frames = container.decode(stream)
-            frame = next((frame for frame in frames if frame.pts is not None and frame.pts >= time), None)
-            if frame is None or frame.pts != time:
-                return
-            reached = time
-            yield frame
+        return self.packets.frames(container, [self.times[index] for index in wanted])
 
     def _counted(self, container: InputContainer, wanted: list[int]) -> Iterator[VideoFrame]:
         """These frames, counted from the first."""
