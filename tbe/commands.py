@@ -54,6 +54,8 @@ def command(config_name: str, story: str) -> Callable[[], None]:
             raise
 
     def main() -> None:
+        if story == "tbe.train":
+            jobs.requeue_when_stopped()
         register_resolvers(run_folder)
         # A run that prints to a file or a pipe shows its lines when they are written.
         sys.stdout.reconfigure(line_buffering=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 FOLDER = ".jobs"
 PATIENCE = 600  # seconds that processes wait for the first one
@@ -87,6 +88,30 @@ def requeue() -> None:
         log.warning("could not requeue job %s (%s): %s", job, " ".join(command), said.strip())
     else:
         print(f"requeued: job {job}")
+
+
+def requeue_when_stopped() -> None:
+    """From now on a signal of SLURM ends this process and puts its job back, where nothing else handles it.
+
+    That is before training, while modules are imported and objects built, and between stages.
+    """
+    if "SLURM_JOB_ID" not in os.environ or os.environ.get("SLURM_JOB_NAME") in INTERACTIVE:
+        return
+    process = os.getpid()
+
+    def leave(number: int, frame: Any) -> None:
+        if os.getpid() != process:  # forked from it, and no job: as if there was no handler
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        job = current()
+        if job is None or not job.rank:
+            print("interrupted: to continue, repeat the command")
+            requeue()
+        raise SystemExit(130)
+
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, leave)
 
 
 def _run_id() -> str:

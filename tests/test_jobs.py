@@ -9,6 +9,7 @@ import torch
 
 from tbe import commands, jobs, runs
 from tests.conftest import SMALL, command_line, started
+from tests.forked import Forked
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "mine", "TORCHELASTIC_RESTART_COUNT": "2", "RANK": "3", "WORLD_SIZE": "4"}
 SLURM = {"SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "pretrain", "SLURM_PROCID": "1"}
@@ -140,6 +141,34 @@ def test_a_preempted_job_is_queued_again_and_goes_on_in_its_folder_with_the_stag
 
 def step(folder):
     return torch.load(folder / runs.LAST, weights_only=True)["global_step"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+@pytest.mark.parametrize(
+    ("number", "variables", "status"),
+    [
+        (signal.SIGTERM, {"SLURM_PROCID": "0"}, 130),
+        (signal.SIGUSR1, {"SLURM_PROCID": "0"}, 130),
+        (signal.SIGTERM, {"SLURM_PROCID": "1"}, 130),  # the first process asks for all
+        (signal.SIGTERM, {"SLURM_JOB_NAME": "bash"}, -signal.SIGTERM),
+    ],
+)
+def test_a_job_that_is_preempted_before_it_trains_is_queued_again(environment, tmp_path, number, variables, status):
+    scheduler = tmp_path / "scontrol"
+    scheduler.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/told\n')
+    scheduler.chmod(0o755)
+    environment(**SLURM | variables, PATH=f"{tmp_path}:{os.environ['PATH']}")
+    sys.stdout.flush()
+
+    def job():
+        jobs.requeue_when_stopped()
+        # A process of its own, as a loader's worker is, ends alone.
+        assert Forked(lambda: os.kill(os.getpid(), number)).wait() == -number
+        os.kill(os.getpid(), number)
+        time.sleep(10)
+
+    assert Forked(job).wait() == status
+    assert (tmp_path / "told").exists() is (status == 130 and variables["SLURM_PROCID"] == "0")
 
 
 def test_a_scheduler_that_refuses_is_heard(environment, tmp_path, monkeypatch, caplog):
