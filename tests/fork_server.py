@@ -25,6 +25,7 @@ from types import SimpleNamespace
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = ("tbe.train", "tbe.eval", "tbe.commands", "hydra.main", "sklearn.linear_model", "matplotlib.pyplot")
 ADDRESS = "TBE_TEST_FORK_SERVER"
+PIDS = "TBE_TEST_PIDS"  # names a folder in which each program writes its process's number, under its LOCAL_RANK
 
 
 class Program:
@@ -158,6 +159,8 @@ def _run(request):
     sys.stdin = open(os.devnull)  # noqa: SIM115
     sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", buffering=1, closefd=False)
     random.seed()
+    if PIDS in os.environ:
+        Path(os.environ[PIDS], os.environ.get("LOCAL_RANK", "0")).write_text(str(os.getpid()))
     _ask_here_for_what_lightning_starts()
     first, *rest = request["arguments"]
     if first == "-m":

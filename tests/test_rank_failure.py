@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -16,7 +15,8 @@ from torch.utils.data import DataLoader
 
 from tbe import processes
 from tbe.config import build, plain
-from tests.conftest import ROOT, SMALL, composed
+from tests.conftest import SMALL, composed, started
+from tests.fork_server import PIDS
 from tests.forked import Forked, free_port
 
 LIMIT = 2  # seconds, process_timeout of the runs here
@@ -140,21 +140,22 @@ def test_an_error_that_has_nothing_to_do_with_others_stays_what_it_is():
 @pytest.mark.slow
 def test_train_py_ends_when_one_of_the_processes_that_it_started_is_killed(tmp_path):
     options = [*SMALL, "trainer=ddp_cpu", "clip=8x2_32", "backbone=tiny", "queue_size=16", "batch_size=4"]
-    command = [sys.executable, "train.py", *options, "epochs=1000", "validate_every=1000"]
-    command += ["logger=csv", "process_timeout=500", f"hydra.run.dir={tmp_path}/run"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    first = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+    command = ["train.py", *options, "epochs=1000", "validate_every=1000", "logger=csv", "process_timeout=500"]
+    pids = tmp_path / "pids"
+    pids.mkdir()
+    first = started(*command, f"hydra.run.dir={tmp_path}/run", **{PIDS: str(pids)})
     began = time.monotonic()
     try:
         while not (tmp_path / "run/checkpoints/last.ckpt").exists():
             assert time.monotonic() - began < 200
             assert first.poll() is None
             time.sleep(0.05)
-        (other,) = Path(f"/proc/{first.pid}/task/{first.pid}/children").read_text().split()
-        os.kill(int(other), signal.SIGKILL)
+        other = int((pids / "1").read_text())
+        assert other != first.pid
+        os.kill(other, signal.SIGKILL)
         _, said = first.communicate(timeout=60)  # far below the limit
     finally:
         first.kill()
     assert first.returncode == 1
     assert said.strip().splitlines()[-1] == "error: process 0: process 1 was ended by SIGKILL"
-    assert gone(int(other))
+    assert gone(other)

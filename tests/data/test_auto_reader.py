@@ -24,10 +24,12 @@ def reader(monkeypatch):
 @pytest.mark.parametrize(
     ("facts", "expected"),
     [
-        ({}, ["TorchCodecReader", "PyAvReader", "DecordReader"]),
-        ({"pixels": (1920, 1080)}, ["TorchCodecReader", "PyAvReader", "DecordReader"]),
+        ({}, ["PyAvReader", "TorchCodecReader", "DecordReader"]),
+        ({"pixels": (1920, 1080)}, ["PyAvReader", "TorchCodecReader", "DecordReader"]),
+        ({"codec": "mpeg4"}, ["TorchCodecReader", "PyAvReader", "DecordReader"]),
         ({"codec": "hevc"}, ["TorchCodecReader", "PyAvReader"]),
-        ({"is_cut": True}, ["TorchCodecReader", "PyAvReader"]),
+        ({"is_cut": True}, ["PyAvReader", "TorchCodecReader"]),
+        ({"is_cut": True, "codec": "mpeg4"}, ["TorchCodecReader", "PyAvReader"]),
         ({"has_guessed_times": True}, ["PyAvReader"]),
         ({"is_indexed": False}, ["PyAvReader"]),
         ({"starts_with_key": False}, ["PyAvReader"]),
@@ -39,7 +41,7 @@ def test_a_file_is_given_to_those_that_get_it_right(reader, facts, expected):
 
 def test_decord_comes_first_where_it_decodes_on_the_gpu(reader, monkeypatch):
     monkeypatch.setattr("tbe.data.readers.decord_reader.DecordReader.resolved_device", lambda self, path: "cuda")
-    assert names(reader.suited("clip.mp4", WHOLE)) == ["DecordReader", "TorchCodecReader", "PyAvReader"]
+    assert names(reader.suited("clip.mp4", WHOLE)) == ["DecordReader", "PyAvReader", "TorchCodecReader"]
     assert reader.worker_context("clip.mp4") == "spawn"
 
 
@@ -48,7 +50,7 @@ def test_a_first_file_by_which_decord_cannot_be_tried_is_left_to_the_others(read
         raise DecodeError(f"could not open {path}")
 
     monkeypatch.setattr("tbe.data.readers.decord_reader.DecordReader.resolved_device", fails)
-    assert names(reader.suited("clip.mp4", WHOLE)) == ["TorchCodecReader", "PyAvReader", "DecordReader"]
+    assert names(reader.suited("clip.mp4", WHOLE)) == ["PyAvReader", "TorchCodecReader", "DecordReader"]
 
 
 @pytest.mark.parametrize(
@@ -62,9 +64,10 @@ def test_a_first_file_by_which_decord_cannot_be_tried_is_left_to_the_others(read
     ],
 )
 def test_pyav_comes_first_where_it_reduces_pictures_while_it_decodes(reader, pixels, short_side, first):
-    assert names(reader.reducing(short_side).suited("clip.mp4", WHOLE._replace(pixels=pixels)))[0] == first
-    assert names(reader.suited("clip.mp4", WHOLE._replace(pixels=pixels)))[0] == "TorchCodecReader"
-    unsafe = WHOLE._replace(pixels=pixels, is_indexed=False)
+    facts = WHOLE._replace(codec="mpeg4", pixels=pixels)
+    assert names(reader.reducing(short_side).suited("clip.mp4", facts))[0] == first
+    assert names(reader.suited("clip.mp4", facts))[0] == "TorchCodecReader"
+    unsafe = facts._replace(is_indexed=False)
     assert names(reader.reducing(short_side).suited("clip.mp4", unsafe)) == ["PyAvReader"]
 
 

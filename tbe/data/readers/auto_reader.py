@@ -24,9 +24,9 @@ RIGHT_BY_DECORD = ("h264", "mpeg4", "vp8", "vp9", "mjpeg")
 class AutoReader:
     """Looks at the head of a file and opens it with the first of torchcodec, PyAV and decord that gets it right.
 
-    torchcodec takes part where it is installed. PyAV comes first where pictures are reduced while they are decoded,
-    which it alone does, decord where its build decodes on the GPU. A file that fails in one reader is tried in the
-    next; a DecodeError when all of them failed.
+    torchcodec takes part where it is installed. PyAV comes first for H.264, of which it leaves out what strided clips
+    don't need, and where pictures are reduced while they are decoded; decord where its build decodes on the GPU. A
+    file that fails in one reader is tried in the next; a DecodeError when all of them failed.
     device, num_threads: as in the readers.
     """
 
@@ -56,9 +56,10 @@ class AutoReader:
         is_safe = facts.is_indexed and facts.starts_with_key and not facts.has_guessed_times
         is_for_decord = is_safe and not facts.is_cut and facts.codec in RIGHT_BY_DECORD
         width, height = facts.pixels
+        is_for_pyav = facts.codec == "h264" or pays(height, width, self.pyav.short_side)
         found: list[OpenVideo] = [self.pyav]
         if is_safe and self.torchcodec is not None:
-            found.insert(1 if pays(height, width, self.pyav.short_side) else 0, self.torchcodec)
+            found.insert(1 if is_for_pyav else 0, self.torchcodec)
         if is_for_decord:
             found.insert(0 if self._is_on_gpu(path) else len(found), self.decord)
         return found
@@ -111,5 +112,5 @@ def _torchcodec(num_threads: int) -> TorchCodecReader | None:
     try:
         return TorchCodecReader("cpu", num_threads)
     except ValueError:
-        log.info("reader=auto: without torchcodec, which is faster than PyAV (pip install -e '.[gpu-decode]')")
+        log.info("reader=auto: without torchcodec, faster than PyAV but for H.264 (pip install -e '.[gpu-decode]')")
         return None
