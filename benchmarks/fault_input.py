@@ -136,7 +136,8 @@ def too_many_unreadable(trials: int) -> Outcome:
             write_list(folder / "train.txt", [(f"{number}.mp4", number % 2) for number in range(VIDEOS)])
             run = folder / "run"
             code, said = _train(*FOLDER_OF_VIDEOS, f"data.root={folder}", f"max_failed={MOST}", f"hydra.run.dir={run}")
-            named = len((run / "quarantine.csv").read_text().splitlines()) - 1
+            table = run / "quarantine.csv"
+            named = len(table.read_text().splitlines()) - 1 if table.exists() else 0
         is_stopped = code == 1 and said.startswith(f"error: expected at most {MOST:.0%} of the videos to be unreadable")
         stopped += is_stopped
         ended += code == 0
@@ -179,7 +180,10 @@ def _names() -> list[str]:
 def _is_harmless(name: str) -> bool:
     """Whether a name is that of a network, or of a class of what reads data."""
     module, _, attribute = name.rpartition(".")
-    found = getattr(import_module(module), attribute, None)
+    try:
+        found = getattr(import_module(module), attribute, None)
+    except ImportError:  # a name of what a module imports, which should not have been let through
+        return False
     return isinstance(found, type) and (issubclass(found, nn.Module) or found.__module__.startswith("tbe.data."))
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
@@ -48,7 +49,8 @@ def lost(trials: int, runs: SmallRuns, rank: Rank) -> Outcome:
             victims = [process.pid, *other]
             if other and process.poll() is None:
                 began = time.monotonic()
-                os.kill(victims[rank.number], rank.signal)
+                with suppress(ProcessLookupError):  # it has just ended
+                    os.kill(victims[rank.number], rank.signal)
                 wait_until_gone(process, other[0])
                 took[0] = time.monotonic() - began
 
@@ -74,8 +76,9 @@ def preempted(trials: int, runs: SmallRuns) -> Outcome:
     """SIGTERM from a scheduler that hears `scontrol requeue` and starts the job again."""
     told = runs.folder / "bin" / "told"
     told.parent.mkdir()
+    told.touch()
     scontrol = told.with_name("scontrol")
-    scontrol.write_text(f'#!/bin/sh\necho "$@" >> {told}\n')
+    scontrol.write_text(f'#!/bin/sh\n[ "$1" = show ] || echo "$@" >> {told}\n')
     scontrol.chmod(0o755)
     job = {**JOB, "PATH": os.pathsep.join([str(told.parent), os.environ["PATH"]])}
 
@@ -88,7 +91,7 @@ def preempted(trials: int, runs: SmallRuns) -> Outcome:
         )
         is_told = f"requeue {stopped.folder.name}\n" in told.read_text()
         again = {**of_job(stopped.folder), "SLURM_RESTART_COUNT": "1"}
-        same = runs.ends_well(stopped.folder, environment=again) and runs.is_as_whole(stopped.folder)
+        same = is_told and runs.ends_well(stopped.folder, environment=again) and runs.is_as_whole(stopped.folder)
         return stopped.done - stopped.saved, is_told, same
 
     steps, queued, same = zip(*runs.each(trials, trial), strict=True)
@@ -102,7 +105,7 @@ def started_by(pid: int) -> list[int]:
     try:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         return [int(child) for child in children if b"\0LOCAL_RANK=1\0" in _environment(child)]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return []
 
 
@@ -111,8 +114,9 @@ def wait_until_gone(first: subprocess.Popen, other: int) -> None:
     limit = time.monotonic() + PATIENCE
     while first.poll() is None or _is_alive(other):
         if time.monotonic() > limit:
-            for pid in (first.pid, other):
-                os.kill(pid, signal.SIGKILL)
+            first.kill()
+            with suppress(ProcessLookupError):
+                os.kill(other, signal.SIGKILL)
             return
         time.sleep(0.05)
 

@@ -27,6 +27,7 @@ SIZE += ["backbone.widths=[4,8,8,8]", "trainer.log_every_n_steps=1", f"epochs={E
 LAST = Path("checkpoints", "last.ckpt")
 EXACT = ("state_dict", "optimizer_states", "lr_schedulers", "epoch", "global_step")
 PATIENCE = 300  # seconds that a run may take
+ATTEMPTS = 20  # runs, at random moments of which a fault comes; most end by it
 BY_HAND: Mapping[str, str] = {}  # what the environment of a run that no scheduler starts tells of one
 Fault = Callable[[subprocess.Popen, Random], Any]
 
@@ -97,8 +98,8 @@ class SmallRuns:
         self, name: str, fault: Fault, *overrides: str, environment: Callable[[Path], Mapping[str, str]] = as_torchrun
     ) -> Stopped:
         """A run that the fault ends at a random moment of its training; those that were over before do not count."""
-        chance, attempt = Random(name), 0
-        while True:
+        chance = Random(name)
+        for attempt in range(ATTEMPTS):
             run = self.folder / f"{name}_{attempt}"
             process = self._training(run, environment(run), *overrides)
             time.sleep(chance.uniform(0, self.seconds))
@@ -106,7 +107,7 @@ class SmallRuns:
             if code := _code(process):
                 saved = torch.load(run / LAST, weights_only=True)["global_step"] if is_whole(run / LAST) else 0
                 return Stopped(run, code, _steps(run), saved)
-            attempt += 1
+        raise ValueError(f"{name}: expected a fault to end one of {ATTEMPTS} runs, got none: {self.said(run)}")
 
     def each(self, trials: int, trial: Callable[[int], Any]) -> list[Any]:
         """The trials, several at once."""
@@ -136,5 +137,7 @@ def _log(run: Path) -> Path:
 
 def _steps(run: Path) -> int:
     """How many steps a run has logged, in lines that are whole."""
+    if not (run / "metrics.csv").exists():
+        return 0
     lines = (run / "metrics.csv").read_text().rpartition("\n")[0]
     return max((int(row["step"]) + 1 for row in csv.DictReader(io.StringIO(lines)) if row.get("train/loss")), default=0)

@@ -37,7 +37,7 @@ class Job(NamedTuple):
 def current() -> Job | None:
     """The job of this process; None where a user started it, or Lightning as one of several."""
     has = os.environ
-    if "TORCHELASTIC_RUN_ID" in has:
+    if _is_of_torchrun():
         return Job(f"torchrun_{_run_id()}", int(has["TORCHELASTIC_RESTART_COUNT"]), int(has["RANK"]))
     if "SLURM_JOB_ID" in has and has.get("SLURM_JOB_NAME") not in INTERACTIVE:
         name = f"slurm_{has['SLURM_JOB_ID']}_{has.get('SLURM_STEP_ID', 'batch')}"
@@ -76,16 +76,21 @@ def earlier(job: Job, arguments: Sequence[str]) -> list[Path]:
 
 
 def requeue() -> None:
-    """Puts this process's SLURM job back into the queue; the next start goes on in the same folder."""
+    """Puts this process's SLURM job back into the queue; the next start goes on in the same folder.
+
+    Not one that its user has cancelled, which gets the same signal as one that is preempted.
+    """
     job = os.environ.get("SLURM_JOB_ID")
     if job is None or os.environ.get("SLURM_JOB_NAME") in INTERACTIVE:
         return
-    command = ["scontrol", "requeue", job]
     try:
-        subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+        if "JobState=CANCELLED" in _scontrol("show", "job", job):
+            print(f"not requeued: job {job} was cancelled")
+            return
+        _scontrol("requeue", job)
     except (OSError, subprocess.SubprocessError) as error:
         said = getattr(error, "stderr", None) or str(error)
-        log.warning("could not requeue job %s (%s): %s", job, " ".join(command), said.strip())
+        log.warning("could not requeue job %s: %s", job, said.strip())
     else:
         print(f"requeued: job {job}")
 
@@ -93,25 +98,37 @@ def requeue() -> None:
 def requeue_when_stopped() -> None:
     """From now on a signal of SLURM ends this process and puts its job back, where nothing else handles it.
 
-    That is before training, while modules are imported and objects built, and between stages.
+    That is before training, while modules are imported and objects built, and between stages. torchrun, which stops
+    its processes when one of them fails, starts them again itself.
     """
-    if "SLURM_JOB_ID" not in os.environ or os.environ.get("SLURM_JOB_NAME") in INTERACTIVE:
+    if "SLURM_JOB_ID" not in os.environ or os.environ.get("SLURM_JOB_NAME") in INTERACTIVE or _is_of_torchrun():
         return
-    process = os.getpid()
+    process, is_first = os.getpid(), not any(int(os.environ.get(name, 0)) for name in ("SLURM_PROCID", "LOCAL_RANK"))
 
     def leave(number: int, frame: Any) -> None:
         if os.getpid() != process:  # forked from it, and no job: as if there was no handler
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             return
-        job = current()
-        if job is None or not job.rank:
-            print("interrupted: to continue, repeat the command")
+        for one in signals:  # what follows sends them too
+            signal.signal(one, signal.SIG_IGN)
+        if is_first:
             requeue()
         raise SystemExit(130)
 
-    for number in (signal.SIGTERM, signal.SIGUSR1):
+    signals = (signal.SIGTERM, signal.SIGUSR1)
+    for number in signals:
         signal.signal(number, leave)
+
+
+def _scontrol(*arguments: str) -> str:
+    """What SLURM's command says; a SubprocessError where it fails."""
+    done = subprocess.run(["scontrol", *arguments], check=True, capture_output=True, text=True, timeout=60)
+    return done.stdout
+
+
+def _is_of_torchrun() -> bool:
+    return "TORCHELASTIC_RUN_ID" in os.environ
 
 
 def _run_id() -> str:

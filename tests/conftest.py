@@ -89,12 +89,12 @@ def once(tmp_path_factory, name, make):
     try:
         folder.mkdir()
     except FileExistsError:
+        limit = time.monotonic() + 300
         while not (folder / "done").exists():
+            assert time.monotonic() < limit, f"{folder}: the worker that makes it has failed, or has been ended"
             time.sleep(0.1)
-        return folder
-    try:
+    else:
         make(folder)
-    finally:
         (folder / "done").touch()
     return folder
 

@@ -18,7 +18,7 @@ class Forked:
                 work()
                 os._exit(0)
             except SystemExit as ending:
-                os._exit(ending.code if isinstance(ending.code, int) else 1)
+                os._exit(ending.code if isinstance(ending.code, int) else int(ending.code is not None))
             except BaseException:
                 traceback.print_exc()
                 sys.stderr.flush()

@@ -16,6 +16,13 @@ SLURM = {"SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "pretrain", "SLURM_PROCID": "1"}
 TINY = [*SMALL, "clip=8x2_32", "backbone=tiny", "queue_size=8", "trainer=cpu"]
 
 
+def scontrol(file, told, state="RUNNING"):
+    """Writes a program that says that a job is in this state, and notes what else it is told."""
+    show = f'if [ "$1" = show ]; then echo "JobId=$3 JobState={state} Reason=None"; else echo "$@" >> {told}; fi'
+    file.write_text(f"#!/bin/sh\n{show}\n")
+    file.chmod(0o755)
+
+
 @pytest.fixture
 def environment(monkeypatch):
     """environment(NAME=value, ...) is all that this process knows of a scheduler."""
@@ -97,8 +104,7 @@ def test_a_preempted_job_is_queued_again_and_goes_on_in_its_folder_with_the_stag
     """Preempted in the first of two stages, and again in the second."""
     scheduler, folders = tmp_path / "bin" / "scontrol", tmp_path / "runs" / "long"
     scheduler.parent.mkdir()
-    scheduler.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/told\n')
-    scheduler.chmod(0o755)
+    scontrol(scheduler, tmp_path / "told")
     variables = {**SLURM, "SLURM_PROCID": "0", "PATH": f"{scheduler.parent}:{os.environ['PATH']}"}
     variables["TBE_RUNS"] = str(tmp_path / "runs")
     few = ["data.num_train=8", "data.num_val=4", "data.num_test=4", "batch_size=2", "epochs=12", "validate_every=12"]
@@ -150,13 +156,14 @@ def step(folder):
         (signal.SIGTERM, {"SLURM_PROCID": "0"}, 130),
         (signal.SIGUSR1, {"SLURM_PROCID": "0"}, 130),
         (signal.SIGTERM, {"SLURM_PROCID": "1"}, 130),  # the first process asks for all
+        (signal.SIGTERM, {"SLURM_PROCID": "0", "LOCAL_RANK": "1"}, 130),  # started by Lightning
         (signal.SIGTERM, {"SLURM_JOB_NAME": "bash"}, -signal.SIGTERM),
+        (signal.SIGTERM, TORCHRUN, -signal.SIGTERM),
     ],
 )
 def test_a_job_that_is_preempted_before_it_trains_is_queued_again(environment, tmp_path, number, variables, status):
     scheduler = tmp_path / "scontrol"
-    scheduler.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/told\n')
-    scheduler.chmod(0o755)
+    scontrol(scheduler, tmp_path / "told")
     environment(**SLURM | variables, PATH=f"{tmp_path}:{os.environ['PATH']}")
     sys.stdout.flush()
 
@@ -168,7 +175,7 @@ def test_a_job_that_is_preempted_before_it_trains_is_queued_again(environment, t
         time.sleep(10)
 
     assert Forked(job).wait() == status
-    assert (tmp_path / "told").exists() is (status == 130 and variables["SLURM_PROCID"] == "0")
+    assert (tmp_path / "told").exists() is (variables == {"SLURM_PROCID": "0"})
 
 
 def test_a_scheduler_that_refuses_is_heard(environment, tmp_path, monkeypatch, caplog):
@@ -180,4 +187,16 @@ def test_a_scheduler_that_refuses_is_heard(environment, tmp_path, monkeypatch, c
     assert caplog.text == ""
     environment(**SLURM)
     jobs.requeue()
-    assert "could not requeue job 7 (scontrol requeue 7): Job 7 is not yours" in caplog.text
+    assert "could not requeue job 7: Job 7 is not yours" in caplog.text
+
+
+def test_a_job_that_its_user_cancelled_is_not_queued_again(environment, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    environment(**SLURM)
+    scontrol(tmp_path / "scontrol", tmp_path / "told", state="CANCELLED")
+    jobs.requeue()
+    assert capsys.readouterr().out == "not requeued: job 7 was cancelled\n"
+    assert not (tmp_path / "told").exists()
+    scontrol(tmp_path / "scontrol", tmp_path / "told")
+    jobs.requeue()
+    assert (tmp_path / "told").read_text() == "requeue 7\n"

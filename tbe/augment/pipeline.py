@@ -83,8 +83,11 @@ class ClipAugment(nn.Module):
             if clips.device.type != "cpu" or clips[0].numel() < LARGE:
                 return self._augment(clips, draws)
             result = torch.empty(len(clips), clips.shape[2], clips.shape[1], self.size, self.size)
-            for clip, draw, place in zip(clips.split(1), draws.one_by_one(), result.split(1), strict=True):
-                self._augment_in_parts(clip, draw, place)
+            # Of its own pixels: who else is in the batch, and so how far it is padded, must not be seen.
+            is_large = (sizes.prod(dim=1) * clips.shape[1] * clips.shape[2] >= LARGE).tolist()
+            parts = zip(clips.split(1), draws.one_by_one(), is_large, result.split(1), strict=True)
+            for clip, draw, in_levels, place in parts:
+                self._augment_in_parts(clip, draw, in_levels, place)
             return result
 
     def _draw(self, sizes: Tensor) -> Draws:
@@ -122,12 +125,16 @@ class ClipAugment(nn.Module):
         torch.sub(change_(pictures, draws.changes), mean, out=result)
         return result.div_(std)
 
-    def _augment_in_parts(self, clip: Tensor, draws: Draws, result: Tensor) -> None:
-        """Writes one clip (1, T, C, H, W), on a CPU, into result (1, C, T, size, size), some frames at a time."""
+    def _augment_in_parts(self, clip: Tensor, draws: Draws, in_levels: bool, result: Tensor) -> None:
+        """Writes one clip (1, T, C, H, W), on a CPU, into result (1, C, T, size, size), some frames at a time.
+
+        in_levels: whether to resize bytes, where there is no blur.
+        """
         top, left, height, width = draws.boxes[0].tolist()
         clip = clip[..., top : top + height, left : left + width]
         some = max(1, CACHED // result[:, :, 0].numel())
-        resized = self._resizing(height, width, draws)
+        resized = self._resizing(height, width, draws, in_levels)
+        mean, std = self._mean_and_std(clip.device)
         for part, place in zip(clip.split(some, dim=1), result.split(some, dim=2), strict=True):
             pictures = resized(part)
             if draws.degrees is None:
@@ -138,11 +145,11 @@ class ClipAugment(nn.Module):
                 place.mul_(1 / 255)
             if draws.flipped is not None and place.shape[1] == FLOW:
                 turn_motion_(place, draws.flipped)
-            change_(place, draws.changes).sub_(self.mean).div_(self.std)
+            change_(place, draws.changes).sub_(mean).div_(std)
 
-    def _resizing(self, height: int, width: int, draws: Draws) -> Callable[[Tensor], Tensor]:
+    def _resizing(self, height: int, width: int, draws: Draws, in_levels: bool) -> Callable[[Tensor], Tensor]:
         """What makes the pictures of one cropped clip (1, T, C, height, width) from it, (1, C, T, size, size)."""
-        if draws.sigma is None or not draws.sigma.item():
+        if in_levels and (draws.sigma is None or not draws.sigma.item()):
             return partial(resample_in_levels, size=self.size, flipped=draws.flipped)
         box = torch.tensor([[0, 0, height, width]])
         rows, columns = matrices(box, self.size, height, width, draws.flipped, draws.sigma)

@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from tbe.data.readers.needed_packets import FAR, NeededPackets
+from tbe.data.readers.needed_packets import FAR, NeededPackets, PacketFacts
 from tbe.data.video_writing import write_video
 from tests.conftest import moving_square
 
@@ -37,7 +37,7 @@ def videos(tmp_path_factory):
 
 def packets_of(file):
     with av.open(str(file)) as container:
-        return [packet for packet in container.demux(video=0) if packet.size]
+        return [PacketFacts.of(packet) for packet in container.demux(video=0) if packet.size]
 
 
 def everything(file):
@@ -102,3 +102,25 @@ def test_a_file_that_ends_early_gives_what_comes_before(videos, tmp_path):
     with av.open(str(tmp_path / "torn.mkv")) as container:
         frames = NeededPackets(packets).frames(container, [times[3], times[-2]])
         assert [frame.pts for frame in frames] == [times[3]]
+
+
+def facts(pts, is_keyframe=False, **changes):
+    return PacketFacts(pts, pts, 100, is_keyframe, False, False)._replace(**changes)
+
+
+def test_a_stretch_begins_at_a_key_frame_that_the_file_has_before_the_picture():
+    """A hidden beginning of a second edit may have earlier times than what the file has before it."""
+    packets = [facts(0, True), facts(10), facts(20), facts(30), facts(15, True), facts(25), facts(35)]
+    needed = NeededPackets(packets)
+    assert needed.is_known
+    assert needed._spans([20], further=0) == [(0, 2)]
+    assert needed._spans([25], further=0) == [(4, 5)]
+    assert needed._spans([20, 25, 30], further=0) == [(0, 5)]
+    assert needed._spans([35], further=1) == [(4, 6)]
+
+
+def test_packets_that_cannot_be_told_apart_or_change_the_decoder_are_not_chosen_from():
+    assert not NeededPackets([facts(0, True), facts(0)]).is_known
+    assert not NeededPackets([facts(0, True), facts(None)]).is_known
+    assert not NeededPackets([facts(0, True), facts(1, True, starts_anew=True)]).is_known
+    assert NeededPackets([facts(0, True, starts_anew=True), facts(1)]).is_known

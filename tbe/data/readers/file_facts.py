@@ -54,7 +54,8 @@ def file_facts(path: str) -> FileFacts:
         with opened(path) as container:
             stream = shown_stream(container)
             context = stream.codec_context
-            entries = list(stream.index_entries) if container.format.name in INDEXED else []
+            # PyAV below 17 does not tell: what such a file lists is not known.
+            entries = list(getattr(stream, "index_entries", [])) if container.format.name in INDEXED else []
             return FileFacts(
                 codec=context.name,
                 pixels=(context.width, context.height),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import av
 import numpy as np
 from av.filter import Graph
@@ -36,11 +38,10 @@ class Pictures:
         kind = (frame.height, frame.width, frame.format.name)
         if kind not in self.graphs:
             height, width = reduced_size(frame.height, frame.width, short_side)
+            time_base = frame.time_base or Fraction(1)  # the last frames of a stretch come without one
             graph = Graph()
             graph.link_nodes(
-                graph.add_buffer(
-                    width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
-                ),
+                graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=time_base),
                 # A triangle as wide as the step between pixels, as antialiased resizing has it.
                 graph.add("scale", f"{width}:{height}:flags=bilinear:threads=1"),
                 graph.add("format", "rgb24"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from tbe.data.readers.base import DecodeError, VideoReader, explained
 from tbe.data.readers.file_facts import ERRORS, opened, shown_stream
-from tbe.data.readers.needed_packets import NeededPackets
+from tbe.data.readers.needed_packets import NeededPackets, PacketFacts
 from tbe.data.readers.pyav_pictures import Pictures
 
 Decode = Callable[[InputContainer, list[int]], Iterator[VideoFrame]]
@@ -54,7 +55,7 @@ class _PyAvVideo:
         try:
             with self._opened() as container:
                 stream = shown_stream(container)
-                packets = [packet for packet in container.demux(stream) if packet.size]
+                packets = [PacketFacts.of(packet) for packet in container.demux(stream) if packet.size]
                 # AVI stores no times, and those that are guessed are wrong where pictures are reordered.
                 is_guessed = container.format.name == "avi" and stream.codec_context.has_b_frames
         except ERRORS as error:
@@ -66,7 +67,7 @@ class _PyAvVideo:
             raise DecodeError(f"could not open {path}: expected frames in its first video stream, found none")
         self.packets = NeededPackets(packets)
         self.length = len(shown)
-        is_timed = len(self.packets.places) == len(packets) and not is_guessed
+        is_timed = self.packets.is_known and not is_guessed
         self.times = sorted(packet.pts for packet in shown if packet.pts is not None) if is_timed else []
 
     def __len__(self) -> int:
@@ -78,8 +79,11 @@ class _PyAvVideo:
             raise DecodeError(
                 f"could not decode frames {list(indices)} of {self.path}: expected numbers from 0 to {self.length - 1}"
             )
+        found: dict[int, np.ndarray] = {}
+        if self.times:
+            with suppress(*ERRORS):  # decoded from the beginning it may be right
+                found = self._pictures(self._by_time, wanted)
         try:
-            found = self._pictures(self._by_time, wanted) if self.times else {}
             if len(found) < len(wanted):  # nothing to jump by, or what stands at these times is another picture
                 found = self._pictures(self._counted, wanted)
         except ERRORS as error:
