@@ -2,7 +2,7 @@
 
 A server imports once what train.py and eval.py do, and forks for each program that it is asked for. The program is then
 in a process as a shell starts it: its own session, folder, environment, arguments, standard output and exit status.
-The processes that Lightning starts for a program are asked for in the same way.
+The processes that Lightning and torchrun start for a program are asked for in the same way.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from types import SimpleNamespace
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = ("tbe.train", "tbe.eval", "tbe.commands", "hydra.main", "sklearn.linear_model", "matplotlib.pyplot")
+MODULES += ("torch.distributed.run",)
 ADDRESS = "TBE_TEST_FORK_SERVER"
 PIDS = "TBE_TEST_PIDS"  # names a folder in which each program writes its process's number, under its LOCAL_RANK
 
@@ -161,7 +162,7 @@ def _run(request):
     random.seed()
     if PIDS in os.environ:
         Path(os.environ[PIDS], os.environ.get("LOCAL_RANK", "0")).write_text(str(os.getpid()))
-    _ask_here_for_what_lightning_starts()
+    _ask_here_for_what_is_started()
     first, *rest = request["arguments"]
     if first == "-m":
         sys.argv, sys.path[0] = rest, request["folder"]
@@ -171,14 +172,16 @@ def _run(request):
         runpy.run_path(first, run_name="__main__")
 
 
-def _ask_here_for_what_lightning_starts():
+def _ask_here_for_what_is_started():
     from pytorch_lightning.strategies.launchers import subprocess_script
+    from torch.distributed.elastic.multiprocessing.subprocess_handler import subprocess_handler
 
-    def start(command, env, cwd):
-        # The first word is this interpreter.
-        return Program(command[1:], env, cwd, stdout=sys.stdout, stderr=sys.stderr)
+    def start(args, env, cwd=None, stdout=None, stderr=None, **others):
+        program = args[2:] if args[1] == "-u" else args[1:]  # without this interpreter
+        return Program(program, env, cwd, stdout=stdout or sys.stdout, stderr=stderr or sys.stderr)
 
     subprocess_script.subprocess = SimpleNamespace(Popen=start)
+    subprocess_handler.Popen = start
 
 
 def main():

@@ -96,7 +96,7 @@ def test_a_network_is_shown_by_action_and_by_scene(train, evaluate):
     run = evaluate("task=tsne", "checkpoint=[random,latest]", "query=swap", "tasks.tsne.max_videos=12")
     assert json.loads((run / "metrics.json").read_text())["demo"] == {"tsne/videos": 12}
     for name in ("random init/swap.png", "demo/swap.png", "swap.png"):
-        assert (run / "tsne" / name).stat().st_size > 10_000
+        assert (run / "tsne" / name).stat().st_size > 5_000
     with (run / "tsne" / "demo" / "swap.csv").open() as table:
         rows = list(csv.DictReader(table))
     assert [row["path"] for row in rows[::11]] == ["swap/00000.mp4", "swap/00015.mp4"]
