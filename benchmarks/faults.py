@@ -86,12 +86,12 @@ def main() -> None:
     began, rows = time.monotonic(), []
     for row in outcomes(options.quick, options.kinds):
         rows.append(row)
+        if not options.quick:
+            write([row], machine(), options.out)  # what is counted is kept, whatever follows
         print(
             f"{time.monotonic() - began:.0f} s: {row.fault}, {row.trials}: {row.happened}; lost: {row.lost}", flush=True
         )
     print(markdown(rows))
-    if not options.quick:
-        write(rows, machine(), options.out)
 
 
 if __name__ == "__main__":
