@@ -30,7 +30,8 @@ WRITER = (100, 2)
 EPOCHS = (6, 1)
 VIDEOS = (1000, 20)
 LISTS = (5000, 20)
-RANK = (5, 1)
+RANK = (3, 1)
+JOBS = (6, 1)
 CHECKPOINTS = {torn: (200, 20), changed: (500, 20)}
 RUNS = {
     killed: (12, 1),
@@ -39,7 +40,6 @@ RUNS = {
     resumed_from_spoiled: (4, 1),
     exploded: (4, 1),
     skipped: (3, 1),
-    preempted: (6, 1),
 }
 INPUT = {
     refused_targets: (4000, 50),
@@ -55,13 +55,14 @@ def outcomes(quick: bool, kinds: Sequence[str]) -> Iterator[Outcome]:
     with tempfile.TemporaryDirectory() as folder:
         if "checkpoints" in kinds:
             yield killed_while_writing(WRITER[quick])
-        if {"checkpoints", "runs"} & set(kinds):
+        if {"checkpoints", "runs", "processes"} & set(kinds):
             runs = SmallRuns(Path(folder))
         for row, trials in CHECKPOINTS.items() if "checkpoints" in kinds else ():
             yield row(trials[quick], runs.whole)
         for row, trials in RUNS.items() if "runs" in kinds else ():
             yield row(trials[quick], runs)
         if "processes" in kinds:
+            yield preempted(JOBS[quick], runs)
             pairs = SmallRuns(Path(folder, "pairs"), *PAIR)
             yield from (lost(RANK[quick], pairs, rank) for rank in RANKS)
     if "readers" in kinds:
