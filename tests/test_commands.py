@@ -139,6 +139,16 @@ def test_a_missing_data_set_is_said_in_one_line():
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("sweep", [["hydra.run.dir={}/run"], ["-m", "seed=1,2", "hydra.sweep.dir={}/sweep"]])
+def test_a_folder_that_cannot_be_made_is_said_in_one_line(tmp_path, sweep):
+    file = tmp_path / "file"
+    file.touch()
+    done = command_line("train.py", *(part.format(file) for part in sweep), *TINY)
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].startswith("error: expected a folder that can be made and written to")
+    assert "Traceback" not in done.stderr
+
+
 def test_resuming_nothing_is_said_in_one_line(tmp_path):
     done = command_line("train.py", "resume=latest", cwd=ROOT, TBE_RUNS=str(tmp_path))
     assert done.returncode == 1

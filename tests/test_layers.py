@@ -50,6 +50,7 @@ ALLOWED = {
     "prepare": {"data"},
     "sweep": {"results", "comparison"},
     "runs": set(),
+    "run_folder": set(),
     "jobs": set(),
     "checkpoint_files": set(),
     "commands": {"config", "jobs", "processes", "runs", "data"},  # what they start is imported when it is started
@@ -88,8 +89,8 @@ ALLOWED = {
 }
 # A library -> the parts that may import it.
 ONLY = {
-    "hydra": {"config", "commands", "sweep", "train_config"},
-    "omegaconf": {"config", "commands", "sweep", "train_config", "eval_config", "preview"},
+    "hydra": {"config", "commands", "run_folder", "sweep", "train_config"},
+    "omegaconf": {"config", "commands", "run_folder", "sweep", "train_config", "eval_config", "preview"},
     "decord": {"data"},  # its readers alone
     "faiss": {"neighbours"},
     "sklearn": {"tasks"},
