@@ -49,4 +49,4 @@ coverage: setup
 		--cov=tbe --cov-report=term-missing:skip-covered --cov-fail-under=90
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache
+	rm -rf $(VENV) .pytest_cache .ruff_cache .coverage
