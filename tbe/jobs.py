@@ -39,8 +39,8 @@ def current() -> Job | None:
     has = os.environ
     if _is_of_torchrun():
         return Job(f"torchrun_{_run_id()}", int(has["TORCHELASTIC_RESTART_COUNT"]), int(has["RANK"]))
-    if "SLURM_JOB_ID" in has and has.get("SLURM_JOB_NAME") not in INTERACTIVE:
-        name = f"slurm_{has['SLURM_JOB_ID']}_{has.get('SLURM_STEP_ID', 'batch')}"
+    if (number := _slurm_job()) is not None:
+        name = f"slurm_{number}_{has.get('SLURM_STEP_ID', 'batch')}"
         return Job(name, int(has.get("SLURM_RESTART_COUNT", 0)), int(has.get("SLURM_PROCID", 0)))
     return None
 
@@ -80,13 +80,14 @@ def requeue() -> None:
 
     Not one that its user has cancelled, which gets the same signal as one that is preempted.
     """
-    job = os.environ.get("SLURM_JOB_ID")
-    if job is None or os.environ.get("SLURM_JOB_NAME") in INTERACTIVE:
+    job = _slurm_job()
+    if job is None:
         return
-    try:
+    with suppress(OSError, subprocess.SubprocessError):  # where SLURM does not say, it is asked to requeue all the same
         if "JobState=CANCELLED" in _scontrol("show", "job", job):
             print(f"not requeued: job {job} was cancelled")
             return
+    try:
         _scontrol("requeue", job)
     except (OSError, subprocess.SubprocessError) as error:
         said = getattr(error, "stderr", None) or str(error)
@@ -101,7 +102,7 @@ def requeue_when_stopped() -> None:
     That is before training, while modules are imported and objects built, and between stages. torchrun, which stops
     its processes when one of them fails, starts them again itself.
     """
-    if "SLURM_JOB_ID" not in os.environ or os.environ.get("SLURM_JOB_NAME") in INTERACTIVE or _is_of_torchrun():
+    if _slurm_job() is None or _is_of_torchrun():
         return
     process, is_first = os.getpid(), not any(int(os.environ.get(name, 0)) for name in ("SLURM_PROCID", "LOCAL_RANK"))
 
@@ -125,6 +126,11 @@ def _scontrol(*arguments: str) -> str:
     """What SLURM's command says; a SubprocessError where it fails."""
     done = subprocess.run(["scontrol", *arguments], check=True, capture_output=True, text=True, timeout=60)
     return done.stdout
+
+
+def _slurm_job() -> str | None:
+    """The number of the job of SLURM that this process is of; None where there is none, or somebody types in it."""
+    return None if os.environ.get("SLURM_JOB_NAME") in INTERACTIVE else os.environ.get("SLURM_JOB_ID")
 
 
 def _is_of_torchrun() -> bool:
