@@ -112,8 +112,10 @@ class NeededPackets:
 
     def _key_before(self, place: int, time: int) -> int:
         """The place of the last key frame that comes before a packet and is not shown after it; else the beginning."""
-        for key in reversed(self.keys[: bisect_right(self.keys, place)]):
-            pts = self.packets[key].pts
+        number = bisect_right(self.keys, place)
+        while number:
+            number -= 1
+            pts = self.packets[self.keys[number]].pts
             if pts is not None and pts <= time:
-                return key
+                return self.keys[number]
         return 0
