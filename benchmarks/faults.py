@@ -2,7 +2,7 @@
 
 Runs and single processes of them are killed, checkpoints cut, disks full, readers hang or crash, videos and lists are
 spoiled, losses explode, checkpoints and lists are a stranger's, each as often as the table says, at moments and places
-drawn by chance. Every number in the table is counted here. On two cores about half an hour. Needs Linux.
+drawn by chance. Every number in the table is counted here. On two cores about three quarters of an hour. Needs Linux.
 """
 
 from __future__ import annotations
