@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 
 from torch import Tensor
 
 from tbe.data.readers.base import DecodeError, OpenVideo, VideoReader
 from tbe.data.readers.decord_reader import DecordReader
-from tbe.data.readers.file_facts import FileFacts, file_facts
+from tbe.data.readers.file_facts import FileFacts, opened_with_facts
 from tbe.data.readers.pyav_reader import PyAvReader
 from tbe.data.readers.reducing import pays
 from tbe.data.readers.torchcodec_reader import TorchCodecReader
@@ -41,7 +42,13 @@ class AutoReader:
         return other
 
     def __call__(self, path: str) -> VideoReader:
-        return _FirstRight(path, self.suited(path, file_facts(path)))
+        container, facts = opened_with_facts(path)
+        readers = self.suited(path, facts)
+        if readers[0] is self.pyav:
+            readers[0] = replace(self.pyav, container=container)  # opening again takes as long as decoding several pictures
+        else:
+            container.close()
+        return _FirstRight(path, readers)
 
     def worker_context(self, path: str) -> str | None:
         return self.decord.worker_context(path)

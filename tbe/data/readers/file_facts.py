@@ -50,19 +50,30 @@ def shown_stream(container: InputContainer) -> VideoStream:
 
 def file_facts(path: str) -> FileFacts:
     """Reads the head of a file; a DecodeError for one that can't be opened or has no video stream."""
+    container, facts = opened_with_facts(path)
+    container.close()
+    return facts
+
+
+def opened_with_facts(path: str) -> tuple[InputContainer, FileFacts]:
+    """A file, of which nothing but the head is read, and what that says; errors as of `file_facts`."""
     try:
-        with opened(path) as container:
-            stream = shown_stream(container)
-            context = stream.codec_context
-            # PyAV below 17 does not tell: what such a file lists is not known.
-            entries = list(getattr(stream, "index_entries", [])) if container.format.name in INDEXED else []
-            return FileFacts(
-                codec=context.name,
-                pixels=(context.width, context.height),
-                is_indexed=bool(entries) and max(part.pos + part.size for part in entries) <= os.path.getsize(path),
-                starts_with_key=bool(entries) and entries[0].is_keyframe,
-                is_cut=any(part.is_discard for part in entries),
-                has_guessed_times=container.format.name == "avi" and bool(context.has_b_frames),
-            )
+        container = opened(path)
+        return container, _facts(path, container)
     except ERRORS as error:
         raise DecodeError(explained(path, "open", error)) from error
+
+
+def _facts(path: str, container: InputContainer) -> FileFacts:
+    stream = shown_stream(container)
+    context = stream.codec_context
+    # PyAV below 17 does not tell: what such a file lists is not known.
+    entries = list(getattr(stream, "index_entries", [])) if container.format.name in INDEXED else []
+    return FileFacts(
+        codec=context.name,
+        pixels=(context.width, context.height),
+        is_indexed=bool(entries) and max(part.pos + part.size for part in entries) <= os.path.getsize(path),
+        starts_with_key=bool(entries) and entries[0].is_keyframe,
+        is_cut=any(part.is_discard for part in entries),
+        has_guessed_times=container.format.name == "avi" and bool(context.has_b_frames),
+    )

@@ -55,7 +55,10 @@ class NeededPackets:
         self.is_known = len(self.places) == len(packets) and not any(packet.starts_anew for packet in packets[1:])
 
     def frames(self, container: InputContainer, times: Sequence[int]) -> Iterator[VideoFrame]:
-        """The frames at these times, which rise; ends where one does not come."""
+        """The frames at these times, which rise; ends where one does not come.
+
+        container: a file from which nothing was decoded; if not of `WHOLE`, nothing was read either.
+        """
         left = iter(times)
         time = next(left, None)
         for frame in self._decoded(container, times):
@@ -75,7 +78,7 @@ class NeededPackets:
             if start > place + 1 and place >= 0:
                 yield from context.decode(None)
                 context.flush_buffers()
-            if start > place + FAR:
+            if start > place + FAR or (is_whole and place < 0):
                 self._jump(container, start)
                 packets, place = container.demux(stream), -1
             for packet in packets:

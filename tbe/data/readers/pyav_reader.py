@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tbe.data.readers.base import DecodeError, VideoReader, explained
 from tbe.data.readers.file_facts import ERRORS, opened, shown_stream
-from tbe.data.readers.needed_packets import NeededPackets, PacketFacts
+from tbe.data.readers.needed_packets import WHOLE, NeededPackets, PacketFacts
 from tbe.data.readers.pyav_pictures import Pictures
 
 Decode = Callable[[InputContainer, list[int]], Iterator[VideoFrame]]
@@ -28,17 +28,19 @@ class PyAvReader:
     frame on and without those before the start of an edit list. A jump goes to the last key frame before it; a video
     whose packets have no times to be trusted is decoded from its beginning. Frames stand as the video is to be shown.
     short_side: what pictures will be reduced to; large ones come as small already (`readers.reducing`).
+    container: the file of the one video that is read, where it is open already and nothing but its head was read.
     """
 
     num_threads: int = 1
     short_side: int | None = None
+    container: InputContainer | None = None
 
     def __post_init__(self):
         if self.num_threads < 1:
             raise ValueError(f"reader.num_threads: expected at least 1, got {self.num_threads}")
 
     def __call__(self, path: str) -> VideoReader:
-        return _PyAvVideo(path, self.num_threads, self.short_side)
+        return _PyAvVideo(path, self.num_threads, self.short_side, self.container)
 
     def reducing(self, short_side: int) -> PyAvReader:
         return replace(self, short_side=short_side)
@@ -48,16 +50,14 @@ class PyAvReader:
 
 
 class _PyAvVideo:
-    def __init__(self, path: str, num_threads: int, short_side: int | None):
+    def __init__(self, path: str, num_threads: int, short_side: int | None, container: InputContainer | None):
         self.path = path
         self.num_threads = num_threads
         self.short_side = short_side
         try:
-            with self._opened() as container:
-                stream = shown_stream(container)
-                packets = [PacketFacts.of(packet) for packet in container.demux(stream) if packet.size]
-                # AVI stores no times, and those that are guessed are wrong where pictures are reordered.
-                is_guessed = container.format.name == "avi" and stream.codec_context.has_b_frames
+            container = container or opened(path)
+            stream = shown_stream(container)
+            packets = [PacketFacts.of(packet) for packet in container.demux(stream) if packet.size]
         except ERRORS as error:
             raise DecodeError(explained(path, "open", error)) from error
         # What comes before the first key frame can't be decoded; an AVI says with a packet of a byte that none came.
@@ -67,8 +67,12 @@ class _PyAvVideo:
             raise DecodeError(f"could not open {path}: expected frames in its first video stream, found none")
         self.packets = NeededPackets(packets)
         self.length = len(shown)
+        # AVI stores no times, and those that are guessed are wrong where pictures are reordered.
+        is_guessed = container.format.name == "avi" and stream.codec_context.has_b_frames
         is_timed = self.packets.is_known and not is_guessed
         self.times = sorted(packet.pts for packet in shown if packet.pts is not None) if is_timed else []
+        # At its end. Opening it again for the first frames would take as long as decoding several of them.
+        self.container = container if self.times and container.format.name in WHOLE else None
 
     def __len__(self) -> int:
         return self.length
@@ -82,10 +86,10 @@ class _PyAvVideo:
         found: dict[int, np.ndarray] = {}
         if self.times:
             with suppress(*ERRORS):  # decoded from the beginning it may be right
-                found = self._pictures(self._by_time, wanted)
+                found = self._pictures(self._by_time, wanted, self.container)
         try:
             if len(found) < len(wanted):  # nothing to jump by, or what stands at these times is another picture
-                found = self._pictures(self._counted, wanted)
+                found = self._pictures(self._counted, wanted, None)
         except ERRORS as error:
             raise DecodeError(explained(self.path, f"decode frames {list(indices)} of", error)) from error
         missing = [index for index in wanted if index not in found]
@@ -99,16 +103,12 @@ class _PyAvVideo:
             )
         return torch.from_numpy(np.stack([found[index] for index in indices])).permute(0, 3, 1, 2)
 
-    def _pictures(self, decode: Decode, wanted: list[int]) -> dict[int, np.ndarray]:
-        """These frames, as many as come, each (H, W, 3) and upright."""
-        picture = Pictures(self.short_side)
-        with self._opened() as container:
+    def _pictures(self, decode: Decode, wanted: list[int], container: InputContainer | None) -> dict[int, np.ndarray]:
+        """These frames, as many as come, each (H, W, 3) and upright; of a file that is open, or is opened."""
+        picture, self.container = Pictures(self.short_side), None
+        with container or opened(self.path) as container:
+            shown_stream(container).codec_context.thread_count = self.num_threads
             return {index: picture(frame) for index, frame in zip(wanted, decode(container, wanted), strict=False)}
-
-    def _opened(self) -> InputContainer:
-        container = opened(self.path)
-        shown_stream(container).codec_context.thread_count = self.num_threads
-        return container
 
     def _by_time(self, container: InputContainer, wanted: list[int]) -> Iterator[VideoFrame]:
         """The frames that are shown at the times of these, in rising order; ends where one does not come."""
