@@ -13,10 +13,10 @@ import yaml
 
 import tbe.train
 from tbe.commands import whole_list
-from tests.conftest import ROOT, SMALL, command_line, composed, once, run_command, started
+from tests.conftest import NARROW, ROOT, SMALL, command_line, composed, once, run_command, started
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-TINY = [*SMALL, "epochs=1", "trainer=cpu"]
+TINY = [*SMALL, *NARROW, "epochs=1", "trainer=cpu"]
 FEW = ["data.num_train=8", "data.num_val=4", "data.num_test=8", "batch_size=4"]
 
 

@@ -206,7 +206,7 @@ def test_one_process_gathers_nothing():
 def test_two_processes_train_into_one_folder_and_evaluate_like_one(tmp_path):
     small = [option for option in SMALL if not option.startswith(("batch_size", "data.num_test"))]
     # 15 videos on two processes: one has a video more than the other.
-    data = [*small, "data.num_test=15", "batch_size=4", "epochs=1"]
+    data = [*small, "backbone.widths=[4,8,8,8]", "data.num_test=15", "batch_size=4", "epochs=1"]
     trained = command_line("train.py", "trainer=ddp_cpu", f"hydra.run.dir={tmp_path}/run", *data)
     assert trained.returncode == 0, trained.stderr
     assert trained.stdout.strip().splitlines()[-1] == f"run: {tmp_path}/run"

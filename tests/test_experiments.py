@@ -65,7 +65,7 @@ def test_two_steps(experiment, train, video_folder, frame_folders, tmp_path):
     config = composed("train", f"experiment={experiment}", run_dir=tmp_path)
     with torch.device("meta"):
         assert build(plain(config.backbone)).num_features > 0
-    overrides = [f"experiment={experiment}", *SIZE, "backbone=tiny"]
+    overrides = [f"experiment={experiment}", *SIZE, "backbone=tiny", "backbone.widths=[4,8,8,8]"]
     if "splits" not in config.data:
         overrides = [part for part in overrides if not part.startswith(("data.", "++data."))] + DRAWN
     else:

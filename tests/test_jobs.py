@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from tbe import commands, jobs, runs
-from tests.conftest import SMALL, command_line, started
+from tests.conftest import NARROW, SMALL, command_line, started
 from tests.forked import Forked
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "mine", "TORCHELASTIC_RESTART_COUNT": "2", "RANK": "3", "WORLD_SIZE": "4"}
 SLURM = {"SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "pretrain", "SLURM_PROCID": "1"}
-TINY = [*SMALL, "clip=8x2_32", "backbone=tiny", "queue_size=8", "trainer=cpu"]
+TINY = [*SMALL, *NARROW, "trainer=cpu"]
 
 
 def scontrol(file, told, state="RUNNING"):

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from tbe import processes
 from tbe.config import build, plain
-from tests.conftest import SMALL, composed, started
+from tests.conftest import NARROW, SMALL, composed, started
 from tests.fork_server import PIDS
 from tests.forked import Forked, free_port
 
@@ -139,7 +139,7 @@ def test_an_error_that_has_nothing_to_do_with_others_stays_what_it_is():
 
 @pytest.mark.slow
 def test_train_py_ends_when_one_of_the_processes_that_it_started_is_killed(tmp_path):
-    options = [*SMALL, "trainer=ddp_cpu", "clip=8x2_32", "backbone=tiny", "queue_size=16", "batch_size=4"]
+    options = [*SMALL, "trainer=ddp_cpu", *NARROW, "batch_size=4"]
     command = ["train.py", *options, "epochs=1000", "validate_every=1000", "logger=csv", "process_timeout=500"]
     pids = tmp_path / "pids"
     pids.mkdir()

@@ -13,8 +13,6 @@ import tbe.train
 from tbe.backbones.base import VideoBackbone
 from tests.conftest import SMALL, composed, run_command
 
-NARROW = ["backbone.widths=[4,8,8,8]", "queue_size=16", "val_limit=8"]
-
 
 def weights(run, name="last"):
     return torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True)
@@ -177,7 +175,7 @@ def test_wandb_logs_offline_a_resumed_run_as_the_same_and_another_as_another_and
     # Half of the time: the list of what is installed, and inputs of jobs, which nobody uses here.
     monkeypatch.setenv("WANDB_X_SAVE_REQUIREMENTS", "false")
     monkeypatch.setattr("wandb.sdk.wandb_run.Run._detect_and_apply_job_inputs", lambda run: None)
-    settings = ["logger=wandb", "trainer.log_every_n_steps=1", "trainer.limit_train_batches=1", *NARROW]
+    settings = ["logger=wandb", "trainer.log_every_n_steps=1", "trainer.limit_train_batches=1"]
     first, other = train(*settings, folder="first"), train(*settings, folder="other")
     train(*settings, "epochs=2", f"resume={first}", folder="first")
     kept = [list(run.glob("wandb/offline-run-*/run-*.wandb")) for run in (first, other)]

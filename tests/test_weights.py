@@ -21,7 +21,7 @@ from tbe.checkpoint import read, read_any
 from tbe.config import build, plain
 from tbe.weights import ForeignWeights
 from tests import foreign_networks as foreign
-from tests.conftest import SMALL, composed
+from tests.conftest import NARROW, SMALL, composed
 from tests.foreign_networks import Written
 
 torch.set_num_threads(1)
@@ -459,9 +459,8 @@ def metrics_of(run):
 @pytest.mark.parametrize("stage", ["pretrain", "finetune"])
 def test_training_starts_from_foreign_weights(stage, train, tmp_path):
     file = tiny_file(train(folder="first") / "checkpoints" / "last.ckpt", tmp_path)
-    run = train(
-        f"stage={stage}", f"init_from={file}", "backbone=tiny", "optimizer.lr=0", "test_clips=2", folder="second"
-    )
+    settings = ["backbone=tiny", NARROW[0], "optimizer.lr=0", "test_clips=2"]
+    run = train(f"stage={stage}", f"init_from={file}", *settings, folder="second")
     origin = {"path": str(file), "family": "torchvision video resnet", "matched": 65, "tensors": 65}
     assert metrics_of(run)["protocol"]["init"] == origin
     trained, given = read(run / "checkpoints" / "last.ckpt").backbone(), weights.read(file)["state_dict"]
@@ -477,7 +476,7 @@ def test_training_takes_the_backbone_of_the_config_for_foreign_weights(train, tm
 def test_foreign_weights_are_measured_like_the_same_weights_of_ours(train, evaluate, tmp_path):
     run = train()
     file = tiny_file(run / "checkpoints" / "last.ckpt", tmp_path)
-    named = ["data=biased_scenes", "clip=8x2_32", "backbone=tiny", *SMALL[:7]]
+    named = ["data=biased_scenes", "clip=8x2_32", "backbone=tiny", NARROW[0], *SMALL[:7]]
     ours = metrics_of(evaluate("task=[retrieval,knn]", f"checkpoint={run}"))
     theirs = metrics_of(evaluate("task=[retrieval,knn]", f"checkpoint={file}", *named, folder="foreign"))
     assert {**theirs, "protocol": 0} == {**ours, "protocol": 0}

@@ -1,4 +1,3 @@
-import functools
 import json
 import os
 
@@ -10,17 +9,10 @@ import tbe.train
 from tbe.callbacks.finite_loss import LossExploded
 from tbe.losses import InfoNCE
 from tbe.modules.pretrain import PretrainModule
-from tests.conftest import SMALL, composed, run_command
+from tests.conftest import NARROW, SMALL, composed, run_command
 from tests.forked import pair
 
 NAN = float("nan")
-NARROW = ["clip=8x2_32", "backbone.widths=[4,8,8,8]", "queue_size=16", "val_limit=8"]
-
-
-@pytest.fixture
-def train(train):
-    """As in all tests, with a network as small as can be."""
-    return functools.partial(train, *NARROW)
 
 
 @pytest.fixture

@@ -14,13 +14,12 @@ from torch.testing import assert_close
 import tbe.train
 from tbe.callbacks.save_on_interrupt import SIGNALS, SaveOnInterrupt
 from tbe.tasks.knn import Knn
-from tests.conftest import SMALL, composed
+from tests.conftest import NARROW, SMALL, composed
 from tests.forked import Forked, pair
 
 INT, TERM = signal.SIGINT, signal.SIGTERM
 # 4 batches an epoch, of a network as small as can be.
-TINY = [*SMALL, "trainer=cpu", "epochs=2", "clip=8x2_32", "backbone.widths=[4,8,8,8]", "queue_size=16", "val_limit=8"]
-TINY += ["trainer.log_every_n_steps=1", "logger=csv"]
+TINY = [*SMALL, *NARROW, "trainer=cpu", "epochs=2", "trainer.log_every_n_steps=1", "logger=csv"]
 MOCO = ("method=moco",)
 BYOL = ("method=byol", "loss=cosine")  # with a moving average as its target
 ROTATION = ("method=rotation", "loss=cross_entropy")

@@ -65,7 +65,7 @@ def test_a_finetuned_network_and_its_head_come_back_from_every_format(train, eva
     scope = {}
     for example in re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.S):
         exec(example, scope)
-    assert scope["features"].shape == (1, 128)
+    assert scope["features"].shape == (1, 8)
     assert scope["logits"].shape == (1, 4)
 
 
@@ -77,7 +77,7 @@ def test_the_card_says_what_goes_in_and_where_the_weights_come_from(train, evalu
     assert [card["input"][name] for name in ("stride", "short_side", "crop_share")] == [2, 72, 0.875]
     assert card["input"]["channels"] == "RGB"
     assert card["input"]["mean"] == [0.43216, 0.394666, 0.37645]
-    assert (card["features_dim"], card["num_classes"]) == (128, None)
+    assert (card["features_dim"], card["num_classes"]) == (8, None)
     assert card["backbone"] == yaml.safe_load((trained / "config.yaml").read_text())["backbone"]
     origin = {"path": str(trained / "checkpoints" / "last.ckpt"), "stage": "pretrain", "epoch": 0, "step": 4}
     assert origin.items() <= card["origin"].items()
