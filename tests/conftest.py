@@ -156,6 +156,23 @@ def composed(name, *overrides, run_dir):
     return config
 
 
+def assert_in_effect(file, config):
+    """A config has what one of its files sets."""
+    from omegaconf import OmegaConf
+
+    own = OmegaConf.load(file) or OmegaConf.create()
+    own.pop("defaults", None)
+    assert _differing(OmegaConf.to_container(own), config) == {}
+
+
+def _differing(expected, found):
+    """What of a nested mapping another one has otherwise or lacks."""
+    if not isinstance(expected, dict) or not isinstance(found, dict):
+        return {} if expected == found else {"expected": expected, "found": found}
+    pairs = {key: _differing(value, found.get(key)) for key, value in expected.items()}
+    return {key: difference for key, difference in pairs.items() if difference}
+
+
 @functools.cache  # a third of a second each, and many tests want the same
 def _composed(name, overrides, folder):
     from hydra import compose, initialize_config_dir

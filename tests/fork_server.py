@@ -7,9 +7,12 @@ The processes that Lightning and torchrun start for a program are asked for in t
 
 from __future__ import annotations
 
+import atexit
+import gc
 import importlib
 import json
 import os
+import pkgutil
 import random
 import runpy
 import signal
@@ -17,14 +20,15 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
 ROOT = Path(__file__).resolve().parent.parent
-MODULES = ("tbe.train", "tbe.eval", "tbe.commands", "hydra.main", "sklearn.linear_model", "matplotlib.pyplot")
-MODULES += ("torch.distributed.run",)
+MODULES = ["hydra.main", "sklearn.linear_model", "matplotlib.pyplot", "torch.distributed.run"]
+MODULES += ["torch.utils.tensorboard", "hydra_plugins", "hydra._internal.core_plugins", "rich.live", "fsspec"]
 ADDRESS = "TBE_TEST_FORK_SERVER"
 PIDS = "TBE_TEST_PIDS"  # names a folder in which each program writes its process's number, under its LOCAL_RANK
 
@@ -172,6 +176,30 @@ def _run(request):
         runpy.run_path(first, run_name="__main__")
 
 
+def _status(request):
+    """Runs a program; its exit status, as Python has it."""
+    try:
+        _run(request)
+    except SystemExit as ending:
+        if ending.code is None or isinstance(ending.code, int):
+            return ending.code or 0
+        print(ending.code, file=sys.stderr)
+        return 1
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        return 1
+    return 0
+
+
+def _end(status):
+    """As Python ends, but without freeing object by object what is the server's memory too: that takes seconds."""
+    threading._shutdown()  # waits for threads that are no daemons
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
 def _ask_here_for_what_is_started():
     from pytorch_lightning.strategies.launchers import subprocess_script
     from torch.distributed.elastic.multiprocessing.subprocess_handler import subprocess_handler
@@ -186,11 +214,13 @@ def _ask_here_for_what_is_started():
 
 def main():
     os.environ[ADDRESS] = sys.argv[1]
-    for name in MODULES:
+    ours = [part.name for part in pkgutil.walk_packages([str(ROOT / "tbe")], "tbe.") if "__main__" not in part.name]
+    for name in [*ours, *MODULES]:
         importlib.import_module(name)
+    gc.freeze()  # or each program's first collection would touch, and so copy, all of the memory that it shares
     request = _serve(sys.argv[1])
     if request is not None:
-        _run(request)  # ends as a program does: what is registered for the end of Python is done
+        _end(_status(request))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Processes that are forked from the tests': importing torch again takes longer than a test."""
 
+import gc
 import os
 import socket
 import sys
@@ -14,6 +15,7 @@ class Forked:
         self.returncode = None
         self.pid = os.fork()
         if not self.pid:
+            gc.freeze()  # a collection would touch, and so copy, all of the memory that is shared
             try:
                 work()
                 os._exit(0)

@@ -14,7 +14,7 @@ from tbe import carried
 from tbe.checkpoint import BUILT
 from tbe.config import build, config_dir, plain
 from tbe.train import build_module
-from tests.conftest import ROOT, composed
+from tests.conftest import ROOT, assert_in_effect, composed
 
 CONFIGS = ROOT / "configs"
 GROUPS = [
@@ -34,7 +34,6 @@ CHOICES = {group: sorted(file.stem for file in (CONFIGS / group).glob("*.yaml"))
 # A leaf of each group in turn, so that those which are composed together follow each other.
 ROUNDS = range(max(map(len, CHOICES.values())))
 LEAVES = [(group, choices[turn]) for turn in ROUNDS for group, choices in CHOICES.items() if turn < len(choices)]
-EXPERIMENTS = sorted(file.stem for file in (CONFIGS / "experiment").glob("*.yaml"))
 
 
 def test_configs_are_found_from_anywhere(monkeypatch, tmp_path):
@@ -58,7 +57,8 @@ def test_every_leaf_is_built(group, choice):
         assert config["clip"]["short_side"] >= config["clip"]["size"]
         return
     try:
-        built = build(config[group])
+        with torch.device("meta" if group == "backbone" else "cpu"):  # networks without memory
+            built = build(config[group])
     except InstantiationException as error:  # those that need what is not everywhere
         assert choice in ("torchcodec", "pynvvideocodec")
         pytest.skip(str(error))
@@ -70,33 +70,13 @@ def test_every_leaf_is_built(group, choice):
         assert type(built).__module__.startswith(("tbe.", "torch.nn"))
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_every_experiment_composes_as_it_is_and_what_it_sets_is_in_effect(experiment, tmp_path):
-    config = composed("train", f"experiment={experiment}", run_dir=tmp_path)
-    assert experiment == "none" or config.name == experiment
-    build(plain(config)["datamodule"])
-    own = OmegaConf.load(CONFIGS / "experiment" / f"{experiment}.yaml") or OmegaConf.create()
-    own.pop("defaults", None)
-    assert differing(OmegaConf.to_container(own), OmegaConf.to_container(config)) == {}
-
-
 @pytest.mark.parametrize("arm", sorted(file.stem for file in (CONFIGS / "arm").glob("*.yaml")))
 @pytest.mark.parametrize("experiment", ["proof", "kinetics_be"])
 def test_every_arm_can_be_chosen_over_an_experiment(arm, experiment, tmp_path):
     overrides = [f"experiment={experiment}", f"arm={arm}", "backbone=tiny", "queue_size=8"]
     config = plain(composed("train", *overrides, run_dir=tmp_path))
     assert build_module(config, num_classes=3).method.backbone.num_features > 0
-    own = OmegaConf.to_container(OmegaConf.load(CONFIGS / "arm" / f"{arm}.yaml") or OmegaConf.create())
-    own.pop("defaults", None)
-    assert differing(own, config) == {}
-
-
-def differing(expected, found):
-    """What of a nested mapping another one has otherwise or lacks."""
-    if not isinstance(expected, dict) or not isinstance(found, dict):
-        return {} if expected == found else {"expected": expected, "found": found}
-    pairs = {key: differing(value, found.get(key)) for key, value in expected.items()}
-    return {key: difference for key, difference in pairs.items() if difference}
+    assert_in_effect(CONFIGS / "arm" / f"{arm}.yaml", config)
 
 
 @pytest.mark.parametrize("trainer", sorted(file.stem for file in (CONFIGS / "trainer").glob("*.yaml")))

@@ -1,19 +1,22 @@
-"""Every experiment trains two steps with its own method and settings, on generated clips of a small size.
+"""Every experiment composes as it is, and trains two steps with its own method, on generated clips of a small size.
 
-Its network is built without memory; that each network trains with each method is tested for itself.
+Its own network is built without memory; that each network trains with each method is tested for itself.
 """
 
+import functools
 import json
 
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 from PIL import Image
 
 from tbe.config import build, plain
-from tests.conftest import ROOT, composed, moving_square
+from tests.conftest import ROOT, assert_in_effect, composed, moving_square
 
-EXPERIMENTS = sorted(file.stem for file in (ROOT / "configs" / "experiment").glob("*.yaml") if file.stem != "none")
+FOLDER = ROOT / "configs" / "experiment"
+EXPERIMENTS = sorted(file.stem for file in FOLDER.glob("*.yaml") if file.stem != "none")
 SIZE = [
     "clip.num_frames=8",
     "clip.stride=1",
@@ -60,11 +63,19 @@ def frame_folders(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_two_steps(experiment, train, video_folder, frame_folders, tmp_path):
-    config = composed("train", f"experiment={experiment}", run_dir=tmp_path)
+@functools.cache
+def built_without_memory(backbone):
     with torch.device("meta"):
-        assert build(plain(config.backbone)).num_features > 0
+        return build(json.loads(backbone))
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_what_it_sets_is_in_effect_and_two_steps_are_trained(experiment, train, video_folder, frame_folders, tmp_path):
+    config = composed("train", f"experiment={experiment}", run_dir=tmp_path)
+    assert config.name == experiment
+    assert_in_effect(FOLDER / f"{experiment}.yaml", OmegaConf.to_container(config))
+    build(plain(config)["datamodule"])
+    assert built_without_memory(json.dumps(plain(config.backbone))).num_features > 0
     overrides = [f"experiment={experiment}", *SIZE, "backbone=tiny", "backbone.widths=[4,8,8,8]"]
     if "splits" not in config.data:
         overrides = [part for part in overrides if not part.startswith(("data.", "++data."))] + DRAWN
@@ -86,7 +97,7 @@ def test_two_steps(experiment, train, video_folder, frame_folders, tmp_path):
 def test_an_experiment_says_how_it_is_run(experiment):
     comments = [
         line.removeprefix("#").strip()
-        for line in (ROOT / "configs" / "experiment" / f"{experiment}.yaml").read_text().splitlines()
+        for line in (FOLDER / f"{experiment}.yaml").read_text().splitlines()
         if line.startswith("#")
     ]
     assert len(comments) >= 3

@@ -1,7 +1,5 @@
 import csv
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from omegaconf import OmegaConf
 from tbe.data.biased_scenes import BiasedScenes
 from tbe.data.scene_rendering import MAX_ACTORS, actor_mask, background, render
 from tbe.data.staged_clips import ACTIONS, motion
+from tests.forked import together
 
 WRITTEN = ("train", "val", "iid", "swap", "balanced")
 
@@ -238,10 +237,7 @@ def test_a_second_preparation_touches_nothing(prepared):
 
 def test_two_processes_may_prepare_at_once(prepared, tmp_path):
     data = tiny(tmp_path)
-    program = f"from tbe.data.biased_scenes import BiasedScenes\n{data!r}.prepare()"
-    repository = Path(__file__).parents[2]
-    processes = [subprocess.Popen([sys.executable, "-c", program], cwd=repository) for _ in range(2)]
-    assert [process.wait() for process in processes] == [0, 0]
+    together(lambda number: data.prepare(), processes=2)
     # Not the videos' bytes: PyAV may find decord's x264, of another version, where decord is loaded before it.
     written, expected = contents(data), contents(prepared)
     assert written.keys() == expected.keys()

@@ -45,7 +45,7 @@ class AutoReader:
         container, facts = opened_with_facts(path)
         readers = self.suited(path, facts)
         if readers[0] is self.pyav:
-            readers[0] = replace(self.pyav, container=container)  # opening again takes as long as decoding several pictures
+            readers[0] = replace(self.pyav, container=container)  # to open it again takes long
         else:
             container.close()
         return _FirstRight(path, readers)
