@@ -210,6 +210,10 @@ def _ask_here_for_what_is_started():
 
     subprocess_script.subprocess = SimpleNamespace(Popen=start)
     subprocess_handler.Popen = start
+    with suppress(ImportError):
+        from joblib.externals.loky.backend import context
+
+        context.set_start_method("fork", force=True)
 
 
 def main():

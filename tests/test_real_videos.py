@@ -53,6 +53,7 @@ def test_kinetics_pretraining_runs_end_to_end_when_pointed_at_a_list(train, kine
         "experiment=kinetics_be",
         *kinetics_like,
         "data.val_share=0.3",
+        "precision=32-true",  # CPUs emulate bf16
         "trainer=debug",
         "trainer.limit_train_batches=1",
         "trainer.limit_val_batches=1",
@@ -67,14 +68,13 @@ def test_kinetics_pretraining_runs_end_to_end_when_pointed_at_a_list(train, kine
     assert state["method.queue.position"] == 2
 
 
-@pytest.mark.parametrize(("backbone", "clip"), [("i3d", "16x4_112"), ("c3d", "16x4_112")])
-def test_a_finetuning_step_on_real_clips(train, kinetics_like, backbone, clip):
+def test_a_finetuning_step_on_real_clips(train, kinetics_like):
     options = ["experiment=ucf101_finetune", "data=kinetics400", "data.num_classes=5", "data.val_share=0"]
     run = train(
         *options,
         *kinetics_like,
-        f"backbone={backbone}",
-        f"clip={clip}",
+        "backbone=i3d",
+        "clip=16x4_112",
         "trainer=debug",
         "trainer.limit_train_batches=1",
         "trainer.limit_predict_batches=1",

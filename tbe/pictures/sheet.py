@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -80,8 +81,9 @@ def _broken(text: str, font: ImageFont.FreeTypeFont, width: int, most: int) -> s
             lines += [word] if lines[-1] else []
             lines[-1] = word
             while font.getlength(lines[-1]) > width:
-                fits = next(end for end in range(len(lines[-1]), 0, -1) if font.getlength(lines[-1][:end]) <= width)
-                lines[-1:] = [lines[-1][:fits], lines[-1][fits:]]
+                long = lines[-1]
+                fits = bisect_right(range(2, len(long)), width, key=lambda end: font.getlength(long[:end])) + 1
+                lines[-1:] = [long[:fits], long[fits:]]
     if len(lines) > most:
         kept = lines[:most]
         while font.getlength(kept[-1] + "…") > width:

@@ -8,9 +8,16 @@ import numpy as np
 import pytest
 import torch
 from torch.utils.data import SequentialSampler, default_collate
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from tbe.data.guard import MOST_REPLACED, GuardedLoader, GuardedVideos, ReplayedSampler
 from tbe.data.readers import DecodeError
+
+
+@pytest.fixture(autouse=True)
+def _deaths_are_noticed_at_once(monkeypatch):
+    """PyTorch looks every five seconds whether all workers live."""
+    monkeypatch.setattr(_MultiProcessingDataLoaderIter._try_get_data, "__defaults__", (0.2,))
 
 
 class Videos:
