@@ -43,9 +43,9 @@ FAMILIES = (  # those that compile longest come last
     Family(("c3d",), (1, 16, 64, 64), (32, 16, 112, 112)),
     Family(("r2plus1d_small", "r2plus1d_18", "tv_r2plus1d_18"), (1, 8, 64, 64), (32, 16, 112, 112)),
     Family(("r3d_18", "r3d_34", "r3d_50", "tv_r3d_18", "tv_mc3_18"), (1, 8, 64, 64), (32, 16, 112, 112)),
-    Family(("tv_swin3d_t",), (1, 4, 64, 64), (8, 16, 224, 224)),
-    Family(("tv_mvit_v2_s",), (1, 8, 112, 112), (8, 16, 224, 224)),
     Family(("i3d", "s3d", "s3dg", "tv_s3d"), (1, 8, 64, 64), (16, 16, 224, 224)),
+    Family(("tv_mvit_v2_s",), (1, 8, 112, 112), (8, 16, 224, 224)),
+    Family(("tv_swin3d_t",), (1, 4, 64, 64), (8, 16, 224, 224)),
 )
 
 

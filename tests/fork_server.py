@@ -156,7 +156,7 @@ def _follow(connection):
 
 
 def _run(request):
-    """Does what `python <arguments>` does: a script, -m with a module, or -c with a text."""
+    """Does what `python <arguments>` does, with a script, or -m and a module."""
     os.chdir(request["folder"])
     place = os.environ[ADDRESS]
     os.environ.clear()

@@ -1,3 +1,4 @@
+import av
 import pytest
 
 from tbe.data.readers import DecodeError
@@ -84,6 +85,21 @@ def test_frames_are_right_whatever_the_file(tmp_path, change):
     first = 40 - len(video)
     assert first == {(): 0, ("hide",): 17, ("drop",): 12}[tuple(change)]
     assert square_positions(video.frames([0, 20, 9])) == [first, first + 20, first + 9]
+
+
+@pytest.mark.parametrize("name", ["whole.mp4", "whole.mkv"])
+def test_a_file_is_opened_once_for_its_first_frames(tmp_path, monkeypatch, name):
+    write_video(tmp_path / "whole.mp4", moving_square(40, width=64), fps=25)
+    remux(tmp_path / "whole.mp4", tmp_path / "whole.mkv")
+    opened = []
+    monkeypatch.setattr(
+        av, "open", lambda *args, real=av.open, **settings: opened.append(args) or real(*args, **settings)
+    )
+    video = AutoReader("cpu")(str(tmp_path / name))
+    assert (len(video), square_positions(video.frames([7, 0, 31]))) == (40, [7, 0, 31])
+    assert len(opened) == 1
+    assert square_positions(video.frames([2, 39])) == [2, 39]
+    assert len(opened) == 2
 
 
 class Fails:
