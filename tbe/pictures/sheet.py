@@ -82,7 +82,7 @@ def _broken(text: str, font: ImageFont.FreeTypeFont, width: int, most: int) -> s
             lines[-1] = word
             while font.getlength(lines[-1]) > width:
                 long = lines[-1]
-                fits = bisect_right(range(2, len(long)), width, key=lambda end: font.getlength(long[:end])) + 1
+                fits = bisect_right(range(2, len(long)), float(width), key=lambda end: font.getlength(long[:end])) + 1
                 lines[-1:] = [long[:fits], long[fits:]]
     if len(lines) > most:
         kept = lines[:most]
