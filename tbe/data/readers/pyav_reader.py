@@ -71,7 +71,7 @@ class _PyAvVideo:
         is_guessed = container.format.name == "avi" and stream.codec_context.has_b_frames
         is_timed = self.packets.is_known and not is_guessed
         self.times = sorted(packet.pts for packet in shown if packet.pts is not None) if is_timed else []
-        # At its end. Opening it again for the first frames would take as long as decoding several of them.
+        # At its end, for the first frames: opening it again would take as long as decoding several of them.
         self.container = container if self.times and container.format.name in WHOLE else None
 
     def __len__(self) -> int:
@@ -86,10 +86,10 @@ class _PyAvVideo:
         found: dict[int, np.ndarray] = {}
         if self.times:
             with suppress(*ERRORS):  # decoded from the beginning it may be right
-                found = self._pictures(self._by_time, wanted, self.container)
+                found = self._pictures(self._by_time, wanted)
         try:
             if len(found) < len(wanted):  # nothing to jump by, or what stands at these times is another picture
-                found = self._pictures(self._counted, wanted, None)
+                found = self._pictures(self._counted, wanted)
         except ERRORS as error:
             raise DecodeError(explained(self.path, f"decode frames {list(indices)} of", error)) from error
         missing = [index for index in wanted if index not in found]
@@ -103,10 +103,11 @@ class _PyAvVideo:
             )
         return torch.from_numpy(np.stack([found[index] for index in indices])).permute(0, 3, 1, 2)
 
-    def _pictures(self, decode: Decode, wanted: list[int], container: InputContainer | None) -> dict[int, np.ndarray]:
-        """These frames, as many as come, each (H, W, 3) and upright; of a file that is open, or is opened."""
-        picture, self.container = Pictures(self.short_side), None
-        with container or opened(self.path) as container:
+    def _pictures(self, decode: Decode, wanted: list[int]) -> dict[int, np.ndarray]:
+        """These frames, as many as come, each (H, W, 3) and upright."""
+        picture = Pictures(self.short_side)
+        container, self.container = self.container or opened(self.path), None
+        with container:
             shown_stream(container).codec_context.thread_count = self.num_threads
             return {index: picture(frame) for index, frame in zip(wanted, decode(container, wanted), strict=False)}
 
