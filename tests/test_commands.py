@@ -5,6 +5,8 @@ import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -31,7 +33,10 @@ def last_line(done):
 
 
 def test_training_then_evaluating_from_another_folder(tmp_path):
-    trained = succeeded(ROOT / "train.py", *TINY, cwd=tmp_path)
+    # As a shell starts it, from the first import to the end of Python: the other tests' programs are forked.
+    command = [sys.executable, ROOT / "train.py", *TINY]
+    trained = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert trained.returncode == 0, trained.stderr[-4000:]
     folder = last_line(trained).removeprefix("run: ")
     assert folder.startswith(str(tmp_path / "runs" / "demo"))
     measured = succeeded(ROOT / "eval.py", "task=retrieval", "clips=1", "num_workers=0", cwd=tmp_path)

@@ -68,13 +68,14 @@ def test_kinetics_pretraining_runs_end_to_end_when_pointed_at_a_list(train, kine
     assert state["method.queue.position"] == 2
 
 
-def test_a_finetuning_step_on_real_clips(train, kinetics_like):
+@pytest.mark.parametrize(("backbone", "clip"), [("i3d", "16x4_224"), ("c3d", "16x4_112")])
+def test_a_finetuning_step_on_real_clips(train, kinetics_like, backbone, clip):
     options = ["experiment=ucf101_finetune", "data=kinetics400", "data.num_classes=5", "data.val_share=0"]
     run = train(
         *options,
         *kinetics_like,
-        "backbone=i3d",
-        "clip=16x4_112",
+        f"backbone={backbone}",
+        f"clip={clip}",
         "trainer=debug",
         "trainer.limit_train_batches=1",
         "trainer.limit_predict_batches=1",
