@@ -48,12 +48,11 @@ def test_pictures_of_all_shapes_make_one_batch(shared_clips):
 
 
 def test_kinetics_pretraining_runs_end_to_end_when_pointed_at_a_list(train, kinetics_like):
-    """The real recipe but in float32, I3D at 16 x 224 x 224 with a queue of 65,536, a step of two videos."""
+    """The real recipe, I3D at 16 x 224 x 224 with a queue of 65,536, a step of two videos."""
     run = train(
         "experiment=kinetics_be",
         *kinetics_like,
         "data.val_share=0.3",
-        "precision=32-true",  # CPUs emulate bf16
         "trainer=debug",
         "trainer.limit_train_batches=1",
         "trainer.limit_val_batches=1",
