@@ -1,6 +1,7 @@
 """What the tests share: small real videos, a small embedded data set, and training in this process."""
 
 import functools
+import gc
 import os
 import pickle
 import subprocess
@@ -49,6 +50,10 @@ def pytest_configure(config):
     # The first gradient decides whether autograd has threads of its own, with which a process can't be forked any more.
     # It would, after a test that pretends a GPU.
     torch.ones(1, requires_grad=True).sum().backward()
+
+
+def pytest_collection_finish(session):
+    gc.freeze()  # what is imported by now stays: collections need not look through it
 
 
 @pytest.fixture(scope="session")
