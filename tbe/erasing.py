@@ -8,20 +8,56 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tbe.layout import check_layout, find_layout, is_video
 
-class Erasing(nn.Module, ABC):
+
+class Distractor(nn.Module, ABC):
+    """Changes each clip of a batch: clips in, clips of the same shape, type and layout out.
+
+    layout: 'BCTHW' or 'BTCHW'. Where it is not said clips are (B, C, T, H, W), a `torchvision.tv_tensors.Video` is
+    (B, T, C, H, W) as always, and a shape that could be both is a ValueError.
+    """
+
+    def __init__(self, layout: str | None = None):
+        super().__init__()
+        check_layout(layout, type(self).__name__)
+        self.layout = layout
+
+    @abstractmethod
+    def distract(self, clips: Tensor) -> Tensor:
+        """Clips (B, C, T, H, W), changed."""
+
+    def forward(self, clips: Tensor) -> Tensor:
+        turned = find_layout(clips, self.layout, type(self).__name__) == "BTCHW"
+        plain = clips.as_subclass(Tensor) if is_video(clips) else clips
+        given = plain.transpose(1, 2) if turned else plain
+        result = self.distract(given)
+        if result is given:  # nothing to change, or changed in place
+            return clips
+        result = result.transpose(1, 2) if turned else result
+        return result if plain is clips else result.as_subclass(type(clips))
+
+
+class Erasing(Distractor):
     """Adds a static picture to all frames of each clip, as a background that says nothing about the clip.
 
         x~_j = (1 - weight) * x_j + weight * picture,    one weight ~ U[0, ratio] for each clip.
 
-    Clips (B, C, T, H, W), floats of any value range or uint8, keep their shape and type. A clip is left as it is
-    with probability 1 - prob. per: 'clip', or 'batch' for one weight for all clips of a batch. The weights sum to 1,
-    so it commutes with normalisation and can follow it. With ratio or prob 0 the clips themselves are returned;
-    otherwise a new tensor or, `inplace`, the clips, which then hold the result.
+    Clips (B, C, T, H, W), or as `layout` says (see `Distractor`), floats of any value range or uint8, keep their shape
+    and type. A clip is left as it is with probability 1 - prob. per: 'clip', or 'batch' for one weight for all clips of
+    a batch. The weights sum to 1, so it commutes with normalisation and can follow it. With ratio or prob 0 the clips
+    themselves are returned; otherwise a new tensor or, `inplace`, the clips, which then hold the result.
     """
 
-    def __init__(self, ratio: float = 0.3, prob: float = 1.0, per: str = "clip", inplace: bool = False):
-        super().__init__()
+    def __init__(
+        self,
+        ratio: float = 0.3,
+        prob: float = 1.0,
+        per: str = "clip",
+        inplace: bool = False,
+        layout: str | None = None,
+    ):
+        super().__init__(layout)
         if per not in ("clip", "batch"):
             raise ValueError(f"{type(self).__name__}: expected per to be clip or batch, got {per!r}")
         for name, value in {"ratio": ratio, "prob": prob}.items():
@@ -36,9 +72,7 @@ class Erasing(nn.Module, ABC):
     def pictures(self, clips: Tensor) -> Tensor:
         """What is added to each clip: (B, C, 1, H, W)."""
 
-    def forward(self, clips: Tensor) -> Tensor:
-        if clips.dim() != 5:
-            raise ValueError(f"{type(self).__name__}: expected clips (B, C, T, H, W), got shape {tuple(clips.shape)}")
+    def distract(self, clips: Tensor) -> Tensor:
         if self.ratio == 0 or self.prob == 0:
             return clips
         weights = draw_weights(len(clips) if self.per == "clip" else 1, self.ratio, self.prob, clips.device)
@@ -83,7 +117,7 @@ class NoiseErasing(Erasing):
         return noise if clips.is_floating_point() else noise.round_().clamp_(0, 255).to(clips.dtype)
 
 
-class ForegroundMerge(nn.Module):
+class ForegroundMerge(Distractor):
     """Puts the moving part of each clip in front of another clip of the batch.
 
     What moves is the share `foreground` of the pixels whose smoothed frame difference is largest, one mask for all
@@ -91,8 +125,8 @@ class ForegroundMerge(nn.Module):
     arXiv:2109.15130), without its refinement by colour.
     """
 
-    def __init__(self, foreground: float = 0.5, prob: float = 1.0):
-        super().__init__()
+    def __init__(self, foreground: float = 0.5, prob: float = 1.0, layout: str | None = None):
+        super().__init__(layout)
         if not 0 < foreground <= 1 or not 0 <= prob <= 1:
             raise ValueError(
                 f"ForegroundMerge: expected foreground in (0, 1] and prob in [0, 1], got {foreground} and {prob}"
@@ -100,7 +134,7 @@ class ForegroundMerge(nn.Module):
         self.foreground = foreground
         self.prob = prob
 
-    def forward(self, clips: Tensor) -> Tensor:
+    def distract(self, clips: Tensor) -> Tensor:
         others = clips.roll(_another(clips), dims=0)
         kept = moving_mask(clips, self.foreground).view(len(clips), 1, 1, *clips.shape[-2:])
         if self.prob < 1:

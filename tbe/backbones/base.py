@@ -37,7 +37,9 @@ class VideoBackbone(nn.Module, ABC):
         if clips.ndim != 5:
             raise ValueError(f"{where}: expected clips (B, C, T, H, W), got {clips.ndim} axes: {got}")
         if clips.shape[1] != self.in_channels:
-            raise ValueError(f"{where}: expected {self.in_channels} channels in (B, C, T, H, W), got {got}")
+            turned = clips.shape[2] == self.in_channels
+            hint = ". It looks like (B, T, C, H, W): pass clips.transpose(1, 2)" if turned else ""
+            raise ValueError(f"{where}: expected {self.in_channels} channels in (B, C, T, H, W), got {got}{hint}")
         if any(size < least for size, least in zip(clips.shape[2:], self.min_size, strict=True)):
             raise ValueError(f"{where}: expected (T, H, W) of at least {self.min_size}, got {got[2:]}")
 
