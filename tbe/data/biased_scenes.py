@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -17,6 +17,7 @@ from tbe.data.clip_folder import split_file, write_split, write_whole
 from tbe.data.records import Records, read_list, write_list
 from tbe.data.scene_rendering import MAX_ACTORS, actor_mask, render, scene_name
 from tbe.data.staged_clips import ACTIONS, Clip, draw_clip, read_clips
+from tbe.data.video_source import VideoSource
 from tbe.data.video_writing import write_video
 
 # Part of the fingerprint: one higher whenever the same parameters come to mean other pictures.
@@ -26,7 +27,7 @@ LABELS = ("action", "scene")
 
 
 @dataclass(frozen=True)
-class BiasedScenes:
+class BiasedScenes(VideoSource):
     """An actor performs one of `num_actions` motions in front of one of `num_scenes` scenes.
 
     Action a owns scene `a % num_scenes`. In `train`, `val` and `iid` a clip has its action's own scene with
@@ -41,7 +42,7 @@ class BiasedScenes:
     `quality` is x264's crf (less is better), `label` is what `records` returns: "action" or "scene".
     """
 
-    name: ClassVar[str] = "biased_scenes"
+    name = "biased_scenes"  # no field: all sets of this kind have it
     splits: ClassVar[tuple[str, ...]] = ("train", "val", "test", "iid", "swap", "balanced")
 
     root: str
@@ -119,6 +120,10 @@ class BiasedScenes:
     def foreground(self, split: str, index: int, frames: list[int]) -> np.ndarray:
         """Where the actor is in these frames of a clip: (n, H, W) bool."""
         return self.masks(split, [index])[0][frames]
+
+    def labellings(self) -> dict[str, VideoSource]:
+        """The same videos labelled by action and by scene."""
+        return {label: replace(self, label=label) for label in LABELS}
 
     def draw(self, split: str, index: int) -> Clip:
         """The parameters of clip `index` of a split; actions take turns."""

@@ -23,8 +23,8 @@ from tbe.data.quarantine import Quarantine, ReadableVideos
 from tbe.data.readers import OpenVideo
 from tbe.data.records import UNLABELLED, Records
 from tbe.data.sampling import EpochSampler, ShardSampler
-from tbe.data.sources import VideoSource
 from tbe.data.surroundings import SurroundedVideos
+from tbe.data.video_source import VideoSource
 
 MOST_WORKERS = 8
 ON_ERROR = ("raise", "skip")
@@ -84,6 +84,10 @@ class VideoDataModule(pl.LightningDataModule):
             raise ValueError(f"on_error: expected one of {', '.join(ON_ERROR)}, got {on_error!r}")
         if batch_size < 1:
             raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
+        if not isinstance(source, VideoSource):
+            raise ValueError(
+                f"data: expected a tbe.data.video_source.VideoSource, got {type(source).__name__}: subclass it"
+            )
         self.source = source
         self.open_video = open_video
         self.train_clips, self.eval_clips = train_clips, eval_clips
@@ -141,12 +145,11 @@ class VideoDataModule(pl.LightningDataModule):
         return [self._val_dataloader(split) for split in self.val_splits]
 
     def predict_dataloader(self) -> DataLoader:
-        """All videos of `predict_split`; `surrounded` ones with the masks of a source that has them."""
+        """All videos of `predict_split`; `surrounded` ones with the masks that the source knows."""
         plain = self._videos(self.source.records(self.predict_split), self.eval_clips)
         videos: Videos = plain
         if self.surrounded:
-            masks = getattr(self.source, "foreground", None)
-            videos = SurroundedVideos(plain, self.seed, partial(masks, self.predict_split) if masks else None)
+            videos = SurroundedVideos(plain, self.seed, partial(self.source.foreground, self.predict_split))
         return self.shared_loader(videos, self.trainer.global_rank, self.trainer.world_size)
 
     def measure_readable(self) -> None:

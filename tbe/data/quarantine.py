@@ -6,18 +6,16 @@ import csv
 import io
 import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from torch import Tensor
 
 from tbe.data.records import Records
 from tbe.data.text_tables import printable
-
-if TYPE_CHECKING:
-    from tbe.data.sources import VideoSource
+from tbe.data.video_source import VideoSource
 
 log = logging.getLogger(__name__)
 
@@ -99,24 +97,52 @@ def _append(file: Path, columns: Sequence[str], row: Sequence[object]) -> None:
         out.write(buffer.getvalue().encode("utf-8", errors="surrogateescape"))
 
 
-class ReadableVideos:
-    """A source of videos without those in quarantine, for measurements, which replace nothing."""
+class ReadableVideos(VideoSource):
+    """A source of videos without those in quarantine, for measurements, which replace nothing.
+
+    Which videos of a split these are is settled when it is first asked for: all that is said of them stays in one
+    order, whatever is found unreadable meanwhile.
+    """
 
     def __init__(self, source: VideoSource, quarantine: Quarantine):
         self.source = source
         self.quarantine = quarantine
+        self.name = source.name
+        self.num_classes = source.num_classes
+        self._found: dict[str, tuple[Records, np.ndarray]] = {}  # of each split the readable videos and their places
 
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self.source, name)
-        return partial(self._foreground, found) if name == "foreground" else found
+    def prepare(self) -> None:
+        self.source.prepare()
+
+    def has(self, split: str) -> bool:
+        return self.source.has(split)
 
     def records(self, split: str) -> Records:
-        """The readable videos of a split."""
-        everything = self.source.records(split)
-        return everything.select(self._readable(everything))
+        """The readable videos of a split; a ValueError where there is none."""
+        return self._readable(split)[0]
 
-    def _readable(self, records: Records) -> np.ndarray:
-        return np.flatnonzero(~self.quarantine.holds(records))
+    @property
+    def class_names(self) -> Sequence[str] | None:
+        return self.source.class_names
 
-    def _foreground(self, foreground: Callable, split: str, index: int, frames: list[int]) -> np.ndarray | None:
-        return foreground(split, int(self._readable(self.source.records(split))[index]), frames)
+    def scenes(self, split: str) -> Tensor | None:
+        scenes = self.source.scenes(split)
+        return None if scenes is None else scenes[self._readable(split)[1]]
+
+    def foreground(self, split: str, index: int, frames: list[int]) -> np.ndarray | None:
+        return self.source.foreground(split, int(self._readable(split)[1][index]), frames)
+
+    def labellings(self) -> dict[str, VideoSource]:
+        return {label: ReadableVideos(source, self.quarantine) for label, source in self.source.labellings().items()}
+
+    def _readable(self, split: str) -> tuple[Records, np.ndarray]:
+        if split not in self._found:
+            everything = self.source.records(split)
+            places = np.flatnonzero(~self.quarantine.holds(everything))
+            if not len(places):
+                raise ValueError(
+                    f"data={self.name}: expected readable videos in {split}, got none: {self.quarantine.file} names "
+                    f"all {len(everything)} of them and why"
+                )
+            self._found[split] = everything.select(places), places
+        return self._found[split]

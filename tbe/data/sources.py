@@ -1,39 +1,27 @@
-"""Sources of videos: what a data set is to the rest of the code."""
+"""The source of videos that list files name."""
 
 from __future__ import annotations
 
 import logging
 import os
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
 from tbe.data.masks import ActorMasks
 from tbe.data.records import Records, check_labels, fence, hold_out, read_list
+from tbe.data.text_tables import text_of
+from tbe.data.video_source import VideoSource
+
+__all__ = ["VideoLists", "VideoSource"]
 
 README_SECTION = "'Data sets'"
+CLASSES = "classes.txt"  # what `python -m tbe.prepare` writes beside the lists, a line a class
 
 log = logging.getLogger(__name__)
 
 
-class VideoSource(Protocol):
-    """A data set: named splits of records."""
-
-    name: str
-    num_classes: int
-
-    def prepare(self) -> None:
-        """Makes or checks the files; called once a machine before `records`."""
-
-    def records(self, split: str) -> Records:
-        """The videos of a split; a ValueError names the known splits, an unknown one among them has no videos."""
-
-    def has(self, split: str) -> bool:
-        """Whether there is such a split."""
-
-
-class VideoLists:
+class VideoLists(VideoSource):
     """Videos under `root`, named by one list file a split (`path label` or `path label num_frames`).
 
     lists: the folder of the list files, `root` where null. splits: split name -> file name, for example
@@ -108,6 +96,13 @@ class VideoLists:
         everything = self._read("train")
         held = hold_out(everything.labels, self.val_share)
         return everything.select(np.flatnonzero(held if split == "val" else ~held))
+
+    @property
+    def class_names(self) -> list[str] | None:
+        """Those of classes.txt beside the lists; None without the file, or where it is of another number of classes."""
+        file = Path(self.lists, CLASSES)
+        names = [line.strip() for line in text_of(file, errors="replace").splitlines()] if file.is_file() else []
+        return names if len(names) == self.num_classes else None
 
     def foreground(self, split: str, index: int, frames: list[int]) -> np.ndarray | None:
         """Where the actor is in these frames of a video: bool (n, H, W), None where it has neither masks nor boxes."""

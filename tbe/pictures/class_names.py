@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from tbe.data.records import Records
-from tbe.data.sources import VideoSource
-
-LIST = "classes.txt"  # what `python -m tbe.prepare` writes beside the lists, a line a class
+from tbe.data.video_source import VideoSource
 
 
 def class_names(source: VideoSource, records: Records) -> list[str]:
-    """A name for each class of a source: its own, those of classes.txt beside its lists, else of the videos' folders.
+    """A name for each class of a source: its own, else those of the videos' folders.
 
     A class that nothing names is called 'class' and its number.
     """
     numbered = [f"class {label}" for label in range(source.num_classes)]
-    own = getattr(source, "class_names", None)
-    if own is not None:
-        return list(own)
-    lists = getattr(source, "lists", None)
-    file = Path(lists, LIST) if lists else None
-    if file is not None and file.is_file():
-        named = [line.strip() for line in file.read_text(encoding="utf-8", errors="replace").splitlines()]
-        if len(named) == source.num_classes:
-            return named
+    if source.class_names is not None:
+        return list(source.class_names)
     folders = _folders(records)
     return [folders.get(label, name) for label, name in enumerate(numbered)]
 

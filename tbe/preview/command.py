@@ -15,7 +15,7 @@ from torch import Tensor
 from tbe import results
 from tbe.config import build, plain
 from tbe.data.records import UNLABELLED, Records
-from tbe.data.sources import VideoSource
+from tbe.data.video_source import VideoSource
 from tbe.pictures.bars import draw_counts
 from tbe.pictures.class_names import class_names, shown_path
 from tbe.preview.blending import find_blend, still_weights

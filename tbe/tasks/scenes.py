@@ -29,18 +29,22 @@ class Scenes:
 
 def has_scenes(evaluation: Evaluation) -> bool:
     """Whether the data set knows the scenes of its videos."""
-    return hasattr(evaluation.datamodule.source, "scenes")
+    return evaluation.datamodule.source.scenes(evaluation.gallery) is not None
 
 
 def scene_leakage(evaluation: Evaluation, split: str, linear: LinearProbe) -> dict[str, float]:
     """`scene_linear_top1` and `scene_R@1` of a query split, in percent; a ValueError for data without scenes."""
-    source = evaluation.datamodule.source
-    if not hasattr(source, "scenes"):
-        raise ValueError(f"scenes: expected data with scenes, such as data=biased_scenes, got {source.name}")
-    gallery = Features(evaluation.features(evaluation.gallery).vectors, source.scenes(evaluation.gallery))
-    queries = Features(evaluation.features(split).vectors, source.scenes(split))
+    gallery, queries = (_labelled_by_scene(evaluation, part) for part in (evaluation.gallery, split))
     probe, _ = linear.fit(gallery)
     return {
         "scene_linear_top1": 100 * probe.score(queries.vectors.numpy(), queries.labels.numpy()),
         "scene_R@1": recall_at_k(*queries, *gallery, (1,))[1],
     }
+
+
+def _labelled_by_scene(evaluation: Evaluation, split: str) -> Features:
+    source = evaluation.datamodule.source
+    scenes = source.scenes(split)
+    if scenes is None:
+        raise ValueError(f"scenes: expected data with scenes, such as data=biased_scenes, got {source.name}")
+    return Features(evaluation.features(split).vectors, scenes)

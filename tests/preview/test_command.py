@@ -88,7 +88,9 @@ def test_videos_without_a_class_are_counted_apart(tmp_path, monkeypatch):
 
     monkeypatch.setattr(tbe.preview.command, "draw_counts", draw_counts)
     records = {"train": make_records("", ["a/1", "b/1", "b/2"], [0, 1, 1], [0] * 3)}
-    source = SimpleNamespace(name="known", num_classes=3, has=records.__contains__, records=records.__getitem__)
+    source = SimpleNamespace(
+        name="known", num_classes=3, class_names=None, has=records.__contains__, records=records.__getitem__
+    )
     draw_classes(source, tmp_path / "classes.png")
     assert drawn["names"] == ["a", "b", "class 2"]
     assert drawn["counts"]["train"].tolist() == [1, 2, 0]

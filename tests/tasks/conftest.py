@@ -4,11 +4,12 @@ import pytest
 import torch
 
 from tbe.data.records import make_records
+from tbe.data.video_source import VideoSource
 from tbe.features import CLEAN, Features
 from tbe.tasks.base import Evaluation
 
 
-class KnownVideos:
+class KnownVideos(VideoSource):
     """A data set of videos that are names alone."""
 
     name = "known"
@@ -16,6 +17,9 @@ class KnownVideos:
     def __init__(self, videos, num_classes):
         self.videos = videos
         self.num_classes = num_classes
+
+    def has(self, split):
+        return split in self.videos
 
     def records(self, split):
         return self.videos[split]

@@ -18,7 +18,7 @@ from tbe.data.surroundings import Foreground, add_foreground, pad_foreground
 class MaskedVideos(Dataset):
     """Items of a VideoDataset at these indices, with `foreground` as surrounded videos have it."""
 
-    def __init__(self, videos: VideoDataset, indices: np.ndarray, foreground: Foreground | None):
+    def __init__(self, videos: VideoDataset, indices: np.ndarray, foreground: Foreground):
         self.videos = videos
         self.indices = indices
         self.foreground = foreground
@@ -48,5 +48,5 @@ def middle_clips(data: VideoDataModule, split: str, indices: np.ndarray, rank: i
     sampler: Any = data.eval_clips
     one_clip = dataclasses.replace(sampler, num_clips=1)
     videos = VideoDataset(data.source.records(split), data.open_video, one_clip, data.short_side)
-    masks = getattr(data.source, "foreground", None)
-    return data.shared_loader(MaskedVideos(videos, indices, partial(masks, split) if masks else None), rank, world_size)
+    masked = MaskedVideos(videos, indices, partial(data.source.foreground, split))
+    return data.shared_loader(masked, rank, world_size)

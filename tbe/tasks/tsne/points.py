@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from tbe.data.sources import VideoSource
+from tbe.data.video_source import VideoSource
 from tbe.pictures.class_names import class_names, shown_path
 
 
@@ -24,7 +23,7 @@ class Points(NamedTuple):
 def describe(source: VideoSource, split: str, chosen: np.ndarray) -> tuple[list[str], dict[str, list[str]]]:
     """Paths and names of the chosen videos of a split: of their classes, and of their scenes where these are known."""
     paths = [shown_path(path) for path in source.records(split).select(chosen).paths.tolist()]
-    return paths, {name: _names(labelled, split, chosen) for name, labelled in _labellings(source).items()}
+    return paths, {name: _names(labelled, split, chosen) for name, labelled in source.labellings().items()}
 
 
 def write_points(file: Path, points: Points) -> None:
@@ -42,13 +41,6 @@ def read_points(file: Path) -> Points:
         heads, *rows = csv.reader(table)
     paths, x, y, *names = (list(column) for column in zip(*rows, strict=True))
     return Points(np.array([x, y], float).T, paths, dict(zip(heads[3:], names, strict=True)))
-
-
-def _labellings(source: VideoSource) -> dict[str, VideoSource]:
-    """The source by its class and, where its label can be chosen, by scene."""
-    if not (dataclasses.is_dataclass(source) and hasattr(source, "label")):
-        return {"class": source}
-    return {label: dataclasses.replace(source, label=label) for label in ("action", "scene")}
 
 
 def _names(source: VideoSource, split: str, chosen: np.ndarray) -> list[str]:
