@@ -120,7 +120,7 @@ def _train(rank: int, processes: int, case: Case, device: str, steps: int, folde
 
 
 def _step(case: Case, device: torch.device) -> tuple[Any, MoCo, Counter]:
-    method = MoCo(Encoder(case.backbone(), DIM), case.queue, MOMENTUM).to(device)
+    method = MoCo(Encoder(case.backbone(), DIM), case.queue, MOMENTUM, "same_video").to(device)
     parallel = DistributedDataParallel(method, broadcast_buffers=False, gradient_as_bucket_view=True)
     erase, loss, views = BackgroundErasing(RATIO), InfoNCE(), case.views(str(device))
     optimizer = torch.optim.SGD(method.encoder.parameters(), RATE, momentum=0.9)

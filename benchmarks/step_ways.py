@@ -117,7 +117,7 @@ class OurStep:
 
     def __init__(self, case: Case, device: str, switches: Switches):
         self.views, self.bf16 = case.views(device), switches.bf16
-        method = MoCo(Encoder(case.backbone(), DIM), case.queue, MOMENTUM)
+        method = MoCo(Encoder(case.backbone(), DIM), case.queue, MOMENTUM, "same_video")
         erase, loss = BackgroundErasing(RATIO), InfoNCE(TEMPERATURE)
         self.module = PretrainModule(method, erase, loss, None, None, Consistency(0.0)).to(device)
         self.module.log = lambda name, value, **settings: value.detach().clone()  # no trainer to log to

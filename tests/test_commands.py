@@ -214,7 +214,12 @@ def trained_runs(tmp_path_factory, data_dir):
             patch.setenv("TBE_RUNS", str(runs))
             patch.setenv("TBE_DATA", str(data_dir))
             start = [*TINY, *FEW, "trainer.limit_train_batches=1"]
-            run_command(tbe.train, "train", ["be=none", "name=demo_moco", *start], runs / "demo_moco" / "first")
+            run_command(
+                tbe.train,
+                "train",
+                ["arm=moco_negative", "name=demo_moco_negative", *start],
+                runs / "demo_moco_negative" / "first",
+            )
             run_command(tbe.train, "train", start, runs / "demo" / "first")
             tuned = [*start, "stage=finetune", "init_from=latest"]
             run_command(tbe.train, "train", tuned, runs / "biased_scenes_finetune" / "first")

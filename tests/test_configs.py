@@ -74,9 +74,9 @@ def test_every_leaf_is_built(group, choice):
 @pytest.mark.parametrize("experiment", ["proof", "kinetics_be"])
 def test_every_arm_can_be_chosen_over_an_experiment(arm, experiment, tmp_path):
     overrides = [f"experiment={experiment}", f"arm={arm}", "backbone=tiny", "queue_size=8"]
-    config = plain(composed("train", *overrides, run_dir=tmp_path))
-    assert build_module(config, num_classes=3).method.backbone.num_features > 0
-    assert_in_effect(CONFIGS / "arm" / f"{arm}.yaml", config)
+    config = composed("train", *overrides, run_dir=tmp_path)
+    assert build_module(plain(config), num_classes=3).method.backbone.num_features > 0
+    assert_in_effect(CONFIGS / "arm" / f"{arm}.yaml", OmegaConf.to_container(config))
 
 
 @pytest.mark.parametrize("trainer", sorted(file.stem for file in (CONFIGS / "trainer").glob("*.yaml")))

@@ -1,5 +1,7 @@
 """Every experiment composes as it is, and trains two steps with its own method, on generated clips of a small size.
 
+What its name says of the method is what the arm of that name says.
+
 Its own network is built without memory; that each network trains with each method is tested for itself.
 """
 
@@ -69,6 +71,13 @@ def built_without_memory(backbone):
         return build(json.loads(backbone))
 
 
+def is_trained(experiment):
+    """Whether more differs from another recipe than the arm; of those that differ by it alone one set's are trained."""
+    chosen = OmegaConf.load(FOLDER / f"{experiment}.yaml").get("defaults", [])
+    is_variant = any(str(choice).startswith("/arm/") for choice in chosen) and "_self_" in chosen
+    return not is_variant or experiment.startswith("hmdb51")
+
+
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_what_it_sets_is_in_effect_and_two_steps_are_trained(experiment, train, video_folder, frame_folders, tmp_path):
     config = composed("train", f"experiment={experiment}", run_dir=tmp_path)
@@ -76,6 +85,8 @@ def test_what_it_sets_is_in_effect_and_two_steps_are_trained(experiment, train, 
     assert_in_effect(FOLDER / f"{experiment}.yaml", OmegaConf.to_container(config))
     build(plain(config)["datamodule"])
     assert built_without_memory(json.dumps(plain(config.backbone))).num_features > 0
+    if not is_trained(experiment):
+        return
     overrides = [f"experiment={experiment}", *SIZE, "backbone=tiny", "backbone.widths=[4,8,8,8]"]
     if "splits" not in config.data:
         overrides = [part for part in overrides if not part.startswith(("data.", "++data."))] + DRAWN
@@ -102,3 +113,30 @@ def test_an_experiment_says_how_it_is_run(experiment):
     ]
     assert len(comments) >= 3
     assert any(f"experiment={experiment}" in line or experiment == "demo" for line in comments)
+
+
+ARMS = sorted((file.stem for file in (ROOT / "configs" / "arm").glob("*.yaml")), key=len, reverse=True)
+
+
+def arm_in(experiment):
+    """The arm that the name of an experiment has: moco_negative of ucf101_moco_negative_released."""
+    return next((arm for arm in ARMS if f"_{arm}_" in f"_{experiment}_"), None)
+
+
+@pytest.mark.parametrize("experiment", [name for name in EXPERIMENTS if arm_in(name) not in (None, "be")])
+def test_a_recipe_is_the_one_of_be_with_the_arm_that_its_name_says(experiment):
+    arm, own = arm_in(experiment), composed("train", f"experiment={experiment}", run_dir=".")
+    base = experiment.replace(f"_{arm}", "_be")
+    base = base if base in EXPERIMENTS else experiment
+    said = [f"name={experiment}", f"mlp_head={own.mlp_head}"]  # the head is the recipe's, not the arm's
+    assert plain(own) == plain(composed("train", f"experiment={base}", f"arm={arm}", *said, run_dir="."))
+
+
+@pytest.mark.parametrize(
+    "experiment", [name for name in EXPERIMENTS if arm_in(name) in ("moco", "moco_negative", "be")]
+)
+def test_moco_has_no_extra_negative_and_what_be_is_compared_with_has(experiment):
+    config = composed("train", f"experiment={experiment}", run_dir=".")
+    usual = "other_video" if experiment.startswith("something") else "same_video"
+    assert config.method.negative == ("none" if arm_in(experiment) == "moco" else usual)
+    assert config.be.ratio == (0.3 if arm_in(experiment) == "be" else 0)

@@ -28,8 +28,8 @@ AUGMENTS = {
     "flow": lambda: ClipAugment(SIZE, RandomResizedCrop(), mean=(0.5, 0.5), std=(0.25, 0.25)),
 }
 METHODS = {
-    "moco": (lambda: MoCo(encoder(), queue_size=32), InfoNCE),
-    "simclr": (lambda: SimCLR(encoder()), InfoNCE),
+    "moco": (lambda: MoCo(encoder(), queue_size=32, negative="same_video"), InfoNCE),
+    "simclr": (lambda: SimCLR(encoder(), negative="same_video"), InfoNCE),
     "byol": (lambda: BYOL(encoder()), CosineRegression),
     "triplet": (lambda: Triplet(encoder()), TripletMargin),
     **{

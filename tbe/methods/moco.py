@@ -1,4 +1,4 @@
-"""Momentum contrast over a queue, with one more negative."""
+"""Momentum contrast over a queue, with one more negative where it is asked for."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class MoCo(Method):
-    """Compares a query with its key, with the queue of earlier keys and with an extra negative.
+    """Compares a query with its key, with the queue of earlier keys and, unless it is 'none', with an extra negative.
 
     Keys come from an encoder that follows the query encoder as a moving average, in train mode. The extra negative
     (`ExtraNegative`) goes through the query encoder and is not queued: K = queue_size + 1, without it queue_size.
@@ -34,7 +34,7 @@ class MoCo(Method):
         encoder: Encoder,
         queue_size: int = 65536,
         momentum: float = 0.999,
-        negative: str = "same_video",
+        negative: str = "none",
         batch_norm: str = "shuffle",
     ):
         super().__init__()

@@ -15,11 +15,11 @@ class SimCLR(Method):
     """Compares queries and keys of a video with each other and with the views of all other videos.
 
     Both views are embedded with gradient and asked in turn, so there are 2B positives; negatives are the 2(B - 1) views
-    of other videos over all processes, and the extra negative.
+    of other videos over all processes, and the extra negative where there is one.
     Chen et al., ICML 2020 (arXiv:2002.05709).
     """
 
-    def __init__(self, encoder: Encoder, negative: str = "same_video"):
+    def __init__(self, encoder: Encoder, negative: str = "none"):
         super().__init__()
         self.encoder = encoder
         self.extra_negative = ExtraNegative(negative)

@@ -55,7 +55,7 @@ def test_simclr_compares_each_view_with_all_views_of_other_videos():
     query, key, negative = views()
     net = encoder()
     q, k, n = net(query), net(key), net(negative)
-    positives, negatives = SimCLR(net)(query, key, negative)
+    positives, negatives = SimCLR(net, negative="same_video")(query, key, negative)
     assert negatives.shape == (6, 5)
     for row, (view, other) in enumerate([(q, k), (k, q)]):
         for i in range(3):
@@ -68,7 +68,7 @@ def test_simclrs_extra_negative_can_be_another_videos_or_none():
     query, key, negative = views()
     net = encoder()
     q, k, n = net(query), net(key), net(negative)
-    assert SimCLR(net, negative="none")(query, key, negative).negatives.shape == (6, 4)
+    assert SimCLR(net)(query, key, negative).negatives.shape == (6, 4)
     negatives = SimCLR(net, negative="other_video")(query, key, negative).negatives
     for i in range(3):
         assert_close(negatives[i, -1], q[i] @ n[i - 1])

@@ -11,7 +11,7 @@ from tests.methods.networks import Mean
 
 def moco(**settings):
     torch.manual_seed(0)
-    return MoCo(Encoder(Mean(batch_norm=True), dim=4), **{"queue_size": 6, **settings})
+    return MoCo(Encoder(Mean(batch_norm=True), dim=4), **{"queue_size": 6, "negative": "same_video", **settings})
 
 
 def views():
@@ -34,7 +34,9 @@ def test_the_extra_negative_is_of_the_same_video_of_another_or_none():
     query, key, negative = views()
     queries = moco().encoder(query)
     others = moco().encoder(negative)
-    assert moco(negative="none")(query, key, negative).negatives.shape == (3, 6)
+    he_et_al = MoCo(Encoder(Mean(), dim=4), queue_size=6)  # has none
+    for method in (he_et_al, moco(negative="none")):
+        assert method(query, key, negative).negatives.shape == (3, 6)
     for kind, shift in {"same_video": 0, "other_video": 1}.items():
         negatives = moco(negative=kind)(query, key, negative).negatives
         assert negatives.shape == (3, 7)
