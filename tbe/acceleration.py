@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from tbe.backbones.base import VideoBackbone
 from tbe.backbones.chain import recompute_activations
+from tbe.errors import UserError
 
 PRECISIONS = ("highest", "high", "medium")
 
@@ -26,10 +27,10 @@ def accelerate(
     matmul_precision: of float32 on a GPU. A CPU keeps its own, so that its results stay the same.
     """
     if matmul_precision not in PRECISIONS:
-        raise ValueError(f"matmul_precision: expected one of {', '.join(PRECISIONS)}, got {matmul_precision!r}")
+        raise UserError(f"matmul_precision: expected one of {', '.join(PRECISIONS)}, got {matmul_precision!r}")
     if compile and checkpoint_activations:
         # Compiled, the recomputation of a batch norm reads statistics that the next view has changed meanwhile.
-        raise ValueError("compile, checkpoint_activations: expected at most one of them, got both")
+        raise UserError("compile, checkpoint_activations: expected at most one of them, got both")
     if device.type == "cuda":
         torch.set_float32_matmul_precision(matmul_precision)
     if channels_last:
@@ -50,7 +51,7 @@ def check_compiler(backend: str, device: torch.device) -> None:
         torch.compile(_probe, backend=backend)(torch.ones(8, device=device))
     except Exception as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise ValueError(
+        raise UserError(
             f"compile: expected that torch.compile works here, got {reason}. It needs a C++ compiler (Debian: g++; the "
             "environment's CXX names another), on a GPU also Triton. Or set compile=false"
         ) from error

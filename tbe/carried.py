@@ -10,6 +10,8 @@ from typing import Any
 
 from torch import nn
 
+from tbe.errors import UserError
+
 PACKAGES = ("tbe", "torch.nn", "torchvision")
 VARIABLE = "TBE_PACKAGES"  # names further packages, separated by commas: a user's own
 PLAIN = (dict, list, tuple, str, int, float, type(None))
@@ -25,11 +27,11 @@ def check(config: Any, where: str) -> None:
     """
     for node in _nodes(config):
         if not isinstance(node, PLAIN):
-            raise ValueError(f"{where}: expected a config of plain types, got a {type(node).__name__}: not loaded")
+            raise UserError(f"{where}: expected a config of plain types, got a {type(node).__name__}: not loaded")
         if isinstance(node, str) and "${" in node:
-            raise ValueError(f"{where}: expected a config with nothing left to resolve, got {node!r}: not loaded")
+            raise UserError(f"{where}: expected a config with nothing left to resolve, got {node!r}: not loaded")
         if isinstance(node, dict) and "_target_" in node and not _is_buildable(node["_target_"]):
-            raise ValueError(
+            raise UserError(
                 f"{where}: expected a config with classes of {', '.join(_packages())}, and of them networks, data sets "
                 f"and readers alone, got {node['_target_']!r}: not loaded. Where it is one of a package of your own, "
                 f"say so: {VARIABLE}=<package>"

@@ -20,6 +20,7 @@ from tbe.backbones.base import VideoBackbone
 from tbe.checkpoint_files import could_be_torn, refuse_torn
 from tbe.classifier import Classifier
 from tbe.config import build
+from tbe.errors import UserError
 from tbe.weights import ForeignWeights
 
 KEY = "tbe"
@@ -89,7 +90,7 @@ def load_exactly(network: nn.Module, weights: dict[str, Tensor], where: str) -> 
     reshaped = sorted(name for name in wanted.keys() & weights.keys() if wanted[name].shape != weights[name].shape)
     if missing or unexpected or reshaped:
         examples = ", ".join((missing + unexpected + reshaped)[:3])
-        raise ValueError(
+        raise UserError(
             f"{where}: expected the weights of {type(network).__name__} ({len(wanted)} tensors), got another "
             f"architecture's: {len(missing)} missing, {len(unexpected)} unexpected, {len(reshaped)} of another shape "
             f"(such as {examples}). Choose the backbone that the checkpoint was trained with."
@@ -107,7 +108,7 @@ def read(path: str | os.PathLike) -> Checkpoint:
     """Reads a checkpoint as plain types and tensors; a ValueError for a file of another origin."""
     checkpoint = read_any(path)
     if isinstance(checkpoint, ForeignWeights):
-        raise ValueError(f"{path}: expected a checkpoint written by train.py, got one without its config")
+        raise UserError(f"{path}: expected a checkpoint written by train.py, got one without its config")
     return checkpoint
 
 
@@ -140,7 +141,7 @@ def _read(path: str | os.PathLike) -> Any:
     """What a file holds, as plain types and tensors; a ValueError for one that is torn or holds something else."""
     try:
         return weights.read(path)
-    except ValueError:
+    except UserError:
         if could_be_torn(path):
             refuse_torn(path)
         raise

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 
+from tbe.errors import UserError
+
 PREVIOUS = ".previous"  # what the name of the checkpoint before ends with
 PART = ".part"
 MAGIC = b"PK"  # what a zip file begins with
@@ -63,7 +65,7 @@ def whole(path: str | os.PathLike) -> Path:
     if is_whole(previous):
         log.warning("%s is torn: going on from the checkpoint before it, %s", path, previous)
         return previous
-    raise ValueError(
+    raise UserError(
         f"{path}: expected a whole checkpoint, got a torn file, and no whole one before it as {previous}. Start again "
         "from another checkpoint, or anew without resume"
     )
@@ -82,7 +84,7 @@ def refuse_torn(path: str | os.PathLike) -> None:
         if is_whole(previous)
         else "There is no whole one before it: name another checkpoint"
     )
-    raise ValueError(f"{path}: expected a whole checkpoint, got a torn file. {advice}")
+    raise UserError(f"{path}: expected a whole checkpoint, got a torn file. {advice}")
 
 
 def could_be_torn(path: str | os.PathLike) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Callable
 from importlib import import_module
@@ -19,6 +20,8 @@ from omegaconf import DictConfig
 
 from tbe import jobs, processes
 from tbe.config import config_dir, register_resolvers
+from tbe.error_log import write_error
+from tbe.errors import UserError, first_line
 from tbe.runs import run_folder
 
 log = logging.getLogger(__name__)
@@ -47,10 +50,11 @@ def command(config_name: str, story: str) -> Callable[[], None]:
             with processes.handing_on(files):
                 return module.run(files)
         except Exception as error:
-            if is_sweep:
-                log.exception("this run of the sweep failed")  # the others go on
+            if is_sweep:  # the others go on
+                file = write_error(config.run_dir, error)
+                log.error("this run of the sweep failed: %s", _line(error, file), exc_info=file is None)
                 return None
-            _say(error)
+            _say(error, config.run_dir)
             raise
 
     def main() -> None:
@@ -59,6 +63,7 @@ def command(config_name: str, story: str) -> Callable[[], None]:
         register_resolvers(run_folder)
         # A run that prints to a file or a pipe shows its lines when they are written.
         sys.stdout.reconfigure(line_buffering=True)
+        files: list[Path] = []
         try:
             files = processes.given_files() or _files_of_job(story)
             if files:
@@ -66,7 +71,7 @@ def command(config_name: str, story: str) -> Callable[[], None]:
                 import_module(story).run(files)
                 return
         except Exception as error:
-            _say(error)
+            _say(error, files[0].parent if files else None)
             raise
         sys.argv[1:] = map(whole_list, sys.argv[1:])
         hydra.main(version_base="1.3", config_path=config_dir(), config_name=config_name)(job)()
@@ -81,7 +86,7 @@ def _files_of_job(story: str) -> list[Path]:
     if job is None or (flags and not job.rank):
         return []
     if flags:
-        raise ValueError(f"expected one process for {' '.join(flags)}, got several of {job.name}")
+        raise UserError(f"expected one process for {' '.join(flags)}, got several of {job.name}")
     if job.rank:
         return jobs.told(job, arguments)
     found = jobs.earlier(job, arguments)
@@ -92,11 +97,35 @@ def _files_of_job(story: str) -> list[Path]:
     return files
 
 
-def _say(error: Exception) -> None:
-    """Ends the command with one line for what a user can put right; HYDRA_FULL_ERROR=1 shows where it came from."""
-    cause = error.__cause__ if isinstance(error, InstantiationException) else error
-    if "HYDRA_FULL_ERROR" not in os.environ and isinstance(cause, _user_errors()):
-        raise _OneLine(str(cause)) from None
+def _say(error: Exception, folder: str | os.PathLike | None) -> None:
+    """Ends the command with one line; the traceback of what no user can put right is kept in the run's folder.
+
+    Where there is no such folder, and with HYDRA_FULL_ERROR=1, it returns, for the error to be raised as it is.
+    """
+    file = None
+    if not isinstance(_cause(error), _user_errors()):
+        if folder is None:
+            return
+        file = write_error(folder, error)
+        if file is None:
+            traceback.print_exception(error)  # Hydra would cut it
+    if "HYDRA_FULL_ERROR" not in os.environ:
+        raise _OneLine(_line(error, file)) from None
+
+
+def _line(error: Exception, file: Path | None) -> str:
+    """What is said of an error: all that a user is told, or the beginning, with the file that has the traceback."""
+    cause = _cause(error)
+    if isinstance(cause, _user_errors()):
+        return str(cause)
+    return first_line(cause) + (f" (its traceback: {file})" if file else "")
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What went wrong where Hydra built an object from its config."""
+    while isinstance(error, InstantiationException) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def whole_list(argument: str) -> str:
@@ -112,7 +141,7 @@ def _user_errors() -> tuple[type[Exception], ...]:
     """What a user can put right."""
     from tbe.data.readers import DecodeError  # slow to import
 
-    return ValueError, OSError, DecodeError
+    return UserError, DecodeError
 
 
 def _quieten() -> None:

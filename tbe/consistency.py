@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tbe.backbones.base import VideoBackbone
+from tbe.errors import UserError
 
 
 class Consistency(nn.Module):
@@ -20,7 +21,7 @@ class Consistency(nn.Module):
     def __init__(self, weight: float = 1.0, temporal_inversion: bool = False):
         super().__init__()
         if weight < 0:
-            raise ValueError(f"Consistency: expected a weight of at least 0, got {weight}")
+            raise UserError(f"Consistency: expected a weight of at least 0, got {weight}")
         self.weight = weight
         self.temporal_inversion = temporal_inversion
 

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tbe.errors import UserError
 from tbe.layout import check_layout, find_layout, is_video
 
 
@@ -59,10 +60,10 @@ class Erasing(Distractor):
     ):
         super().__init__(layout)
         if per not in ("clip", "batch"):
-            raise ValueError(f"{type(self).__name__}: expected per to be clip or batch, got {per!r}")
+            raise UserError(f"{type(self).__name__}: expected per to be clip or batch, got {per!r}")
         for name, value in {"ratio": ratio, "prob": prob}.items():
             if not 0 <= value <= 1:
-                raise ValueError(f"{type(self).__name__}: expected {name} from 0 to 1, got {value}")
+                raise UserError(f"{type(self).__name__}: expected {name} from 0 to 1, got {value}")
         self.ratio = ratio
         self.prob = prob
         self.per = per
@@ -128,7 +129,7 @@ class ForegroundMerge(Distractor):
     def __init__(self, foreground: float = 0.5, prob: float = 1.0, layout: str | None = None):
         super().__init__(layout)
         if not 0 < foreground <= 1 or not 0 <= prob <= 1:
-            raise ValueError(
+            raise UserError(
                 f"ForegroundMerge: expected foreground in (0, 1] and prob in [0, 1], got {foreground} and {prob}"
             )
         self.foreground = foreground
@@ -185,5 +186,5 @@ def add_static_frame(clips: Tensor, frames: Tensor, weights: Tensor, out: Tensor
 def _another(clips: Tensor) -> int:
     """A shift of the batch by which each clip meets another one."""
     if len(clips) < 2:
-        raise ValueError(f"expected a batch of at least 2 clips to take another one's picture, got {len(clips)}")
+        raise UserError(f"expected a batch of at least 2 clips to take another one's picture, got {len(clips)}")
     return int(torch.randint(1, len(clips), (1,)))  # drawn on the CPU: no wait for the device

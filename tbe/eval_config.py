@@ -13,6 +13,7 @@ from tbe import checkpoint as checkpoints
 from tbe import results, runs, splits
 from tbe.checkpoint import Checkpoint
 from tbe.config import build, plain
+from tbe.errors import UserError
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ def prepare(config: DictConfig, overrides: list[str]) -> list[Path]:
     for part in CARRIED:
         config[part] = _completed(part, config.get(part), carried.get(part))
     if str(config.crops) not in config.crop_boxes:
-        raise ValueError(f"crops: expected {' or '.join(config.crop_boxes)}, got {config.crops}")
+        raise UserError(f"crops: expected {' or '.join(config.crop_boxes)}, got {config.crops}")
     chosen = plain(config)
     splits.check(chosen["split"] or [], chosen["data"])
     if is_chosen:
@@ -48,7 +49,7 @@ def prepare(config: DictConfig, overrides: list[str]) -> list[Path]:
 def _completed(part: str, chosen: Any, carried: Any) -> Any:
     """A chosen config, single keys of it set over the checkpoint's, or the checkpoint's."""
     if chosen is None and carried is None:
-        raise ValueError(f"eval: expected {part}=<choice> where no trained checkpoint says it, got none")
+        raise UserError(f"eval: expected {part}=<choice> where no trained checkpoint says it, got none")
     if chosen is None or carried is None or "_target_" in chosen or (part == "clip" and "size" in chosen):
         return carried if chosen is None else chosen
     return OmegaConf.merge(carried, chosen)
@@ -59,7 +60,7 @@ def _check_chosen(config: DictConfig, file: str) -> None:
     open_parts = [part for part in ("backbone", "data", "clip") if config.get(part) is None]
     if open_parts:
         choices = " ".join(f"{part}=<choice>" for part in open_parts)
-        raise ValueError(
+        raise UserError(
             f"eval: {file} was not written by train.py and does not say how it was trained: expected {choices} "
             "beside it, got none. backbone= is the network that it holds the weights of"
         )
@@ -78,7 +79,7 @@ def _found(name: str, config: DictConfig) -> str | dict[int, str]:
         return name
     if splits.NUMBER in name:
         if not config.split:
-            raise ValueError(f"checkpoint={name}: expected split=[1,2,3] beside it, for {splits.NUMBER}, got none")
+            raise UserError(f"checkpoint={name}: expected split=[1,2,3] beside it, for {splits.NUMBER}, got none")
         names = {number: name.replace(splits.NUMBER, str(number)) for number in config.split}
         return {number: str(runs.find(found, config.runs).resolve()) for number, found in names.items()}
     file = runs.find(name, config.runs).resolve()

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from tbe.data.datamodule import VideoDataModule
 from tbe.distributed import first_of_each, gather_uneven
+from tbe.errors import UserError
 from tbe.probes import Clean, Probe, Surroundings, moving_foreground
 
 log = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ def extract(
         wrong = ~found.vectors.isfinite().flatten(1).all(dim=1)
         if wrong.any():
             video = datamodule.source.records(split).path(int(wrong.nonzero()[0]))
-            raise ValueError(
+            raise UserError(
                 f"expected finite features, got nan or inf for {int(wrong.sum())} of {len(wrong)} videos of {split} "
                 f"({name}), the first of them {video}: the network's weights or its precision are at fault"
             )

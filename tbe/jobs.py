@@ -19,6 +19,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tbe.errors import UserError
+
 FOLDER = ".jobs"
 PATIENCE = 600  # seconds that processes wait for the first one
 INTERACTIVE = ("bash", "interactive")  # names of SLURM jobs in which somebody types
@@ -63,7 +65,7 @@ def told(job: Job, arguments: Sequence[str], patience: float = PATIENCE) -> list
         if start == job.start:
             return files
         time.sleep(0.1)
-    raise ValueError(
+    raise UserError(
         f"process {job.rank} of {job.name}: expected the first process to name its config in {file} within "
         f"{patience:.0f} s, got nothing. Look for its error, and whether all see that folder (TBE_RUNS, runs=)"
     )
@@ -143,7 +145,7 @@ def _run_id() -> str:
     if given != "none":
         return given
     if int(os.environ.get("GROUP_WORLD_SIZE", 1)) > 1:
-        raise ValueError("torchrun on several machines: expected --rdzv-id=<a name of this run>, got none")
+        raise UserError("torchrun on several machines: expected --rdzv-id=<a name of this run>, got none")
     parent, began = os.getppid(), ""
     with suppress(OSError):  # numbers of processes come again
         began = Path(f"/proc/{parent}/stat").read_text().rpartition(")")[2].split()[19]

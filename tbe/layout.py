@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from tbe.errors import UserError
+
 CHANNELS = {"BCTHW": 1, "BTCHW": 2}  # where each layout has its channels
 AXES = {layout: f"({', '.join(layout)})" for layout in CHANNELS}
 
@@ -11,7 +13,7 @@ AXES = {layout: f"({', '.join(layout)})" for layout in CHANNELS}
 def check_layout(layout: str | None, where: str) -> None:
     """A ValueError for a layout that is not known; None is one that is not said."""
     if layout is not None and layout not in CHANNELS:
-        raise ValueError(f"{where}: expected layout to be one of {', '.join(CHANNELS)}, got {layout!r}")
+        raise UserError(f"{where}: expected layout to be one of {', '.join(CHANNELS)}, got {layout!r}")
 
 
 def find_layout(clips: Tensor, layout: str | None, where: str) -> str:
@@ -23,23 +25,23 @@ def find_layout(clips: Tensor, layout: str | None, where: str) -> str:
     shape = tuple(clips.shape)
     if is_video(clips):
         if layout == "BCTHW":
-            raise ValueError(
+            raise UserError(
                 f"{where}: expected clips {AXES[layout]}, as layout={layout!r} says, got a torchvision Video, which is "
                 f"{AXES['BTCHW']}, of shape {shape}. Leave layout out"
             )
         layout = "BTCHW"
     found = layout or "BCTHW"
     if len(shape) != 5:
-        raise ValueError(f"{where}: expected clips {AXES[found]}, got shape {shape}")
+        raise UserError(f"{where}: expected clips {AXES[found]}, got shape {shape}")
     other = "BTCHW" if found == "BCTHW" else "BCTHW"
     likely, other_likely = _likely_channels(shape[CHANNELS[found]]), _likely_channels(shape[CHANNELS[other]])
     if other_likely == 2 and not likely:
-        raise ValueError(
+        raise UserError(
             f"{where}: expected clips {AXES[found]}, got shape {shape}, which is {_told(shape, found)} but "
             f"{_told(shape, other)}. Set layout={other!r}"
         )
     if layout is None and other_likely >= max(likely, 1) and shape[1:3] != (1, 1):
-        raise ValueError(
+        raise UserError(
             f"{where}: expected clips whose shape says where their channels are, got {shape}, which is "
             f"{_told(shape, found)} or {_told(shape, other)}. Set layout to {found!r} or {other!r}"
         )

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tbe.distributed import gather
+from tbe.errors import UserError
 
 
 class InfoNCE(nn.Module):
@@ -22,12 +23,12 @@ class InfoNCE(nn.Module):
     def __init__(self, temperature: float = 0.07):
         super().__init__()
         if temperature <= 0:
-            raise ValueError(f"InfoNCE: expected a temperature above 0, got {temperature}")
+            raise UserError(f"InfoNCE: expected a temperature above 0, got {temperature}")
         self.temperature = temperature
 
     def forward(self, positives: Tensor, negatives: Tensor) -> Tensor:
         if not negatives.shape[1]:
-            raise ValueError("InfoNCE: expected negatives, got none. A method without them goes with loss=cosine")
+            raise UserError("InfoNCE: expected negatives, got none. A method without them goes with loss=cosine")
         logits = torch.cat([positives.unsqueeze(1), negatives], dim=1) / self.temperature
         return F.cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.long))
 
@@ -45,14 +46,14 @@ class NCE(nn.Module):
     def __init__(self, temperature: float = 0.07):
         super().__init__()
         if temperature <= 0:
-            raise ValueError(f"NCE: expected a temperature above 0, got {temperature}")
+            raise UserError(f"NCE: expected a temperature above 0, got {temperature}")
         self.temperature = temperature
         self.register_buffer("log_mean", torch.tensor(float("nan")))  # unknown before the first batch
         self._known = False  # the host's copy, so that no step waits for the device
 
     def forward(self, positives: Tensor, negatives: Tensor) -> Tensor:
         if not negatives.shape[1]:
-            raise ValueError("NCE: expected negatives, got none. A method without them goes with loss=cosine")
+            raise UserError("NCE: expected negatives, got none. A method without them goes with loss=cosine")
         scores = torch.cat([positives.unsqueeze(1), negatives], dim=1) / self.temperature
         if not self._known:
             if self.log_mean.isnan():
@@ -80,7 +81,7 @@ class TripletMargin(nn.Module):
 
     def forward(self, positives: Tensor, negatives: Tensor) -> Tensor:
         if negatives.shape[1] != len(self.weights):
-            raise ValueError(
+            raise UserError(
                 f"TripletMargin: expected {len(self.weights)} negatives a query, got {negatives.shape[1]}: "
                 "loss=triplet goes with method=triplet"
             )

@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tbe.errors import UserError
+
 VARIABLE = "TBE_CONFIGS"
 PLACED = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 GRACE = 2  # seconds in which processes that Lightning started may end by themselves once the first one has failed
@@ -29,7 +31,7 @@ _parent = os.getppid() if VARIABLE in os.environ and "LOCAL_RANK" in os.environ 
 _watched: list[list[subprocess.Popen]] = []  # what Lightning started, in the lists that its observer looks at
 
 
-class ProcessLost(ConnectionError):
+class ProcessLost(UserError, ConnectionError):
     """Another process of the run failed, was ended or does not answer; the message says what is known of it."""
 
 

@@ -7,6 +7,8 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
+from tbe.errors import MissingFile
+
 LAST = Path("checkpoints", "last.ckpt")
 
 
@@ -19,14 +21,14 @@ def find(name: str, runs: str | os.PathLike, nested: bool = True) -> Path:
         pattern = f"**/{LAST}" if nested else f"*/{LAST}"
         found = sorted(Path(runs).glob(pattern), key=lambda path: path.stat().st_mtime)
         if not found:
-            raise FileNotFoundError(f"checkpoint=latest: expected a run with {LAST} below {runs}, found none")
+            raise MissingFile(f"checkpoint=latest: expected a run with {LAST} below {runs}, found none")
         return found[-1]
     path = Path(name)
     if path.is_dir():
         newest = max(path.glob(f"*/{LAST}"), key=lambda file: file.stat().st_mtime, default=path / LAST)
         path = path / LAST if (path / LAST).is_file() else newest
     if not path.is_file():
-        raise FileNotFoundError(f"checkpoint: expected a file, a run's folder or 'latest', got {name!r} (no {path})")
+        raise MissingFile(f"checkpoint: expected a file, a run's folder or 'latest', got {name!r} (no {path})")
     return path
 
 

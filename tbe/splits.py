@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tbe.errors import UserError
 from tbe.statistics import deviation
 
 NUMBER = "{split}"  # what stands for it in the names of lists and checkpoints
@@ -18,11 +19,11 @@ def check(numbers: list[int], data: Mapping[str, Any]) -> None:
     if not numbers:
         return
     if len(set(numbers)) < len(numbers) or not all(isinstance(number, int) for number in numbers):
-        raise ValueError(f"split: expected different whole numbers, such as [1,2,3], got {numbers}")
+        raise UserError(f"split: expected different whole numbers, such as [1,2,3], got {numbers}")
     files = [str(file) for file in (data.get("splits") or {}).values()]
     if "split" not in data or not any(NUMBER in file for file in files):
         name = data.get("name", data["_target_"].rpartition(".")[2])
-        raise ValueError(
+        raise UserError(
             f"split={numbers}: expected a data set with lists of several splits, such as data=ucf101 with "
             f"train_{NUMBER}.txt, got {name} with {', '.join(files) or 'no lists'}"
         )

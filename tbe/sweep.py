@@ -13,6 +13,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from tbe import results
+from tbe.errors import UserError
 
 
 class SweepSummary(Callback):
@@ -45,7 +46,7 @@ class SweepSummary(Callback):
 
         try:
             compare([str(folder)], None, list(self.metrics or []), self.against)
-        except ValueError as error:  # the runs are done: what can't be compared must not look like their failure
+        except UserError as error:  # the runs are done: what can't be compared must not look like their failure
             print(f"not compared: {error}")
             return False
         return True

@@ -16,6 +16,7 @@ from tbe import checkpoint as checkpoints
 from tbe import results, runs
 from tbe.checkpoint_files import whole
 from tbe.config import plain
+from tbe.errors import UserError
 
 # What only pretraining uses: left out of the config of other stages, whatever the experiment says of it.
 PRETRAINING_ONLY = ("method", "be", "loss", "consistency")
@@ -60,7 +61,7 @@ def _with_checkpoint(config: DictConfig, overrides: list[str]) -> DictConfig:
         config.resume = str(whole(runs.find(str(config.resume), folder, nested=False).resolve()))
         stage = checkpoints.read(config.resume).stage
         if stage != config.stage:
-            raise ValueError(f"resume={config.resume}: expected a checkpoint of stage={config.stage}, got {stage}'s")
+            raise UserError(f"resume={config.resume}: expected a checkpoint of stage={config.stage}, got {stage}'s")
     if config.init_from:
         config.init_from = str(runs.find(str(config.init_from), config.runs).resolve())
         if not _chosen("backbone", overrides):
@@ -79,7 +80,7 @@ def _continue(config: dict[str, Any]) -> Path:
     before, metrics, last = folder / results.CONFIG, folder / results.METRICS, folder / runs.LAST
     is_same = before.exists() and {**yaml.safe_load(before.read_text()), "resume": config["resume"]} == config
     if metrics.exists() and not is_same:
-        raise ValueError(
+        raise UserError(
             f"{folder}: expected no finished run or the same one, found one with other settings. Choose another "
             "hydra.sweep.dir, or move it away"
         )

@@ -20,6 +20,8 @@ ALLOWED = {
     "classifier": set(),
     "consistency": set(),
     "config": set(),
+    "errors": set(),
+    "error_log": set(),
     "processes": set(),
     "loggers": set(),
     "results": set(),
@@ -54,7 +56,8 @@ ALLOWED = {
     "run_folder": set(),
     "jobs": set(),
     "checkpoint_files": set(),
-    "commands": {"config", "jobs", "processes", "runs", "data"},  # what they start is imported when it is started
+    # What they start is imported when it is started.
+    "commands": {"config", "error_log", "jobs", "processes", "runs", "data"},
     "preview": {"commands", "config", "data", "pictures", "results"},
     "comparison": {"pictures", "statistics"},
     "report": {"pictures"},  # colours alone: it reads files, not objects
@@ -101,8 +104,8 @@ ONLY = {
     "onnx": {"tasks"},
     "onnxruntime": {"tasks"},
 }
-# What everybody may import, to name the type of an argument.
-TYPES = {"tbe.backbones.base"}
+# What everybody may import, to name the type of an argument or of an error.
+TYPES = {"tbe.backbones.base", "tbe.errors"}
 FILES = sorted((ROOT / "tbe").rglob("*.py"))
 
 
@@ -139,3 +142,32 @@ def test_siblings_do_not_import_each_other(folder):
     for path in (ROOT / "tbe" / folder).glob("*.py"):
         names = {name.split(".")[2] for name in imported(path) if name.startswith(f"tbe.{folder}.")}
         assert names <= shared, f"{path} imports {names - shared}"
+
+
+# Where a plain one is right: no command, config or file of a user can cause it, only a program that calls it wrongly.
+PROGRAMS = {
+    "augment/pipeline.py",
+    "backbones/base.py",
+    "checkpoint_files.py",
+    "data/clips.py",
+    "data/readers/file_facts.py",
+    "data/video_writing.py",
+    "neighbours/space.py",
+    "statistics.py",
+    "tasks/cam/maps.py",
+    "weights/foreign.py",
+}
+
+
+def test_what_a_user_can_put_right_is_raised_as_such():
+    # Anything else ends a command with "its traceback: <run>/error.log".
+    for path in FILES:
+        if path.relative_to(ROOT / "tbe").as_posix() not in PROGRAMS:
+            raised = [node.exc.func for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if is_new(node)]
+            names = {getattr(name, "id", "") for name in raised}
+            assert not names & {"ValueError", "FileNotFoundError", "OSError"}, f"{path}: use tbe.errors.UserError"
+
+
+def is_new(node):
+    """Whether it raises an exception that it makes."""
+    return isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)

@@ -13,6 +13,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from tbe.errors import UserError
+
 POSITIONS = ("left", "centre", "right")
 NUM_TRIES = 10  # torchvision's: after as many boxes that do not fit comes the largest one of an allowed shape
 
@@ -100,7 +102,7 @@ class UniformCrop:
 
     def __post_init__(self):
         if self.position not in POSITIONS:
-            raise ValueError(f"UniformCrop: expected position to be one of {POSITIONS}, got {self.position!r}")
+            raise UserError(f"UniformCrop: expected position to be one of {POSITIONS}, got {self.position!r}")
 
     def __call__(self, sizes: Tensor) -> Tensor:
         side = square(sizes, share=1.0)
@@ -128,9 +130,9 @@ def random_start(room: Tensor) -> Tensor:
 
 def _check_share(share: float) -> None:
     if not 0 < share <= 1:
-        raise ValueError(f"crop: expected share in (0, 1], got {share}")
+        raise UserError(f"crop: expected share in (0, 1], got {share}")
 
 
 def _check_range(name: str, bounds: Sequence[float], highest: float) -> None:
     if len(bounds) != 2 or not 0 < bounds[0] <= bounds[1] <= highest or math.isinf(bounds[1]):
-        raise ValueError(f"crop: expected {name} to be two numbers, 0 < low <= high <= {highest}, got {bounds}")
+        raise UserError(f"crop: expected {name} to be two numbers, 0 < low <= high <= {highest}, got {bounds}")

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from tbe.errors import UserError
+
 GREY_WEIGHTS = (0.2989, 0.587, 0.114)  # ITU-R BT.601 luma, rounded as in torchvision
 OPPOSITE_HUES = (3, 5, 1)  # in sixths of the circle: where red, green and blue are at their lowest
 
@@ -33,7 +35,7 @@ class ColourJitter:
     def __post_init__(self):
         for name, highest in (("brightness", 1), ("contrast", 1), ("saturation", 1), ("hue", 0.5), ("prob", 1)):
             if not 0 <= getattr(self, name) <= highest:
-                raise ValueError(f"ColourJitter: expected {name} in [0, {highest}], got {getattr(self, name)}")
+                raise UserError(f"ColourJitter: expected {name} in [0, {highest}], got {getattr(self, name)}")
 
     def __call__(self, clips: Tensor) -> Tensor:
         """Changes RGB clips (B, 3, T, H, W) in [0, 1] in place."""

@@ -14,6 +14,7 @@ from tbe.augment.boxes import Crop
 from tbe.augment.colour import Change, ColourJitter, adjust_saturation_, change_
 from tbe.augment.fused import change_and_normalise
 from tbe.augment.resample import matrices, resample, resample_in_bands, resample_in_levels, rotate
+from tbe.errors import UserError
 
 # Kinetics-400, as torchvision's video models were trained.
 KINETICS_MEAN = (0.43216, 0.394666, 0.37645)
@@ -62,9 +63,9 @@ class ClipAugment(nn.Module):
     ):
         super().__init__()
         if not (isinstance(size, int) and size > 0):
-            raise ValueError(f"ClipAugment: expected size to be a whole number above 0, got {size!r}")
+            raise UserError(f"ClipAugment: expected size to be a whole number above 0, got {size!r}")
         if not callable(crop):
-            raise ValueError(f"ClipAugment: expected crop to map sizes to boxes, like RandomCrop(), got {crop!r}")
+            raise UserError(f"ClipAugment: expected crop to map sizes to boxes, like RandomCrop(), got {crop!r}")
         _check_strengths(flip, rotation, grey, blur, blur_sigma)
         _check_channels(mean, std, coloured=colour is not None or grey > 0, rotated=rotation > 0)
         self.size, self.crop, self.flip, self.rotation = size, crop, flip, rotation
@@ -218,20 +219,20 @@ def turn_motion_(flow: Tensor, flipped: Tensor) -> None:
 def _check_strengths(flip: float, rotation: float, grey: float, blur: float, blur_sigma: Sequence[float]) -> None:
     for name, value, highest in (("flip", flip, 1), ("grey", grey, 1), ("blur", blur, 1), ("rotation", rotation, 180)):
         if not 0 <= value <= highest:
-            raise ValueError(f"ClipAugment: expected {name} in [0, {highest}], got {value}")
+            raise UserError(f"ClipAugment: expected {name} in [0, {highest}], got {value}")
     if len(blur_sigma) != 2 or not 0 < blur_sigma[0] <= blur_sigma[1] < math.inf:
-        raise ValueError(f"ClipAugment: expected blur_sigma to be 0 < low <= high, got {blur_sigma}")
+        raise UserError(f"ClipAugment: expected blur_sigma to be 0 < low <= high, got {blur_sigma}")
 
 
 def _check_channels(mean: Sequence[float], std: Sequence[float], coloured: bool, rotated: bool) -> None:
     if len(mean) != len(std) or not len(mean) or min(std) <= 0:
-        raise ValueError(f"ClipAugment: expected a mean and a std above 0 for each channel, got {mean} and {std}")
+        raise UserError(f"ClipAugment: expected a mean and a std above 0 for each channel, got {mean} and {std}")
     if coloured and len(mean) != 3:
-        raise ValueError(
+        raise UserError(
             f"ClipAugment: expected 3 channels for colour and grey, got a mean of {len(mean)}. Set colour=null grey=0."
         )
     if rotated and len(mean) == FLOW:
-        raise ValueError(
+        raise UserError(
             "ClipAugment: expected rotation 0 for 2 channels, as the directions of optical flow would have to turn "
             "as well, got one above it"
         )

@@ -7,6 +7,8 @@ from typing import final
 
 from torch import Tensor, nn
 
+from tbe.errors import UserError
+
 Triple = tuple[int, int, int]  # along T, H and W
 Size = int | Triple
 
@@ -39,9 +41,9 @@ class VideoBackbone(nn.Module, ABC):
         if clips.shape[1] != self.in_channels:
             turned = clips.shape[2] == self.in_channels
             hint = ". It looks like (B, T, C, H, W): pass clips.transpose(1, 2)" if turned else ""
-            raise ValueError(f"{where}: expected {self.in_channels} channels in (B, C, T, H, W), got {got}{hint}")
+            raise UserError(f"{where}: expected {self.in_channels} channels in (B, C, T, H, W), got {got}{hint}")
         if any(size < least for size, least in zip(clips.shape[2:], self.min_size, strict=True)):
-            raise ValueError(f"{where}: expected (T, H, W) of at least {self.min_size}, got {got[2:]}")
+            raise UserError(f"{where}: expected (T, H, W) of at least {self.min_size}, got {got[2:]}")
 
 
 def conv_norm_relu(

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
+from tbe.errors import UserError
+
 
 class Chain(nn.Sequential):
     """Runs its parts in order. With `recomputed` set, training computes what lies within a segment once more.
@@ -34,7 +36,7 @@ def recompute_activations(network: nn.Module) -> None:
     """Sets `recomputed` wherever a network has it; a ValueError for a network that has it nowhere."""
     parts: list[Any] = [part for part in network.modules() if hasattr(part, "recomputed")]
     if not parts:
-        raise ValueError(
+        raise UserError(
             "checkpoint_activations: expected a backbone whose parts run in a tbe.backbones.chain.Chain, "
             f"got {type(network).__name__}, which has none"
         )

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from tbe.backbones.base import Triple, VideoBackbone, conv, conv_norm_relu, init_weights
 from tbe.backbones.chain import Chain
+from tbe.errors import UserError
 
 EXPANSION = {"basic": 1, "bottleneck": 4}
 # Of the released R(2+1)D networks; the formula for the other layers does not give it.
@@ -44,13 +45,13 @@ class ResNet3D(VideoBackbone):
     ) -> None:
         super().__init__()
         if block not in EXPANSION:
-            raise ValueError(f"ResNet3D: expected block to be one of {list(EXPANSION)}, got {block!r}")
+            raise UserError(f"ResNet3D: expected block to be one of {list(EXPANSION)}, got {block!r}")
         per_stage = {"widths": widths, "temporal_strides": temporal_strides, "spatial_strides": spatial_strides}
         for name, values in per_stage.items():
             if len(values) != len(layers):
-                raise ValueError(f"ResNet3D: expected {len(layers)} {name}, one for each stage, got {list(values)}")
+                raise UserError(f"ResNet3D: expected {len(layers)} {name}, one for each stage, got {list(values)}")
         if split_all and not factorized:
-            raise ValueError("ResNet3D: expected factorized=true with split_all=true, got factorized=false")
+            raise UserError("ResNet3D: expected factorized=true with split_all=true, got factorized=false")
         self.in_channels = in_channels
         self.num_features = widths[-1] * EXPANSION[block]
         stem = _stem(in_channels, widths[0], _triple(stem_kernel), _triple(stem_stride), factorized, split_all)

@@ -9,6 +9,7 @@ from torchvision.models.video import S3D, MViT, SwinTransformer3d, VideoResNet
 
 from tbe.backbones.base import VideoBackbone
 from tbe.backbones.chain import Chain, recompute
+from tbe.errors import UserError
 
 
 class TorchvisionBackbone(VideoBackbone):
@@ -23,10 +24,10 @@ class TorchvisionBackbone(VideoBackbone):
     def __init__(self, name: str, weights: str | None = None, **kwargs) -> None:
         super().__init__()
         if name not in BODIES:
-            raise ValueError(f"TorchvisionBackbone: expected name to be one of {list(BODIES)}, got {name!r}")
+            raise UserError(f"TorchvisionBackbone: expected name to be one of {list(BODIES)}, got {name!r}")
         known = list(torchvision.models.get_model_weights(name).__members__)
         if weights not in (None, *known):
-            raise ValueError(
+            raise UserError(
                 f"TorchvisionBackbone: expected weights of {name} to be None or of {known}, got {weights!r}"
             )
         self.body = BODIES[name](torchvision.models.get_model(name, weights=weights, **kwargs))

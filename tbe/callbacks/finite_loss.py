@@ -12,6 +12,8 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from tbe.errors import UserError
+
 POLICIES = ("stop", "skip")
 MOST_OPEN = 2  # losses whose value the host does not know yet
 MOST_SKIPPED = 10  # steps in a row
@@ -19,7 +21,7 @@ MOST_SKIPPED = 10  # steps in a row
 log = logging.getLogger(__name__)
 
 
-class LossExploded(ValueError):
+class LossExploded(UserError):
     """A run that can't go on; the message says where, and which file names the batch."""
 
 
@@ -45,7 +47,7 @@ class FiniteLoss(pl.Callback):
 
     def __init__(self, folder: str, policy: str = "stop", limit: float = 1e4):
         if policy not in POLICIES:
-            raise ValueError(f"on_bad_loss: expected one of {', '.join(POLICIES)}, got {policy!r}")
+            raise UserError(f"on_bad_loss: expected one of {', '.join(POLICIES)}, got {policy!r}")
         self.folder = Path(folder)
         self.policy = policy
         self.limit = limit

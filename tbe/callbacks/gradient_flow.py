@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from tbe.errors import UserError
 from tbe.pictures.layers import draw_layers
 
 COLUMNS = ("step", "layer", "mean", "max")
@@ -35,7 +36,7 @@ class GradientFlow(pl.Callback):
 
     def __init__(self, folder: str, every: int = 10):
         if every < 1:
-            raise ValueError(f"gradient_flow.every: expected at least 1, got {every}")
+            raise UserError(f"gradient_flow.every: expected at least 1, got {every}")
         self.table = Path(folder, "gradients.csv")
         self.every = every
 

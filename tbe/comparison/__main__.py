@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from tbe.comparison.compare import compare
+from tbe.errors import ended_in_one_line
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -20,10 +20,8 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--arms", nargs="+", help="show these only")
     chosen = parser.parse_args(arguments)
-    try:
+    with ended_in_one_line():
         compare(chosen.sweeps, chosen.out, chosen.metrics, chosen.against, chosen.arms)
-    except (ValueError, FileNotFoundError) as error:
-        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 from tbe.comparison.drawing import draw_curves, draw_points, varied_number
 from tbe.comparison.runs import Chosen, Run, arms, read_chosen, read_runs, read_sweeps, write_runs
 from tbe.comparison.table import markdown
+from tbe.errors import UserError
 
 FILE = "runs.json"
 MOST_METRICS = 6  # of those that are drawn and tabulated unasked
@@ -64,5 +65,5 @@ def _only(runs: Sequence[Run], names: Sequence[str]) -> list[Run]:
     known = list(dict.fromkeys(run.settings.get("arm") for run in runs))
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise ValueError(f"expected arms of these runs, {', '.join(map(str, known))}, got {', '.join(unknown)}")
+        raise UserError(f"expected arms of these runs, {', '.join(map(str, known))}, got {', '.join(unknown)}")
     return [run for run in runs if run.settings["arm"] in names]

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from tbe.errors import UserError
+
 NUMBERS = "metrics.json"
 NOT_SETTINGS = ("seed", "seeds", "arms", "values", "sweep", "then")
 FILES = ("init_from", "resume")  # of a protocol
@@ -39,10 +41,10 @@ def read_sweeps(folders: Sequence[str | Path]) -> list[Run]:
     for folder in map(Path, folders):
         numbered = sorted((path for path in folder.glob("*") if path.name.isdigit()), key=lambda path: int(path.name))
         if not numbered:
-            raise ValueError(f"{folder}: expected the folder of a sweep (train.py -m), with runs 0, 1, ..., found none")
+            raise UserError(f"{folder}: expected the folder of a sweep (train.py -m), with runs 0, 1, ..., found none")
         missing = [path.name for path in numbered if not (path / NUMBERS).exists()]
         if missing:
-            raise ValueError(
+            raise UserError(
                 f"{folder}: expected {NUMBERS} of every run, found none of {', '.join(missing)}: they failed or still "
                 "train. Repeat them, or move their folders away to compare the others"
             )
@@ -94,7 +96,7 @@ def arms(runs: Sequence[Run]) -> dict[str, list[Run]]:
     for name, of_arm in found.items():
         seeds = [run.seed for run in of_arm]
         if len(set(seeds)) < len(seeds):
-            raise ValueError(f"{name}: expected a run of each seed, got seeds {seeds}. Compare the sweeps one by one")
+            raise UserError(f"{name}: expected a run of each seed, got seeds {seeds}. Compare the sweeps one by one")
     return found
 
 

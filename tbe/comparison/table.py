@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tbe.comparison.runs import Run
+from tbe.errors import UserError
 from tbe.statistics import Interval, t_interval
 
 
@@ -15,7 +16,7 @@ def measured(of_arm: Sequence[Run], metric: str) -> np.ndarray:
     lacking = [run.seed for run in of_arm if metric not in run.metrics]
     if lacking:
         known = ", ".join(sorted(of_arm[0].metrics)) or "none"
-        raise ValueError(
+        raise UserError(
             f"expected the metric {metric} of every run, seed {lacking[0]} of {of_arm[0].name} has: {known}"
         )
     return np.array([run.metrics[metric] for run in of_arm])
@@ -28,7 +29,7 @@ def markdown(arms: dict[str, list[Run]], metrics: Sequence[str], against: str | 
     no such number.
     """
     if against is not None and against not in arms:
-        raise ValueError(f"expected the arm to compare against to be one of {', '.join(arms)}, got {against!r}")
+        raise UserError(f"expected the arm to compare against to be one of {', '.join(arms)}, got {against!r}")
     lines = ["| | seeds | " + " | ".join(metrics) + " |", "|---|---" + "|---:" * len(metrics) + "|"]
     for name, of_arm in arms.items():
         cells = []

@@ -19,6 +19,7 @@ from tbe.data.scene_rendering import MAX_ACTORS, actor_mask, render, scene_name
 from tbe.data.staged_clips import ACTIONS, Clip, draw_clip, read_clips
 from tbe.data.video_source import VideoSource
 from tbe.data.video_writing import write_video
+from tbe.errors import MissingFile, UserError
 
 # Part of the fingerprint: one higher whenever the same parameters come to mean other pictures.
 VERSION = 1
@@ -148,12 +149,12 @@ class BiasedScenes(VideoSource):
         split = self._resolve(split)
         file = split_file(self.folder, split)
         if not file.exists():
-            raise FileNotFoundError(f"{file}: expected the list that prepare() writes last, got no such file")
+            raise MissingFile(f"{file}: expected the list that prepare() writes last, got no such file")
         return split
 
     def _resolve(self, split: str) -> str:
         if not self.has(split):
-            raise ValueError(f"{self.name}: expected a split out of {', '.join(self.splits)}, got {split!r}")
+            raise UserError(f"{self.name}: expected a split out of {', '.join(self.splits)}, got {split!r}")
         return "iid" if split == "test" else split
 
     def _names(self, label: str) -> list[str]:
@@ -185,7 +186,7 @@ def _check_parameters(data: BiasedScenes) -> None:
     for name, (least, most) in ranges.items():
         value = getattr(data, name)
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise ValueError(f"{data.name}: expected {name} to be an integer from {least} to {most}, got {value!r}")
+            raise UserError(f"{data.name}: expected {name} to be an integer from {least} to {most}, got {value!r}")
     for name, least, most in (
         ("bias", 0, 1),
         ("scene_variety", 0, 1),
@@ -195,11 +196,11 @@ def _check_parameters(data: BiasedScenes) -> None:
     ):
         value = getattr(data, name)
         if not isinstance(value, int | float) or not least <= value <= most:
-            raise ValueError(f"{data.name}: expected {name} to be a number from {least} to {most}, got {value!r}")
+            raise UserError(f"{data.name}: expected {name} to be a number from {least} to {most}, got {value!r}")
     if data.size % 2 or data.size in (48, 72):
-        raise ValueError(
+        raise UserError(
             f"{data.name}: expected an even size other than 48 and 72, which decord 0.6 reads as four channels "
             f"(a multiple of 16 is best), got {data.size}"
         )
     if data.label not in LABELS:
-        raise ValueError(f"{data.name}: expected label to be one of {', '.join(LABELS)}, got {data.label!r}")
+        raise UserError(f"{data.name}: expected label to be one of {', '.join(LABELS)}, got {data.label!r}")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tbe.data.text_tables import csv_rows, read_json
+from tbe.errors import MissingFile, UserError
 
 FORM = "<frame>,x1,y1,x2,y2"
 Boxes = dict[int, np.ndarray]  # frame -> left, top, right, bottom in pixels
@@ -19,7 +20,7 @@ def read_boxes(folder: Path, name: str) -> Boxes:
     files = [folder / f"{name}{suffix}" for suffix in (".csv", ".json")]
     file = next((file for file in files if file.is_file()), None)
     if file is None:
-        raise FileNotFoundError(f"{files[0]}: expected boxes there or as .json, got neither")
+        raise MissingFile(f"{files[0]}: expected boxes there or as .json, got neither")
     boxes: Boxes = {}
     for place, row in csv_boxes(file) if file.suffix == ".csv" else json_boxes(file):
         frame, box = checked(place, row)
@@ -27,7 +28,7 @@ def read_boxes(folder: Path, name: str) -> Boxes:
             box = np.concatenate([np.minimum(boxes[frame][:2], box[:2]), np.maximum(boxes[frame][2:], box[2:])])
         boxes[frame] = box
     if not boxes:
-        raise ValueError(f"{file}: expected at least one box, got none")
+        raise UserError(f"{file}: expected at least one box, got none")
     return boxes
 
 
@@ -44,7 +45,7 @@ def json_boxes(file: Path) -> Iterator[tuple[str, list[Any]]]:
     if isinstance(content, dict) and all(isinstance(boxes, list) for boxes in content.values()):
         content = [[frame, *box] if isinstance(box, list) else box for frame, boxes in content.items() for box in boxes]
     if not isinstance(content, list):
-        raise ValueError(f"{file}: expected a list of rows [{FORM}], or an object of frames, got {str(content)[:100]}")
+        raise UserError(f"{file}: expected a list of rows [{FORM}], or an object of frames, got {str(content)[:100]}")
     yield from ((f"{file}: box {number}", row) for number, row in enumerate(content, start=1))
 
 
@@ -54,10 +55,10 @@ def checked(place: str, row: Any) -> tuple[int, np.ndarray]:
         frame, *box = (float(value) for value in row)
         left, top, right, bottom = box
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{place}: expected {FORM}, got {row}") from error
+        raise UserError(f"{place}: expected {FORM}, got {row}") from error
     inside = max(left, 0) < right < np.inf and max(top, 0) < bottom < np.inf
     if not inside or frame < 0 or frame != int(frame):
-        raise ValueError(f"{place}: expected {FORM} with a frame from 0, x1 < x2 and y1 < y2, got {row}")
+        raise UserError(f"{place}: expected {FORM} with a frame from 0, x1 < x2 and y1 < y2, got {row}")
     return int(frame), np.array(box)
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
+from tbe.errors import UserError
+
 SHORT = ("loop", "pad")
 
 
@@ -24,9 +26,9 @@ class ClipShape:
     def __post_init__(self):
         for name in ("num_frames", "stride"):
             if getattr(self, name) < 1:
-                raise ValueError(f"clip: expected {name} of at least 1, got {getattr(self, name)}")
+                raise UserError(f"clip: expected {name} of at least 1, got {getattr(self, name)}")
         if self.short not in SHORT:
-            raise ValueError(f"clip: expected short to be one of {', '.join(SHORT)}, got {self.short!r}")
+            raise UserError(f"clip: expected short to be one of {', '.join(SHORT)}, got {self.short!r}")
 
     def last_start(self, length: int) -> int:
         """The last frame at which a clip can start; 0 when the video is too short.
@@ -61,7 +63,7 @@ class UniformClips(ClipShape):
     def __post_init__(self):
         super().__post_init__()
         if self.num_clips < 1:
-            raise ValueError(f"clip: expected num_clips of at least 1, got {self.num_clips}")
+            raise UserError(f"clip: expected num_clips of at least 1, got {self.num_clips}")
 
     def __call__(self, length: int, generator: Generator | None = None) -> Tensor:
         last = self.last_start(length)

@@ -25,6 +25,7 @@ from tbe.data.records import UNLABELLED, Records
 from tbe.data.sampling import EpochSampler, ShardSampler
 from tbe.data.surroundings import SurroundedVideos
 from tbe.data.video_source import VideoSource
+from tbe.errors import UserError
 
 MOST_WORKERS = 8
 ON_ERROR = ("raise", "skip")
@@ -81,11 +82,11 @@ class VideoDataModule(pl.LightningDataModule):
     ):
         super().__init__()
         if on_error not in ON_ERROR:
-            raise ValueError(f"on_error: expected one of {', '.join(ON_ERROR)}, got {on_error!r}")
+            raise UserError(f"on_error: expected one of {', '.join(ON_ERROR)}, got {on_error!r}")
         if batch_size < 1:
-            raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
+            raise UserError(f"batch_size: expected at least 1, got {batch_size}")
         if not isinstance(source, VideoSource):
-            raise ValueError(
+            raise UserError(
                 f"data: expected a tbe.data.video_source.VideoSource, got {type(source).__name__}: subclass it"
             )
         self.source = source
@@ -251,7 +252,7 @@ def _share(num_videos: int, rank: int, world_size: int) -> ShardSampler:
 
 def _to_train(part: Part | None, name: str) -> Part:
     if part is None:
-        raise ValueError(f"data.{name}: expected it for training, got null")
+        raise UserError(f"data.{name}: expected it for training, got null")
     return part
 
 

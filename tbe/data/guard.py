@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 from tbe.data.quarantine import Fault
 from tbe.data.readers import DecodeError
 from tbe.data.sampling import EpochSampler, ShardSampler
+from tbe.errors import UserError
 
 MOST_REPLACED = 100  # draws in a row
 MOST_DEATHS = 3  # of workers that were reading nothing
@@ -40,7 +41,7 @@ class GuardedVideos(Dataset):
         self, videos: Any, seconds: float, replaces: bool = False, known: np.ndarray | None = None, reader: str = ""
     ):
         if not seconds > 0:
-            raise ValueError(f"read_timeout: expected seconds above 0, got {seconds}")
+            raise UserError(f"read_timeout: expected seconds above 0, got {seconds}")
         self.videos = videos
         self.seconds = seconds
         self.replaces = replaces

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from tbe.data.boxes import box_at, read_boxes
+from tbe.errors import MissingFile, UserError
 
 PICTURES = (".jpg", ".jpeg", ".png")
 
@@ -29,7 +30,7 @@ class ActorMasks:
 
     def __post_init__(self):
         if not 0 <= self.above < 255:
-            raise ValueError(f"data.mask_above: expected 0 to 254, got {self.above}")
+            raise UserError(f"data.mask_above: expected 0 to 254, got {self.above}")
 
     def place(self, path: str) -> Path:
         """Where the masks of a video are, or its boxes but for their suffix; path: as a list has it."""
@@ -56,13 +57,13 @@ class ActorMasks:
         numbers, files = zip(*numbered_masks(folder), strict=True)
         if numbers[0] not in (0, 1) or list(numbers) != list(range(numbers[0], numbers[0] + len(numbers))):
             got = f"{len(numbers)} from {numbers[0]} to {numbers[-1]}"
-            raise ValueError(f"{folder}: expected a mask of each frame, numbered from 0 or 1 without gaps, got {got}")
+            raise UserError(f"{folder}: expected a mask of each frame, numbered from 0 or 1 without gaps, got {got}")
         if max(frames) >= len(files):
-            raise ValueError(f"{folder}: expected a mask of each frame, got {len(files)} and a frame {max(frames)}")
+            raise UserError(f"{folder}: expected a mask of each frame, got {len(files)} and a frame {max(frames)}")
         masks = {frame: read_mask(files[frame], above=self.above) for frame in set(frames)}  # some occur twice
         sizes = {mask.shape for mask in masks.values()}
         if len(sizes) > 1:
-            raise ValueError(f"{folder}: expected masks of one size, got {' and '.join(map(str, sorted(sizes)))}")
+            raise UserError(f"{folder}: expected masks of one size, got {' and '.join(map(str, sorted(sizes)))}")
         return np.stack([masks[frame] for frame in frames])
 
 
@@ -75,7 +76,7 @@ def numbered_masks(folder: Path) -> list[tuple[int, Path]]:
     """The png files of a folder with the last number in their names, -1 for none, by it; FileNotFoundError for none."""
     numbered = [(re.findall(r"\d+", file.stem), file) for file in folder.glob("*.png")]
     if not numbered:
-        raise FileNotFoundError(f"{folder}: expected masks, <number>.png, found none")
+        raise MissingFile(f"{folder}: expected masks, <number>.png, found none")
     return sorted((int(numbers[-1]) if numbers else -1, file) for numbers, file in numbered)
 
 
@@ -87,7 +88,7 @@ def read_mask(file: Path, size: tuple[int, int] | None = None, above: int = 0) -
 
     mask = decoded_picture(str(file), ImageReadMode.GRAY)[0].numpy()
     if size is not None and mask.shape != size:
-        raise ValueError(f"{file}: expected {size[0]} x {size[1]} pixels, as the video has, got {mask.shape}")
+        raise UserError(f"{file}: expected {size[0]} x {size[1]} pixels, as the video has, got {mask.shape}")
     return mask > above
 
 
@@ -98,7 +99,7 @@ def box_masks(place: Path, video: str, frames: list[int]) -> np.ndarray:
     left, top, right, bottom = box_at(boxes, np.array(frames))[:, :, None].transpose(1, 0, 2)
     if (left >= width).any() or (top >= height).any():
         corner = f"a corner at {left.max():g}, {top.max():g}"
-        raise ValueError(f"{place}: expected boxes inside the {width} x {height} pixels of {video}, got {corner}")
+        raise UserError(f"{place}: expected boxes inside the {width} x {height} pixels of {video}, got {corner}")
     rows, columns = np.arange(height) + 0.5, np.arange(width) + 0.5  # the middle of each pixel
     inside_rows, inside_columns = (top <= rows) & (rows < bottom), (left <= columns) & (columns < right)
     return inside_rows[:, :, None] & inside_columns[:, None, :]

@@ -16,6 +16,7 @@ from torch import Tensor
 from tbe.data.records import Records
 from tbe.data.text_tables import printable
 from tbe.data.video_source import VideoSource
+from tbe.errors import UserError
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class Quarantine:
 
     def __init__(self, file: str | os.PathLike, most: float = 0.05):
         if not 0 <= most <= 1:
-            raise ValueError(f"max_failed: expected a share from 0 to 1, got {most}")
+            raise UserError(f"max_failed: expected a share from 0 to 1, got {most}")
         self.file = Path(file)
         self.most = most
         self.num_asked = 0
@@ -78,7 +79,7 @@ class Quarantine:
         """Counts videos that were asked for; a ValueError when too many of all of them failed."""
         self.num_asked += num_asked
         if self.num_failed > max(LEAST_COUNTED, self.most * self.num_asked):
-            raise ValueError(
+            raise UserError(
                 f"expected at most {self.most:.0%} of the videos to be unreadable (max_failed={self.most}), got "
                 f"{self.num_failed} of the first {self.num_asked}. {self.file} names them and why; mend what they have "
                 "in common, or set max_failed to the share that you accept"
@@ -140,7 +141,7 @@ class ReadableVideos(VideoSource):
             everything = self.source.records(split)
             places = np.flatnonzero(~self.quarantine.holds(everything))
             if not len(places):
-                raise ValueError(
+                raise UserError(
                     f"data={self.name}: expected readable videos in {split}, got none: {self.quarantine.file} names "
                     f"all {len(everything)} of them and why"
                 )

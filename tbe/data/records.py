@@ -21,6 +21,7 @@ from tbe.data.column_order import (
     hint_of_path,
 )
 from tbe.data.readers.base import DecodeError
+from tbe.errors import UserError
 
 UNLABELLED = -1
 HOW_TO_LEAVE = "Where the list is trusted, allow it with data.allow_outside_root=true, or verify's --allow-outside-root"
@@ -87,7 +88,7 @@ def read_list(file: str | os.PathLike, root: str | os.PathLike) -> Records:
     paths, *numbers = _plain_columns(content, root) or _columns_of_rows(content, root, file)
     labels, *rest = (np.array(column).astype(np.int64) for column in numbers)
     if rest and frames_before_labels(labels, rest[0]):
-        raise ValueError(
+        raise UserError(
             f"{file}: expected '{FORMATS[3]}', got what looks like '<path> <num_frames> <label>': the third column has "
             f"zeros, as for {os.fsdecode(paths[int(rest[0].argmin())])!r}, the second none, and no "
             "video has 0 frames"
@@ -118,7 +119,7 @@ def check_labels(records: Records, num_classes: int, where: str) -> None:
     wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
     if wrong.size:
         first = int(wrong[0])
-        raise ValueError(
+        raise UserError(
             f"{where}: expected labels from 0 to {num_classes - 1}, got {labels[first]} for "
             f"{os.fsdecode(records.paths[first])!r} ({wrong.size} such videos)."
             f"{hint_of_labels(labels, num_frames, records.paths, num_classes)}"
@@ -126,7 +127,7 @@ def check_labels(records: Records, num_classes: int, where: str) -> None:
     if 0 < num_frames.max() < num_classes:  # then what counts frames could be labels
         folders = np.array([os.path.dirname(path) for path in records.paths.tolist()])
         if frames_before_labels_of_folders(folders, labels, num_frames):
-            raise ValueError(
+            raise UserError(
                 f"{where}: expected '{FORMATS[3]}', got what looks like '<path> <num_frames> <label>': each of the "
                 f"{len(np.unique(folders))} folders has one number of its own in the third column, and several in "
                 "the second"
@@ -139,7 +140,7 @@ def fence(records: Records, where: str) -> Records:
     if found:
         number = found.string.count(b"\n", 0, found.start())
         path = os.fsdecode(records.paths[number])
-        raise ValueError(
+        raise UserError(
             f"{where}: expected paths below {records.root or 'the root'}, got {path!r} as video {number + 1}. "
             f"{HOW_TO_LEAVE}"
         )
@@ -207,10 +208,10 @@ def _columns_of_rows(content: bytes, root: str | os.PathLike, file: str | os.Pat
                 if rows
                 else " or ".join(f"'{form}'" for form in FORMATS.values())
             )
-            raise ValueError(f"{file}:{number}: expected {wanted}, got {line!r}.{hint or hint_of_line(line)}")
+            raise UserError(f"{file}:{number}: expected {wanted}, got {line!r}.{hint or hint_of_line(line)}")
         rows.append(fields)
     if not rows:
-        raise ValueError(f"{file}: expected at least one line of '{FORMATS[2]}', got an empty list")
+        raise UserError(f"{file}: expected at least one line of '{FORMATS[2]}', got an empty list")
     return [list(map(os.fsencode, column)) for column in zip(*rows, strict=True)]
 
 

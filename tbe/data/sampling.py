@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from torch.utils.data import Sampler
 
+from tbe.errors import UserError
+
 
 class EpochSampler(Sampler):
     """Shuffles anew each epoch and deals the videos out to processes in equal numbers.
@@ -26,7 +28,7 @@ class EpochSampler(Sampler):
         position: Callable[[], tuple[int, int]] = lambda: (0, 0),
     ):
         if num_items < batch_size * world_size:
-            raise ValueError(
+            raise UserError(
                 f"expected at least one batch of videos ({batch_size} a process, {world_size} processes), "
                 f"got {num_items}. Set a smaller batch_size."
             )
@@ -55,7 +57,7 @@ class ShardSampler(Sampler):
 
     def __init__(self, num_items: int, rank: int = 0, world_size: int = 1):
         if num_items < world_size:
-            raise ValueError(f"expected at least one video for each of {world_size} processes, got {num_items}")
+            raise UserError(f"expected at least one video for each of {world_size} processes, got {num_items}")
         self.indices = range(rank, num_items, world_size)
 
     def __len__(self) -> int:

@@ -12,6 +12,7 @@ from tbe.data.masks import ActorMasks
 from tbe.data.records import Records, check_labels, fence, hold_out, read_list
 from tbe.data.text_tables import text_of
 from tbe.data.video_source import VideoSource
+from tbe.errors import MissingFile, UserError
 
 __all__ = ["VideoLists", "VideoSource"]
 
@@ -50,7 +51,7 @@ class VideoLists(VideoSource):
         allow_outside_root: bool = False,
     ):
         if not 0 <= val_share < 1:
-            raise ValueError(f"data.val_share: expected 0 to less than 1, got {val_share}")
+            raise UserError(f"data.val_share: expected 0 to less than 1, got {val_share}")
         self.name = name
         self.root = root or ""  # without a folder all is missed, as `prepare` says
         self.lists = lists or self.root
@@ -69,14 +70,14 @@ class VideoLists(VideoSource):
         if not self.root or not os.path.isdir(self.root):
             got = f"no such folder: {self.root}" if self.root else "nothing"
             variable = f", or the environment variable {self.variable}" if self.variable else ""
-            raise FileNotFoundError(
+            raise MissingFile(
                 f"data={self.name}: expected the folder of its videos, got {got}. Set data.root=<folder>{variable}. "
                 f"See the README, section {README_SECTION}."
             )
         for split, file in self.splits.items():
             if not os.path.isfile(Path(self.lists, file)):
                 how = f" Make it with: {self.how_to_get_lists}" if self.how_to_get_lists else ""
-                raise FileNotFoundError(
+                raise MissingFile(
                     f"data={self.name}: expected the list of its {split} videos at {Path(self.lists, file)}, "
                     f"got no such file. Set data.lists=<folder> and data.splits.{split}=<file>.{how} "
                     f"See the README, section {README_SECTION}."
@@ -90,7 +91,7 @@ class VideoLists(VideoSource):
 
     def records(self, split: str) -> Records:
         if not self.has(split):
-            raise ValueError(f"data={self.name}: expected a split among {', '.join(self.splits)}, got {split!r}")
+            raise UserError(f"data={self.name}: expected a split among {', '.join(self.splits)}, got {split!r}")
         if split in self.splits and (split != "train" or "val" in self.splits or not self.val_share):
             return self._read(split)
         everything = self._read("train")
@@ -123,7 +124,7 @@ class VideoLists(VideoSource):
             log.info("data.masks: %d of the %d videos of %s have masks or boxes", num_known, len(paths), split)
         if not any_known:
             place = masks.place(paths[0])
-            raise FileNotFoundError(
+            raise MissingFile(
                 f"data={self.name}: expected masks or boxes of its videos below data.masks={masks.folder}, such as "
                 f"{place}/000001.png or {place}.csv, found none"
             )

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from tbe.data.clips import UniformClips
 from tbe.data.dataset import VideoDataset, collate, pad
+from tbe.errors import UserError
 
 # Index of a video and numbers (n,) of its frames -> where its actor is, bool (n, H, W); None where nobody knows.
 Foreground = Callable[[int, list[int]], "np.ndarray | None"]
@@ -91,7 +92,7 @@ def other_videos(labels: np.ndarray, seed: int, another_class: bool) -> np.ndarr
     """Another video for each, int64 (n,), drawn uniformly; with `another_class` of another label where there is one."""
     count = len(labels)
     if count < 2:
-        raise ValueError(f"expected at least two videos to take another one's background, got {count}")
+        raise UserError(f"expected at least two videos to take another one's background, got {count}")
     if another_class and len(np.unique(labels)) < 2:
         another_class = False
     rng = np.random.default_rng((seed, another_class))

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tbe.errors import UserError
+
 MARKS = {  # what a text starts with -> its encoding; the longer first, of which the others are the beginning
     codecs.BOM_UTF32_LE: "utf-32-le",
     codecs.BOM_UTF32_BE: "utf-32-be",
@@ -26,7 +28,7 @@ def csv_rows(file: Path, delimiter: str) -> Iterator[tuple[str, list[str]]]:
             if row:
                 yield f"{file}:{rows.line_num}", [field.strip() for field in row]
     except csv.Error as error:
-        raise ValueError(
+        raise UserError(
             f"{file}:{rows.line_num}: expected fields parted by {delimiter!r}, got an error: {error}"
         ) from error
 
@@ -36,7 +38,7 @@ def read_json(file: Path) -> Any:
     try:
         return json.loads(text_of(file))
     except json.JSONDecodeError as error:
-        raise ValueError(f"{file}:{error.lineno}: expected json, got an error: {error.msg}") from error
+        raise UserError(f"{file}:{error.lineno}: expected json, got an error: {error.msg}") from error
 
 
 def text_of(file: Path, errors: str = "strict") -> str:
@@ -47,7 +49,7 @@ def text_of(file: Path, errors: str = "strict") -> str:
     try:
         text = in_utf8(file.read_bytes(), file).decode(errors=errors)
     except UnicodeDecodeError as error:
-        raise ValueError(f"{file}: expected text in UTF-8, got {error.reason} at byte {error.start}") from error
+        raise UserError(f"{file}: expected text in UTF-8, got {error.reason} at byte {error.start}") from error
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -61,10 +63,10 @@ def in_utf8(content: bytes, file: str | os.PathLike) -> bytes:
             try:
                 return content.removeprefix(mark).decode(encoding).encode()
             except UnicodeError as error:
-                raise ValueError(f"{file}: expected text in {encoding}, as its first bytes say, got {error}") from error
+                raise UserError(f"{file}: expected text in {encoding}, as its first bytes say, got {error}") from error
     content = content.removeprefix(codecs.BOM_UTF8)
     if b"\0" in content:
-        raise ValueError(f"{file}: expected text, got bytes of 0, as UTF-16 without a mark has: save it as UTF-8")
+        raise UserError(f"{file}: expected text, got bytes of 0, as UTF-16 without a mark has: save it as UTF-8")
     return content
 
 

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tbe.errors import UserError
 from tbe.methods.base import Comparisons, Method
 from tbe.methods.encoder import Encoder
 
@@ -22,7 +23,7 @@ class BYOL(Method):
     def __init__(self, encoder: Encoder, hidden: int = 512, momentum: float = 0.996):
         super().__init__()
         if not 0 <= momentum <= 1:
-            raise ValueError(f"BYOL: expected a momentum from 0 to 1, got {momentum}")
+            raise UserError(f"BYOL: expected a momentum from 0 to 1, got {momentum}")
         dim = encoder.projector.dim
         self.encoder = encoder
         self.target = copy.deepcopy(encoder).requires_grad_(False)

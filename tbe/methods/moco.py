@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tbe.distributed import gather, shuffle, unshuffle, world_size
+from tbe.errors import UserError
 from tbe.methods.base import Comparisons, Method
 from tbe.methods.encoder import Encoder
 from tbe.methods.negatives import ExtraNegative
@@ -39,9 +40,9 @@ class MoCo(Method):
     ):
         super().__init__()
         if not 0 <= momentum <= 1:
-            raise ValueError(f"MoCo: expected a momentum from 0 to 1, got {momentum}")
+            raise UserError(f"MoCo: expected a momentum from 0 to 1, got {momentum}")
         if batch_norm not in BATCH_NORMS:
-            raise ValueError(f"batch_norm: expected one of {', '.join(BATCH_NORMS)}, got {batch_norm!r}")
+            raise UserError(f"batch_norm: expected one of {', '.join(BATCH_NORMS)}, got {batch_norm!r}")
         self.encoder = encoder
         self.key_encoder = copy.deepcopy(encoder).requires_grad_(False)
         self.queue = KeyQueue(queue_size, encoder.projector.dim)

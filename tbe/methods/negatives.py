@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from tbe.distributed import preceding, world_size
+from tbe.errors import UserError
 
 KINDS = ("same_video", "other_video", "none")
 
@@ -20,7 +21,7 @@ class ExtraNegative(nn.Module):
     def __init__(self, kind: str):
         super().__init__()
         if kind not in KINDS:
-            raise ValueError(f"negative: expected one of {', '.join(KINDS)}, got {kind!r}")
+            raise UserError(f"negative: expected one of {', '.join(KINDS)}, got {kind!r}")
         self.kind = kind
 
     def forward(self, encoder: nn.Module, queries: Tensor, views: Tensor) -> Tensor:
@@ -33,7 +34,7 @@ class ExtraNegative(nn.Module):
         others = encoder(views)
         if self.kind == "other_video":
             if len(others) * world_size() < 2:
-                raise ValueError(
+                raise UserError(
                     f"negative=other_video: expected a batch of at least 2 videos over all processes, got {len(others)}"
                 )
             others = preceding(others)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from tbe.backbones.base import VideoBackbone
+from tbe.errors import UserError
 from tbe.methods.base import Method, Predictions
 
 
@@ -28,7 +29,7 @@ class Rotation(Pretext):
 
     def forward(self, clips: Tensor, choices: Tensor) -> Tensor:
         if clips.shape[-1] != clips.shape[-2]:
-            raise ValueError(f"Rotation: expected square clips, got {tuple(clips.shape[-2:])}")
+            raise UserError(f"Rotation: expected square clips, got {tuple(clips.shape[-2:])}")
         return _each(torch.stack([torch.rot90(clips, turns, (3, 4)) for turns in range(4)]), choices)
 
 
@@ -64,14 +65,14 @@ class Pace(Pretext):
         self.paces = tuple(paces)
         self.num_choices = len(self.paces)
         if self.num_choices < 2 or min(self.paces) < 1:
-            raise ValueError(f"Pace: expected at least two paces of 1 or more, got {self.paces}")
+            raise UserError(f"Pace: expected at least two paces of 1 or more, got {self.paces}")
         # A buffer, so that no step copies it to the device; a setting, so that it is in no checkpoint.
         self.register_buffer("steps", torch.tensor(self.paces), persistent=False)
 
     def forward(self, clips: Tensor, choices: Tensor) -> Tensor:
         length = clips.shape[2] // max(self.paces)
         if length < 2:
-            raise ValueError(f"Pace: expected at least {2 * max(self.paces)} frames, got {clips.shape[2]}")
+            raise UserError(f"Pace: expected at least {2 * max(self.paces)} frames, got {clips.shape[2]}")
         steps = self.steps[choices]
         room = clips.shape[2] - (length - 1) * steps  # how many starts fit
         starts = (torch.rand(len(clips), device=clips.device) * room).long()

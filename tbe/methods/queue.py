@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tbe.errors import UserError
+
 
 class KeyQueue(nn.Module):
     """The last `size` keys, oldest overwritten first; saved in a checkpoint with its position.
@@ -19,7 +21,7 @@ class KeyQueue(nn.Module):
     def __init__(self, size: int, dim: int):
         super().__init__()
         if size < 1:
-            raise ValueError(f"KeyQueue: expected a size of at least 1, got {size}")
+            raise UserError(f"KeyQueue: expected a size of at least 1, got {size}")
         self.register_buffer("keys", F.normalize(torch.randn(size, dim), dim=1))
         self.register_buffer("position", torch.zeros((), dtype=torch.long))
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from tbe.distributed import gather_with_gradient, rank, world_size
+from tbe.errors import UserError
 from tbe.methods.base import Comparisons, Method
 from tbe.methods.encoder import Encoder
 from tbe.methods.negatives import ExtraNegative
@@ -31,7 +32,7 @@ class SimCLR(Method):
     def forward(self, query: Tensor, key: Tensor, negative: Tensor) -> Comparisons:
         batch = len(query)
         if batch * world_size() < 2:
-            raise ValueError(f"SimCLR: expected a batch of at least 2 videos over all processes, got {batch}")
+            raise UserError(f"SimCLR: expected a batch of at least 2 videos over all processes, got {batch}")
         views = torch.stack([self.encoder(query), self.encoder(key)])  # (2, B, D)
         everyone = gather_with_gradient(views.transpose(0, 1))  # (all B, 2, D)
         # Outside autocast: a cosine in half precision is too coarse for a temperature of 0.07.

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from tbe.distributed import preceding, world_size
+from tbe.errors import UserError
 from tbe.methods.base import Comparisons, Method
 from tbe.methods.encoder import Encoder
 
@@ -28,7 +29,7 @@ class Triplet(Method):
 
     def forward(self, query: Tensor, key: Tensor, negative: Tensor) -> Comparisons:
         if len(query) * world_size() < 2:
-            raise ValueError(f"Triplet: expected a batch of at least 2 videos over all processes, got {len(query)}")
+            raise UserError(f"Triplet: expected a batch of at least 2 videos over all processes, got {len(query)}")
         queries, keys, others = (self.encoder(view) for view in (query, key, negative))
         intra = (queries * others).sum(dim=1)
         inter = (queries * preceding(others)).sum(dim=1)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from tbe.backbones.base import VideoBackbone
 from tbe.consistency import Consistency
+from tbe.errors import UserError
 from tbe.methods.base import Comparisons, Method, Predictions
 from tbe.metrics import contrast_accuracy
 from tbe.modules.optim import Schedule, configure
@@ -37,9 +38,9 @@ class PretrainModule(pl.LightningModule):
     ):
         super().__init__()
         if distracted not in DISTRACTED:
-            raise ValueError(f"distracted: expected one of {', '.join(DISTRACTED)}, got {distracted!r}")
+            raise UserError(f"distracted: expected one of {', '.join(DISTRACTED)}, got {distracted!r}")
         if consistency.weight and getattr(erase, "inplace", False):
-            raise ValueError(
+            raise UserError(
                 "be.inplace: expected false with a consistency, which compares the distracted query with the clean "
                 f"one, got true and a weight of {consistency.weight}. Set be.inplace=false or consistency=none"
             )

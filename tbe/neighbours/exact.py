@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tbe.errors import UserError
 from tbe.neighbours.space import PRECISIONS, Space, check, leave_out
 
 BLOCKS = (1024, 8192)  # of queries and of gallery: enough for fast products, 64 MiB of them
@@ -36,7 +37,7 @@ def nearest(
     """
     check(queries, gallery, leave_one_out, k)
     if precision not in PRECISIONS:
-        raise ValueError(f"expected precision to be one of {', '.join(PRECISIONS)}, got {precision!r}")
+        raise UserError(f"expected precision to be one of {', '.join(PRECISIONS)}, got {precision!r}")
     space = Space.of(gallery, metric)
     queries = space.placed(queries)
     best = torch.full((len(queries), k), NOTHING, device=queries.device)

@@ -8,6 +8,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
+from tbe.errors import UserError
 from tbe.neighbours.space import Space, check
 
 BLOCK = 8192  # gallery vectors that are added in one go
@@ -40,9 +41,7 @@ def load_faiss() -> ModuleType:
     try:
         return importlib.import_module("faiss")
     except ImportError as error:
-        raise ValueError(
-            'backend=faiss: expected faiss to be installed, got none: pip install -e ".[faiss]"'
-        ) from error
+        raise UserError('backend=faiss: expected faiss to be installed, got none: pip install -e ".[faiss]"') from error
 
 
 def _without_itself(indices: Tensor) -> Tensor:

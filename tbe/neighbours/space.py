@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tbe.errors import UserError
+
 METRICS = ("cosine", "euclidean")
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -21,7 +23,7 @@ class Space(NamedTuple):
     def of(cls, gallery: Tensor, metric: str) -> Space:
         """A ValueError for a metric that is not known."""
         if metric not in METRICS:
-            raise ValueError(f"expected metric to be one of {', '.join(METRICS)}, got {metric!r}")
+            raise UserError(f"expected metric to be one of {', '.join(METRICS)}, got {metric!r}")
         # Distances stay, and what is small beside the vectors themselves is not rounded away.
         return cls(gallery.mean(dim=0, dtype=torch.float32) if metric == "euclidean" else None)
 
@@ -58,6 +60,6 @@ def check(queries: Tensor, gallery: Tensor, leave_one_out: bool, k: int = 0) -> 
         raise ValueError(f"leave one out: expected the queries as gallery, got {len(queries)} and {len(gallery)}")
     if k > len(gallery) - leave_one_out:
         besides = " besides the query" if leave_one_out else ""
-        raise ValueError(
+        raise UserError(
             f"expected at least {k} gallery videos{besides} for {k} neighbours, got {len(gallery) - leave_one_out}"
         )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
+from tbe.errors import ended_in_one_line
 from tbe.prepare import (
     actor_hmdb51,
     diving48,
@@ -67,10 +67,8 @@ def main(arguments: list[str] | None = None) -> None:
         command.add_arguments(options)
         options.set_defaults(run=command.run)
     chosen = parser.parse_args(arguments)
-    try:
+    with ended_in_one_line():
         chosen.run(chosen)
-    except (ValueError, FileNotFoundError) as error:
-        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from tbe.errors import UserError
 from tbe.prepare.base import Row, add_annotations, add_out, expect_files, json_entries, read_json, write_lists
 
 FILES = {"train": "Diving48_V2_train.json", "test": "Diving48_V2_test.json"}
@@ -37,10 +38,10 @@ def read_classes(file: Path) -> list[str]:
     """The name of each label: its attributes, as in 'Back 15som 05Twis FREE'."""
     vocabulary = read_json(file)
     if not isinstance(vocabulary, list) or not vocabulary:
-        raise ValueError(f"{file}: expected a list of classes, got {str(vocabulary)[:200]}")
+        raise UserError(f"{file}: expected a list of classes, got {str(vocabulary)[:200]}")
     for number, attributes in enumerate(vocabulary, start=1):
         if not isinstance(attributes, list) or not all(isinstance(attribute, str) for attribute in attributes):
-            raise ValueError(f"{file}: entry {number}: expected a list of attributes, got {str(attributes)[:200]}")
+            raise UserError(f"{file}: entry {number}: expected a list of attributes, got {str(attributes)[:200]}")
     return [" ".join(attributes) for attributes in vocabulary]
 
 
@@ -50,8 +51,8 @@ def rows_of(file: Path, num_classes: int, suffix: str) -> list[Row]:
     for place, entry in json_entries(file, FIELDS):
         num_frames = entry["end_frame"] - entry["start_frame"]
         if not 0 <= entry["label"] < num_classes:
-            raise ValueError(f"{place}: expected a label from 0 to {num_classes - 1}, got {entry['label']}")
+            raise UserError(f"{place}: expected a label from 0 to {num_classes - 1}, got {entry['label']}")
         if entry["start_frame"] < 0 or num_frames <= 0:
-            raise ValueError(f"{place}: expected 0 <= start_frame < end_frame, got {entry}")
+            raise UserError(f"{place}: expected 0 <= start_frame < end_frame, got {entry}")
         rows.append((entry["vid_name"] + suffix, entry["label"], num_frames))
     return rows

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from tbe.data.records import hold_out
+from tbe.errors import UserError
 from tbe.prepare.base import Row, add_out, write_lists
 from tbe.prepare.base.video_folder import SUFFIXES, labelled_videos
 
@@ -32,9 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace) -> None:
     """Writes the lists and prints how many videos each has."""
     if not 0 <= chosen.test_share < 1:
-        raise ValueError(f"--test-share: expected 0 to less than 1, got {chosen.test_share}")
+        raise UserError(f"--test-share: expected 0 to less than 1, got {chosen.test_share}")
     if not chosen.test_share and (chosen.out / "test.txt").exists():
-        raise ValueError(f"{chosen.out}: expected no test.txt, as train.txt gets all videos; remove it or change --out")
+        raise UserError(f"{chosen.out}: expected no test.txt, as train.txt gets all videos; remove it or change --out")
     rows, classes = labelled_videos(chosen.root, chosen.suffixes)
     labels = [label for _, label in rows]
     held = (

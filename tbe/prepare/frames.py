@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 import torch
 from av.video.reformatter import VideoReformatter
 
+from tbe.errors import UserError
 from tbe.prepare.base.decoding import opened_video, reduced_size
 from tbe.prepare.base.given_lists import add_lists, given_lists
 from tbe.prepare.base.making import Made, make_of_each
@@ -39,9 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace) -> None:
     """Makes the folders, writes the lists and exits 1 if any video failed."""
     if chosen.short_side < 1 or not 1 <= chosen.quality <= 100:
-        raise ValueError(f"expected short-side >= 1 and quality 1 to 100, got {chosen.short_side} and {chosen.quality}")
+        raise UserError(f"expected short-side >= 1 and quality 1 to 100, got {chosen.short_side} and {chosen.quality}")
     if not chosen.template.lower().endswith((".jpg", ".jpeg")) or "/" in chosen.template:
-        raise ValueError(f"--template: expected a name that ends with .jpg or .jpeg, got {chosen.template!r}")
+        raise UserError(f"--template: expected a name that ends with .jpg or .jpeg, got {chosen.template!r}")
     from tbe.data.readers import FrameFolderReader  # takes seconds
 
     FrameFolderReader(chosen.template)  # refuses a template without one number
@@ -88,10 +89,10 @@ class FrameExtraction:
     def found(self, folder: Path) -> Made:
         """What lies in a folder that an earlier run made; ValueError when another command or other settings did."""
         if not (folder / WHOLE).is_file():
-            raise ValueError(f"{folder}: expected no such folder, got one that this command did not make: remove it")
+            raise UserError(f"{folder}: expected no such folder, got one that this command did not make: remove it")
         settings, sizes = (folder / WHOLE).read_text().splitlines()
         if settings != self.settings:
-            raise ValueError(f"{folder}: expected {self.settings}, got {settings}: remove it or change --out")
+            raise UserError(f"{folder}: expected {self.settings}, got {settings}: remove it or change --out")
         return Made(*map(int, sizes.split()))
 
     def write(self, video: Path, folder: Path) -> Made:
@@ -105,5 +106,5 @@ class FrameExtraction:
                 pixels = torch.from_numpy(picture).permute(2, 0, 1).contiguous()
                 (folder / (self.template % number)).write_bytes(encode_jpeg(pixels, self.quality).numpy())
         if not number:
-            raise ValueError(f"{video}: expected frames, got none")
+            raise UserError(f"{video}: expected frames, got none")
         return Made(number, *size)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from tbe.errors import UserError
 from tbe.prepare.base import Row, add_out, existing_videos, expect_files, numbered_lines, write_lists
 from tbe.prepare.base.kinetics_csv import Clip, clips_of
 
@@ -36,7 +37,7 @@ def run(chosen: argparse.Namespace) -> None:
     lists: dict[str, dict[Row, None]] = {}  # a row that is repeated counts once
     for clip in clips:
         if clip.label not in labels:
-            raise ValueError(f"{clip.place}: expected a class of {chosen.label_map}, got {clip.label!r}")
+            raise UserError(f"{clip.place}: expected a class of {chosen.label_map}, got {clip.label!r}")
         path = clip.name + chosen.suffix if chosen.flat else f"{clip.label}/{clip.name}{chosen.suffix}"
         lists.setdefault(clip.split, {})[path, labels[clip.label]] = None
     rows = {split: list(videos) for split, videos in lists.items()}
@@ -53,7 +54,7 @@ def read_label_map(file: Path) -> dict[str, int]:
     labels: dict[str, int] = {}
     for place, name in numbered_lines(file):
         if name in labels:
-            raise ValueError(f"{place}: expected each class once, got {name!r} again")
+            raise UserError(f"{place}: expected each class once, got {name!r} again")
         labels[name] = len(labels)
     return labels
 

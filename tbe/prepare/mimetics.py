@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from tbe.errors import UserError
 from tbe.prepare.base import existing_videos, expect_files, numbered_lines
 from tbe.prepare.base.further_splits import check_folder, write_split
 from tbe.prepare.base.kinetics_csv import Clip, clips_of
@@ -44,7 +45,7 @@ def run(chosen: argparse.Namespace) -> None:
     clips = clips_of(chosen.annotations)
     if missing := sorted({clip.label for clip in clips} - labels.keys()):
         wanted = f"the classes of {chosen.annotations} among its {len(classes)}"
-        raise ValueError(f"{chosen.lists / CLASSES}: expected {wanted}; missing: {', '.join(missing)}")
+        raise UserError(f"{chosen.lists / CLASSES}: expected {wanted}; missing: {', '.join(missing)}")
     if len(clips) != NUM_OFFICIAL:
         print(f"{chosen.annotations}: {len(clips)} rows (officially {NUM_OFFICIAL})")
     rows = [(path_of(clip, chosen.root, chosen.suffix), labels[clip.label]) for clip in clips]

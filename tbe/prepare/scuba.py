@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path, PurePosixPath
 
+from tbe.errors import MissingFile, UserError
 from tbe.prepare.base import Row, existing_videos, expect_files, is_count, numbered_lines
 from tbe.prepare.base.further_splits import add_list, check_folder, own_labels, write_split
 
@@ -56,11 +57,11 @@ def rows_of(file: Path, root: Path, labels: dict[str, int]) -> tuple[list[Row], 
     for place, text in numbered_lines(file):
         path, *numbers = text.rsplit(None, 2)
         if len(numbers) != 2 or not all(map(is_count, numbers)):
-            raise ValueError(f"{place}: expected '{FORM}', got {text!r}")
+            raise UserError(f"{place}: expected '{FORM}', got {text!r}")
         label, name = int(numbers[1]), PurePosixPath(path).name
         video = name.rpartition("__")[0]
         if labels.get(video, label) != label:
-            raise ValueError(f"{place}: expected the label {labels[video]}, as --list has it for {video}, got {label}")
+            raise UserError(f"{place}: expected the label {labels[video]}, as --list has it for {video}, got {label}")
         num_checked += video in labels
         rows.append((path if (root / path).is_dir() else name, label))
     return rows, num_checked
@@ -71,4 +72,4 @@ def template_of(folder: Path) -> str:
     for first, template in TEMPLATES.items():
         if (folder / first).is_file():
             return template
-    raise FileNotFoundError(f"{folder}: expected {' or '.join(TEMPLATES)}, got neither")
+    raise MissingFile(f"{folder}: expected {' or '.join(TEMPLATES)}, got neither")

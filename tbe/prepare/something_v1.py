@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from tbe.errors import UserError
 from tbe.prepare.base import (
     Row,
     add_annotations,
@@ -46,7 +47,7 @@ def read_labels(file: Path) -> dict[str, int]:
     labels: dict[str, int] = {}
     for place, fields in csv_rows(file, ";"):
         if len(fields) != 1 or not fields[0] or fields[0] in labels:
-            raise ValueError(f"{place}: expected one new class a line, got {';'.join(fields)!r}")
+            raise UserError(f"{place}: expected one new class a line, got {';'.join(fields)!r}")
         labels[fields[0]] = len(labels)
     return labels
 
@@ -57,8 +58,8 @@ def rows_of(file: Path, labels: dict[str, int]) -> list[Row]:
     for place, fields in csv_rows(file, ";"):
         if len(fields) != 2 or not is_count(fields[0]):
             hint = swapped(len(fields) == 2 and is_count(fields[1]))
-            raise ValueError(f"{place}: expected '<id>;<class>', got {';'.join(fields)!r}.{hint}")
+            raise UserError(f"{place}: expected '<id>;<class>', got {';'.join(fields)!r}.{hint}")
         if fields[1] not in labels:
-            raise ValueError(f"{place}: expected a class of {LABELS}, got {fields[1]!r}")
+            raise UserError(f"{place}: expected a class of {LABELS}, got {fields[1]!r}")
         rows.append((fields[0], labels[fields[1]]))
     return rows

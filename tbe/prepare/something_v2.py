@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from tbe.errors import MissingFile, UserError
 from tbe.prepare.base import (
     Row,
     add_annotations,
@@ -40,7 +41,7 @@ def run(chosen: argparse.Namespace) -> None:
     if "test" in files and not _is_labelled(files["test"]):
         print(f"{files.pop('test')}: its videos have no label, so no test.txt")
     if not files:
-        raise FileNotFoundError(f"{chosen.annotations}: expected a file with labels, train.json or validation.json")
+        raise MissingFile(f"{chosen.annotations}: expected a file with labels, train.json or validation.json")
     labels = read_labels(labels_file)
     lists = {part: rows_of(file, labels, chosen.suffix) for part, file in files.items()}
     write_lists("something_v2", chosen.out, lists, list(labels), OFFICIAL)
@@ -50,15 +51,15 @@ def read_labels(file: Path) -> dict[str, int]:
     """Class name -> label, in the order of the labels, which are all whole numbers from 0."""
     published = read_json(file)
     if not isinstance(published, dict) or not published:
-        raise ValueError(f"{file}: expected an object of '<template>': '<label>', got {str(published)[:200]}")
+        raise UserError(f"{file}: expected an object of '<template>': '<label>', got {str(published)[:200]}")
     for name, label in published.items():
         if not is_count(str(label)):
             hint = swapped(is_count(name))
-            raise ValueError(f"{file}: expected a whole number for {name!r}, got {label!r}.{hint}")
+            raise UserError(f"{file}: expected a whole number for {name!r}, got {label!r}.{hint}")
     labels = {name: int(published[name]) for name in sorted(published, key=lambda name: int(published[name]))}
     if list(labels.values()) != list(range(len(labels))):
         lacking = min(set(range(len(labels))) - set(labels.values()))
-        raise ValueError(f"{file}: expected each label from 0 to {len(labels) - 1} once, got none with {lacking}")
+        raise UserError(f"{file}: expected each label from 0 to {len(labels) - 1} once, got none with {lacking}")
     return labels
 
 
@@ -68,9 +69,9 @@ def rows_of(file: Path, labels: dict[str, int], suffix: str) -> list[Row]:
     for place, entry in json_entries(file, {"id": str, "template": str}):
         name = entry["template"].replace("[", "").replace("]", "")
         if name not in labels:
-            raise ValueError(f"{place}: expected a template of the labels' file, got {entry['template']!r}")
+            raise UserError(f"{place}: expected a template of the labels' file, got {entry['template']!r}")
         if not is_count(entry["id"]):
-            raise ValueError(f"{place}: expected a whole number as id, got {entry['id']!r}")
+            raise UserError(f"{place}: expected a whole number as id, got {entry['id']!r}")
         rows.append((entry["id"] + suffix, labels[name]))
     return rows
 

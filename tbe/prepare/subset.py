@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from tbe.data.records import Records, read_list, write_list
+from tbe.errors import MissingFile, UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,15 +31,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace) -> None:
     """Writes the list and prints how many videos of how many classes it has."""
     if chosen.fraction is not None and not 0 < chosen.fraction <= 1:
-        raise ValueError(f"--fraction: expected a number above 0 and up to 1, got {chosen.fraction}")
+        raise UserError(f"--fraction: expected a number above 0 and up to 1, got {chosen.fraction}")
     if chosen.per_class is not None and chosen.per_class < 1:
-        raise ValueError(f"--per-class: expected at least 1, got {chosen.per_class}")
+        raise UserError(f"--per-class: expected at least 1, got {chosen.per_class}")
     if not chosen.list.is_file():
-        raise FileNotFoundError(f"{chosen.list}: expected a list, got no such file")
+        raise MissingFile(f"{chosen.list}: expected a list, got no such file")
     size = f"{chosen.fraction:g}" if chosen.fraction else f"{chosen.per_class}_per_class"
     out = chosen.out or chosen.list.with_name(f"{chosen.list.stem}_{size}{chosen.list.suffix}")
     if out.resolve() == chosen.list.resolve():
-        raise ValueError(f"--out: expected another file than --list, got {out}")
+        raise UserError(f"--out: expected another file than --list, got {out}")
     records = read_list(chosen.list, "")
     drawn = draw(records, chosen.seed, chosen.fraction, chosen.per_class)
     columns = [[os.fsdecode(path) for path in records.paths[drawn]], records.labels[drawn].tolist()]

@@ -16,6 +16,7 @@ from pathlib import Path
 from av.video.reformatter import VideoReformatter
 
 from tbe.data.video_writing import video_file
+from tbe.errors import UserError
 from tbe.prepare.base.decoding import opened_video, reduced_size
 from tbe.prepare.base.given_lists import add_lists, given_lists
 from tbe.prepare.base.making import Made, make_of_each, mp4_name
@@ -39,7 +40,7 @@ def run(chosen: argparse.Namespace) -> None:
     """Makes the videos, writes the lists and exits 1 if any video failed."""
     if chosen.short_side < 2 or chosen.keyframes < 1 or not 0 <= chosen.crf <= 51:
         got = f"{chosen.short_side}, {chosen.keyframes} and {chosen.crf}"
-        raise ValueError(f"expected short-side >= 2, keyframes >= 1 and crf 0 to 51, got {got}")
+        raise UserError(f"expected short-side >= 2, keyframes >= 1 and crf 0 to 51, got {got}")
     transcoding = Transcoding(chosen.root, chosen.out, chosen.short_side, chosen.keyframes, chosen.crf, chosen.preset)
     given = given_lists(chosen.root, chosen.list)
     make_of_each("transcode", given, transcoding, mp4_name, transcoding.settings, chosen)
@@ -65,7 +66,7 @@ class Transcoding:
         with opened_video(self.root / path) as source:
             first = next(source.frames, None)
             if first is None:
-                raise ValueError(f"{path}: expected frames, got none")
+                raise UserError(f"{path}: expected frames, got none")
             size = reduced_size(first.height, first.width, self.short_side, multiple=2)
             target = self.out / mp4_name(path)
             with video_file(target, size, source.fps, options=options, gop=self.keyframes) as add:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from tbe.errors import UserError
 from tbe.prepare.base import (
     Row,
     add_annotations,
@@ -51,7 +52,7 @@ def read_classes(file: Path) -> dict[str, int]:
     for place, text in numbered_lines(file):
         name, number = name_and_number(place, text, "<number> <class>", number_first=True)
         if number != len(labels) + 1 or name in labels:
-            raise ValueError(f"{place}: expected a new class with the number {len(labels) + 1}, got {text!r}")
+            raise UserError(f"{place}: expected a new class with the number {len(labels) + 1}, got {text!r}")
         labels[name] = number - 1
     return labels
 
@@ -63,7 +64,7 @@ def train_rows(file: Path, labels: dict[str, int]) -> list[Row]:
         path, number = name_and_number(place, text, "<class>/<video> <number>")
         label = _label(place, path, labels)
         if number != label + 1:
-            raise ValueError(f"{place}: expected {label + 1}, the number of its class in classInd.txt, got {text!r}")
+            raise UserError(f"{place}: expected {label + 1}, the number of its class in classInd.txt, got {text!r}")
         rows.append((path, label))
     return rows
 
@@ -73,7 +74,7 @@ def test_rows(file: Path, labels: dict[str, int]) -> list[Row]:
     rows = []
     for place, path in numbered_lines(file):
         if is_count(path.rsplit(None, 1)[-1]):
-            raise ValueError(f"{place}: expected '<class>/<video>' without a number, got {path!r}")
+            raise UserError(f"{place}: expected '<class>/<video>' without a number, got {path!r}")
         rows.append((path, _label(place, path, labels)))
     return rows
 
@@ -82,5 +83,5 @@ def _label(place: str, path: str, labels: dict[str, int]) -> int:
     folder, slash, video = path.partition("/")
     if not slash or not video or folder not in labels:
         hint = swapped(is_count(path.split()[0]))
-        raise ValueError(f"{place}: expected '<class>/<video>' with a class of classInd.txt, got {path!r}.{hint}")
+        raise UserError(f"{place}: expected '<class>/<video>' with a class of classInd.txt, got {path!r}.{hint}")
     return labels[folder]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tbe.data.records import Records, check_links, fence, read_list, write_list
+from tbe.errors import MissingFile
 from tbe.prepare.base.processes import Outcome
 from tbe.prepare.base.report import Report
 from tbe.prepare.base.work import (
@@ -92,9 +93,7 @@ def run(chosen: argparse.Namespace) -> None:
     check_work_options(chosen)
     for what, is_there in ((chosen.root, chosen.root.is_dir()), (chosen.list, chosen.list.is_file())):
         if not is_there:
-            raise FileNotFoundError(
-                f"{what}: expected {'the folder of the videos' if what is chosen.root else 'a list'}"
-            )
+            raise MissingFile(f"{what}: expected {'the folder of the videos' if what is chosen.root else 'a list'}")
     records = read_list(chosen.list, chosen.root)
     records = records if chosen.allow_outside_root else fence(records, str(chosen.list))
     paths = [os.fsdecode(path) for path in records.paths]

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tbe.data.records import write_list
+from tbe.errors import MissingFile, UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,11 +30,11 @@ def run(chosen: argparse.Namespace) -> None:
     """Writes the lists and prints how many videos each has."""
     videos = sorted(chosen.root.glob("*/*_*.avi"))
     if not videos:
-        raise FileNotFoundError(f"{chosen.root}: expected videos <class>/<person>_<class>.avi, found none")
+        raise MissingFile(f"{chosen.root}: expected videos <class>/<person>_<class>.avi, found none")
     persons = sorted({person_of(video) for video in videos})
     if chosen.folds:
         if chosen.test_persons or chosen.val_persons:
-            raise ValueError("expected --folds or named persons, got both: each fold has a test person of its own")
+            raise UserError("expected --folds or named persons, got both: each fold has a test person of its own")
         for number, person in enumerate(persons, start=1):
             _write(chosen.out / f"fold_{number}", chosen.root, videos, {person: "test"}, ("train", "test"))
         return
@@ -41,10 +42,10 @@ def run(chosen: argparse.Namespace) -> None:
     val = chosen.val_persons or [person for person in persons if person not in test][-1:]
     for named in (*test, *val):
         if named not in persons:
-            raise ValueError(f"{chosen.root}: expected persons among {', '.join(persons)}, got {named!r}")
+            raise UserError(f"{chosen.root}: expected persons among {', '.join(persons)}, got {named!r}")
     both = sorted(set(test) & set(val))
     if both:
-        raise ValueError(f"expected different persons for val and test, got {', '.join(both)} in both")
+        raise UserError(f"expected different persons for val and test, got {', '.join(both)} in both")
     held_out = {**dict.fromkeys(test, "test"), **dict.fromkeys(val, "val")}
     _write(chosen.out, chosen.root, videos, held_out, ("train", "val", "test"))
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
+from tbe.errors import ended_in_one_line
 from tbe.report.folders import find_runs
 from tbe.report.page import page
 
@@ -19,10 +19,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, help="the page to write; default: report.html in the first folder")
     parser.add_argument("--most-mib", type=float, default=8, help="a larger picture or film is only named (default: 8)")
     chosen = parser.parse_args(arguments)
-    try:
+    with ended_in_one_line():
         write_report(chosen.folders, chosen.out or Path(chosen.folders[0], "report.html"), chosen.most_mib)
-    except (ValueError, FileNotFoundError) as error:
-        sys.exit(f"error: {error}")
 
 
 def write_report(folders: list[str | Path], file: Path, most_mib: float = 8) -> None:

@@ -14,6 +14,8 @@ from typing import Any
 
 import yaml
 
+from tbe.errors import UserError
+
 CONFIG, NUMBERS, CURVES, SWEEP = "config.yaml", "metrics.json", "metrics.csv", "sweep.csv"
 KINDS = {"training": "Training", "evaluation": "Evaluation", "sweep": "Sweep", "other": "Other"}
 OWN = {CONFIG, NUMBERS, CURVES, SWEEP}
@@ -53,12 +55,10 @@ def find_runs(folders: Iterable[str | Path]) -> list[Run]:
     found: dict[Path, Run] = {}
     for folder in map(Path, folders):
         if not folder.is_dir():
-            raise ValueError(
-                f"{folder}: expected the folder of a run, got {'a file' if folder.exists() else 'nothing'}"
-            )
+            raise UserError(f"{folder}: expected the folder of a run, got {'a file' if folder.exists() else 'nothing'}")
         below = {run.folder: run for run in _walk(folder.resolve())}
         if not below:
-            raise ValueError(
+            raise UserError(
                 f"{folder}: expected the folder of a run of train.py or eval.py, or a folder above some, "
                 f"got one in which none has a {CONFIG}, {NUMBERS} or {SWEEP} of theirs"
             )
@@ -75,7 +75,7 @@ def read_rows(file: Path) -> list[list[str]]:
         with file.open(newline="", encoding="utf-8", errors="replace") as lines:
             return [row for row in csv.reader(lines) if row]
     except csv.Error as error:
-        raise ValueError(f"{file}: expected comma-separated values, got {error}") from None
+        raise UserError(f"{file}: expected comma-separated values, got {error}") from None
 
 
 def _walk(top: Path) -> Iterator[Run]:
@@ -111,7 +111,7 @@ def _mapping(file: Path, parse: Any) -> dict[str, Any]:
     try:
         content = parse(file.read_text(encoding="utf-8"))
     except (ValueError, yaml.YAMLError) as error:
-        raise ValueError(f"{file}: expected {file.suffix[1:].upper()}, got {' '.join(str(error).split())}") from None
+        raise UserError(f"{file}: expected {file.suffix[1:].upper()}, got {' '.join(str(error).split())}") from None
     return content if isinstance(content, dict) else {}
 
 

@@ -14,6 +14,7 @@ from tbe.backbones.base import VideoBackbone
 from tbe.cache import FeatureCache
 from tbe.classifier import Classifier
 from tbe.data.datamodule import VideoDataModule
+from tbe.errors import UserError
 from tbe.features import CLEAN, Features, extract
 from tbe.probes import Probe
 
@@ -44,7 +45,7 @@ class Evaluation:
         clips_at_once: int | None = None,
     ):
         if clips_at_once is not None and clips_at_once < 1:
-            raise ValueError(f"eval: expected clips_at_once to be a number above 0 or null, got {clips_at_once}")
+            raise UserError(f"eval: expected clips_at_once to be a number above 0 or null, got {clips_at_once}")
         self.name = name
         self.backbone = backbone
         self.classifier = classifier

@@ -10,6 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from tbe.distributed import rank
+from tbe.errors import UserError
 from tbe.features import Features
 from tbe.metrics import prototype_accuracy
 from tbe.statistics import half_interval
@@ -42,7 +43,7 @@ class FewShot:
         least["shots"] = (min(self.shots, default=0), 1)
         for name, (value, lowest) in least.items():
             if value < lowest:
-                raise ValueError(f"few_shot: expected {name} of at least {lowest}, got {value}")
+                raise UserError(f"few_shot: expected {name} of at least {lowest}, got {value}")
 
     def run(self, evaluation: Evaluation) -> dict[str, float]:
         metrics: dict[str, float] = {}
@@ -93,7 +94,7 @@ class FewShot:
             f"in {split}, got {num_classes}. Set {smaller}a smaller tasks.few_shot.queries or tasks.few_shot.shots"
         )
         if self.required:
-            raise ValueError(message)
+            raise UserError(message)
         if rank() == 0:
             log.warning(f"{message}. Left out")
         return False

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tbe.distributed import rank
+from tbe.errors import UserError
 from tbe.metrics import knn_accuracy
 from tbe.tasks.base import Evaluation
 
@@ -26,7 +27,7 @@ class Knn:
 
     def __post_init__(self):
         if self.k < 1 or self.temperature <= 0:
-            raise ValueError(f"knn: expected k of at least 1 and temperature above 0, got {self.k}, {self.temperature}")
+            raise UserError(f"knn: expected k of at least 1 and temperature above 0, got {self.k}, {self.temperature}")
 
     def run(self, evaluation: Evaluation) -> dict[str, float]:
         gallery = evaluation.features(evaluation.gallery)

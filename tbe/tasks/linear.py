@@ -12,6 +12,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from tbe.data.records import hold_out
+from tbe.errors import UserError
 from tbe.features import Features
 from tbe.metrics import topk_accuracy
 from tbe.tasks.base import Evaluation
@@ -31,7 +32,7 @@ class LinearProbe:
 
     def __post_init__(self):
         if not self.strengths or min(self.strengths) <= 0 or not 0 < self.held_out < 1:
-            raise ValueError(
+            raise UserError(
                 "linear: expected strengths above 0 and held_out between 0 and 1, "
                 f"got {list(self.strengths)} and {self.held_out}"
             )
@@ -51,7 +52,7 @@ class LinearProbe:
         vectors, labels = gallery.vectors.numpy(), gallery.labels.numpy()
         classes = np.unique(labels)
         if len(classes) < 2:
-            raise ValueError(
+            raise UserError(
                 f"linear: expected videos of at least two classes to train on, got {len(labels)} of label "
                 f"{', '.join(map(str, classes))}"
             )

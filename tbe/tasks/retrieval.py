@@ -12,6 +12,7 @@ from torch import Tensor
 from tbe.data.datamodule import VideoDataModule
 from tbe.data.records import Records
 from tbe.distributed import rank
+from tbe.errors import UserError
 from tbe.features import Features
 from tbe.metrics import hit_rates, mean_average_precision
 from tbe.neighbours import METRICS, PRECISIONS, exact_search, nearest, nearest_by_faiss
@@ -47,16 +48,16 @@ class Retrieval:
 
     def __post_init__(self):
         if self.ks is not None and (not self.ks or min(self.ks) < 1):
-            raise ValueError(f"retrieval: expected ks to be numbers above 0, got {list(self.ks)}")
+            raise UserError(f"retrieval: expected ks to be numbers above 0, got {list(self.ks)}")
         for key, choices in (("metric", METRICS), ("backend", BACKENDS), ("precision", PRECISIONS)):
             if getattr(self, key) not in choices:
-                raise ValueError(
+                raise UserError(
                     f"retrieval: expected {key} to be one of {', '.join(choices)}, got {getattr(self, key)!r}"
                 )
         if self.backend == "faiss":
             load_faiss()
             if self.precision != "fp32":
-                raise ValueError(f"retrieval: expected precision=fp32 with backend=faiss, got {self.precision!r}")
+                raise UserError(f"retrieval: expected precision=fp32 with backend=faiss, got {self.precision!r}")
 
     def run(self, evaluation: Evaluation) -> dict[str, float]:
         metrics: dict[str, float] = {}
@@ -87,11 +88,11 @@ class Retrieval:
         """The k to measure; a ValueError for a gallery without a video to find, or with fewer than some k."""
         besides = " besides the query itself" if alone else ""
         if candidates < 1:
-            raise ValueError(f"retrieval: expected at least one video of {searched} to find{besides}, got none")
+            raise UserError(f"retrieval: expected at least one video of {searched} to find{besides}, got none")
         if self.ks is None:
             return tuple(k for k in USUAL_KS if k <= candidates)
         if max(self.ks) > candidates:
-            raise ValueError(
+            raise UserError(
                 f"retrieval: expected ks up to {candidates}, the videos of {searched} to find{besides}, got "
                 f"{list(self.ks)}. Leave larger ones out (tasks.retrieval.ks=[...]), or all (null) for the usual ones"
             )

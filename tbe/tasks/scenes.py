@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tbe.errors import UserError
 from tbe.features import Features
 from tbe.metrics import recall_at_k
 from tbe.tasks.base import Evaluation
@@ -46,5 +47,5 @@ def _labelled_by_scene(evaluation: Evaluation, split: str) -> Features:
     source = evaluation.datamodule.source
     scenes = source.scenes(split)
     if scenes is None:
-        raise ValueError(f"scenes: expected data with scenes, such as data=biased_scenes, got {source.name}")
+        raise UserError(f"scenes: expected data with scenes, such as data=biased_scenes, got {source.name}")
     return Features(evaluation.features(split).vectors, scenes)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tbe.errors import UserError
 from tbe.features import Features
 from tbe.statistics import deviation
 from tbe.tasks.base import Evaluation
@@ -28,7 +29,7 @@ class FewLabels:
 
     def __post_init__(self):
         if self.draws < 1 or not self.shares or not all(0 < share <= 1 for share in self.shares):
-            raise ValueError(
+            raise UserError(
                 "semi: expected shares above 0 up to 1 and at least one of draws, "
                 f"got {list(self.shares)} and {self.draws}"
             )

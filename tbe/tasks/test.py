@@ -12,6 +12,7 @@ import numpy as np
 
 from tbe.data.records import Records
 from tbe.distributed import rank
+from tbe.errors import UserError
 from tbe.metrics import topk_accuracy
 from tbe.pictures.class_names import class_names
 from tbe.statistics import bootstrap_interval
@@ -86,14 +87,14 @@ def write_tables(
 
 def _check_head(evaluation: Evaluation) -> None:
     if evaluation.classifier is None:
-        raise ValueError(
+        raise UserError(
             "task=test: expected a checkpoint with a trained head (stage=finetune or stage=linear), "
             f"got {evaluation.name!r}, which has none. Train one with: python train.py stage=finetune "
             "init_from=<checkpoint>, or probe the features with task=linear."
         )
     known, source = evaluation.classifier.head.out_features, evaluation.datamodule.source
     if source.num_classes != known:
-        raise ValueError(
+        raise UserError(
             f"task=test: expected a data set of the {known} classes that the head of {evaluation.name!r} knows, got "
             f"{source.num_classes} (data={source.name}). Test it on the data that it was trained on, or train another "
             "head with: python train.py stage=finetune init_from=<checkpoint>"

@@ -11,6 +11,8 @@ from typing import Any, BinaryIO, NamedTuple
 import torch
 from torch import Tensor
 
+from tbe.errors import UserError
+
 # Copies that follow the trained network, and frozen second networks: what is named so is never loaded.
 FOLLOWERS = frozenset({"k", "key", "momentum", "ema", "teacher", "target", "sampler"})
 DEPTH = 3  # dictionaries within dictionaries; tensors lie at the first or second level in all known files
@@ -77,18 +79,18 @@ def _read_safetensors(path: str | os.PathLike) -> dict[str, Tensor]:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
     except ImportError:
-        raise ValueError(f"{path}: expected the package safetensors for this file: pip install safetensors") from None
+        raise UserError(f"{path}: expected the package safetensors for this file: pip install safetensors") from None
     try:
         return load_file(path)
     except SafetensorError as error:
         raise _not_loaded(path, error) from error
 
 
-def _not_loaded(path: str | os.PathLike, error: Exception) -> ValueError:
+def _not_loaded(path: str | os.PathLike, error: Exception) -> UserError:
     # torch's text begins with the advice to load without `weights_only`, which is no advice for such a file.
     said = re.search(r"unsupported .*", str(error), re.IGNORECASE)
     reason = (said[0] if said else str(error).strip() or type(error).__name__).splitlines()[0].split(". ")[0]
-    return ValueError(
+    return UserError(
         f"{path}: expected tensors and plain types, got a file that does not load as such ({reason}). "
         "Where its origin is trusted, save the tensors alone: torch.save(network.state_dict(), <file>)"
     )

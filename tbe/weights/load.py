@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from tbe.errors import UserError
 from tbe.weights import c3d, inception, resnets, torchvision
 from tbe.weights.family import own
 from tbe.weights.files import locations
@@ -31,10 +32,10 @@ def load(backbone: nn.Module, content: Any, path: str | os.PathLike, least: floa
     match = found.match
     wrong = match.share < least or match.reshaped or match.surplus or found.misfit
     if wrong or not match.matched:
-        raise ValueError(_refusal(backbone, found, path, least))
+        raise UserError(_refusal(backbone, found, path, least))
     if others:
         places = " and ".join(repr(one.match.where) for one in (found, *others))
-        raise ValueError(
+        raise UserError(
             f"{path}: expected one network that fits, got {1 + len(others)} different ones, under {places}. "
             "Save the tensors of one: torch.save(network.state_dict(), <file>)"
         )
@@ -55,7 +56,7 @@ def _best(backbone: nn.Module, content: Any, path: str | os.PathLike) -> list[Fo
         if family.applies(location.tensors)
     ]
     if not candidates:
-        raise ValueError(
+        raise UserError(
             f"{path}: expected the tensors of a network of a known kind, bare or under a key such as 'state_dict' or "
             f"'model', got {_summary(content)}. Known are: {'; '.join(sorted({family.name for family in FAMILIES}))}"
         )

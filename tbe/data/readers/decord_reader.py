@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from tbe.data.readers.base import DecodeError, VideoReader, explained
+from tbe.errors import UserError
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ class DecordReader:
 
     def __post_init__(self):
         if self.device not in ("cpu", "cuda", "auto"):
-            raise ValueError(f"reader: expected device cpu, cuda or auto, got {self.device!r}")
+            raise UserError(f"reader: expected device cpu, cuda or auto, got {self.device!r}")
 
     def __call__(self, path: str) -> VideoReader:
         return _DecordVideo(path, self.resolved_device(path), self.num_threads)
@@ -48,7 +49,7 @@ class DecordReader:
         if _decord_has_cuda(path):
             return _said_once("cuda", f"reader.device={self.device}")
         if self.device == "cuda":
-            raise ValueError(
+            raise UserError(
                 "reader.device=cuda: expected a decord built with CUDA, got one without (as the registry's wheel is). "
                 "Build decord from source with -DUSE_CUDA=ON, or set reader.device=cpu or auto."
             )

@@ -11,6 +11,7 @@ from torchvision.io import ImageReadMode
 
 from tbe.data.readers.base import DecodeError, VideoReader
 from tbe.data.readers.frame_folder import FrameNames, decoded_picture
+from tbe.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class FlowFolderReader:
     def __post_init__(self):
         FrameNames(self.x_template), FrameNames(self.y_template)
         if self.x_template == self.y_template:
-            raise ValueError(f"reader: expected two templates, of x and of y, got {self.x_template!r} twice")
+            raise UserError(f"reader: expected two templates, of x and of y, got {self.x_template!r} twice")
 
     def __call__(self, path: str) -> VideoReader:
         right, down = (FrameNames(template).files(path) for template in (self.x_template, self.y_template))

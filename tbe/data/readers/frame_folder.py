@@ -13,6 +13,7 @@ from torch import Tensor
 from torchvision.io import ImageReadMode, decode_image
 
 from tbe.data.readers.base import DecodeError, VideoReader, explained
+from tbe.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class FrameNames:
     def __post_init__(self):
         parts = re.split(r"%0?\d*d", os.path.basename(self.template))
         if len(parts) != 2 or "%" in os.path.dirname(self.template):
-            raise ValueError(f"reader: expected a template with one %d in it, got {self.template!r}")
+            raise UserError(f"reader: expected a template with one %d in it, got {self.template!r}")
         pattern = re.compile(r"(\d+)".join(re.escape(part) for part in parts) + r"\Z")
         object.__setattr__(self, "_pattern", pattern)
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tbe.data.readers.base import OpenVideo, VideoReader
+from tbe.errors import UserError
 
 
 class MemoryReader:
@@ -20,7 +21,7 @@ class MemoryReader:
 
     def __init__(self, files: OpenVideo, limit: float = 2.0):
         if limit <= 0:
-            raise ValueError(f"reader.limit: expected more than 0 GB, got {limit}")
+            raise UserError(f"reader.limit: expected more than 0 GB, got {limit}")
         self.files = files
         self.room = limit * 1e9
         self.kept: dict[str, Tensor] = {}

@@ -16,6 +16,7 @@ from tbe.data.readers.base import DecodeError, VideoReader, explained
 from tbe.data.readers.file_facts import ERRORS, opened, shown_stream
 from tbe.data.readers.needed_packets import WHOLE, NeededPackets, PacketFacts
 from tbe.data.readers.pyav_pictures import Pictures
+from tbe.errors import UserError
 
 Decode = Callable[[InputContainer, list[int]], Iterator[VideoFrame]]
 
@@ -37,7 +38,7 @@ class PyAvReader:
 
     def __post_init__(self):
         if self.num_threads < 1:
-            raise ValueError(f"reader.num_threads: expected at least 1, got {self.num_threads}")
+            raise UserError(f"reader.num_threads: expected at least 1, got {self.num_threads}")
 
     def __call__(self, path: str) -> VideoReader:
         return _PyAvVideo(path, self.num_threads, self.short_side, self.container)

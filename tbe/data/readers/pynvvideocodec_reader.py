@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tbe.data.readers.base import DecodeError, VideoReader, explained
+from tbe.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class PyNvVideoCodecReader:
     def __post_init__(self):
         count = torch.cuda.device_count()
         if not 0 <= self.gpu < count:
-            raise ValueError(f"reader.gpu: expected one of {count} GPUs, from 0 on, got {self.gpu}, or reader=auto")
+            raise UserError(f"reader.gpu: expected one of {count} GPUs, from 0 on, got {self.gpu}, or reader=auto")
         _library()
 
     def __call__(self, path: str) -> VideoReader:
@@ -70,7 +71,7 @@ def _library() -> ModuleType:
     try:
         import PyNvVideoCodec
     except (ImportError, RuntimeError, OSError) as error:  # not installed, or without a driver that it can load
-        raise ValueError(
+        raise UserError(
             "reader=pynvvideocodec: expected PyNvVideoCodec and NVIDIA's driver, got "
             f"{type(error).__name__}. Install both (pip install PyNvVideoCodec; a container has the driver with "
             "NVIDIA_DRIVER_CAPABILITIES=compute,utility,video), or set reader=auto"

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tbe.data.readers.base import DecodeError, VideoReader, explained
+from tbe.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,9 @@ class TorchCodecReader:
 
     def __post_init__(self):
         if self.device not in ("cpu", "cuda"):
-            raise ValueError(f"reader: expected device cpu or cuda, got {self.device!r}")
+            raise UserError(f"reader: expected device cpu or cuda, got {self.device!r}")
         if self.device == "cuda" and not torch.cuda.is_available():
-            raise ValueError("reader.device=cuda: expected a CUDA device, got none here. Set reader.device=cpu.")
+            raise UserError("reader.device=cuda: expected a CUDA device, got none here. Set reader.device=cpu.")
         _decoder()
 
     def __call__(self, path: str) -> VideoReader:
@@ -60,7 +61,7 @@ def _decoder():
     try:
         from torchcodec.decoders import VideoDecoder
     except (ImportError, RuntimeError) as error:  # not installed, or no FFmpeg that it can load
-        raise ValueError(
+        raise UserError(
             "reader=torchcodec: expected torchcodec and the system's FFmpeg, got "
             f"{type(error).__name__}. Install both (pip install -e '.[gpu-decode]'; Debian: apt install ffmpeg), "
             "or set reader=decord."

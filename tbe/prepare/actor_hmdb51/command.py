@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from tbe.errors import MissingFile, UserError
 from tbe.prepare.actor_hmdb51.cropping import CROPS, Cropping
 from tbe.prepare.actor_hmdb51.masking import Masking
 from tbe.prepare.base import add_annotations
@@ -35,11 +36,11 @@ def run(chosen: argparse.Namespace) -> None:
     """Makes the videos, writes the lists and exits 1 if any video failed."""
     if chosen.margin < 0 or chosen.smooth < 1 or not 0 <= chosen.grey <= 255 or not 0 <= chosen.crf <= 51:
         got = f"{chosen.margin}, {chosen.smooth}, {chosen.grey} and {chosen.crf}"
-        raise ValueError(f"expected margin >= 0, smooth >= 1, grey 0 to 255 and crf 0 to 51, got {got}")
+        raise UserError(f"expected margin >= 0, smooth >= 1, grey 0 to 255 and crf 0 to 51, got {got}")
     actors = chosen.boxes or chosen.masks
     for folder, what in ((chosen.root, "videos"), (actors, "boxes" if chosen.boxes else "masks")):
         if not folder.is_dir():
-            raise FileNotFoundError(f"{folder}: expected the folder of the {what}, got no such folder")
+            raise MissingFile(f"{folder}: expected the folder of the {what}, got no such folder")
     making: Cropping | Masking
     if chosen.boxes:
         making = Cropping(chosen.root, chosen.out, actors, chosen.crop, chosen.margin, chosen.smooth, chosen.crf)

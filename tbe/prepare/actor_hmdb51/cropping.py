@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from tbe.data.boxes import Boxes, box_at, read_boxes
+from tbe.errors import UserError
 from tbe.prepare.actor_hmdb51.writing import Pictures, write_changed
 from tbe.prepare.base.making import Made, mp4_name
 
@@ -45,7 +46,7 @@ class Cropping:
                 top, left, height, width = self.window(boxes, number, *picture.shape[:2])
                 yield picture[top : top + height, left : left + width]
             if max(boxes) > number:
-                raise ValueError(f"{path}: expected boxes of frames 0 to {number}, got one of frame {max(boxes)}")
+                raise UserError(f"{path}: expected boxes of frames 0 to {number}, got one of frame {max(boxes)}")
 
         return write_changed(self.root / path, self.out / mp4_name(path), cut, self.crf)
 

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from tbe.data.masks import mask_files, read_mask
+from tbe.errors import UserError
 from tbe.prepare.actor_hmdb51.writing import Pictures, write_changed
 from tbe.prepare.base.making import Made, mp4_name
 
@@ -37,6 +38,6 @@ class Masking:
                     height, width = (side // 2 * 2 for side in actor.shape)  # yuv420p needs even sizes
                     yield np.where(actor[..., None], picture, np.uint8(self.grey))[:height, :width]
             if number != len(masks):
-                raise ValueError(f"{path}: expected {number} masks, one a frame, got {len(masks)}")
+                raise UserError(f"{path}: expected {number} masks, one a frame, got {len(masks)}")
 
         return write_changed(self.root / path, self.out / mp4_name(path), greyed, self.crf)

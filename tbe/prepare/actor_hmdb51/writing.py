@@ -10,6 +10,7 @@ import av
 import numpy as np
 
 from tbe.data.video_writing import video_file
+from tbe.errors import UserError
 from tbe.prepare.base.decoding import opened_video
 from tbe.prepare.base.making import Made
 
@@ -22,7 +23,7 @@ def write_changed(video: Path, target: Path, change: Callable[[Pictures], Pictur
         pictures = change(frame.to_ndarray(format="rgb24") for frame in source.frames)
         first = next(pictures, None)
         if first is None:
-            raise ValueError(f"{video}: expected frames, got none")
+            raise UserError(f"{video}: expected frames, got none")
         size = first.shape[:2]
         with video_file(target, size, source.fps, options={"crf": str(crf)}) as add:
             num_frames = 0

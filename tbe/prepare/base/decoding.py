@@ -11,6 +11,8 @@ from typing import NamedTuple
 import av
 import numpy as np
 
+from tbe.errors import UserError
+
 
 class Source(NamedTuple):
     """An open video: its frames in the order they are shown, upright, and how many of them make a second."""
@@ -29,10 +31,10 @@ def opened_video(path: str | os.PathLike) -> Iterator[Source]:
     with av.open(os.fspath(path), metadata_errors="ignore") as container:
         stream = container.streams.best("video")
         if stream is None:
-            raise ValueError(f"{path}: expected a video stream, got none")
+            raise UserError(f"{path}: expected a video stream, got none")
         fps = stream.average_rate or stream.guessed_rate
         if not fps:
-            raise ValueError(f"{path}: expected a number of frames a second, got none")
+            raise UserError(f"{path}: expected a number of frames a second, got none")
         stream.codec_context.thread_count = 1
         yield Source(map(upright, container.decode(stream)), fps)
 

@@ -9,6 +9,7 @@ import shlex
 from pathlib import Path, PurePosixPath
 
 from tbe.data.records import read_list, write_list
+from tbe.errors import MissingFile, UserError
 from tbe.prepare.base.lists import Row, check_apart, listable
 
 
@@ -23,7 +24,7 @@ def add_list(parser: argparse.ArgumentParser) -> None:
 def own_labels(file: Path) -> dict[str, int]:
     """The label of each video of a list, by its path without the suffix."""
     if not file.is_file():
-        raise FileNotFoundError(f"{file}: expected a list, got no such file")
+        raise MissingFile(f"{file}: expected a list, got no such file")
     records = read_list(file, "")
     names = [PurePosixPath(os.fsdecode(path)).with_suffix("").as_posix() for path in records.paths]
     return dict(zip(names, records.labels.tolist(), strict=True))
@@ -32,7 +33,7 @@ def own_labels(file: Path) -> dict[str, int]:
 def check_folder(folder: Path, what: str) -> None:
     """FileNotFoundError for a folder that is not there; what: lies in it."""
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: expected the folder of {what}, got no such folder")
+        raise MissingFile(f"{folder}: expected the folder of {what}, got no such folder")
 
 
 def write_split(file: Path, rows: list[Row], root: Path, use: str = "") -> None:
@@ -43,7 +44,7 @@ def write_split(file: Path, rows: list[Row], root: Path, use: str = "") -> None:
     """
     name = file.stem
     if not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII):
-        raise ValueError(f"{file}: expected a name of letters, digits and '_' that starts with a letter, got {name!r}")
+        raise UserError(f"{file}: expected a name of letters, digits and '_' that starts with a letter, got {name!r}")
     check_apart({name: rows})
     write_list(file, [(listable(str(root.resolve() / path)), label) for path, label in rows])
     print(f"{file}: {len(rows)} videos")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tbe.data.records import read_list, write_list
+from tbe.errors import MissingFile, UserError
 from tbe.prepare.base.lists import Row
 from tbe.prepare.base.published import numbered_lines
 from tbe.prepare.base.video_folder import SUFFIXES, labelled_videos
@@ -36,7 +37,7 @@ def add_lists(parser: argparse.ArgumentParser) -> None:
 def given_lists(root: Path, files: list[Path]) -> GivenLists:
     """Reads the list files, or finds all videos below root."""
     if not root.is_dir():
-        raise FileNotFoundError(f"{root}: expected the folder of the videos, got no such folder")
+        raise MissingFile(f"{root}: expected the folder of the videos, got no such folder")
     if not files:
         rows, classes = labelled_videos(root, SUFFIXES)
         return GivenLists({"all": rows}, classes)
@@ -44,9 +45,9 @@ def given_lists(root: Path, files: list[Path]) -> GivenLists:
     classes = []
     for file in files:
         if not file.is_file():
-            raise FileNotFoundError(f"{file}: expected a list, got no such file")
+            raise MissingFile(f"{file}: expected a list, got no such file")
         if file.stem in lists:
-            raise ValueError(f"{file}: expected lists of different names, got {file.stem} twice")
+            raise UserError(f"{file}: expected lists of different names, got {file.stem} twice")
         if file.stem == CLASSES:
             classes = [name for _, name in numbered_lines(file)]
         else:
@@ -54,7 +55,7 @@ def given_lists(root: Path, files: list[Path]) -> GivenLists:
             paths = [os.fsdecode(path) for path in records.paths]
             lists[file.stem] = list(zip(paths, records.labels.tolist(), strict=True))
     if not lists:
-        raise ValueError(f"{files[0]}: expected a list of videos, got only {CLASSES}.txt")
+        raise UserError(f"{files[0]}: expected a list of videos, got only {CLASSES}.txt")
     return GivenLists(lists, classes)
 
 

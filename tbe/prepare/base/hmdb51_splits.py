@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from tbe.errors import MissingFile, UserError
 from tbe.prepare.base.given_lists import GivenLists
 from tbe.prepare.base.lists import Row
 from tbe.prepare.base.published import expect_files, name_and_number, numbered_lines
@@ -37,7 +38,7 @@ def class_names(folder: Path) -> list[str]:
     """The sorted classes that have a file."""
     names = {match[1] for file in folder.glob("*.txt") if (match := re.fullmatch(r"(.+)_test_split\d\.txt", file.name))}
     if not names:
-        raise FileNotFoundError(f"{folder}: expected <class>_test_split<1 to 3>.txt, found none")
+        raise MissingFile(f"{folder}: expected <class>_test_split<1 to 3>.txt, found none")
     return sorted(names)
 
 
@@ -47,7 +48,7 @@ def parts_of(file: Path) -> list[tuple[str, str]]:
     for place, text in numbered_lines(file):
         video, number = name_and_number(place, text, "<video> <id>")
         if number not in PARTS or "/" in video:
-            raise ValueError(f"{place}: expected '<video> <id>' with an id of 0, 1 or 2, got {text!r}")
+            raise UserError(f"{place}: expected '<video> <id>' with an id of 0, 1 or 2, got {text!r}")
         if part := PARTS[number]:
             videos.append((part, video))
     return videos

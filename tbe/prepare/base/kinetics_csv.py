@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tbe.data.text_tables import csv_rows
+from tbe.errors import UserError
 from tbe.prepare.base.published import is_count, swapped
 
 COLUMNS = ["label", "youtube_id", "time_start", "time_end", "split"]
@@ -29,11 +30,11 @@ def clips_of(file: Path) -> list[Clip]:
     place, header = next(rows, (f"{file}:1", []))
     if missing := [name for name in COLUMNS if name not in header]:
         wanted = f"a header with {', '.join(COLUMNS)}"
-        raise ValueError(f"{place}: expected {wanted}; missing {', '.join(missing)} in {','.join(header)!r}")
+        raise UserError(f"{place}: expected {wanted}; missing {', '.join(missing)} in {','.join(header)!r}")
     clips = []
     for place, fields in rows:
         if len(fields) != len(header):
-            raise ValueError(f"{place}: expected {len(header)} fields like the header, got {','.join(fields)!r}")
+            raise UserError(f"{place}: expected {len(header)} fields like the header, got {','.join(fields)!r}")
         clips.append(_clip(place, dict(zip(header, fields, strict=True))))
     return clips
 
@@ -42,12 +43,10 @@ def _clip(place: str, row: dict[str, str]) -> Clip:
     start, end = row["time_start"], row["time_end"]
     if not YOUTUBE_ID.fullmatch(row["youtube_id"]) or not row["label"]:
         hint = swapped(bool(YOUTUBE_ID.fullmatch(row["label"])))
-        raise ValueError(
-            f"{place}: expected a label and a youtube_id of 11 characters, got {list(row.values())}.{hint}"
-        )
+        raise UserError(f"{place}: expected a label and a youtube_id of 11 characters, got {list(row.values())}.{hint}")
     if not is_count(start) or not is_count(end) or int(start) >= int(end):
         hint = swapped(is_count(start) and is_count(end))
-        raise ValueError(f"{place}: expected seconds time_start < time_end, got {start!r} and {end!r}.{hint}")
+        raise UserError(f"{place}: expected seconds time_start < time_end, got {start!r} and {end!r}.{hint}")
     if row["split"] not in SPLITS:
-        raise ValueError(f"{place}: expected a split among {', '.join(SPLITS)}, got {row['split']!r}")
+        raise UserError(f"{place}: expected a split among {', '.join(SPLITS)}, got {row['split']!r}")
     return Clip(place, row["label"], f"{row['youtube_id']}_{int(start):06d}_{int(end):06d}", SPLITS[row["split"]])

@@ -9,6 +9,7 @@ from itertools import combinations
 from pathlib import Path
 
 from tbe.data.records import write_list
+from tbe.errors import MissingFile, UserError
 
 Row = tuple  # (path, label) or (path, label, num_frames)
 
@@ -34,7 +35,7 @@ def write_lists(
     """
     for name, rows in lists.items():
         if not rows:
-            raise ValueError(f"{out / name}.txt: expected at least one video, got none")
+            raise UserError(f"{out / name}.txt: expected at least one video, got none")
     check_apart(lists)
     lists = {name: [(listable(row[0]), *row[1:]) for row in rows] for name, rows in lists.items()}
     for name, rows in lists.items():
@@ -60,7 +61,7 @@ def existing_videos(lists: dict[str, list[Row]], root: Path, hint: str = "") -> 
             existing[name] = found
     if not existing:
         likely = next(iter(lists.values()), [("",)])[0][0]
-        raise FileNotFoundError(f"{root}: expected videos like {likely!r}, found none. {hint}".rstrip())
+        raise MissingFile(f"{root}: expected videos like {likely!r}, found none. {hint}".rstrip())
     return existing
 
 
@@ -69,16 +70,16 @@ def check_apart(lists: dict[str, list[Row]]) -> None:
     for name, rows in lists.items():
         twice = [path for path, count in Counter(row[0] for row in rows).items() if count > 1]
         if twice:
-            raise ValueError(f"{name}: expected each video once, got {twice[0]!r} again ({len(twice)} such videos)")
+            raise UserError(f"{name}: expected each video once, got {twice[0]!r} again ({len(twice)} such videos)")
     for one, other in combinations(lists, 2):
         if one.partition("_")[2] == other.partition("_")[2]:
             both = sorted({row[0] for row in lists[one]} & {row[0] for row in lists[other]})
             if both:
-                raise ValueError(f"{one} and {other}: expected no video in both, got {both[0]!r} ({len(both)} such)")
+                raise UserError(f"{one} and {other}: expected no video in both, got {both[0]!r} ({len(both)} such)")
 
 
 def listable(path: str) -> str:
     """A path as a list can hold it: a line that starts with '#' would be taken for a comment."""
     if path != path.strip() or "\n" in path or "\r" in path:
-        raise ValueError(f"expected a path without line breaks or spaces at its ends, got {path!r}: rename it")
+        raise UserError(f"expected a path without line breaks or spaces at its ends, got {path!r}: rename it")
     return f"./{path}" if path.startswith("#") else path

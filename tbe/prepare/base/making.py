@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from tbe.errors import UserError
 from tbe.prepare.base.further_splits import print_use
 from tbe.prepare.base.given_lists import GivenLists, write_again
 from tbe.prepare.base.lists import listable
@@ -58,12 +59,12 @@ def make_of_each(
     """
     check_work_options(chosen)
     if chosen.out.resolve() == chosen.root.resolve():
-        raise ValueError(f"--out: expected another folder than --root, got {chosen.out}")
+        raise UserError(f"--out: expected another folder than --root, got {chosen.out}")
     targets = renamed_apart(given.paths(), renamed)
     report = Report(chosen.out / f"{title}_report.csv", MadeRow)
     for row in report.rows.values():
         if row.settings != settings:
-            raise ValueError(
+            raise UserError(
                 f"{report.file}: expected a report of a run with {settings}, got one with {row.settings}: "
                 "change --out, or remove what was made"
             )
@@ -105,10 +106,10 @@ def renamed_apart(paths: list[str], renamed: Callable[[str], str]) -> dict[str, 
     for path in paths:
         pure = PurePosixPath(path)
         if pure.is_absolute() or ".." in pure.parts:
-            raise ValueError(f"expected paths below --root, got {path!r}")
+            raise UserError(f"expected paths below --root, got {path!r}")
         new = PurePosixPath(renamed(path)).as_posix()
         if taken.setdefault(new, path) != path:
-            raise ValueError(f"expected one video to become {new!r}, got {taken[new]!r} and {path!r}")
+            raise UserError(f"expected one video to become {new!r}, got {taken[new]!r} and {path!r}")
         targets[path] = new
     return targets
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tbe.data.text_tables import read_json, text_of
+from tbe.errors import MissingFile, UserError
 
 
 def expect_files(folder: Path, names: list[str]) -> None:
@@ -15,7 +16,7 @@ def expect_files(folder: Path, names: list[str]) -> None:
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
         there = "" if folder.is_dir() else " (no such folder)"
-        raise FileNotFoundError(f"{folder}: expected {_some(names)}; missing: {_some(missing)}{there}")
+        raise MissingFile(f"{folder}: expected {_some(names)}; missing: {_some(missing)}{there}")
 
 
 def existing_parts(folder: Path, parts: dict[str, list[str]]) -> dict[str, Path]:
@@ -31,9 +32,7 @@ def existing_parts(folder: Path, parts: dict[str, list[str]]) -> dict[str, Path]
         else:
             print(f"{folder}: no {' or '.join(names)}, so no {part}.txt")
     if not found:
-        raise FileNotFoundError(
-            f"{folder}: expected one of {_some([name for part in parts.values() for name in part])}"
-        )
+        raise MissingFile(f"{folder}: expected one of {_some([name for part in parts.values() for name in part])}")
     return found
 
 
@@ -53,19 +52,19 @@ def name_and_number(place: str, text: str, form: str, number_first: bool = False
         return ahead[1], int(ahead[0])
     if last and not number_first:
         return behind[0], int(behind[1])
-    raise ValueError(f"{place}: expected '{form}', got {text!r}." + swapped(first or last))
+    raise UserError(f"{place}: expected '{form}', got {text!r}." + swapped(first or last))
 
 
 def json_entries(file: Path, fields: dict[str, type]) -> Iterator[tuple[str, dict[str, Any]]]:
     """The objects of a json list, each after its place; ValueError for an object that lacks one of these fields."""
     entries = read_json(file)
     if not isinstance(entries, list):
-        raise ValueError(f"{file}: expected a list of entries, got {type(entries).__name__}")
+        raise UserError(f"{file}: expected a list of entries, got {type(entries).__name__}")
     for number, entry in enumerate(entries, start=1):
         place = f"{file}: entry {number}"
         if not isinstance(entry, dict) or not all(isinstance(entry.get(name), kind) for name, kind in fields.items()):
             wanted = ", ".join(f"{name} ({kind.__name__})" for name, kind in fields.items())
-            raise ValueError(f"{place}: expected {wanted}, got {json.dumps(entry)[:200]}")
+            raise UserError(f"{place}: expected {wanted}, got {json.dumps(entry)[:200]}")
         yield place, entry
 
 

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
+from tbe.errors import UserError
+
 if sys.platform != "win32":
     import fcntl
 
@@ -51,7 +53,7 @@ class Report:
                 if sys.platform != "win32":
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise ValueError(f"{self.file}: expected to be the only process, got another at work on it") from error
+                raise UserError(f"{self.file}: expected to be the only process, got another at work on it") from error
             except OSError:  # a file system without locks
                 pass
             yield
@@ -74,12 +76,12 @@ class Report:
             rows = csv.reader(file)
             header = next(rows, list(columns))
             if tuple(header) != columns:
-                raise ValueError(f"{self.file}: expected a report of this command ({','.join(columns)}), got {header}")
+                raise UserError(f"{self.file}: expected a report of this command ({','.join(columns)}), got {header}")
             for fields in rows:
                 try:
                     row: Any = self.row_type(*(kinds[name](field) for name, field in zip(columns, fields, strict=True)))
                 except ValueError:
                     row = None
                 if row is None or row.status not in STATUSES:
-                    raise ValueError(f"{self.file}:{rows.line_num}: expected {','.join(header)}, got {fields}")
+                    raise UserError(f"{self.file}:{rows.line_num}: expected {','.join(header)}, got {fields}")
                 self.rows[row.path] = row

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from tbe.errors import MissingFile, UserError
 from tbe.prepare.base.lists import Row
 
 SUFFIXES = [".mp4", ".avi", ".mkv", ".webm", ".mov", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv"]
@@ -13,10 +14,10 @@ SUFFIXES = [".mp4", ".avi", ".mkv", ".webm", ".mov", ".m4v", ".mpg", ".mpeg", ".
 def labelled_videos(root: Path, suffixes: list[str]) -> tuple[list[Row], list[str]]:
     """Path and label of each video below root, and the names of the classes; FileNotFoundError when there is none."""
     if not root.is_dir():
-        raise FileNotFoundError(f"{root}: expected the folder of the videos, got no such folder")
+        raise MissingFile(f"{root}: expected the folder of the videos, got no such folder")
     paths = videos_below(root, suffixes)
     if not paths:
-        raise FileNotFoundError(f"{root}: expected files with {', '.join(suffixes)}, found none")
+        raise MissingFile(f"{root}: expected files with {', '.join(suffixes)}, found none")
     classes = class_names(root, paths)
     labels = {name: label for label, name in enumerate(classes)}
     return [(path, labels[path.partition("/")[0]] if "/" in path else 0) for path in paths], classes
@@ -47,7 +48,7 @@ def class_names(root: Path, paths: list[str]) -> list[str]:
         print(f"{root}: no sub-folders with videos, so no classes: every label is 0")
         return [root.resolve().name]
     if loose:
-        raise ValueError(
+        raise UserError(
             f"{root}: expected all videos in class sub-folders, or none, got {len(loose)} of {len(paths)} beside them, "
             f"such as {loose[0]!r}"
         )

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from tbe.data.text_tables import printable
+from tbe.errors import UserError
 from tbe.prepare.base.processes import Outcome, call_in_processes
 from tbe.prepare.base.report import Report
 
@@ -27,7 +28,7 @@ def add_work_options(parser: argparse.ArgumentParser, timeout: float) -> None:
 def check_work_options(chosen: argparse.Namespace) -> None:
     """ValueError for impossible ones."""
     if chosen.workers < 1 or chosen.timeout <= 0:
-        raise ValueError(f"expected workers >= 1 and timeout > 0, got {chosen.workers} and {chosen.timeout}")
+        raise UserError(f"expected workers >= 1 and timeout > 0, got {chosen.workers} and {chosen.timeout}")
 
 
 def work_through(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from tbe.errors import UserError
 from tbe.prepare.base import expect_files
 from tbe.prepare.base.further_splits import check_folder, own_labels
 from tbe.prepare.base.given_lists import GivenLists
@@ -30,13 +31,13 @@ def run(chosen: argparse.Namespace) -> None:
     from tbe.prepare.hat_swap.swapping import Swapping  # takes seconds
 
     if not 0 <= chosen.crf <= 51:
-        raise ValueError(f"--crf: expected 0 to 51, got {chosen.crf}")
+        raise UserError(f"--crf: expected 0 to 51, got {chosen.crf}")
     check_folder(chosen.root, "ori, inp and seg")
     expect_files(chosen.pairs.parent, [chosen.pairs.name])
     labels = own_labels(chosen.list)
     pairs = {action: scene for action, scene in read_pairs(chosen.pairs).items() if action in labels}
     if not pairs:
-        raise ValueError(f"{chosen.pairs}: expected actions that {chosen.list} has, got none")
+        raise UserError(f"{chosen.pairs}: expected actions that {chosen.list} has, got none")
     given = GivenLists(lists_of(pairs, labels, "hat_" + chosen.pairs.stem.removeprefix("actionswap_")), [])
     making = Swapping(chosen.root, chosen.out, chosen.pairs.stem, pairs, chosen.crf)
     make_of_each("hat_swap", given, making, "{}.mp4".format, making.settings, chosen, further=True)
@@ -47,7 +48,7 @@ def lists_of(pairs: dict[str, str], labels: dict[str, int], name: str) -> dict[s
     of_class = {video.partition("/")[0]: label for video, label in labels.items()}
     unknown = sorted({scene.partition("/")[0] for scene in pairs.values()} - of_class.keys())
     if unknown:
-        raise ValueError(f"expected backgrounds of the classes of --list, got {', '.join(map(repr, unknown))}")
+        raise UserError(f"expected backgrounds of the classes of --list, got {', '.join(map(repr, unknown))}")
     return {
         name: [(action, labels[action]) for action in pairs],
         f"{name}_background": [(action, of_class[scene.partition("/")[0]]) for action, scene in pairs.items()],

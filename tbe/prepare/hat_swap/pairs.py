@@ -6,6 +6,8 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+from tbe.errors import UserError
+
 FORM = "{action: [background, number of frames, class]}"
 
 
@@ -15,12 +17,12 @@ def read_pairs(file: Path) -> dict[str, str]:
         with open(file, "rb") as content:
             pairs = _PlainValues(content).load()
     except (pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError) as error:
-        raise ValueError(f"{file}: expected a pickle of {FORM}, got an error: {error}") from error
+        raise UserError(f"{file}: expected a pickle of {FORM}, got an error: {error}") from error
     if not isinstance(pairs, dict) or not pairs:
-        raise ValueError(f"{file}: expected {FORM}, got {str(pairs)[:100]}")
+        raise UserError(f"{file}: expected {FORM}, got {str(pairs)[:100]}")
     for action, pair in pairs.items():
         if not isinstance(action, str) or not _is_pair(pair):
-            raise ValueError(f"{file}: expected {FORM}, got {str({action: pair})[:200]}")
+            raise UserError(f"{file}: expected {FORM}, got {str({action: pair})[:200]}")
     return {action: pair[0] for action, pair in pairs.items()}
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from tbe.data.readers import FrameFolderReader, VideoReader
 from tbe.data.video_writing import video_file
+from tbe.errors import UserError
 from tbe.prepare.base.making import Made
 
 FPS = 30
@@ -37,7 +38,7 @@ class Swapping:
         frames, masks = self.opened("ori", action), self.opened("seg", action)
         scene, scene_masks = self.opened("inp", self.pairs[action]), self.opened("seg", self.pairs[action])
         if len(frames) != len(masks):
-            raise ValueError(f"{action}: expected a mask of each of its {len(frames)} frames, got {len(masks)}")
+            raise UserError(f"{action}: expected a mask of each of its {len(frames)} frames, got {len(masks)}")
         first = masks.frames([0])[0, 0]
         short_side = min(first.shape)
         there = resized(scene_masks.frames([0]), short_side)[0, 0]

@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tbe.errors import UserError
+
 SHORT_SIDE = 120  # pixels: what frames are to be reduced to
 SQUARES = (48, 120)  # pixels, half of which is the step from one to the next
 DETAIL = 0.15  # cycles a pixel: finer ones are mostly noise of the compression
@@ -42,7 +44,7 @@ def camera_motion(frames: Iterable[np.ndarray]) -> CameraMotion:
         if shifts is not None:
             displacements.append(float(np.median(np.hypot(*shifts.T))))
     if not displacements:
-        raise ValueError(f"expected two frames of {SQUARES[0]} pixels with contrast that show the same, got none")
+        raise UserError(f"expected two frames of {SQUARES[0]} pixels with contrast that show the same, got none")
     return CameraMotion(float(np.mean(displacements)) / short_side, len(displacements))
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from tbe.errors import MissingFile, UserError
 from tbe.prepare.base import add_annotations, add_out, write_lists
 from tbe.prepare.base.decoding import opened_video, reduced_size
 from tbe.prepare.base.hmdb51_splits import FILES, hmdb51_lists
@@ -50,9 +51,9 @@ def run(chosen: argparse.Namespace) -> None:
     """Measures the videos, writes the lists and exits 1 if any video could not be measured."""
     check_work_options(chosen)
     if chosen.max_motion < 0:
-        raise ValueError(f"--max-motion: expected 0 or more, got {chosen.max_motion}")
+        raise UserError(f"--max-motion: expected 0 or more, got {chosen.max_motion}")
     if not chosen.root.is_dir():
-        raise FileNotFoundError(f"{chosen.root}: expected the folder of the stabilised videos, got no such folder")
+        raise MissingFile(f"{chosen.root}: expected the folder of the stabilised videos, got no such folder")
     given = hmdb51_lists(chosen.annotations)
     report = Report(chosen.out / "motion.csv", MeasuredRow)
     work_through("measuring", given.paths(), report, Measuring(chosen.root), row_of, chosen)

@@ -11,6 +11,7 @@ import torch
 
 from tbe.data.records import Records
 from tbe.distributed import rank
+from tbe.errors import UserError
 from tbe.pictures.class_names import class_names, shown_path
 from tbe.pictures.pixels import pixels
 from tbe.tasks.base import Evaluation
@@ -40,9 +41,9 @@ class Cam:
     def __post_init__(self):
         unknown = [kind for kind in self.kinds or () if kind not in KINDS]
         if unknown:
-            raise ValueError(f"cam: expected kinds out of {', '.join(KINDS)}, got {', '.join(unknown)}")
+            raise UserError(f"cam: expected kinds out of {', '.join(KINDS)}, got {', '.join(unknown)}")
         if not (0 <= self.videos <= self.measured and self.measured):
-            raise ValueError(f"cam: expected 0 <= videos <= measured, got {self.videos} and {self.measured}")
+            raise UserError(f"cam: expected 0 <= videos <= measured, got {self.videos} and {self.measured}")
 
     def run(self, evaluation: Evaluation) -> dict[str, float]:
         head = None if evaluation.classifier is None else evaluation.classifier.head
@@ -77,7 +78,7 @@ class Cam:
         kinds = list(self.kinds or known)
         missing = [kind for kind in kinds if kind not in known]
         if missing:
-            raise ValueError(
+            raise UserError(
                 f"cam: kinds={kinds}: expected a checkpoint with a trained head, got {evaluation.name!r}, "
                 "which has none"
             )

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tbe.distributed import rank
+from tbe.errors import UserError
 from tbe.metrics import nearest
 from tbe.pictures.class_names import class_names
 from tbe.tasks.base import Evaluation
@@ -38,7 +39,7 @@ class Confusion:
 
     def __post_init__(self):
         if self.by not in (None, *CHOICES):
-            raise ValueError(f"confusion: expected by to be null or one of {', '.join(CHOICES)}, got {self.by!r}")
+            raise UserError(f"confusion: expected by to be null or one of {', '.join(CHOICES)}, got {self.by!r}")
 
     def run(self, evaluation: Evaluation) -> dict[str, float]:
         by = self.by or ("knn" if evaluation.classifier is None else "head")
@@ -92,7 +93,7 @@ def count_confusions(labels: Tensor, predicted: Tensor, num_classes: int) -> np.
     A ValueError for videos without a class.
     """
     if int(labels.min()) < 0:
-        raise ValueError(f"confusion: expected a class for each video, got {int((labels < 0).sum())} without one")
+        raise UserError(f"confusion: expected a class for each video, got {int((labels < 0).sum())} without one")
     pairs = torch.bincount(labels * num_classes + predicted, minlength=num_classes**2)
     return pairs.view(num_classes, num_classes).numpy()
 
@@ -105,13 +106,13 @@ def shares(counts: np.ndarray) -> np.ndarray:
 
 def _check_head(evaluation: Evaluation) -> None:
     if evaluation.classifier is None:
-        raise ValueError(
+        raise UserError(
             f"confusion: by=head: expected a checkpoint with a trained head, got {evaluation.name!r}, which has none. "
             "Set tasks.confusion.by=knn"
         )
     known, source = evaluation.classifier.head.out_features, evaluation.datamodule.source
     if known != source.num_classes:
-        raise ValueError(
+        raise UserError(
             f"confusion: by=head: expected a data set of the {known} classes that the head of {evaluation.name!r} "
             f"knows, got {source.num_classes} (data={source.name}). Set tasks.confusion.by=knn"
         )

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from tbe.classifier import Classifier
+from tbe.errors import UserError
 
 SIZES = {"frames": 2, "height": 3, "width": 4}  # axes of the clips that a traced network may leave open
 MOST_CLIPS = 2**20  # without a bound torch 2.6 refuses a batch that could be its largest integer
@@ -48,17 +49,17 @@ def check_formats(names: Sequence[str]) -> None:
     """Refuses formats that there are not, and those that this torch or a missing package rules out."""
     unknown = [name for name in names if name not in FORMATS]
     if unknown or not names:
-        raise ValueError(f"task=export: expected formats among {', '.join(FORMATS)}, got {list(names)}")
+        raise UserError(f"task=export: expected formats among {', '.join(FORMATS)}, got {list(names)}")
     for name in names:
         if torch.__version__ < FORMATS[name].least_torch:
-            raise ValueError(
+            raise UserError(
                 f"task=export: expected torch {FORMATS[name].least_torch} or newer for format {name!r}, "
                 f"got {torch.__version__}"
             )
     wanted = {package: name for name in names for package in FORMATS[name].packages}
     missing = [package for package in wanted if find_spec(package) is None]
     if missing:
-        raise ValueError(
+        raise UserError(
             f"task=export: expected the packages of format {wanted[missing[0]]!r}, got none called "
             f"{', '.join(missing)}. Install them with: pip install -e '.[export]' (or 'tbe-video[export]')"
         )
@@ -81,7 +82,7 @@ def trace(network: nn.Module, probes: Sequence[Tensor], dynamic_sizes: Sequence[
         except (AssertionError, RuntimeError) as error:  # the condition under which the trace holds
             reason = str(error)
     if reason:
-        raise ValueError(
+        raise UserError(
             f"tasks.export.dynamic_sizes: expected sizes that the network leaves open from {tuple(probes[0].shape)} "
             f"to {tuple(probes[-1].shape)}, got {list(dynamic_sizes)}: {reason}"
         )

@@ -14,6 +14,7 @@ import torch
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from torch import Tensor, nn
 
+from tbe.errors import UserError
 from tbe.results import write_json
 from tbe.tasks.base import Evaluation
 from tbe.tasks.export.card import clip_shape, describe
@@ -44,7 +45,7 @@ class Export:
     def __post_init__(self) -> None:
         check_formats(self.formats)
         if not SIZES.keys() >= set(self.dynamic_sizes):
-            raise ValueError(
+            raise UserError(
                 f"tasks.export.dynamic_sizes: expected some of {', '.join(SIZES)}, got {list(self.dynamic_sizes)}"
             )
 
@@ -97,7 +98,7 @@ class Export:
             error, scale = float((exported(clips) - vectors).abs().max()), float(vectors.abs().max())
             if not error <= self.tolerance * scale:  # true of nan as well
                 file.unlink()
-                raise ValueError(
+                raise UserError(
                     f"{file}: expected outputs within {self.tolerance:g} of the network's, relative to its largest "
                     f"({scale:.3g}), got a difference of {error:.3g} for clips {tuple(clips.shape)}: file deleted"
                 )

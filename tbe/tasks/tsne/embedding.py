@@ -8,6 +8,8 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
+from tbe.errors import UserError
+
 METHODS = ("tsne", "umap")
 PCA_DIMENSIONS = 50
 LEAST_VIDEOS = 4
@@ -17,9 +19,9 @@ NEIGHBOURS = 15  # of UMAP, its own default
 def check_method(method: str) -> None:
     """A ValueError for an unknown method, or one whose package is missing."""
     if method not in METHODS:
-        raise ValueError(f"tsne: expected method to be one of {', '.join(METHODS)}, got {method!r}")
+        raise UserError(f"tsne: expected method to be one of {', '.join(METHODS)}, got {method!r}")
     if method == "umap" and importlib.util.find_spec("umap") is None:
-        raise ValueError("tsne: method=umap needs the package umap-learn: pip install umap-learn")
+        raise UserError("tsne: method=umap needs the package umap-learn: pip install umap-learn")
 
 
 def embed(vectors: np.ndarray, method: str, perplexity: float, seed: int) -> np.ndarray:
@@ -30,7 +32,7 @@ def embed(vectors: np.ndarray, method: str, perplexity: float, seed: int) -> np.
     """
     count = len(vectors)
     if count < LEAST_VIDEOS:
-        raise ValueError(f"tsne: expected at least {LEAST_VIDEOS} videos, got {count}")
+        raise UserError(f"tsne: expected at least {LEAST_VIDEOS} videos, got {count}")
     directions = vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(min=1e-12)
     size = min(PCA_DIMENSIONS, *directions.shape)
     reduced = PCA(size, random_state=seed).fit_transform(directions.astype(np.float64))
