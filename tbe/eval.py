@@ -20,6 +20,8 @@ from tbe.checkpoint import Checkpoint
 from tbe.config import build
 from tbe.distributed import rank
 from tbe.eval_config import RANDOM, prepare
+from tbe.reporting.console import print_tables
+from tbe.reporting.summary import sentences, small_tables
 from tbe.tasks.base import ComparingTask, Evaluation
 from tbe.weights import ForeignWeights
 
@@ -81,7 +83,7 @@ def _report(
             for number, folder in folders.items():
                 task.compare({name: found[number] for name, found in measured.items()}, folder)
     title = f"{', '.join(config['query'])} of {protocol['data']}, gallery {config['gallery']}, in percent"
-    results.table(columns, title=title)
+    print_tables(small_tables(columns, config["query"]), title, sentences(columns, config["query"]))
 
 
 def evaluate(config: dict[str, Any], name: str, checkpoint: Checkpoint | ForeignWeights | None) -> dict[str, float]:

@@ -21,6 +21,8 @@ from tbe.callbacks.save_on_interrupt import Interrupted, LeaveOnInterrupt
 from tbe.checkpoint import CarryConfig
 from tbe.config import build
 from tbe.distributed import rank
+from tbe.reporting.console import print_tables
+from tbe.reporting.summary import sentences, small_tables
 from tbe.tasks.base import Evaluation
 from tbe.train_config import continued, prepare
 
@@ -63,7 +65,12 @@ def train(config: dict[str, Any]) -> float | None:
     if trainer.is_global_zero:
         protocol = describe(config) | {"init": origin, "epochs": trainer.current_epoch, "steps": trainer.global_step}
         results.write_json(Path(config["run_dir"], results.METRICS), metrics | {"protocol": protocol})
-        results.table({config["run_name"]: metrics}, title=f"{config['stage']}: final numbers")
+        columns = {config["run_name"]: metrics}
+        print_tables(
+            small_tables(columns, config["test_queries"]),
+            title=f"{config['stage']}: final numbers, in percent",
+            notes=sentences(columns, config["test_queries"]),
+        )
     return metrics.get(config["objective"]) if config["objective"] else None
 
 

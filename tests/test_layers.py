@@ -60,7 +60,8 @@ ALLOWED = {
     "commands": {"config", "error_log", "jobs", "processes", "runs", "data"},
     "preview": {"commands", "config", "data", "pictures", "results"},
     "comparison": {"pictures", "statistics"},
-    "report": {"pictures"},  # colours alone: it reads files, not objects
+    "reporting": set(),
+    "report": {"pictures", "reporting"},  # colours alone: it reads files, not objects
     "train_config": {"checkpoint", "checkpoint_files", "config", "results", "runs"},
     "acceleration": {"backbones"},
     "train": {
@@ -73,6 +74,7 @@ ALLOWED = {
         "runs",
         "callbacks",
         "distributed",
+        "reporting",
         "tasks",
         "train_config",
     },
@@ -86,6 +88,7 @@ ALLOWED = {
         "distributed",
         "eval_config",
         "processes",
+        "reporting",
         "splits",
         "tasks",
         "weights",

@@ -44,6 +44,11 @@ class Run:
         return str(self.config.get("run_name", self.folder.name))
 
     @property
+    def queries(self) -> list[str]:
+        """The splits that were measured, whose names end the keys of metrics where there are several."""
+        return list(self.config.get("query") or self.config.get("test_queries") or [])
+
+    @property
     def kind(self) -> str:
         if not self.config:
             return "sweep" if (self.folder / SWEEP).exists() else "other"

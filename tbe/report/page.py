@@ -13,6 +13,7 @@ from tbe.report.folders import KINDS, SWEEP, Run
 from tbe.report.markup import Markup, tag
 from tbe.report.overview import overview, settings
 from tbe.report.tables import read_tables
+from tbe.reporting.summary import sentences, small_tables
 
 HERE = Path(__file__).parent
 # Nothing is fetched, whatever a picture or an embedded page says.
@@ -32,12 +33,13 @@ class Section(NamedTuple):
 def page(runs: list[Run], most_mib: float) -> str:
     """All that the runs have to show; pictures and films of more MiB are only named."""
     sections = [
-        Section("Runs", [tables.show(overview(runs), is_open=True)]),
         Section("Numbers", list(_numbers(runs))),
         Section("Sweeps", list(_sweeps(runs))),
-        Section("Curves", list(_curves(runs))),
-        Section("Settings", list(settings(runs))),
         *(Section(task, parts) for task, parts in findings(runs, most_mib).items()),
+        Section("Curves", list(_curves(runs))),
+        Section("Runs", [tables.show(overview(runs), is_open=True)]),
+        Section("Settings", list(settings(runs))),
+        Section("All numbers", list(_all_numbers(runs))),
     ]
     kept = [section for section in sections if section.parts]
     names = ", ".join(run.label for run in runs) if len(runs) < 4 else f"{len(runs)} runs"
@@ -61,10 +63,28 @@ def page(runs: list[Run], most_mib: float) -> str:
 
 
 def _numbers(runs: list[Run]) -> Iterable[Markup]:
+    """Yields what the numbers say in words, then a small table for each task, of each kind of run."""
+    for title, measured in _measured(runs):
+        columns = tables.columns_of(measured)
+        splits = list(dict.fromkeys(split for run in measured for split in run.queries))
+        yield tag("h3", title)
+        said = [tag("li", text) for text in sentences(columns, splits)]
+        if said:
+            yield tag("ul", *said, class_="said")
+        yield tag("div", *map(tables.show_small, small_tables(columns, splits)), class_="small-tables")
+
+
+def _all_numbers(runs: list[Run]) -> Iterable[Markup]:
+    for title, measured in _measured(runs):
+        columns = tables.columns_of(measured)
+        yield tables.show(tables.numbers_table(columns, f"{title}: all final numbers"), is_open=False)
+
+
+def _measured(runs: list[Run]) -> Iterable[tuple[str, list[Run]]]:
     for kind, title in KINDS.items():
         measured = [run for run in runs if run.kind == kind and run.metrics]
         if measured:
-            yield tables.show(tables.numbers_table(measured, f"{title}: final numbers"), is_open=True)
+            yield title, measured
 
 
 def _sweeps(runs: list[Run]) -> Iterable[Markup]:

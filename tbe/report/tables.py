@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 from tbe.report.folders import Run, read_rows
 from tbe.report.markup import Markup, tag
+from tbe.reporting.console import format_number
+from tbe.reporting.summary import SmallTable
 
 MOST_OPEN = 16  # a table of more rows is folded
 MOST_ROWS = 1000  # more of them make a page slow
@@ -35,13 +37,18 @@ def read_tables(file: Path, title: str) -> list[Table]:
     return []
 
 
-def numbers_table(runs: list[Run], title: str) -> Table:
-    """The final numbers: a row a metric, a column a run, or a checkpoint or split of it."""
+def columns_of(runs: list[Run]) -> dict[str, dict[str, float]]:
+    """Returns the final numbers of each run, or of each checkpoint or official split of it, by name."""
     columns: dict[str, dict[str, float]] = {}
     for run in runs:
         columns |= _columns(run.metrics, run.label)
+    return columns
+
+
+def numbers_table(columns: Mapping[str, Mapping[str, float]], title: str) -> Table:
+    """Returns all numbers: a row a metric, a column for each of `columns`."""
     metrics = dict.fromkeys(metric for column in columns.values() for metric in column)
-    rows = [[metric, *(_told(column.get(metric)) for column in columns.values())] for metric in metrics]
+    rows = [[metric, *(format_number(column.get(metric)) for column in columns.values())] for metric in metrics]
     return Table(title, ["metric", *columns], rows)
 
 
@@ -69,6 +76,23 @@ def show(table: Table, is_open: bool | None = None, source: str = "") -> Markup:
     )
 
 
+def show_small(table: SmallTable) -> Markup:
+    """Returns a small table of one task, the best scores bold."""
+    head = [tag("th", name or "\u00a0", scope="col", class_="number") for name in table.columns]
+    body = [
+        tag("tr", tag("th", name, scope="row"), *(_score(table, row, column) for column in range(len(head))))
+        for row, name in enumerate(table.rows)
+    ]
+    drawn = tag("table", tag("thead", tag("tr", tag("th", "\u00a0"), *head)), tag("tbody", *body))
+    box = tag("div", drawn, class_="scroll", tabindex=0, role="region", aria_label=table.title or "numbers")
+    return tag("div", tag("h3", table.title) if table.title else None, box, class_="small-table")
+
+
+def _score(table: SmallTable, row: int, column: int) -> Markup:
+    text = format_number(table.cells[row][column])
+    return tag("td", tag("strong", text) if (row, column) in table.best else text, class_="number")
+
+
 def _is_number(rows: list[list[str]], column: int) -> bool:
     cells = [row[column] for row in rows if len(row) > column and row[column]]
     return bool(cells) and all(NUMBER.fullmatch(cell) for cell in cells)
@@ -88,10 +112,6 @@ def _columns(metrics: Mapping[str, Any], name: str) -> dict[str, dict[str, float
         if isinstance(value, Mapping):
             columns |= _columns(value, f"{name} / {key}")
     return columns
-
-
-def _told(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
 
 
 def _markdown_tables(text: str, title: str) -> list[Table]:

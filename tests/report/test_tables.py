@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from tbe.report.folders import Run
-from tbe.report.tables import MOST_ROWS, Table, numbers_table, read_tables, show
+from tbe.report.tables import MOST_ROWS, Table, columns_of, numbers_table, read_tables, show
 
 
 def test_markdown_tables_are_read_with_escaped_bars(tmp_path):
@@ -14,7 +14,7 @@ def test_final_numbers_have_a_column_for_each_checkpoint_and_split():
     training = Run(Path(), metrics={"loss": 2.0}, label="run")
     splits = {"top1": {"split 1": {"a": 1.0}, "mean": {"a": 1.23456, "b": float("nan")}}}
     evaluation = Run(Path(), metrics=splits, label="eval")
-    assert numbers_table([training, evaluation], "all") == Table(
+    assert numbers_table(columns_of([training, evaluation]), "all") == Table(
         "all",
         ["metric", "run", "eval / top1 / split 1", "eval / top1 / mean"],
         [["loss", "2", "", ""], ["a", "", "1", "1.235"], ["b", "", "", "nan"]],

@@ -1,0 +1,1 @@
+"""Tables, comparisons and pages that present what runs measured."""

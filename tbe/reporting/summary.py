@@ -1,0 +1,143 @@
+"""Groups final numbers into one small table for each task, and says in words what they mean."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+Metrics = Mapping[str, float]
+
+# Where less is better: what the features tell of the scene, what is lost with the background, errors.
+LOWER_IS_BETTER = re.compile(r"scene_|background_drop|_error|loss|consistency")
+# Neither more nor less is better, or it is no score at all.
+NO_ORDER = re.compile(r"_gap|_interval|_deviation|_low|_high|motion_drop|foreground_|masks|videos|lr|learning_rate|epoch|step")
+CURVE = re.compile(r"added_(frame|backdrop)_")  # one of many strengths: a picture shows them
+MEASURES = ("head_top1", "linear_top1", "R@1")  # of a perturbed clip, the one that the small table shows first
+MIN_LOSS, MAX_LOSS = 0.15, 0.5  # shares of a score; less is called kept, more is called lost
+
+
+class SmallTable(NamedTuple):
+    """A table of one task: `cells[row][column]` are numbers or None; `best` holds the (row, column) of best scores."""
+
+    title: str
+    columns: list[str]
+    rows: list[str]
+    cells: list[list[float | None]]
+    best: frozenset[tuple[int, int]] = frozenset()
+
+
+def small_tables(columns: Mapping[str, Metrics], splits: Iterable[str] = ()) -> list[SmallTable]:
+    """Returns a table for each task of the metrics of each checkpoint: rows are measures, columns checkpoints x splits.
+
+    splits: the query splits, whose names end the keys where there are several. Of perturbed clips the first of
+    MEASURES is shown; points of curves are left to the pictures. Best is bold among several checkpoints on one split.
+    """
+    splits = list(splits) if len(list(splits)) > 1 else [""]
+    tasks: dict[str, dict[str, dict[tuple[str, str], float]]] = {}
+    for checkpoint, metrics in columns.items():
+        for key, value in metrics.items():
+            if not isinstance(value, (int, float)):
+                continue
+            name, split = _without_split(key, splits)
+            task, _, row = name.partition("/") if "/" in name else ("", "", name)
+            tasks.setdefault(task, {}).setdefault(row, {})[checkpoint, split] = value
+    return [_table(task, rows, list(columns)) for task, rows in tasks.items()]
+
+
+def sentences(columns: Mapping[str, Metrics], splits: Iterable[str] = ()) -> list[str]:
+    """Returns what the numbers say of each checkpoint's dependence on background and motion, one finding each."""
+    found = []
+    for checkpoint, metrics in columns.items():
+        for split in ("", *(f"/{split}" for split in splits)):
+            found += [f"{checkpoint}: {text}" for text in _findings(metrics, split)]
+    return found
+
+
+def _findings(metrics: Metrics, split: str) -> Iterable[str]:
+    home, away = metrics.get("linear/top1/iid"), metrics.get("linear/top1/swap")
+    if split == "/swap" and home and away is not None:
+        yield f"linear top-1 {_change(home, away)} where the scene is another action's: {_verdict(home, away)}"
+    measure = next((kind for kind in MEASURES if f"robustness/clean/{kind}{split}" in metrics), None)
+    if measure is None:
+        return
+    where = f" ({split[1:]})" if split else ""
+    clean, name = metrics[f"robustness/clean/{measure}{split}"], measure.replace("_", " ").replace("top1", "top-1")
+    swapped = metrics.get(f"robustness/swap/{measure}{split}")
+    if swapped is not None and clean:
+        yield f"{name}{where} {_change(clean, swapped)} on another video's background: {_verdict(clean, swapped)}"
+    removed = metrics.get(f"robustness/foreground_removed/{measure}{split}")
+    if removed is not None and clean:
+        kept = "the background alone gives the answer" if _lost(clean, removed) < MIN_LOSS else "the actor matters"
+        yield f"{name}{where} {_change(clean, removed)} without the actor: {kept}"
+    static = metrics.get(f"robustness/static/{measure}{split}")
+    if static is not None and clean:
+        used = "motion is hardly used" if _lost(clean, static) < MIN_LOSS else "motion is used"
+        yield f"{name}{where} {_change(clean, static)} with one frame repeated: {used}"
+
+
+def _change(before: float, after: float) -> str:
+    if abs(before - after) < 1:
+        return f"stays at {after:.0f}"
+    return f"{'falls' if after < before else 'rises'} from {before:.0f} to {after:.0f}"
+
+
+def _lost(clean: float, changed: float) -> float:
+    return (clean - changed) / clean
+
+
+def _verdict(clean: float, changed: float) -> str:
+    lost = _lost(clean, changed)
+    if lost > MAX_LOSS:
+        return "the scene is read"
+    return "the scene is hardly used" if lost < MIN_LOSS else "part of it came from the scene"
+
+
+def _without_split(key: str, splits: list[str]) -> tuple[str, str]:
+    for split in splits:
+        if split and key.endswith(f"/{split}"):
+            return key.removesuffix(f"/{split}"), split
+    return key, ""
+
+
+def _table(task: str, rows: dict[str, dict[tuple[str, str], float]], checkpoints: list[str]) -> SmallTable:
+    title = task
+    if task == "robustness":
+        rows, title = _perturbations(rows)
+    heads = list(dict.fromkeys(head for row in rows.values() for head in row))
+    heads.sort(key=lambda head: checkpoints.index(head[0]))
+    cells = [[row.get(head) for head in heads] for row in rows.values()]
+    names = list(rows)
+    best = frozenset(
+        (number, column)
+        for number, name in enumerate(names)
+        if not NO_ORDER.search(f"{task}/{name}")
+        for column in _best(cells[number], heads, bool(LOWER_IS_BETTER.search(f"{task}/{name}")))
+    )
+    columns = [f"{checkpoint} · {split}" if split else checkpoint for checkpoint, split in heads]
+    return SmallTable(title, columns, names, cells, best)
+
+
+def _perturbations(rows: dict[str, dict[tuple[str, str], float]]) -> tuple[dict[str, dict[tuple[str, str], float]], str]:
+    """Returns a row for each perturbation with the first measure that it has, then the summaries; and the title."""
+    measure = next((kind for kind in MEASURES if f"clean/{kind}" in rows), None)
+    shown = {
+        name.removesuffix(f"/{measure}"): row
+        for name, row in rows.items()
+        if not CURVE.match(name) and ("/" not in name or name.endswith(f"/{measure}"))
+    }
+    return shown, f"robustness: {measure} of perturbed clips" if measure else "robustness"
+
+
+def _best(cells: list[float | None], heads: list[tuple[str, str]], lower: bool) -> Iterable[int]:
+    """Yields the columns with the best value of each split, where several checkpoints differ."""
+    for split in dict.fromkeys(split for _, split in heads):
+        known = {
+            column: value
+            for column, (value, head) in enumerate(zip(cells, heads, strict=True))
+            if head[1] == split and value is not None and not math.isnan(value)
+        }
+        if len(known) > 1 and len(set(known.values())) > 1:
+            best = min(known.values()) if lower else max(known.values())
+            yield from (column for column, value in known.items() if value == best)
