@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import io
 from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
 
 from tbe.report.folders import Run
 from tbe.report.markup import Markup, tag
@@ -14,6 +17,8 @@ FILMS = {".mp4": "mp4", ".webm": "webm"}
 PAGES = {".html"}
 SHOWN = {*PICTURES, *FILMS, *PAGES}
 MIB = 2**20
+MAX_WIDTH, MAX_HEIGHT = 1600, 1000  # pixels of an enlarged picture on a common screen; more are not carried
+QUALITY = 82  # of WebP, in which no difference is seen
 
 
 def show(run: Run, file: Path, most_mib: float) -> Markup:
@@ -24,21 +29,40 @@ def show(run: Run, file: Path, most_mib: float) -> Markup:
         return tag("p", f"{name}: {size:.1f} MiB, more than the {most_mib:g} that a file may have here", class_="note")
     if file.suffix in PAGES:
         return _page(name, file)
-    content = base64.b64encode(file.read_bytes()).decode()
     if file.suffix in FILMS:
-        source = f"data:video/{FILMS[file.suffix]};base64,{content}"
+        source = _data_url(f"video/{FILMS[file.suffix]}", file.read_bytes())
         shown = tag("video", src=source, controls=True, loop=True, muted=True, preload="metadata", aria_label=name)
     else:
-        image = tag("img", src=f"data:image/{PICTURES[file.suffix]};base64,{content}", alt=name, loading="lazy")
+        image = tag("img", src=_image_url(file), alt=name, loading="lazy")
         shown = tag("button", image, type="button", class_="enlarge", aria_label=f"enlarge {name}")
     return tag("figure", shown, tag("figcaption", file.name), class_="picture", title=name)
 
 
 def is_shown(file: Path) -> bool:
-    """Whether a file is something to look at, and no page of this command."""
-    if file.suffix not in SHOWN:
+    """Whether a file is something to look at, no page of this command, and no GIF of a film that is there too."""
+    if file.suffix not in SHOWN or (file.suffix == ".gif" and file.with_suffix(".mp4").exists()):
         return False
     return file.suffix not in PAGES or f'content="{GENERATOR}"'.encode() not in file.read_bytes()[:2000]
+
+
+def _image_url(file: Path) -> str:
+    """Returns a picture as a data URL, of the size in which it is looked at; as it is where that is not smaller."""
+    content, kind = file.read_bytes(), PICTURES[file.suffix]
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            if not getattr(image, "is_animated", False):
+                image.thumbnail((MAX_WIDTH, MAX_HEIGHT), Image.Resampling.LANCZOS)
+                smaller = io.BytesIO()
+                image.save(smaller, "WEBP", quality=QUALITY, method=6)
+                if smaller.tell() < len(content):
+                    content, kind = smaller.getvalue(), "webp"
+    except (UnidentifiedImageError, OSError):  # a drawing, or a Pillow built without WebP
+        pass
+    return _data_url(f"image/{kind}", content)
+
+
+def _data_url(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def _page(name: str, file: Path) -> Markup:

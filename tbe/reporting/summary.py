@@ -12,10 +12,15 @@ Metrics = Mapping[str, float]
 # Where less is better: what the features tell of the scene, what is lost with the background, errors.
 LOWER_IS_BETTER = re.compile(r"scene_|background_drop|_error|loss|consistency")
 # Neither more nor less is better, or it is no score at all.
-NO_ORDER = re.compile(r"_gap|_interval|_deviation|_low|_high|motion_drop|foreground_|masks|videos|lr|learning_rate|epoch|step")
+NO_ORDER = re.compile(
+    r"_gap|_interval|_deviation|_low|_high|motion_drop|foreground_|masks|videos|lr|learning_rate|epoch|step"
+)
 CURVE = re.compile(r"added_(frame|backdrop)_")  # one of many strengths: a picture shows them
 MEASURES = ("head_top1", "linear_top1", "R@1")  # of a perturbed clip, the one that the small table shows first
 MIN_LOSS, MAX_LOSS = 0.15, 0.5  # shares of a score; less is called kept, more is called lost
+
+
+Rows = dict[str, dict[tuple[str, str], float]]  # a measure's value of each (checkpoint, split)
 
 
 class SmallTable(NamedTuple):
@@ -35,7 +40,7 @@ def small_tables(columns: Mapping[str, Metrics], splits: Iterable[str] = ()) -> 
     MEASURES is shown; points of curves are left to the pictures. Best is bold among several checkpoints on one split.
     """
     splits = list(splits) if len(list(splits)) > 1 else [""]
-    tasks: dict[str, dict[str, dict[tuple[str, str], float]]] = {}
+    tasks: dict[str, Rows] = {}
     for checkpoint, metrics in columns.items():
         for key, value in metrics.items():
             if not isinstance(value, (int, float)):
@@ -101,7 +106,7 @@ def _without_split(key: str, splits: list[str]) -> tuple[str, str]:
     return key, ""
 
 
-def _table(task: str, rows: dict[str, dict[tuple[str, str], float]], checkpoints: list[str]) -> SmallTable:
+def _table(task: str, rows: Rows, checkpoints: list[str]) -> SmallTable:
     title = task
     if task == "robustness":
         rows, title = _perturbations(rows)
@@ -119,7 +124,9 @@ def _table(task: str, rows: dict[str, dict[tuple[str, str], float]], checkpoints
     return SmallTable(title, columns, names, cells, best)
 
 
-def _perturbations(rows: dict[str, dict[tuple[str, str], float]]) -> tuple[dict[str, dict[tuple[str, str], float]], str]:
+def _perturbations(
+    rows: dict[str, dict[tuple[str, str], float]],
+) -> tuple[dict[str, dict[tuple[str, str], float]], str]:
     """Returns a row for each perturbation with the first measure that it has, then the summaries; and the title."""
     measure = next((kind for kind in MEASURES if f"clean/{kind}" in rows), None)
     shown = {

@@ -1,7 +1,10 @@
 import base64
+import io
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tbe.report.__main__ import main
 from tests.conftest import command_line
@@ -42,11 +45,34 @@ def test_the_page_needs_nothing_beside_it(written):
 
 
 def test_every_picture_and_film_is_in_the_page(written, runs):
-    sources = "".join(attributes.get("src") or "" for _, attributes in Elements(written).found)
-    files = [file for file in runs.rglob("*") if file.suffix in (".png", ".gif", ".mp4")]
-    assert len(files) == 3
-    for file in files:
-        assert base64.b64encode(file.read_bytes()).decode() in sources
+    data = [attributes for _, attributes in Elements(written).found if attributes.get("src")]
+    shown = [attributes for attributes in data if attributes["src"].startswith("data:")]
+    names = {attributes.get("alt") or attributes.get("aria-label") for attributes in shown}
+    assert names == {"cam/demo/iid.png", "cam/demo/iid.mp4"}  # the GIF shows what the film shows
+    film = base64.b64encode((runs / "one" / "evaluation" / "cam" / "demo" / "iid.mp4").read_bytes()).decode()
+    assert film in "".join(attributes["src"] for attributes in shown)
+
+
+def test_a_picture_is_carried_in_the_size_in_which_it_is_looked_at(runs):
+    folder = runs / "one" / "evaluation" / "cam" / "demo"
+    (folder / "iid.mp4").unlink()
+    noise = np.random.default_rng(0).integers(0, 256, (50, 80, 3), dtype=np.uint8)
+    Image.fromarray(noise).resize((3200, 2000)).save(folder / "large.png")
+    main([str(runs)])
+    found = Elements((runs / "report.html").read_text(encoding="utf-8")).found
+    images = [attributes for tag, attributes in found if tag == "img" and attributes.get("src")]
+    sources = {attributes["alt"]: attributes["src"] for attributes in images}
+    large = Image.open(io.BytesIO(base64.b64decode(sources["cam/demo/large.png"].partition(",")[2])))
+    assert large.size == (1600, 1000)
+    reduced = np.asarray(Image.open(folder / "large.png").resize((1600, 1000), Image.Resampling.LANCZOS), dtype=float)
+    assert np.abs(np.asarray(large.convert("RGB"), dtype=float) - reduced).mean() < 6  # of 255: it is the same picture
+    assert base64.b64decode(sources["cam/demo/iid.gif"].partition(",")[2]) == (folder / "iid.gif").read_bytes()
+
+
+def test_the_page_opens_with_small_tables(written):
+    order = [written.index(f">{title}</h2>") for title in ("Numbers", "cam", "Curves", "Settings", "All numbers")]
+    assert order == sorted(order)
+    assert "<strong>40</strong>" in written  # the better of two checkpoints
 
 
 def test_text_does_not_become_markup(written):
