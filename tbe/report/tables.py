@@ -41,7 +41,7 @@ def columns_of(runs: list[Run]) -> dict[str, dict[str, float]]:
     """Returns the final numbers of each run, or of each checkpoint or official split of it, by name."""
     columns: dict[str, dict[str, float]] = {}
     for run in runs:
-        columns |= _columns(run.metrics, run.label)
+        columns |= _columns(run.metrics, run.label, is_alone=len(runs) == 1)
     return columns
 
 
@@ -104,13 +104,13 @@ def _cell(text: str, look: str | None) -> Markup:
     return tag("td", f"{float(text):.4g}" if is_long else text, class_=look, title=text if is_long else None)
 
 
-def _columns(metrics: Mapping[str, Any], name: str) -> dict[str, dict[str, float]]:
-    """The numbers of each checkpoint, and of each split of it, by its name after that of the run."""
+def _columns(metrics: Mapping[str, Any], name: str, is_alone: bool = False) -> dict[str, dict[str, float]]:
+    """The numbers of each checkpoint, and of each split of it, by its name, after that of the run if there are more."""
     own = {key: value for key, value in metrics.items() if isinstance(value, (int, float))}
     columns = {name: own} if own else {}
     for key, value in metrics.items():
         if isinstance(value, Mapping):
-            columns |= _columns(value, f"{name} / {key}")
+            columns |= _columns(value, key if is_alone else f"{name} / {key}")
     return columns
 
 

@@ -45,6 +45,10 @@ def test_less_is_better_where_it_is():
     assert knn.best == {(0, 0)}
 
 
+def test_settings_and_counts_are_no_scores():
+    assert small_tables({"a": {"linear/strength": 0.1, "features/test_videos": 8, "tsne/videos": 8}}) == []
+
+
 def test_findings_are_said_in_words():
     assert sentences({"demo": ROBUST}) == [
         "demo: linear top-1 falls from 89 to 9 on another video's background: the scene is read",
