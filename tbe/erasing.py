@@ -42,7 +42,7 @@ class Distractor(nn.Module, ABC):
 class Erasing(Distractor):
     """Adds a static picture to all frames of each clip, as a background that says nothing about the clip.
 
-        x~_j = (1 - weight) * x_j + weight * picture,    one weight ~ U[0, ratio] for each clip.
+        x~_j = (1 - weight) * x_j + weight * picture,    one weight ~ U[least, ratio] for each clip.
 
     Clips (B, C, T, H, W), or as `layout` says (see `Distractor`), floats of any value range or uint8, keep their shape
     and type. A clip is left as it is with probability 1 - prob. per: 'clip', or 'batch' for one weight for all clips of
@@ -57,6 +57,7 @@ class Erasing(Distractor):
         per: str = "clip",
         inplace: bool = False,
         layout: str | None = None,
+        least: float = 0.0,
     ):
         super().__init__(layout)
         if per not in ("clip", "batch"):
@@ -64,6 +65,9 @@ class Erasing(Distractor):
         for name, value in {"ratio": ratio, "prob": prob}.items():
             if not 0 <= value <= 1:
                 raise UserError(f"{type(self).__name__}: expected {name} from 0 to 1, got {value}")
+        if not 0 <= least <= ratio:
+            raise UserError(f"{type(self).__name__}: expected least from 0 to ratio, {ratio}, got {least}")
+        self.least = least
         self.ratio = ratio
         self.prob = prob
         self.per = per
@@ -76,11 +80,12 @@ class Erasing(Distractor):
     def distract(self, clips: Tensor) -> Tensor:
         if self.ratio == 0 or self.prob == 0:
             return clips
-        weights = draw_weights(len(clips) if self.per == "clip" else 1, self.ratio, self.prob, clips.device)
+        count = len(clips) if self.per == "clip" else 1
+        weights = draw_weights(count, self.ratio, self.prob, clips.device, self.least)
         return add_static_frame(clips, self.pictures(clips), weights, out=clips if self.inplace else None)
 
     def extra_repr(self) -> str:
-        return f"ratio={self.ratio}, prob={self.prob}, per={self.per}, inplace={self.inplace}"
+        return f"ratio={self.ratio}, prob={self.prob}, per={self.per}, inplace={self.inplace}, least={self.least}"
 
 
 class BackgroundErasing(Erasing):
@@ -98,7 +103,9 @@ class BackgroundErasing(Erasing):
 class InterVideoErasing(Erasing):
     """Adds one random frame of another clip of the batch: a background that the clip never had.
 
-    A distractor of the same paper's ablation. A batch of one clip has no other and is refused.
+    A distractor of the same paper's ablation, and the operator of StillMix (Li et al., ICCV 2023, arXiv:2211.12883),
+    which trains classifiers with frames that tell the class by themselves. A batch of one clip has no other and is
+    refused.
     """
 
     def pictures(self, clips: Tensor) -> Tensor:
@@ -156,9 +163,9 @@ def moving_mask(clips: Tensor, share: float) -> Tensor:
     return mask.view(len(clips), *clips.shape[-2:])
 
 
-def draw_weights(num_clips: int, ratio: float, prob: float, device: torch.device) -> Tensor:
-    """One weight ~ U[0, ratio] for each clip, 0 with probability 1 - prob: float32 (num_clips,)."""
-    weights = torch.rand(num_clips, device=device) * ratio
+def draw_weights(num_clips: int, ratio: float, prob: float, device: torch.device, least: float = 0.0) -> Tensor:
+    """One weight ~ U[least, ratio] for each clip, 0 with probability 1 - prob: float32 (num_clips,)."""
+    weights = torch.rand(num_clips, device=device) * (ratio - least) + least
     if prob < 1:
         weights = weights * (torch.rand(num_clips, device=device) < prob)
     return weights

@@ -3,6 +3,7 @@ import torch
 from torch.testing import assert_close
 
 from tbe import BackgroundErasing
+from tbe.config import build, plain
 from tbe.erasing import (
     ForegroundMerge,
     InterVideoErasing,
@@ -12,6 +13,7 @@ from tbe.erasing import (
     moving_mask,
     random_frames,
 )
+from tests.conftest import composed
 
 
 def naive(clips, chosen, weights):
@@ -53,6 +55,33 @@ def test_weights_are_uniform_up_to_the_ratio():
     assert weights.max() <= 0.3
     assert_close(weights.mean(), torch.tensor(0.15), atol=5e-3, rtol=0)
     assert_close(weights.var(), torch.tensor(0.3**2 / 12), atol=5e-4, rtol=0)
+
+
+def test_weights_can_have_a_lower_bound_that_changes_no_other_draw():
+    device, drawn = torch.device("cpu"), []
+    for least in (0.0, 0.4, 0.5):
+        torch.manual_seed(0)
+        drawn.append(draw_weights(1000, ratio=0.5, prob=0.5, device=device, least=least))
+    usual, above, still = drawn
+    added = usual > 0
+    assert_close(above[added], 0.4 + usual[added] / 5)
+    assert_close(still, 0.5 * added)
+    assert (above[~added] == 0).all()
+    with pytest.raises(ValueError, match="expected least from 0 to ratio, 0.3, got 0.4"):
+        BackgroundErasing(ratio=0.3, least=0.4)
+
+
+def test_stillmix_adds_another_clips_frame_at_half_weight_to_half_of_the_clips():
+    config = plain(composed("train", "arm=stillmix", run_dir="."))
+    assert config["method"]["negative"] == "none"
+    clips = torch.arange(64.0).view(64, 1, 1, 1, 1).expand(64, 3, 4, 2, 2)
+    torch.manual_seed(0)
+    added = (build(config["be"])(clips) - clips)[:, 0, 0, 0, 0]
+    kept = added == 0
+    assert 16 < kept.sum() < 48
+    others = (clips[:, 0, 0, 0, 0] + 2 * added)[~kept]  # each is half way to the clip whose frame was added
+    shift = (others - torch.arange(64.0)[~kept]) % 64
+    assert (shift == shift[0]).all()
 
 
 def test_prob_is_the_share_of_clips_that_are_distracted():
