@@ -6,6 +6,15 @@ flip and blur into two matrix products, `colour` jitters; `pipeline` puts them i
 
 from tbe.augment.boxes import CenterCrop, RandomCrop, RandomResizedCrop, UniformCrop
 from tbe.augment.colour import ColourJitter
-from tbe.augment.pipeline import ClipAugment
+from tbe.augment.pipeline import KINETICS_MEAN, KINETICS_STD, ClipAugment
 
-__all__ = ["CenterCrop", "ClipAugment", "ColourJitter", "RandomCrop", "RandomResizedCrop", "UniformCrop"]
+__all__ = [
+    "KINETICS_MEAN",
+    "KINETICS_STD",
+    "CenterCrop",
+    "ClipAugment",
+    "ColourJitter",
+    "RandomCrop",
+    "RandomResizedCrop",
+    "UniformCrop",
+]

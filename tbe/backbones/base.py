@@ -7,6 +7,7 @@ from typing import final
 
 from torch import Tensor, nn
 
+from tbe.backbones.preprocessing import Preprocessing
 from tbe.errors import UserError
 
 Triple = tuple[int, int, int]  # along T, H and W
@@ -16,12 +17,14 @@ Size = int | Triple
 class VideoBackbone(nn.Module, ABC):
     """A network from clips (B, C, T, H, W) to features (B, F).
 
-    `num_features` is F. Clips may have any length and size from `min_size`, as (T, H, W), upwards.
+    `num_features` is F. Clips may have any length and size from `min_size`, as (T, H, W), upwards. `preprocessing` says
+    how the clips that it was trained on were made, where that is known.
     """
 
     num_features: int
     in_channels: int = 3
     min_size: Triple = (1, 1, 1)
+    preprocessing: Preprocessing | None = None
 
     @abstractmethod
     def forward_features(self, clips: Tensor) -> Tensor:

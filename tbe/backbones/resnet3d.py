@@ -25,6 +25,7 @@ class ResNet3D(VideoBackbone):
     sizes. The released networks have 45 channels within the stem, as many within the second convolution of a
     block as within its first, and whole shortcuts.
     stem_pool: halves T, H, W once more after the stem.
+    width: that of the first stage where `widths` is not given; each later one then has twice as many.
 
     R3D and R(2+1)D: Tran et al., CVPR 2018 (arXiv:1711.11248). R3D-50: Hara et al., CVPR 2018 (arXiv:1711.09577).
     """
@@ -33,7 +34,7 @@ class ResNet3D(VideoBackbone):
         self,
         block: str,
         layers: Sequence[int],
-        widths: Sequence[int] = (64, 128, 256, 512),
+        widths: Sequence[int] | None = None,
         temporal_strides: Sequence[int] = (1, 2, 2, 2),
         spatial_strides: Sequence[int] = (1, 2, 2, 2),
         stem_kernel: Sequence[int] = (3, 7, 7),
@@ -42,8 +43,10 @@ class ResNet3D(VideoBackbone):
         factorized: bool = False,
         split_all: bool = False,
         in_channels: int = 3,
+        width: int = 64,
     ) -> None:
         super().__init__()
+        widths = [width * 2**stage for stage in range(len(layers))] if widths is None else widths
         if block not in EXPANSION:
             raise UserError(f"ResNet3D: expected block to be one of {list(EXPANSION)}, got {block!r}")
         per_stage = {"widths": widths, "temporal_strides": temporal_strides, "spatial_strides": spatial_strides}

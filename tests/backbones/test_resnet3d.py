@@ -81,7 +81,7 @@ def test_other_numbers_of_channels_are_possible():
 def test_what_cannot_be_built_is_refused():
     with pytest.raises(ValueError, match=r"one of \['basic', 'bottleneck'\], got 'wide'"):
         ResNet3D("wide", [2, 2, 2, 2])
-    with pytest.raises(ValueError, match=r"expected 2 widths, one for each stage, got \[64, 128, 256, 512\]"):
+    with pytest.raises(ValueError, match=r"expected 2 temporal_strides, one for each stage, got \[1, 2, 2, 2\]"):
         ResNet3D("basic", [2, 2])
     with pytest.raises(ValueError, match="expected factorized=true with split_all=true"):
         ResNet3D("basic", [2, 2, 2, 2], split_all=True)

@@ -1,0 +1,190 @@
+"""From videos to features, with any backbone."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tbe.api.build import build
+from tbe.api.read import read_clips
+from tbe.augment import CenterCrop, ClipAugment
+from tbe.backbones.preprocessing import Preprocessing
+from tbe.data.dataset import shrink
+from tbe.data.readers import OpenVideo
+from tbe.data.views import LabelledClips
+from tbe.layout import find_layout
+
+log = logging.getLogger(__name__)
+
+PathLike = str | os.PathLike
+FLOW = 2  # channels of optical flow
+ON_ERROR = ("raise", "skip")
+
+
+@torch.no_grad()  # not inference_mode: rows may be trained on
+def embed(
+    model: nn.Module,
+    videos: Tensor | PathLike | Sequence[PathLike],
+    *,
+    num_clips: int = 10,
+    batch_size: int = 16,
+    normalize: bool = False,
+    layout: str | None = None,
+    on_error: str = "raise",
+    preprocessing: Preprocessing | None = None,
+    reader: str | OpenVideo | None = None,
+    device: str | torch.device | None = None,
+    num_workers: int = 0,
+    read_timeout: float = 60,
+) -> Tensor:
+    """Returns one row of features for each video, float32 (V, F) on the CPU, in the order of `videos`.
+
+    model: a network from clips (B, C, T, H, W) to (B, F); `tbe.load` gives one that knows its `preprocessing`, others
+    need it here. It is run in eval mode on `device` (None: where it is), at most `batch_size` clips at a time.
+    videos: paths of files, one or several (of folders with a picture a frame with reader='frames'), each embedded as
+    the mean over `num_clips` clips from its beginning to its end, exactly as `eval.py task=features` does; or clips
+    themselves, a row each, (B, C, T, H, W) or as `layout` says ('BTCHW'). Clips of bytes are cropped and normalized as
+    those of files; floats are taken as ready for the network.
+    normalize: whether rows have length 1, so that their products are cosine similarities.
+    on_error: for a file that can't be read, 'raise' a DecodeError that names it, or 'skip': its row is NaN, and a
+    warning names it.
+    reader: a choice of `configs/reader` or what opens a path; None: the one that suits the file.
+    num_workers: processes that read ahead; a file that takes one of them longer than `read_timeout` seconds can't be
+    read. A ValueError for no videos at all, and for features that are not finite.
+    """
+    if on_error not in ON_ERROR:
+        raise ValueError(f"tbe.embed: expected on_error to be one of {', '.join(ON_ERROR)}, got {on_error!r}")
+    if batch_size < 1:
+        raise ValueError(f"tbe.embed: expected batch_size of at least 1, got {batch_size}")
+    if num_clips < 1:
+        raise ValueError(f"tbe.embed: expected num_clips of at least 1, got {num_clips}")
+    preprocessing = preprocessing or getattr(model, "preprocessing", None)
+    if device is not None:
+        model.to(device)
+    with _evaluating(model):
+        if isinstance(videos, Tensor):
+            features = _of_clips(model, videos, layout, batch_size, preprocessing)
+            unreadable = torch.zeros(len(features), dtype=torch.bool)
+        else:
+            paths = [videos] if isinstance(videos, str | os.PathLike) else list(videos)
+            open_video = _reader(reader, paths, _needed(preprocessing))
+            settings = (num_clips, max(1, batch_size // num_clips), num_workers, read_timeout, on_error == "skip")
+            batches = read_clips(paths, _needed(preprocessing), open_video, *settings)
+            features, unreadable = _of_files(model, batches, paths, batch_size, _needed(preprocessing))
+    _check_finite(features, unreadable)
+    return F.normalize(features, dim=1) if normalize else features
+
+
+def _of_clips(
+    model: nn.Module, clips: Tensor, layout: str | None, batch_size: int, preprocessing: Preprocessing | None
+) -> Tensor:
+    """Features (B, F) of clips."""
+    if find_layout(clips, layout, "tbe.embed") == "BTCHW":
+        clips = clips.transpose(1, 2)
+    clips = clips.as_subclass(Tensor)
+    if not len(clips):
+        raise ValueError("tbe.embed: expected at least one clip, got none")
+    if clips.dtype != torch.uint8 and not clips.is_floating_point():
+        raise ValueError(f"tbe.embed: expected clips of bytes or floats, got {clips.dtype}")
+    if clips.is_floating_point() and clips.min() >= 0:
+        log.warning(
+            "tbe.embed: these float clips have no value below 0, as if they were not normalized: give bytes (uint8), "
+            "or subtract the preprocessing's mean and divide by its std"
+        )
+    rows = []
+    for part in clips.split(batch_size):
+        part = part.to(_device_of(model))
+        if part.dtype == torch.uint8:
+            part = _prepared(part, _needed(preprocessing))
+        rows.append(model(part).float().cpu())
+    return torch.cat(rows)
+
+
+def _of_files(
+    model: nn.Module, batches: Iterator[dict], paths: Sequence[PathLike], batch_size: int, preprocessing: Preprocessing
+) -> tuple[Tensor, Tensor]:
+    """Features (V, F) of files, the mean of their clips, NaN for those that can't be read, and which those are."""
+    device = _device_of(model)
+    views = LabelledClips(_augment(preprocessing)).to(device)
+    rows, failed = [], set()
+    for batch in batches:
+        for fault in batch.get("faults", ()):
+            failed.add(fault.path)
+            log.warning("tbe.embed: no features of %s: %s", fault.path, fault.reason)
+        clips = views({"clips": batch["clips"].to(device), "size": batch["size"].to(device)})["clips"]
+        vectors = torch.cat([model(part).float() for part in clips.flatten(0, 1).split(batch_size)])
+        rows.append(vectors.unflatten(0, clips.shape[:2]).mean(dim=1).cpu())
+    features = torch.cat(rows)
+    unreadable = torch.tensor([os.fspath(path) in failed for path in paths])
+    return features.masked_fill_(unreadable.unsqueeze(1), torch.nan), unreadable
+
+
+def _prepared(clips: Tensor, preprocessing: Preprocessing) -> Tensor:
+    """Clips of bytes (B, C, T, H, W) as the network takes them."""
+    frames = shrink(clips.transpose(1, 2).flatten(0, 1), preprocessing.short_side).unflatten(0, (len(clips), -1))
+    sizes = torch.tensor(frames.shape[-2:], device=clips.device).expand(len(clips), 2)
+    return _augment(preprocessing).to(clips.device)(frames, sizes)
+
+
+def _augment(preprocessing: Preprocessing) -> ClipAugment:
+    """What crops and normalizes, nothing drawn."""
+    crop = CenterCrop(preprocessing.crop)
+    return ClipAugment(preprocessing.size, crop, flip=0.0, mean=preprocessing.mean, std=preprocessing.std)
+
+
+def _needed(preprocessing: Preprocessing | None) -> Preprocessing:
+    if preprocessing is None:
+        raise ValueError(
+            "tbe.embed: expected a model with a `preprocessing`, as tbe.load gives it, to make clips for, got none. "
+            "Say how: tbe.load(path, preprocessing='16x4_112'), or preprocessing=tbe.Preprocessing(...) here"
+        )
+    return preprocessing
+
+
+def _reader(reader: str | OpenVideo | None, paths: list[PathLike], preprocessing: Preprocessing) -> OpenVideo:
+    """What opens the videos; a ValueError where there are none, or a folder in place of a file."""
+    if not paths:
+        raise ValueError("tbe.embed: expected at least one video, got none")
+    flow = len(preprocessing.mean) == FLOW
+    if reader is None and not flow:
+        folder = next((path for path in paths if Path(path).is_dir()), None)
+        if folder is not None:
+            raise ValueError(
+                f"tbe.embed: expected files of videos, got the folder {folder}. Name its files, such as "
+                f"sorted(Path(folder).rglob('*.mp4')), or, where it is a video with a picture a frame, reader='frames'"
+            )
+    if reader is None:
+        reader = "flow" if flow else "auto"
+    return build("reader", reader) if isinstance(reader, str) else reader
+
+
+def _check_finite(features: Tensor, unreadable: Tensor) -> None:
+    wrong = ~features.isfinite().all(dim=1) & ~unreadable
+    if wrong.any():
+        raise ValueError(
+            f"tbe.embed: expected finite features, got nan or inf for {int(wrong.sum())} of {len(wrong)} videos, the "
+            f"first of them number {int(wrong.nonzero()[0])}: the network's weights or its precision are at fault"
+        )
+
+
+def _device_of(model: nn.Module) -> torch.device:
+    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """The model in eval mode, and afterwards each part of it as it was."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True

@@ -1,0 +1,70 @@
+"""Reads clips of single video files, with all that protects a loader from broken ones."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+
+from tbe.backbones.preprocessing import Preprocessing
+from tbe.data.clips import UniformClips
+from tbe.data.dataset import VideoDataset
+from tbe.data.guard import FAILED, GuardedLoader, GuardedVideos, ReplayedSampler
+from tbe.data.quarantine import Fault
+from tbe.data.readers import DecodeError, OpenVideo
+from tbe.data.records import UNLABELLED, make_records
+from tbe.data.sampling import ShardSampler
+
+BLANK = 8  # height and width of what stands for an unreadable video
+
+
+def read_clips(
+    paths: Sequence[str | os.PathLike],
+    preprocessing: Preprocessing,
+    open_video: OpenVideo,
+    num_clips: int,
+    batch_size: int,
+    num_workers: int,
+    read_timeout: float,
+    skips: bool,
+) -> Iterator[dict[str, Any]]:
+    """Yields batches of videos, in order: `clips` uint8 (B, N, T, C, H, W) with their `size`, and `index` (B,).
+
+    With `skips` a batch has `faults`, the unreadable videos since the one before, whose clips are black; otherwise a
+    DecodeError names the first of them. Without workers a video may take any time, with them `read_timeout` seconds.
+    """
+    labels = [UNLABELLED] * len(paths)
+    records = make_records("", [os.fspath(path) for path in paths], labels, [0] * len(paths))
+    take = UniformClips(preprocessing.num_frames, preprocessing.stride, preprocessing.short, num_clips=num_clips)
+    videos = VideoDataset(records, open_video, take, preprocessing.short_side)
+    guarded = _VideosOrBlanks(videos, preprocessing, read_timeout) if skips else GuardedVideos(videos, read_timeout)
+    yield from GuardedLoader(
+        guarded,
+        batch_size=batch_size,
+        sampler=ReplayedSampler(ShardSampler(len(records))),
+        num_workers=num_workers,
+        collate_fn=guarded.collate,
+        multiprocessing_context=open_video.worker_context(videos.path(0)) if num_workers else None,
+    )
+
+
+class _VideosOrBlanks(GuardedVideos):
+    """Videos of which those that can't be read are black."""
+
+    def __init__(self, videos: VideoDataset, preprocessing: Preprocessing, seconds: float):
+        super().__init__(videos, seconds, replaces=True)
+        self.preprocessing = preprocessing
+
+    def __getitem__(self, index: int) -> dict[str, Any]:  # type: ignore[override]  # nothing is drawn
+        faults = []
+        if self.state[index] != FAILED:
+            try:
+                return {**self._read(index, index), "faults": [], "replaced": []}
+            except DecodeError as error:
+                faults.append(Fault(self.path(index), str(error), error.readers))
+        shape = (self.videos.sampler.num_clips, self.preprocessing.num_frames, len(self.preprocessing.mean))
+        clips = torch.zeros(*shape, BLANK, BLANK, dtype=torch.uint8)
+        frames = torch.zeros(shape[:2], dtype=torch.int64)
+        return {"clips": clips, "frames": frames, "label": UNLABELLED, "index": index, "faults": faults, "replaced": []}
