@@ -14,6 +14,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from tbe.config import config_dir, register_resolvers
+from tbe.errors import UserError
 
 GROUPS = ("augment", "backbone", "be", "consistency", "data", "loss", "method", "optimizer", "reader", "scheduler")
 OBJECT = "_object_"  # the key of a node that stands for an object which is given
@@ -30,7 +31,7 @@ def build(group: str, choice: str, /, **overrides: Any) -> Any:
     A ValueError for an unknown group, choice or override names those that there are.
     """
     if group not in GROUPS:
-        raise ValueError(f"tbe.build: expected a group among {', '.join(GROUPS)}, got {group!r}")
+        raise UserError(f"tbe.build: expected a group among {', '.join(GROUPS)}, got {group!r}")
     config = compose_choices({group: choice})
     referred = _references(config, group)
     chosen = {name: value for name, value in overrides.items() if name in referred}
@@ -45,7 +46,7 @@ def compose_choices(choices: Mapping[str, str]) -> DictConfig:
     for group, choice in choices.items():
         known = sorted(file.stem for file in Path(config_dir(), group).glob("[!_]*.yaml"))
         if choice not in known:
-            raise ValueError(f"{group}: expected a choice among {', '.join(known)}, got {choice!r}")
+            raise UserError(f"{group}: expected a choice among {', '.join(known)}, got {choice!r}")
     return _compose(tuple(map("=".join, choices.items())), config_dir()).copy()
 
 
@@ -87,7 +88,7 @@ def _check_overrides(where: str, given: Collection[str], node: Mapping[str, Any]
     unknown = sorted(set(given) - known)
     if unknown and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         choices = ", ".join(sorted(known | referred))
-        raise ValueError(f"tbe.build: expected overrides of {where} among {choices}, got {', '.join(unknown)}")
+        raise UserError(f"tbe.build: expected overrides of {where} among {choices}, got {', '.join(unknown)}")
 
 
 def _merge(node: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

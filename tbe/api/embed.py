@@ -19,6 +19,7 @@ from tbe.backbones.preprocessing import Preprocessing
 from tbe.data.dataset import shrink
 from tbe.data.readers import OpenVideo
 from tbe.data.views import LabelledClips
+from tbe.errors import UserError
 from tbe.layout import find_layout
 
 log = logging.getLogger(__name__)
@@ -60,11 +61,11 @@ def embed(
     read. A ValueError for no videos at all, and for features that are not finite.
     """
     if on_error not in ON_ERROR:
-        raise ValueError(f"tbe.embed: expected on_error to be one of {', '.join(ON_ERROR)}, got {on_error!r}")
+        raise UserError(f"tbe.embed: expected on_error to be one of {', '.join(ON_ERROR)}, got {on_error!r}")
     if batch_size < 1:
-        raise ValueError(f"tbe.embed: expected batch_size of at least 1, got {batch_size}")
+        raise UserError(f"tbe.embed: expected batch_size of at least 1, got {batch_size}")
     if num_clips < 1:
-        raise ValueError(f"tbe.embed: expected num_clips of at least 1, got {num_clips}")
+        raise UserError(f"tbe.embed: expected num_clips of at least 1, got {num_clips}")
     preprocessing = preprocessing or getattr(model, "preprocessing", None)
     if device is not None:
         model.to(device)
@@ -90,9 +91,9 @@ def _of_clips(
         clips = clips.transpose(1, 2)
     clips = clips.as_subclass(Tensor)
     if not len(clips):
-        raise ValueError("tbe.embed: expected at least one clip, got none")
+        raise UserError("tbe.embed: expected at least one clip, got none")
     if clips.dtype != torch.uint8 and not clips.is_floating_point():
-        raise ValueError(f"tbe.embed: expected clips of bytes or floats, got {clips.dtype}")
+        raise UserError(f"tbe.embed: expected clips of bytes or floats, got {clips.dtype}")
     if clips.is_floating_point() and clips.min() >= 0:
         log.warning(
             "tbe.embed: these float clips have no value below 0, as if they were not normalized: give bytes (uint8), "
@@ -141,7 +142,7 @@ def _augment(preprocessing: Preprocessing) -> ClipAugment:
 
 def _needed(preprocessing: Preprocessing | None) -> Preprocessing:
     if preprocessing is None:
-        raise ValueError(
+        raise UserError(
             "tbe.embed: expected a model with a `preprocessing`, as tbe.load gives it, to make clips for, got none. "
             "Say how: tbe.load(path, preprocessing='16x4_112'), or preprocessing=tbe.Preprocessing(...) here"
         )
@@ -151,12 +152,12 @@ def _needed(preprocessing: Preprocessing | None) -> Preprocessing:
 def _reader(reader: str | OpenVideo | None, paths: list[PathLike], preprocessing: Preprocessing) -> OpenVideo:
     """What opens the videos; a ValueError where there are none, or a folder in place of a file."""
     if not paths:
-        raise ValueError("tbe.embed: expected at least one video, got none")
+        raise UserError("tbe.embed: expected at least one video, got none")
     flow = len(preprocessing.mean) == FLOW
     if reader is None and not flow:
         folder = next((path for path in paths if Path(path).is_dir()), None)
         if folder is not None:
-            raise ValueError(
+            raise UserError(
                 f"tbe.embed: expected files of videos, got the folder {folder}. Name its files, such as "
                 f"sorted(Path(folder).rglob('*.mp4')), or, where it is a video with a picture a frame, reader='frames'"
             )
@@ -168,7 +169,7 @@ def _reader(reader: str | OpenVideo | None, paths: list[PathLike], preprocessing
 def _check_finite(features: Tensor, unreadable: Tensor) -> None:
     wrong = ~features.isfinite().all(dim=1) & ~unreadable
     if wrong.any():
-        raise ValueError(
+        raise UserError(
             f"tbe.embed: expected finite features, got nan or inf for {int(wrong.sum())} of {len(wrong)} videos, the "
             f"first of them number {int(wrong.nonzero()[0])}: the network's weights or its precision are at fault"
         )

@@ -14,6 +14,7 @@ from tbe.api.build import build, compose_choices, resolve
 from tbe.augment import KINETICS_MEAN, KINETICS_STD
 from tbe.backbones.base import VideoBackbone
 from tbe.backbones.preprocessing import Preprocessing
+from tbe.errors import UserError
 from tbe.weights import ForeignWeights
 
 FLOW = 2  # channels of optical flow
@@ -44,7 +45,7 @@ def load(
         network = build("backbone", backbone) if isinstance(backbone, str) else backbone
         found.load_into(network)
     elif isinstance(found, ForeignWeights):
-        raise ValueError(
+        raise UserError(
             f"{path}: expected backbone=<a choice of configs/backbone> for weights that train.py did not write, got "
             "none. Name the network that they are of, such as tbe.load(path, backbone='r3d_18')"
         )
@@ -75,7 +76,7 @@ def numbers(clip: Mapping[str, Any], augment: Mapping[str, Any], where: str) -> 
     A ValueError for an augmentation that does not crop the middle. The class that a config names is not imported.
     """
     if not str(augment["crop"]["_target_"]).endswith(".CenterCrop"):
-        raise ValueError(
+        raise UserError(
             f"{where}: expected an eval_augment with a CenterCrop, got {augment['crop']['_target_']}. Say how "
             "clips are made: tbe.load(path, preprocessing=tbe.Preprocessing(...))"
         )
