@@ -21,6 +21,7 @@ from tbe.callbacks.save_on_interrupt import Interrupted, LeaveOnInterrupt
 from tbe.checkpoint import CarryConfig
 from tbe.config import build
 from tbe.distributed import rank
+from tbe.quoting import override
 from tbe.reporting.console import print_tables
 from tbe.reporting.summary import sentences, small_tables
 from tbe.tasks.base import Evaluation
@@ -127,7 +128,7 @@ def _to_be_continued(config: dict[str, Any], trainer: pl.Trainer) -> Iterator[No
     except Interrupted as interrupted:
         if trainer.is_global_zero:
             last = Path(str(interrupted))
-            how = f"with resume={last}" if last.exists() else "as it was: nothing is trained yet"
+            how = f"with {override('resume', last)}" if last.exists() else "as it was: nothing is trained yet"
             print(f"interrupted: to continue, repeat the command {how}\nrun: {config['run_dir']}")
             if interrupted.is_preemption:
                 jobs.requeue()

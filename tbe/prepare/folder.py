@@ -8,7 +8,6 @@ chosen by --seed) and classes.txt. Files and folders whose names start with a do
 from __future__ import annotations
 
 import argparse
-import shlex
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from tbe.data.records import hold_out
 from tbe.errors import UserError
 from tbe.prepare.base import Row, add_out, write_lists
 from tbe.prepare.base.video_folder import SUFFIXES, labelled_videos
+from tbe.quoting import override
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,4 +46,4 @@ def run(chosen: argparse.Namespace) -> None:
         lists["test" if is_held else "train"].append(row)
     write_lists("folder", chosen.out, {name: rows for name, rows in lists.items() if rows}, classes)
     only_train = "" if lists["test"] else " '~data.splits.test'"
-    print(f"and: {shlex.quote(f'data.root={chosen.root}')} data.num_classes={len(classes)}{only_train}")
+    print(f"and: {override('data.root', chosen.root)} data.num_classes={len(classes)}{only_train}")

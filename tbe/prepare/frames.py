@@ -9,7 +9,6 @@ named and left out of the lists, and the command exits with 1 at the end.
 from __future__ import annotations
 
 import argparse
-import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -22,6 +21,7 @@ from tbe.prepare.base.decoding import opened_video, reduced_size
 from tbe.prepare.base.given_lists import add_lists, given_lists
 from tbe.prepare.base.making import Made, make_of_each
 from tbe.prepare.base.work import add_work_options
+from tbe.quoting import override
 
 WHOLE = ".whole"  # the file that marks a folder: its settings, number of frames, height and width
 
@@ -48,7 +48,7 @@ def run(chosen: argparse.Namespace) -> None:
     FrameFolderReader(chosen.template)  # refuses a template without one number
     extraction = FrameExtraction(chosen.root, chosen.out, chosen.short_side, chosen.quality, chosen.template)
     given = given_lists(chosen.root, chosen.list)
-    use = f"reader=frames {shlex.quote(f'reader.template={chosen.template}')}"
+    use = f"reader=frames {override('reader.template', chosen.template)}"
     make_of_each("frames", given, extraction, folder_name, extraction.settings, chosen, use)
 
 

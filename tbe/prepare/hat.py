@@ -22,6 +22,7 @@ from pathlib import Path
 
 from tbe.prepare.base import existing_videos
 from tbe.prepare.base.further_splits import add_list, check_folder, own_labels, write_split
+from tbe.quoting import override
 
 PARTS = {"hat_original": "ori", "hat_background": "inp"}
 
@@ -41,6 +42,5 @@ def run(chosen: argparse.Namespace) -> None:
         file = (chosen.out or chosen.list.parent) / f"{name}.txt"
         write_split(file, rows, chosen.root, "reader=mixed reader.folders.template=%06d.jpg")
     masks = chosen.root / "seg"
-    print(
-        f"masks: ++data.masks={masks.resolve()} ++data.mask_above=128" if masks.is_dir() else f"{masks}: no masks there"
-    )
+    use = f"{override('++data.masks', masks.resolve())} ++data.mask_above=128"
+    print(f"masks: {use}" if masks.is_dir() else f"{masks}: no masks there")

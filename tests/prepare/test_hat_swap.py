@@ -35,7 +35,7 @@ def test_the_action_moves_to_where_the_people_of_the_background_were(swap, tmp_p
     assert (out / "hat_far_1.txt").read_text() == f"{made} 5 8\n"
     assert (out / "hat_far_1_background.txt").read_text() == f"{made} 31 8\n"
     assert (
-        f"+data.splits.hat_far_1={out}/hat_far_1.txt ++data.allow_outside_root=true query=[test,hat_far_1]"
+        f"+data.splits.hat_far_1={out}/hat_far_1.txt ++data.allow_outside_root=true 'query=[test,hat_far_1]'"
         in capsys.readouterr().out
     )
     frames = DecordReader("cpu")(str(made)).frames(range(8)).float().mean(dim=1)

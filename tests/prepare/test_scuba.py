@@ -42,7 +42,8 @@ def test_the_published_list_becomes_a_split(scuba, rows, tmp_path, capsys):
     assert "test_1.txt: has the videos of 3 of 4 rows, and their labels agree" in said
     assert "3 of the 4 scuba videos found, 1 missing" in said
     assert (
-        f"+data.splits.scuba={folder}/scuba.txt ++data.allow_outside_root=true query=[test,scuba] reader=mixed" in said
+        f"+data.splits.scuba={folder}/scuba.txt ++data.allow_outside_root=true 'query=[test,scuba]' reader=mixed"
+        in said
     )
     assert "reader.folders.template=frame%06d.jpg" in said
 

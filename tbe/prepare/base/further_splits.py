@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from tbe.data.records import read_list, write_list
 from tbe.errors import MissingFile, UserError
 from tbe.prepare.base.lists import Row, check_apart, listable
+from tbe.quoting import override
 
 
 def add_list(parser: argparse.ArgumentParser) -> None:
@@ -53,5 +54,5 @@ def write_split(file: Path, rows: list[Row], root: Path, use: str = "") -> None:
 
 def print_use(file: Path, use: str = "") -> None:
     """Prints how a split is used in an evaluation; its full paths lead out of the data set's root."""
-    split = shlex.quote(f"+data.splits.{file.stem}={file.resolve()}")
-    print(f"use it with: {split} ++data.allow_outside_root=true query=[test,{file.stem}] {use}".rstrip())
+    split, query = override(f"+data.splits.{file.stem}", file.resolve()), shlex.quote(f"query=[test,{file.stem}]")
+    print(f"use it with: {split} ++data.allow_outside_root=true {query} {use}".rstrip())

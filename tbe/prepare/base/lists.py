@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from collections import Counter
 from itertools import combinations
 from pathlib import Path
 
 from tbe.data.records import write_list
 from tbe.errors import MissingFile, UserError
+from tbe.quoting import override
 
 Row = tuple  # (path, label) or (path, label, num_frames)
 
@@ -45,7 +45,7 @@ def write_lists(
         print(f"{out / name}.txt: {len(rows)} videos{remark}")
     write_list(out / "classes.txt", [(name,) for name in classes])
     print(f"{out / 'classes.txt'}: {len(classes)} classes")
-    print(f"use them with: data={dataset} {shlex.quote(f'data.lists={out}')}")
+    print(f"use them with: data={dataset} {override('data.lists', out)}")
 
 
 def existing_videos(lists: dict[str, list[Row]], root: Path, hint: str = "") -> dict[str, list[Row]]:

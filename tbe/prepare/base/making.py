@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -17,6 +16,7 @@ from tbe.prepare.base.lists import listable
 from tbe.prepare.base.processes import Outcome
 from tbe.prepare.base.report import Report
 from tbe.prepare.base.work import check_work_options, exit_on_failures, print_counts, work_through
+from tbe.quoting import override
 
 PART = re.compile(r"(\.[0-9a-f]{32})?\.part\Z")  # what an unfinished file or folder has after its name
 
@@ -90,7 +90,7 @@ def make_of_each(
         for name in given.rows:
             print_use(chosen.out / f"{name}.txt", use)
     else:
-        print(f"use them with: {shlex.quote(f'data.root={chosen.out}')} {use}".rstrip())
+        print(f"use them with: {override('data.root', chosen.out)} {use}".rstrip())
     exit_on_failures(num_failed, len(targets), report)
 
 
