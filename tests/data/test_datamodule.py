@@ -145,3 +145,8 @@ def test_a_broken_file_stops_training_and_is_named(video_folder, tmp_path):
 def test_an_impossible_batch_size_is_refused(video_folder):
     with pytest.raises(ValueError, match="batch_size: expected at least 1, got 0"):
         VideoDataModule(None, None, None, None, batch_size=0)
+
+
+def test_what_is_no_source_of_videos_is_refused():
+    with pytest.raises(ValueError, match=r"data: expected a .*VideoSource, got dict: subclass it"):
+        VideoDataModule({}, None, None, None, batch_size=1)
