@@ -9,9 +9,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from tbe.data.boxes import box_at, read_boxes
+from tbe.data.unicode_forms import found_path
 from tbe.errors import MissingFile, UserError
 
 PICTURES = (".jpg", ".jpeg", ".png")
+BOXES = (".csv", ".json")
 
 
 @dataclass(frozen=True)
@@ -36,12 +38,14 @@ class ActorMasks:
         """Where the masks of a video are, or its boxes but for their suffix; path: as a list has it."""
         pure = PurePosixPath(path).with_suffix("")
         elsewhere = pure.is_absolute() or ".." in pure.parts
-        return Path(self.folder, *(pure.parts[-2:] if elsewhere else pure.parts))
+        place = str(Path(self.folder, *(pure.parts[-2:] if elsewhere else pure.parts)))
+        there = (found_path(place + suffix).removesuffix(suffix) for suffix in ("", *BOXES))
+        return Path(next((found for found in there if found != place), place))
 
     def has(self, path: str) -> bool:
         """Whether a video has masks or boxes."""
         place = self.place(path)
-        return place.is_dir() or any(place.with_name(f"{place.name}{suffix}").is_file() for suffix in (".csv", ".json"))
+        return place.is_dir() or any(place.with_name(f"{place.name}{suffix}").is_file() for suffix in BOXES)
 
     def __call__(self, path: str, video: str, frames: list[int]) -> np.ndarray | None:
         """Where the actor is in these frames of a video: bool (n, H, W); None where it has neither masks nor boxes.

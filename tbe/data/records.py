@@ -2,44 +2,44 @@
 
 from __future__ import annotations
 
-import codecs
-import io
+import logging
 import os
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
-from tbe.data.column_order import (
-    frames_before_labels,
-    frames_before_labels_of_folders,
-    hint_of_labels,
-    hint_of_line,
-    hint_of_path,
-)
+from tbe.data.column_order import frames_before_labels, frames_before_labels_of_folders, hint_of_labels
+from tbe.data.list_rows import FORMATS, Rows, rows_of
 from tbe.data.readers.base import DecodeError
+from tbe.data.text_columns import TextColumn
+from tbe.data.text_tables import in_utf8
+from tbe.data.unicode_forms import found_path
 from tbe.errors import UserError
 
 UNLABELLED = -1
 HOW_TO_LEAVE = "Where the list is trusted, allow it with data.allow_outside_root=true, or verify's --allow-outside-root"
 # Absolute paths, of Windows too, and steps up, in paths that stand one a line.
 OUTSIDE = re.compile(rb"^[/\\]|^[A-Za-z]:|(?:^|[/\\])\.\.(?:[/\\]|$)", re.MULTILINE)
-FORMATS = {2: "<path> <label>", 3: "<path> <label> <num_frames>"}
+MOST_LOOKED_UP = 100  # paths, where one that is there tells how all are meant
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Records:
-    """Videos as columns: 250,000 of them cost a few megabytes, shared by all workers of a loader.
+    """Videos as columns: 250,000 of them cost some twenty megabytes, shared by all workers of a loader.
 
-    paths: bytes (n,), relative to `root`; labels: int64 (n,), `UNLABELLED` where unknown;
+    paths: relative to `root`, as bytes; labels: int64 (n,), `UNLABELLED` where unknown;
     num_frames: int64 (n,), 0 where the list does not say. is_fenced: whether links may not lead out of `root`.
     """
 
     root: str
-    paths: np.ndarray
+    paths: TextColumn
     labels: np.ndarray
     num_frames: np.ndarray
     is_fenced: bool = False
@@ -52,16 +52,20 @@ class Records:
         return os.path.join(self.root, os.fsdecode(self.paths[index]))
 
     def path_to_open(self, index: int) -> str:
-        """The full path of one video; a DecodeError where links lead it out of a root that is fenced."""
-        path = self.path(index)
+        """The full path of one video's file, under the Unicode form that it has on the disk.
+
+        A DecodeError where links lead it out of a root that is fenced.
+        """
+        path = found_path(self.path(index))
         if self.is_fenced:
             check_links(path, self.root)
         return path
 
     def select(self, indices: np.ndarray) -> Records:
         """The records at these positions, in this order."""
-        paths, labels, num_frames = (column[indices] for column in (self.paths, self.labels, self.num_frames))
-        return replace(self, paths=paths, labels=labels, num_frames=num_frames)
+        return replace(
+            self, paths=self.paths[indices], labels=self.labels[indices], num_frames=self.num_frames[indices]
+        )
 
 
 def make_records(
@@ -72,28 +76,27 @@ def make_records(
 ) -> Records:
     """Records of parallel lists."""
     encoded = [path if isinstance(path, bytes) else os.fsencode(path) for path in paths]
-    return Records(
-        os.fspath(root), np.array(encoded, dtype=bytes), np.array(labels, np.int64), np.array(num_frames, np.int64)
-    )
+    return Records(os.fspath(root), TextColumn.of(encoded), np.array(labels, np.int64), np.array(num_frames, np.int64))
 
 
 def read_list(file: str | os.PathLike, root: str | os.PathLike) -> Records:
     """Reads `path label` or `path label num_frames`, one video a line, as its first line has it.
 
-    Paths may hold spaces, and bytes that are no UTF-8. Empty lines and lines that start with '#' are passed over. A
-    line of another form, columns that are clearly in another order, or a list without a video, is a ValueError that
-    names the file, the line where there is one, and what the list looks like.
+    Paths may hold spaces, and bytes that are no UTF-8; '\\' parts their folders where no file is named with it. Empty
+    lines and lines that start with '#' are passed over. A line of another form, columns that are clearly in another
+    order, a video with two labels, or a list without a video, is a ValueError that names the file, the line where there
+    is one, and what the list looks like.
     """
-    content = Path(file).read_bytes().removeprefix(codecs.BOM_UTF8)
-    paths, *numbers = _plain_columns(content, root) or _columns_of_rows(content, root, file)
-    labels, *rest = (np.array(column).astype(np.int64) for column in numbers)
-    if rest and frames_before_labels(labels, rest[0]):
+    rows = rows_of(in_utf8(Path(file).read_bytes(), file), root, file)
+    if frames_before_labels(rows.labels, rows.num_frames):
         raise UserError(
             f"{file}: expected '{FORMATS[3]}', got what looks like '<path> <num_frames> <label>': the third column has "
-            f"zeros, as for {os.fsdecode(paths[int(rest[0].argmin())])!r}, the second none, and no "
+            f"zeros, as for {os.fsdecode(rows.paths[int(rows.num_frames.argmin())])!r}, the second none, and no "
             "video has 0 frames"
         )
-    return make_records(root, paths, labels, rest[0] if rest else np.zeros_like(labels))
+    rows = rows._replace(paths=_with_slashes(rows.paths, root, file))
+    _check_one_label_each(rows, file)
+    return Records(os.fspath(root), rows.paths, rows.labels, rows.num_frames)
 
 
 def write_list(file: str | os.PathLike, rows: list[tuple]) -> None:
@@ -125,106 +128,85 @@ def check_labels(records: Records, num_classes: int, where: str) -> None:
             f"{hint_of_labels(labels, num_frames, records.paths, num_classes)}"
         )
     if 0 < num_frames.max() < num_classes:  # then what counts frames could be labels
-        folders = np.array([os.path.dirname(path) for path in records.paths.tolist()])
+        names: dict[bytes, int] = {}
+        numbered = (names.setdefault(os.path.dirname(path), len(names)) for path in records.paths)
+        folders = np.fromiter(numbered, np.int64, len(records))
         if frames_before_labels_of_folders(folders, labels, num_frames):
             raise UserError(
                 f"{where}: expected '{FORMATS[3]}', got what looks like '<path> <num_frames> <label>': each of the "
-                f"{len(np.unique(folders))} folders has one number of its own in the third column, and several in "
+                f"{len(names)} folders has one number of its own in the third column, and several in "
                 "the second"
             )
 
 
 def fence(records: Records, where: str) -> Records:
     """The same records, with a root that they don't leave: a ValueError for absolute paths and '..' in them."""
-    found = OUTSIDE.search(b"\n".join(records.paths.tolist()))
-    if found:
-        number = found.string.count(b"\n", 0, found.start())
-        path = os.fsdecode(records.paths[number])
-        raise UserError(
-            f"{where}: expected paths below {records.root or 'the root'}, got {path!r} as video {number + 1}. "
-            f"{HOW_TO_LEAVE}"
-        )
+    num_before = 0
+    for paths in records.paths.in_parts():
+        listed = b"\n".join([b"", *paths])
+        may_leave = any(part in listed for part in (b"..", b":", b"\n/", b"\n\\"))  # which is found much faster
+        if may_leave and (found := OUTSIDE.search(listed[1:])):
+            number = found.string.count(b"\n", 0, found.start())
+            raise UserError(
+                f"{where}: expected paths below {records.root or 'the root'}, got {os.fsdecode(paths[number])!r} as "
+                f"video {num_before + number + 1}. {HOW_TO_LEAVE}"
+            )
+        num_before += len(paths)
     return replace(records, is_fenced=True)
 
 
 def check_links(path: str, root: str | os.PathLike) -> None:
     """A DecodeError where links lead the path of a video out of its root."""
-    root, real = os.path.realpath(root), os.path.realpath(path)
-    if os.path.commonpath([root, real]) != root:
+    if leads_out(path, root):
+        real, root = os.path.realpath(path), os.path.realpath(root)
         raise DecodeError(f"could not open {path}: it is a link to {real}, outside of {root}. {HOW_TO_LEAVE}")
 
 
-def hold_out(labels: np.ndarray, share: float, seed: int = 0) -> np.ndarray:
-    """Which of these labelled videos to hold out, (n,) bool: `share` of each class, at least one.
+def leads_out(path: str | os.PathLike, root: str | os.PathLike) -> bool:
+    """Whether links lead a path out of a folder."""
+    root = os.path.realpath(root)
+    return os.path.commonpath([root, os.path.realpath(path)]) != root
 
-    A class of a single video is not held out. Deterministic by seed.
+
+def hold_out(labels: np.ndarray, share: float, seed: int = 0) -> np.ndarray:
+    """Which of these labelled videos to hold out, (n,) bool: `share` of each class, at least one, and never all.
+
+    So a class of a single video is not held out. Deterministic by seed.
     """
     held = np.zeros(len(labels), dtype=bool)
     rng = np.random.default_rng(seed)
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
+    by_class = np.argsort(labels, kind="stable")
+    for members in np.split(by_class, np.flatnonzero(np.diff(labels[by_class])) + 1):
         if len(members) > 1:
-            held[rng.permutation(members)[: max(1, round(share * len(members)))]] = True
+            held[rng.permutation(members)[: min(len(members) - 1, max(1, round(share * len(members))))]] = True
     return held
 
 
-def _plain_columns(content: bytes, root: str | os.PathLike) -> list[list[bytes]] | None:
-    """The columns of a list of nothing but rows with one space between fields; None for any other.
-
-    What most lists are, and half a million lines a second: bytes are not looked at one by one in Python.
-    """
-    content = content.replace(b"\r\n", b"\n").rstrip()
-    first = os.fsdecode(content.partition(b"\n")[0])
-    expected = _columns(first, root)
-    if not expected or hint_of_path(first.rsplit(None, expected - 1)[0], root) or b"\n#" in b"\n" + content:
-        return None
-    paths = content.split(b"\n")
-    columns: list[list[bytes]] = []
-    for _ in range(expected - 1):
-        parts = [line.rpartition(b" ") for line in paths]
-        paths = [path for path, _, _ in parts]
-        columns.insert(0, [number for _, _, number in parts])
-    is_parted = all(paths) and all(map(all, columns)) and all(b"".join(column).isdigit() for column in columns)
-    around = b"\n" + b"\n".join(paths) + b"\n"
-    is_trimmed = not any(gap in around for gap in (b" \n", b"\t\n", b"\n ", b"\n\t", b"\r"))
-    return [paths, *columns] if is_parted and is_trimmed else None
+def _with_slashes(paths: TextColumn, root: str | os.PathLike, file: str | os.PathLike) -> TextColumn:
+    """Paths of Windows as others write them; where files are named with '\\', or nobody can tell, as they are."""
+    if os.sep == "\\" or not os.fspath(root) or b"\\" not in paths.buffer:
+        return paths
+    found = [path for path in paths if b"\\" in path][:MOST_LOOKED_UP]
+    if not found or any(os.path.exists(os.path.join(root, os.fsdecode(path))) for path in found):
+        return paths
+    log.warning("%s: %r and others have '\\' between folders, as Windows: read as '/'", file, os.fsdecode(found[0]))
+    return replace(paths, buffer=paths.buffer.replace(b"\\", b"/"))
 
 
-def _columns_of_rows(content: bytes, root: str | os.PathLike, file: str | os.PathLike) -> list[list[bytes]]:
-    """The columns of any list, row by row; a ValueError for what is no row, or for none."""
-    rows: list[list[str]] = []
-    expected = 0
-    for number, line in enumerate(io.StringIO(os.fsdecode(content), newline=None), start=1):
-        line = line.strip()
-        if not line or line.startswith("#"):
-            continue
-        expected = expected or _columns(line, root)
-        fields = line.rsplit(None, expected - 1) if expected else []
-        is_row = expected and len(fields) == expected and all(_is_count(field) for field in fields[1:])
-        hint = hint_of_path(fields[0], root) if is_row and not rows else ""
-        if not is_row or hint:
-            wanted = (
-                f"'{FORMATS[expected]}' like the lines before it"
-                if rows
-                else " or ".join(f"'{form}'" for form in FORMATS.values())
-            )
-            raise UserError(f"{file}:{number}: expected {wanted}, got {line!r}.{hint or hint_of_line(line)}")
-        rows.append(fields)
-    if not rows:
-        raise UserError(f"{file}: expected at least one line of '{FORMATS[2]}', got an empty list")
-    return [list(map(os.fsencode, column)) for column in zip(*rows, strict=True)]
-
-
-def _columns(line: str, root: str | os.PathLike) -> int:
-    """2 or 3, by how many whole numbers end the line; 0 when there is none."""
-    fields = line.rsplit(None, 2)
-    numbers = [_is_count(field) for field in fields[1:]]
-    if len(fields) == 3 and all(numbers):
-        # A folder may be named 'clip 7': only the disk can tell.
-        shorter, longer = (os.path.join(root, line.rsplit(None, count)[0]) for count in (2, 1))
-        return 2 if os.path.exists(longer) and not os.path.exists(shorter) else 3
-    return 2 if numbers and numbers[-1] else 0
-
-
-def _is_count(field: str) -> bool:
-    return field.isascii() and field.isdigit()
+def _check_one_label_each(rows: Rows, file: str | os.PathLike) -> None:
+    """A ValueError for a video that has two labels, with both of its lines."""
+    buffer = rows.paths.buffer
+    paths: Iterable[bytes] = chain.from_iterable(rows.paths.in_parts())
+    if b"./" in buffer or b"//" in buffer:
+        paths = map(os.path.normpath, paths)
+    digests = np.fromiter(map(hash, paths), np.int64, len(rows.paths))
+    order = np.argsort(digests, kind="stable")
+    digests, labels = digests[order], rows.labels[order]
+    wrong = np.flatnonzero((digests[1:] == digests[:-1]) & (labels[1:] != labels[:-1]))
+    if wrong.size:
+        one, other = order[wrong[0]], order[wrong[0] + 1]
+        raise UserError(
+            f"{file}:{rows.lines[other]}: expected one label for each video, got {rows.labels[other]} for "
+            f"{os.fsdecode(rows.paths[int(other)])!r}, which has {rows.labels[one]} on line {rows.lines[one]} "
+            f"({wrong.size} such pairs): keep one of them"
+        )

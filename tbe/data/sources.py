@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tbe.data.column_order import CLASSES
 from tbe.data.masks import ActorMasks
 from tbe.data.records import Records, check_labels, fence, hold_out, read_list
 from tbe.data.text_tables import text_of
@@ -17,7 +18,6 @@ from tbe.errors import MissingFile, UserError
 __all__ = ["VideoLists", "VideoSource"]
 
 README_SECTION = "'Data sets'"
-CLASSES = "classes.txt"  # what `python -m tbe.prepare` writes beside the lists, a line a class
 
 log = logging.getLogger(__name__)
 
@@ -68,12 +68,15 @@ class VideoLists(VideoSource):
     def prepare(self) -> None:
         """Refuses a data set that isn't there, saying how to name it."""
         if not self.root or not os.path.isdir(self.root):
-            got = f"no such folder: {self.root}" if self.root else "nothing"
+            there = "a file" if os.path.isfile(self.root) else "no such folder"
+            got = f"{there}: {self.root}" if self.root else "nothing"
             variable = f", or the environment variable {self.variable}" if self.variable else ""
             raise MissingFile(
                 f"data={self.name}: expected the folder of its videos, got {got}. Set data.root=<folder>{variable}. "
                 f"See the README, section {README_SECTION}."
             )
+        if os.path.isfile(self.lists):
+            raise MissingFile(f"data={self.name}: expected data.lists to be a folder, got a file: {self.lists}")
         for split, file in self.splits.items():
             if not os.path.isfile(Path(self.lists, file)):
                 how = f" Make it with: {self.how_to_get_lists}" if self.how_to_get_lists else ""
@@ -112,7 +115,7 @@ class VideoLists(VideoSource):
         if split not in self._masked:
             self._masked[split] = self.records(split)
         records = self._masked[split]
-        return self.masks(os.fsdecode(records.paths[index]), records.path(index), frames)
+        return self.masks(os.fsdecode(records.paths[index]), records.path_to_open(index), frames)
 
     def _check_masks(self, masks: ActorMasks) -> None:
         """Says how many videos of each list but train's have masks; FileNotFoundError when none has."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from tbe.data.records import Records
 from tbe.data.video_source import VideoSource
 
@@ -27,7 +25,7 @@ def shown_path(path: bytes) -> str:
 
 def _folders(records: Records) -> dict[int, str]:
     """The folder of each class, where each has one of its own."""
-    parents = np.array([shown_path(path).rpartition("/")[0].rpartition("/")[2] for path in records.paths.tolist()])
-    pairs = set(zip(records.labels.tolist(), parents.tolist(), strict=True))
+    parents = (shown_path(path).rpartition("/")[0].rpartition("/")[2] for path in records.paths)
+    pairs = set(zip(records.labels.tolist(), parents, strict=True))
     named = {label: parent for label, parent in pairs if label >= 0 and parent}
     return named if len(pairs) == len(named) == len(set(named.values())) else {}

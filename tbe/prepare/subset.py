@@ -58,7 +58,7 @@ def draw(records: Records, seed: int, fraction: float | None, per_class: int | N
     chosen: list[np.ndarray] = []
     for label in np.unique(records.labels):
         members = np.flatnonzero(records.labels == label)
-        members = members[np.argsort(records.paths[members], kind="stable")]
+        members = members[np.argsort(np.asarray(records.paths[members]), kind="stable")]
         size = (per_class or 1) if fraction is None else round(fraction * len(members))
         chosen.append(np.random.default_rng((seed, int(label))).permutation(members)[: max(1, size)])
     return np.sort(np.concatenate(chosen))

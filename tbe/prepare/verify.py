@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tbe.data.records import Records, check_links, fence, read_list, write_list
+from tbe.data.unicode_forms import found_path
 from tbe.errors import MissingFile
 from tbe.prepare.base.processes import Outcome
 from tbe.prepare.base.report import Report
@@ -63,7 +64,7 @@ class Decoding:
     def __call__(self, path: str) -> Decoded:
         from tbe.data.readers import DecodeError, DecordReader  # takes seconds, which only the processes need
 
-        file = os.path.join(self.root, path)
+        file = found_path(os.path.join(self.root, path))
         if self.is_fenced:
             check_links(file, self.root)
         video = DecordReader("cpu")(file)

@@ -33,9 +33,9 @@ def test_paths_with_spaces_and_foreign_letters_and_windows_line_ends(tmp_path):
 
 def test_a_folder_whose_name_ends_with_a_number_is_told_by_the_disk(tmp_path):
     (tmp_path / "clip 7").mkdir()
-    file = listed(tmp_path, "clip 7 3\nclip 8 1\n")
+    file = listed(tmp_path, "clip 7 3\ntape 8 1\n")
     records = read_list(file, tmp_path)
-    assert [records.path(i) for i in range(2)] == [f"{tmp_path}/clip 7", f"{tmp_path}/clip 8"]
+    assert [records.path(i) for i in range(2)] == [f"{tmp_path}/clip 7", f"{tmp_path}/tape 8"]
     assert records.labels.tolist() == [3, 1]
     assert read_list(file, "/elsewhere").labels.tolist() == [7, 8]
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import av
 import numpy as np
 
+from tbe.data.unicode_forms import found_path
 from tbe.errors import UserError
 
 
@@ -28,7 +29,7 @@ def opened_video(path: str | os.PathLike) -> Iterator[Source]:
     Sound is passed over. One thread: videos are worked on side by side.
     """
     # Some HMDB51 files have metadata that are no UTF-8.
-    with av.open(os.fspath(path), metadata_errors="ignore") as container:
+    with av.open(found_path(os.fspath(path)), metadata_errors="ignore") as container:
         stream = container.streams.best("video")
         if stream is None:
             raise UserError(f"{path}: expected a video stream, got none")

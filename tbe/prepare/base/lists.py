@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections import Counter
 from itertools import combinations
 from pathlib import Path
 
 from tbe.data.records import write_list
+from tbe.data.unicode_forms import found_path
 from tbe.errors import MissingFile, UserError
 from tbe.quoting import override
 
@@ -55,7 +57,7 @@ def existing_videos(lists: dict[str, list[Row]], root: Path, hint: str = "") -> 
     """
     existing = {}
     for name, rows in lists.items():
-        found = [row for row in rows if (root / row[0]).exists()]
+        found = [row for row in rows if os.path.exists(found_path(os.path.join(root, row[0])))]
         print(f"{root}: {len(found)} of the {len(rows)} {name} videos found, {len(rows) - len(found)} missing")
         if found:
             existing[name] = found
