@@ -52,6 +52,8 @@ def train(config: dict[str, Any]) -> float | None:
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     datamodule = build(config["datamodule"])
     module = build_module(config, datamodule.source.num_classes)
+    if config["stage"] == "pretrain":
+        datamodule.train_on(module.method.views)
     origin = _initialise(module, config)
     last = Path(config["run_dir"], runs.LAST)
     last_metrics, leaving = LastMetrics(), LeaveOnInterrupt(last)

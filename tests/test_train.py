@@ -11,6 +11,7 @@ from torch.testing import assert_close
 import tbe.checkpoint
 import tbe.train
 from tbe.backbones.base import VideoBackbone
+from tbe.data.views import ContrastiveViews
 from tests.conftest import SMALL, composed, run_command
 
 
@@ -207,6 +208,7 @@ def test_resuming_what_is_not_there_is_refused(train):
     ("method", "loss"),
     [
         ("triplet", "triplet"),
+        ("moco negative=none", "infonce"),
         ("simclr", "infonce"),
         ("byol", "cosine"),
         ("rotation", "cross_entropy"),
@@ -215,8 +217,19 @@ def test_resuming_what_is_not_there_is_refused(train):
         ("pace", "cross_entropy"),
     ],
 )
-def test_every_method_trains_with_and_without_be(train, method, loss, be):
-    run = train(f"method={method}", f"loss={loss}", f"be={be}", "trainer.limit_train_batches=2")
+def test_every_method_trains_with_and_without_be_on_the_clips_that_it_reads(train, method, loss, be, monkeypatch):
+    seen = []
+
+    def seeing(self, batch):
+        seen.append((batch["clips"].shape[1], *self.views))
+        return made(self, batch)
+
+    made = ContrastiveViews.forward
+    monkeypatch.setattr(ContrastiveViews, "forward", seeing)
+    run = train(*f"method={method}".split(), f"loss={loss}", f"be={be}", "trainer.limit_train_batches=2")
+    two, one = (2, "query", "key", "negative"), (1, "query", "key")
+    expected = {"triplet": two, "simclr": two, "moco negative=none": one, "byol": one}.get(method, (1, "query"))
+    assert set(seen) == {expected}
     assert weights(run)["global_step"] == 2
     assert "val/knn_top1" in json.loads((run / "metrics.json").read_text())
 

@@ -81,6 +81,10 @@ class AnchorAndAnother(ClipShape):
 
     min_shift: int = 2
 
+    def anchor(self) -> RandomClip:
+        """What draws the same first clip and no other."""
+        return RandomClip(self.num_frames, self.stride, self.short)
+
     def __call__(self, length: int, generator: Generator | None = None) -> Tensor:
         last, shift = self.last_start(length), self.min_shift * self.stride
         anchor = int(torch.randint(last + 1, (1,), generator=generator))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from tbe.data.clips import UniformClips
+from tbe.data.clips import AnchorAndAnother, UniformClips
 from tbe.data.dataset import ClipSampler, VideoDataset
 from tbe.data.guard import GuardedLoader, GuardedVideos, ReplayedSampler
 from tbe.data.quarantine import Quarantine, ReadableVideos
@@ -25,6 +25,7 @@ from tbe.data.records import UNLABELLED, Records
 from tbe.data.sampling import EpochSampler, ShardSampler
 from tbe.data.surroundings import SurroundedVideos
 from tbe.data.video_source import VideoSource
+from tbe.data.views import ContrastiveViews
 from tbe.errors import UserError
 
 MOST_WORKERS = 8
@@ -106,6 +107,16 @@ class VideoDataModule(pl.LightningDataModule):
         self.predict_split = "test"
         self.surrounded = False  # whether videos to predict come with what probes need beside them
         self._train_batches = 0  # of a whole epoch, 0 until its loader has been made
+
+    def train_on(self, views: Sequence[str]) -> None:
+        """From now on makes these views alone, of those of contrastive training, and decodes only the clips they show.
+
+        The anchor's frames stay those that are drawn beside another clip.
+        """
+        if isinstance(self.train_views, ContrastiveViews):
+            self.train_views = ContrastiveViews(self.train_views.augment, views)
+        if isinstance(self.train_clips, AnchorAndAnother) and "negative" not in views:
+            self.train_clips = self.train_clips.anchor()
 
     def prepare_data(self) -> None:
         self.source.prepare()

@@ -9,30 +9,42 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tbe.errors import UserError
+
 Crop = Callable[[Tensor], Tensor]  # sizes (B, 2) -> boxes (B, 4), as in tbe.augment
 
 
-class ContrastiveViews(nn.Module):
-    """An anchor and another clip of each video, as query, key and negative.
+CLIP_OF = {"query": 0, "key": 0, "negative": 1}  # which clip of a video a view shows
 
-    Takes clips uint8 (B, 2, T, C, H, W). Query and key are the anchor's frames under two independent
-    augmentations, the negative is the other clip; each (B, C, T, S, S) float32. So two clips are decoded
-    for three views.
+
+class ContrastiveViews(nn.Module):
+    """An anchor and another clip of each video, as query, key and negative, or as those of them that are `views`.
+
+    Takes clips uint8 (B, 2, T, C, H, W), or (B, 1, T, C, H, W) where there is no negative. Query and key are the
+    anchor's frames under two independent augmentations, the negative is the other clip; each (B, C, T, S, S) float32.
+    So two clips are decoded for three views.
     """
 
-    def __init__(self, augment: nn.Module):
+    def __init__(self, augment: nn.Module, views: Sequence[str] = tuple(CLIP_OF)):
         super().__init__()
+        unknown = [view for view in views if view not in CLIP_OF]
+        if unknown:
+            raise UserError(f"views: expected some of {', '.join(CLIP_OF)}, got {', '.join(unknown)}")
         self.augment = augment
+        self.views = tuple(views)
 
     def forward(self, batch: dict[str, Any]) -> dict[str, Any]:
-        anchor, another = batch.pop("clips").unbind(dim=1)
-        sizes = batch.pop("size")
-        return {
-            "query": self.augment(anchor, sizes),
-            "key": self.augment(anchor, sizes),
-            "negative": self.augment(another, sizes),
-            **batch,
-        }
+        clips, sizes = batch.pop("clips"), batch.pop("size")
+        needed = 1 + max(CLIP_OF[view] for view in self.views)
+        if clips.shape[1] < needed:
+            raise UserError(
+                f"train_clips: expected {needed} clips of each video, for the views {', '.join(self.views)}, got "
+                f"{clips.shape[1]}. tbe.data.clips.AnchorAndAnother draws them"
+            )
+        return {view: self.augment(clips[:, CLIP_OF[view]], sizes) for view in self.views} | batch
+
+    def extra_repr(self) -> str:
+        return f"views={self.views}"
 
 
 class LabelledClips(nn.Module):

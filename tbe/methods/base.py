@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from tbe.backbones.base import VideoBackbone
 
+VIEWS = ("query", "key", "negative")
+
 
 class Comparisons(NamedTuple):
     """Cosine similarities in float32: each query with its positive (B,) and with its negatives (B, K)."""
@@ -27,14 +29,16 @@ class Predictions(NamedTuple):
 class Method(nn.Module, ABC):
     """Maps the views of a batch to comparisons or predictions, which a loss maps to a number.
 
-    `backbone` is the network that pretraining is for: the only part that evaluation keeps.
+    `backbone` is the network that pretraining is for: the only part that evaluation keeps. `views` are those that the
+    method reads; others are neither decoded nor augmented for it.
     """
 
     backbone: VideoBackbone
+    views: tuple[str, ...] = VIEWS
 
     @abstractmethod
-    def forward(self, query: Tensor, key: Tensor, negative: Tensor) -> Comparisons | Predictions:
-        """Compares views (B, C, T, H, W): key shows the query's frames, negative other frames of its video."""
+    def forward(self, *views: Tensor) -> Comparisons | Predictions:
+        """Compares its `views`, each (B, C, T, H, W): key shows the query's frames, negative others of its video."""
 
     def see_data(self, num_videos: int) -> None:
         """Called before training with the number of videos, for a method to warn of settings that don't suit it."""

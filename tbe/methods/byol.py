@@ -16,9 +16,11 @@ from tbe.methods.encoder import Encoder
 class BYOL(Method):
     """Compares a prediction from each view with the other view's embedding by a moving average of the encoder.
 
-    Positives (2B,), negatives (2B, 0): the negative view is not used. Goes with `losses.CosineRegression`.
+    Positives (2B,), negatives (2B, 0): there is no negative view. Goes with `losses.CosineRegression`.
     Grill et al., NeurIPS 2020 (arXiv:2006.07733).
     """
+
+    views = ("query", "key")
 
     def __init__(self, encoder: Encoder, hidden: int = 512, momentum: float = 0.996):
         super().__init__()
@@ -36,7 +38,7 @@ class BYOL(Method):
     def backbone(self):  # described by Method
         return self.encoder.backbone
 
-    def forward(self, query: Tensor, key: Tensor, negative: Tensor) -> Comparisons:
+    def forward(self, query: Tensor, key: Tensor) -> Comparisons:
         with torch.no_grad():
             targets = torch.cat([self.target(key), self.target(query)])
         predictions = torch.cat([self.predictor(self.encoder(view)) for view in (query, key)])

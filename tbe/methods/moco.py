@@ -48,6 +48,7 @@ class MoCo(Method):
         self.queue = KeyQueue(queue_size, encoder.projector.dim)
         self.momentum = momentum
         self.extra_negative = ExtraNegative(negative)
+        self.views = ("query", "key", *self.extra_negative.views)
         self.batch_norm = batch_norm
 
     @property
@@ -63,7 +64,7 @@ class MoCo(Method):
                 num_videos,
             )
 
-    def forward(self, query: Tensor, key: Tensor, negative: Tensor) -> Comparisons:
+    def forward(self, query: Tensor, key: Tensor, negative: Tensor | None = None) -> Comparisons:
         queries = self.encoder(query)
         keys = self.encode_keys(key)
         # Outside autocast: a cosine in half precision is too coarse for a temperature of 0.07.

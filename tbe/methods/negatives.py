@@ -23,14 +23,17 @@ class ExtraNegative(nn.Module):
         if kind not in KINDS:
             raise UserError(f"negative: expected one of {', '.join(KINDS)}, got {kind!r}")
         self.kind = kind
+        self.views = () if kind == "none" else ("negative",)  # what it reads
 
-    def forward(self, encoder: nn.Module, queries: Tensor, views: Tensor) -> Tensor:
+    def forward(self, encoder: nn.Module, queries: Tensor, views: Tensor | None) -> Tensor:
         """Similarities (V * B, 1), for 'none' (V * B, 0), of queries (V * B, D) with views (B, C, T, H, W).
 
         Several queries of a video, V times the batch after each other, share its negative.
         """
         if self.kind == "none":
             return queries.new_empty(len(queries), 0)
+        if views is None:
+            raise UserError(f"negative={self.kind}: expected another clip of each video as negative, got none")
         others = encoder(views)
         if self.kind == "other_video":
             if len(others) * world_size() < 2:

@@ -82,11 +82,13 @@ class Pace(Pretext):
 
 
 class PretextMethod(Method):
-    """Classifies how the query was transformed, from the features of one backbone; the other views are not used.
+    """Classifies how the query was transformed, from the features of one backbone; there is no other view.
 
     BE's pretext variant is this with a distracted query and the consistency regulariser (Wang et al.,
     arXiv:2009.05769).
     """
+
+    views = ("query",)
 
     def __init__(self, backbone: VideoBackbone, pretext: Pretext):
         super().__init__()
@@ -98,7 +100,7 @@ class PretextMethod(Method):
     def backbone(self):  # described by Method
         return self.network
 
-    def forward(self, query: Tensor, key: Tensor, negative: Tensor) -> Predictions:
+    def forward(self, query: Tensor) -> Predictions:
         choices = torch.randint(self.pretext.num_choices, (len(query),), device=query.device)
         return Predictions(self.head(self.network(self.pretext(query, choices))).float(), choices)
 

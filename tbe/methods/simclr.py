@@ -24,12 +24,13 @@ class SimCLR(Method):
         super().__init__()
         self.encoder = encoder
         self.extra_negative = ExtraNegative(negative)
+        self.views = ("query", "key", *self.extra_negative.views)
 
     @property
     def backbone(self):  # described by Method
         return self.encoder.backbone
 
-    def forward(self, query: Tensor, key: Tensor, negative: Tensor) -> Comparisons:
+    def forward(self, query: Tensor, key: Tensor, negative: Tensor | None = None) -> Comparisons:
         batch = len(query)
         if batch * world_size() < 2:
             raise UserError(f"SimCLR: expected a batch of at least 2 videos over all processes, got {batch}")

@@ -19,8 +19,13 @@ class Triplet(Method):
     (arXiv:2009.05769).
     """
 
-    def __init__(self, encoder: Encoder):
+    def __init__(self, encoder: Encoder, negative: str = "same_video"):
         super().__init__()
+        if negative != "same_video":
+            raise UserError(
+                "negative: expected same_video with the triplet losses, which take another clip of the video and "
+                f"another video's, got {negative!r}"
+            )
         self.encoder = encoder
 
     @property

@@ -15,14 +15,14 @@ from tbe.methods.base import Comparisons, Method, Predictions
 from tbe.metrics import contrast_accuracy
 from tbe.modules.optim import Schedule, configure
 
-DISTRACTED = ("query", "key", "both")
+DISTRACTED = {"query": ("query",), "key": ("key",), "both": ("query", "key")}
 
 
 class PretrainModule(pl.LightningModule):
     """Erases the background of the query, lets the method compare the views, and the loss judge.
 
-    The batch holds query, key and negative (B, C, T, H, W). A consistency regulariser compares the features of the
-    distracted and the clean query. Validation hands the features of labelled
+    The batch holds the views that the method reads, of query, key and negative, each (B, C, T, H, W). A consistency
+    regulariser compares the features of the distracted and the clean query. Validation hands the features of labelled
     clips to the callbacks that probe them.
     """
 
@@ -39,12 +39,17 @@ class PretrainModule(pl.LightningModule):
         super().__init__()
         if distracted not in DISTRACTED:
             raise UserError(f"distracted: expected one of {', '.join(DISTRACTED)}, got {distracted!r}")
+        if not set(DISTRACTED[distracted]) <= set(method.views):
+            raise UserError(
+                f"distracted: expected a view that {type(method).__name__} reads, {', '.join(method.views)}, got "
+                f"{distracted!r}"
+            )
         if consistency.weight and getattr(erase, "inplace", False):
             raise UserError(
                 "be.inplace: expected false with a consistency, which compares the distracted query with the clean "
                 f"one, got true and a weight of {consistency.weight}. Set be.inplace=false or consistency=none"
             )
-        self.distracted = distracted
+        self.distracted = DISTRACTED[distracted]
         self.method = method
         self.consistency = consistency
         self.erase = erase
@@ -61,13 +66,14 @@ class PretrainModule(pl.LightningModule):
         self.method.see_data(len(self.trainer.train_dataloader.dataset))
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        query, key = batch["query"], batch["key"]
-        distracted = query if self.distracted == "key" else self.erase(query)
-        key = key if self.distracted == "query" else self.erase(key)
-        comparisons = self.method(distracted, key, batch["negative"])
+        views = {name: batch[name] for name in self.method.views}
+        query = views["query"]
+        for name in self.distracted:
+            views[name] = self.erase(views[name])
+        comparisons = self.method(*views.values())
         loss = self.loss(*comparisons)
         if self.consistency.weight:
-            penalty = self.consistency(self.backbone, distracted, query)
+            penalty = self.consistency(self.backbone, views["query"], query)
             self.log("train/consistency", penalty)
             loss = loss + penalty
         self.log("train/loss", loss, prog_bar=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
+import torch
 import yaml
 from omegaconf import DictConfig
 from torch import Tensor
@@ -23,7 +24,6 @@ from tbe.preview.drawing import draw_views, told
 from tbe.preview.first_batch import FirstBatch, first_batch
 
 SPLITS = ("train", "val", "test")
-DISTRACTED = {"query": ("query",), "key": ("key",), "both": ("query", "key")}
 
 
 def prepare(config: DictConfig, overrides: list[str]) -> list[Path]:
@@ -42,8 +42,12 @@ def run(files: list[Path]) -> None:
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     datamodule = build(config["datamodule"])
     pretrains = config["stage"] == "pretrain"
-    erase = build(config["be"]) if pretrains else None
-    views = DISTRACTED[config["distracted"]] if pretrains else ()
+    erase, views = None, ()
+    if pretrains:
+        with torch.device("meta"):  # as it is trained, without memory for its network
+            module = build(config["module"])
+        datamodule.train_on(module.method.views)
+        erase, views = build(config["be"]), module.distracted
     seen = first_batch(datamodule, config["trainer"]["accelerator"], erase, views)
     shown = min(config["videos"], len(seen.batch["index"]))
     augment = datamodule.train_views.augment
@@ -65,7 +69,7 @@ def views_of(seen: FirstBatch, config: dict[str, Any]) -> dict[str, Tensor]:
     negative = config["method"].get("negative")
     found = {}
     for name in ("query", "key", "negative"):
-        if name == "negative" and negative == "none":
+        if name not in seen.batch:
             continue
         # As the method compares it: with that of the video before it in the batch.
         rolled = name == "negative" and negative == "other_video"

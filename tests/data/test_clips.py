@@ -37,6 +37,13 @@ def test_the_other_clip_is_far_enough_and_reaches_everywhere():
     assert seen == set(range(14))
 
 
+@pytest.mark.parametrize("short", ["loop", "pad"])
+def test_an_anchor_alone_is_the_one_that_is_drawn_beside_another_clip(short):
+    sampler = AnchorAndAnother(4, 3, short)
+    for length in (1, 5, 12, 40, 300):
+        assert torch.equal(sampler.anchor()(length, seeded(length)), sampler(length, seeded(length))[:1])
+
+
 def test_where_the_video_is_too_short_the_other_clip_is_a_third_later():
     for seed in range(20):
         anchor, other = AnchorAndAnother(8, 2)(17, seeded(seed))[:, 0].tolist()

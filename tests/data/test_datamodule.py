@@ -65,6 +65,20 @@ def fitted(data, **settings):
     return module
 
 
+def test_what_is_not_read_is_not_decoded_and_the_anchor_is_the_same(video_folder):
+    frames = {}
+    for views in (("query", "key", "negative"), ("query", "key"), ("query",)):
+        data = datamodule(video_folder)
+        data.train_on(views)
+        assert data.train_views.views == views
+        videos = data._videos(data.source.records("train"), data.train_clips)
+        frames[views] = torch.stack([videos[index, 7]["frames"] for index in range(len(videos))])
+    both, *alone = frames.values()
+    assert both.shape[1] == 2
+    for anchor in alone:
+        assert torch.equal(anchor, both[:, :1])
+
+
 def test_training_gets_views_and_validation_gets_all_videos_in_order(video_folder):
     module = fitted(datamodule(video_folder), max_epochs=1)
     assert sorted(index for indices, _, _ in module.trained for index in indices) == list(range(6))

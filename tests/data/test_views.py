@@ -1,3 +1,4 @@
+import pytest
 import torch
 from torch import nn
 from torch.testing import assert_close
@@ -32,6 +33,21 @@ def test_query_and_key_show_the_same_frames_and_the_negative_others():
     assert batch["key"][:, 0, 0, 0, 0].tolist() == [2000, 2002]
     assert batch["negative"][:, 0, 0, 0, 0].tolist() == [3001, 3003]
     assert batch["index"].tolist() == [5, 6]
+
+
+def test_views_that_nobody_reads_are_not_made():
+    for num_clips in (1, 2):
+        batch = ContrastiveViews(Counting(), ("query", "key"))(raw(num_clips))
+        assert batch.keys() == {"query", "key", "label", "index"}
+        assert batch["key"][:, 0, 0, 0, 0].tolist() == [2000, 2000 + num_clips]
+    assert ContrastiveViews(Counting(), ("query",))(raw(1)).keys() == {"query", "label", "index"}
+
+
+def test_a_negative_without_another_clip_is_refused():
+    with pytest.raises(ValueError, match="train_clips: expected 2 clips of each video, .* got 1. .*AnchorAndAnother"):
+        ContrastiveViews(Counting())(raw(1))
+    with pytest.raises(ValueError, match="views: expected some of query, key, negative, got positive"):
+        ContrastiveViews(Counting(), ("query", "positive"))
 
 
 def test_all_clips_of_a_video_stay_together():

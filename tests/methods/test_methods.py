@@ -9,6 +9,7 @@ from torch.testing import assert_close
 from tbe.losses import CosineRegression, InfoNCE, TripletMargin
 from tbe.methods.byol import BYOL
 from tbe.methods.encoder import Encoder
+from tbe.methods.moco import MoCo
 from tbe.methods.simclr import SimCLR
 from tbe.methods.triplet import Triplet
 from tests.methods.networks import Mean
@@ -76,9 +77,9 @@ def test_simclrs_extra_negative_can_be_another_videos_or_none():
 
 
 def test_byol_predicts_the_target_of_the_other_view():
-    query, key, negative = views()
+    query, key, _ = views()
     method = BYOL(encoder(), hidden=8).eval()
-    positives, negatives = method(query, key, negative)
+    positives, negatives = method(query, key)
     assert negatives.shape == (6, 0)
     predictions = method.predictor(method.encoder(query))
     expected = torch.nn.functional.cosine_similarity(predictions, method.target(key), dim=1)
@@ -91,12 +92,29 @@ def test_byols_target_follows_without_gradient():
     before = copy.deepcopy(method.target)
     for parameter in method.encoder.parameters():
         parameter.data += 1
-    CosineRegression()(*method(*views())).backward()
+    CosineRegression()(*method(*views()[:2])).backward()
     assert all(parameter.grad is None for parameter in method.target.parameters())
     assert all(parameter.grad is not None for parameter in method.encoder.parameters())
     method.after_step()
     for new, old in zip(method.target.parameters(), before.parameters(), strict=True):
         assert_close(new, old + 0.1)
+
+
+def test_a_method_reads_a_negative_only_where_it_has_one():
+    for method in (MoCo, SimCLR):
+        for negative in ("same_video", "other_video"):
+            assert method(encoder(), negative=negative).views == ("query", "key", "negative")
+            with pytest.raises(ValueError, match=f"negative={negative}: expected another clip of each video"):
+                method(encoder(), negative=negative)(*views()[:2])
+        assert method(encoder()).views == ("query", "key")
+        assert method(encoder())(*views()[:2]).positives.isfinite().all()
+
+
+@pytest.mark.parametrize("negative", ["none", "other_video"])
+def test_the_triplet_losses_have_a_negative_of_the_same_video(negative):
+    assert Triplet(encoder()).views == ("query", "key", "negative")
+    with pytest.raises(ValueError, match=f"negative: expected same_video with the triplet losses, .* got '{negative}'"):
+        Triplet(encoder(), negative=negative)
 
 
 def test_a_batch_of_one_has_no_other_video():

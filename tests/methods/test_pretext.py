@@ -32,7 +32,7 @@ def test_paces_are_steps_of_frames_within_the_clip():
 
 
 def test_a_pretext_method_predicts_what_was_done():
-    logits, targets = PretextMethod(Mean(), Rotation())(CLIPS, CLIPS, CLIPS)
+    logits, targets = PretextMethod(Mean(), Rotation())(CLIPS)
     assert logits.shape == (6, 4)
     assert logits.dtype == torch.float32
     assert ((targets >= 0) & (targets < 4)).all()

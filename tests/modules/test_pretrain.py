@@ -6,6 +6,7 @@ from tbe.consistency import Consistency
 from tbe.losses import InfoNCE
 from tbe.methods.encoder import Encoder
 from tbe.methods.moco import MoCo
+from tbe.methods.pretext import Flip, PretextMethod
 from tbe.modules.pretrain import PretrainModule
 from tests.methods.networks import Mean
 
@@ -26,7 +27,7 @@ class Seeing(MoCo):
 
 
 def module(distracted):
-    method = Seeing(Encoder(Mean(), dim=4), queue_size=4)
+    method = Seeing(Encoder(Mean(), dim=4), queue_size=4, negative="same_video")
     built = PretrainModule(method, Marked(), InfoNCE(), None, None, Consistency(0.0), distracted)
     built.log = lambda *args, **kwargs: None  # nothing is logged without a trainer
     return built
@@ -46,6 +47,13 @@ def test_the_chosen_view_is_distracted(distracted, expected):
 def test_an_unknown_view_is_refused():
     with pytest.raises(ValueError, match="expected one of query, key, both, got 'negative'"):
         module("negative")
+
+
+@pytest.mark.parametrize("distracted", ["key", "both"])
+def test_a_view_that_the_method_does_not_read_is_not_distracted(distracted):
+    method = PretextMethod(Mean(), Flip())
+    with pytest.raises(ValueError, match=f"expected a view that PretextMethod reads, query, got '{distracted}'"):
+        PretrainModule(method, Marked(), InfoNCE(), None, None, Consistency(0.0), distracted)
 
 
 def test_a_consistency_needs_the_clean_query_to_be_kept():

@@ -67,6 +67,7 @@ def test_views_and_classes_are_drawn(preview, capsys):
             ["query", "distracted query", "key", "distracted key", "negative of another video"],
             {"query": math.inf, "key": math.inf},
         ),
+        (["method=rotation"], ["query", "distracted query"], {"query": math.inf}),
         (["stage=finetune"], ["clip"], {}),
     ],
 )
