@@ -100,6 +100,19 @@ def test_too_many_unreadable_videos_end_the_run(train, dirty, monkeypatch):
         train(*settings, small=False)
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_where_no_video_can_be_read_the_run_ends_with_a_reason_and_names_them(train, tmp_path, workers):
+    names = [f"{number}.mp4" for number in range(8)]
+    for name in names:
+        (tmp_path / name).write_text("<html>video not available</html>")
+    for part in ("train", "test"):
+        write_list(tmp_path / f"{part}.txt", [(name, number % 2) for number, name in enumerate(names)])
+    with pytest.raises(DecodeError, match=r"^expected a readable video .* \(could not open .*mp4: .*\)$"):
+        train(*SIZE, f"data.root={tmp_path}", f"num_workers={workers}", "epochs=1", small=False)
+    named = quarantined(tmp_path / "runs" / "run")
+    assert len(named) == len(set(named)) >= 4
+
+
 @pytest.mark.parametrize("overrides", [["on_error=raise"], ["stage=finetune"]])
 def test_elsewhere_the_first_one_ends_the_run(train, dirty, overrides):
     settings = [part for part in SIZE if not part.startswith("task@")]

@@ -230,7 +230,9 @@ class VideoDataModule(pl.LightningDataModule):
         """A loader of these videos, which replaces those of `records` that can't be read."""
         workers = self.num_workers
         known = self.quarantine.holds(records) if self.quarantine and records is not None else None
-        guarded = GuardedVideos(videos, self.read_timeout, known is not None, known, type(self.open_video).__name__)
+        note = self.quarantine.add if self.quarantine else None
+        reader = type(self.open_video).__name__
+        guarded = GuardedVideos(videos, self.read_timeout, known is not None, known, reader, note)
         return GuardedLoader(
             guarded,
             batch_size=batch_size,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import faulthandler
 import os
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.queues import Queue
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
+from tbe.data.handed_error import HandedError
 from tbe.data.quarantine import Fault
 from tbe.data.readers import DecodeError
 from tbe.data.sampling import EpochSampler, ShardSampler
@@ -24,6 +25,7 @@ ENDED_BY_WATCHDOG = 1  # the exit code of `faulthandler`
 ENDED_WITHOUT_MEMORY = 3  # that of a worker that could not hand a batch over
 NOTHING, SUSPECT, FAILED = 0, 1, 2
 MOST_WORKERS = 4096
+REASON_BYTES = 2000
 NOTES = ("faults", "replaced")
 
 
@@ -34,11 +36,18 @@ class GuardedVideos(Dataset):
     no time limit. replaces: another video takes the place of one that can't be read, drawn by what the item was asked
     with, so that a resumed run draws the same; items then have the lists `faults` and `replaced`, pairs of paths (asked
     for, given), which `collate` joins. Otherwise a DecodeError names it. known: bool (n,), what is replaced without
-    being tried. reader: what reads them, for faults that don't say it themselves.
+    being tried. reader: what reads them, for faults that don't say it themselves. note: is told, in the process of the
+    run, of the faults of a batch that could not be made.
     """
 
     def __init__(
-        self, videos: Any, seconds: float, replaces: bool = False, known: np.ndarray | None = None, reader: str = ""
+        self,
+        videos: Any,
+        seconds: float,
+        replaces: bool = False,
+        known: np.ndarray | None = None,
+        reader: str = "",
+        note: Callable[[list[Fault]], None] | None = None,
     ):
         if not seconds > 0:
             raise UserError(f"read_timeout: expected seconds above 0, got {seconds}")
@@ -46,14 +55,28 @@ class GuardedVideos(Dataset):
         self.seconds = seconds
         self.replaces = replaces
         self.reader = reader
+        self.note = note
         # Shared with all workers: what failed in one is not tried in another, and what each is reading.
         self.state = torch.zeros(len(videos), dtype=torch.uint8).share_memory_()
         self.reading = torch.full((MOST_WORKERS,), -1, dtype=torch.int64).share_memory_()
+        self.first_reason = torch.zeros(REASON_BYTES, dtype=torch.uint8).share_memory_()
         if known is not None:
             self.state[torch.from_numpy(known)] = FAILED
 
     def __len__(self) -> int:
         return len(self.videos)
+
+    def __getitems__(self, keys: list[Any]) -> list[dict[str, Any]] | HandedError:
+        """All items of a batch, as PyTorch's loaders ask for them; in a worker what fails is handed over instead."""
+        items: list[dict[str, Any]] = []
+        try:
+            for key in keys:
+                items.append(self[key])
+        except Exception as error:
+            if isinstance(error, NothingReadable):
+                error.faults = [fault for item in items for fault in item["faults"]] + error.faults
+            return _raised_or_handed(error)
+        return items
 
     def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
         index, draw = key if isinstance(key, tuple) else (key, None)
@@ -68,19 +91,35 @@ class GuardedVideos(Dataset):
             except DecodeError as error:
                 self.state[place] = FAILED
                 faults.append(Fault(self.path(place), str(error), error.readers or self.reader))
+                self._remember(str(error))
             else:
                 pairs = [] if place == index else [(self.path(index), self.path(place))]
                 return {**item, "faults": faults, "replaced": pairs}
-        raise DecodeError(f"expected a readable video among {MOST_REPLACED} draws, got none: {self.path(index)}, ...")
+        told = bytes(self.first_reason.tolist()).rstrip(b"\0").decode(errors="replace")
+        raise NothingReadable(self.path(index), told or "quarantine.csv has named them before", faults)
+
+    def failed(self) -> list[str]:
+        """The paths of the videos that were found unreadable, in whichever worker."""
+        return [self.path(index) for index in torch.nonzero(self.state == FAILED).flatten().tolist()]
 
     def path(self, index: int) -> str:
         """Where a video is."""
         return self.videos.path(index)
 
-    def collate(self, items: list[dict[str, Any]]) -> dict[str, Any]:
-        """Items as a batch, as the videos have it, with the notes of all of them."""
+    def collate(self, items: list[dict[str, Any]] | HandedError) -> dict[str, Any]:
+        """Items as a batch, as the videos have it, with the notes of all of them; or what failed, as `failed`."""
+        if isinstance(items, HandedError):
+            return {"failed": items}
         notes = {name: [note for item in items for note in item.pop(name)] for name in (NOTES if self.replaces else ())}
-        return {**self.videos.collate(items), **notes}
+        try:
+            return {**self.videos.collate(items), **notes}
+        except Exception as error:
+            return {"failed": _raised_or_handed(error)}
+
+    def _remember(self, reason: str) -> None:
+        if not self.first_reason[0]:
+            told = reason.encode(errors="backslashreplace")[:REASON_BYTES].ljust(REASON_BYTES, b"\0")
+            self.first_reason.copy_(torch.frombuffer(bytearray(told), dtype=torch.uint8))
 
     def _candidates(self, index: int, draw: int | None) -> Iterator[int]:
         yield index
@@ -102,6 +141,25 @@ class GuardedVideos(Dataset):
             finally:
                 faulthandler.cancel_dump_traceback_later()
                 self.reading[worker.id] = -1
+
+
+class NothingReadable(DecodeError):
+    """None of the videos that were drawn in the place of one can be read. faults: those that this found out."""
+
+    def __init__(self, path: str, reason: str, faults: list[Fault]):
+        super().__init__(f"expected a readable video among {MOST_REPLACED} draws, got none: {path}, ... ({reason})")
+        self.path, self.reason, self.faults = path, reason, faults
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.path, self.reason, self.faults)
+
+
+def _raised_or_handed(error: Exception) -> HandedError:
+    """The error for the process of the run; where this is that process it is raised."""
+    worker = get_worker_info()
+    if worker is None:
+        raise error
+    return HandedError(error, worker.id)
 
 
 def _end_worker(error: Exception, batch: Any) -> None:
@@ -173,16 +231,34 @@ class _Surviving(Iterator):
         while True:
             try:
                 batch = next(self.batches)
-            except (StopIteration, DecodeError):
+            except (StopIteration, DecodeError) as error:
+                self._note(error)
                 raise
             except Exception as error:  # what a death looks like depends on what was under way
                 self._bury(error)
             else:
+                if "failed" in batch:
+                    failure = batch["failed"].again()
+                    self._note(failure)
+                    try:
+                        raise failure
+                    finally:  # in a circle with this frame it would keep the workers, which gc then can't end in order
+                        del failure, batch
                 self.num_given += 1
                 if self.faults:
                     batch["faults"] += self.faults
                     self.faults = []
                 return batch
+
+    def _note(self, error: Exception) -> None:
+        """Has the faults written down that would have come with the batch."""
+        if isinstance(error, NothingReadable) and self.videos.note:
+            faults = {fault.path: fault for fault in self.faults + error.faults}
+            for path in self.videos.failed():  # of batches that are not reached any more
+                faults.setdefault(
+                    path, Fault(path, f"could not read {path}: see the first of them", self.videos.reader)
+                )
+            self.videos.note(list(faults.values()))
 
     def _bury(self, error: Exception) -> None:
         """Finds who died of what, and starts new workers; raises what is nobody's death."""

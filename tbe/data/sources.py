@@ -18,6 +18,7 @@ from tbe.errors import MissingFile, UserError
 __all__ = ["VideoLists", "VideoSource"]
 
 README_SECTION = "'Data sets'"
+LOOKED_AT = 5  # videos of each list, before a run begins
 
 log = logging.getLogger(__name__)
 
@@ -62,11 +63,11 @@ class VideoLists(VideoSource):
         self.how_to_get_lists = how_to_get_lists
         self.allow_outside_root = allow_outside_root
         self.masks = ActorMasks(masks, mask_above) if masks else None
-        self._masks_checked = False
+        self._looked = False
         self._masked: dict[str, Records] = {}  # the records of splits whose masks were asked for
 
     def prepare(self) -> None:
-        """Refuses a data set that isn't there, saying how to name it."""
+        """Refuses a data set whose folder, lists or videos aren't there, as a few show, saying how to name it."""
         if not self.root or not os.path.isdir(self.root):
             there = "a file" if os.path.isfile(self.root) else "no such folder"
             got = f"{there}: {self.root}" if self.root else "nothing"
@@ -85,9 +86,11 @@ class VideoLists(VideoSource):
                     f"got no such file. Set data.lists=<folder> and data.splits.{split}=<file>.{how} "
                     f"See the README, section {README_SECTION}."
                 )
-        if self.masks and not self._masks_checked:
-            self._check_masks(self.masks)
-            self._masks_checked = True
+        if not self._looked:
+            self._look_at_videos()
+            if self.masks:
+                self._check_masks(self.masks)
+            self._looked = True
 
     def has(self, split: str) -> bool:
         return split in self.splits or (split == "val" and self.val_share > 0 and "train" in self.splits)
@@ -116,6 +119,21 @@ class VideoLists(VideoSource):
             self._masked[split] = self.records(split)
         records = self._masked[split]
         return self.masks(os.fsdecode(records.paths[index]), records.path_to_open(index), frames)
+
+    def _look_at_videos(self) -> None:
+        """Looks whether a few videos of each list are there; FileNotFoundError when none of any list is."""
+        missing = {}
+        for split in self.splits:
+            records = self._read(split)
+            few = np.linspace(0, len(records) - 1, min(LOOKED_AT, len(records))).round().astype(int)
+            if not any(os.path.exists(records.path(index)) for index in few):
+                missing[split] = f"{len(few)} of {split}, such as {records.path(few[0])}"
+        told = f"data={self.name}: expected the videos of its lists, found none of those looked at: "
+        advice = "Set data.root=<folder>, to which the paths of the lists are relative"
+        if missing and len(missing) == len(self.splits):
+            raise MissingFile(f"{told}{'; '.join(missing.values())}. {advice}")
+        for found in missing.values():
+            log.warning("%s%s. %s", told, found, advice)
 
     def _check_masks(self, masks: ActorMasks) -> None:
         """Says how many videos of each list but train's have masks; FileNotFoundError when none has."""

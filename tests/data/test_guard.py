@@ -2,6 +2,7 @@ import ctypes
 import os
 import resource
 import signal
+import traceback
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from tbe.data.guard import MOST_REPLACED, GuardedLoader, GuardedVideos, ReplayedSampler
 from tbe.data.readers import DecodeError
+from tbe.errors import UserError
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +38,7 @@ class Videos:
         with (self.folder / f"{index}.reads").open("a") as notes:
             notes.write(".")
         fault = self.faults.get(f"at_{index}")
-        if fault == "broken":
+        if fault == "broken" or (fault == "broken later" and self.reads(index) > 1):
             raise DecodeError(f"could not open {index}.mp4: no video")
         if fault == "hangs":  # and does not let go of Python's lock
             ctypes.PyDLL(None).sleep(100)
@@ -117,10 +119,58 @@ def test_where_nothing_replaces_it_the_video_is_named(tmp_path):
         list(loader(Videos(tmp_path, at_5="broken"), replaces=False))
 
 
-def test_nothing_but_broken_videos_ends_the_run(tmp_path):
+@pytest.mark.parametrize("workers", [0, 2])
+def test_nothing_but_broken_videos_ends_the_run_with_a_reason_and_all_of_them_named(tmp_path, workers):
     broken = {f"at_{index}": "broken" for index in range(12)}
-    with pytest.raises(DecodeError, match=f"expected a readable video among {MOST_REPLACED} draws, got none: 0.mp4"):
-        list(loader(Videos(tmp_path, **broken), 0))
+    batches, noted = loader(Videos(tmp_path, **broken), workers), []
+    batches.dataset.note = noted.extend
+    told = rf"expected a readable video among {MOST_REPLACED} draws, got none: 0.mp4, .* \(could not open \d+.mp4: no"
+    with pytest.raises(DecodeError, match=told):
+        list(batches)
+    assert {fault.path for fault in noted} == {f"{index}.mp4" for index in range(12)}
+
+
+def test_what_a_batch_found_out_before_it_failed_is_noted_with_its_reason(tmp_path):
+    videos = Videos(tmp_path, count=2, at_0="broken later", at_1="broken")
+    batches, noted = loader(videos, workers=1, sampler=[1, 0]), []
+    batches.dataset.note = noted.extend
+    with pytest.raises(DecodeError, match="got none: 0.mp4"):
+        list(batches)
+    assert noted == [(f"{i}.mp4", f"could not open {i}.mp4: no video", "Numbers") for i in (1, 0)]
+
+
+class Unlike(Exception):
+    """An error that can't be copied with its message alone, as those of some libraries."""
+
+    def __init__(self, code, text):
+        super().__init__(f"{text} ({code})")
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (DecodeError("could not open a.mp4: no video\nsecond line"), None),
+        (UserError("expected masks of one size"), None),
+        (FileNotFoundError(2, "No such file", "a.png"), None),
+        (KeyError("clips"), None),
+        (Unlike(3, "odd"), RuntimeError("Unlike: odd (3)")),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("where", ["__getitem__", "collate"])
+def test_an_error_of_a_worker_is_raised_as_without_workers(tmp_path, monkeypatch, error, expected, where):
+    def fail(*arguments):
+        raise error
+
+    monkeypatch.setattr(Videos, where, fail)
+    for workers in (0, 1):
+        with pytest.raises((type(error), RuntimeError)) as raised:
+            next(iter(loader(Videos(tmp_path), workers, replaces=False)))
+        wanted = expected if expected and workers else error
+        assert (type(raised.value), str(raised.value)) == (type(wanted), str(wanted))
+    told = "".join(traceback.format_exception(raised.value))
+    assert "In worker 0 of the loader" in told
+    assert "in fail" in told
 
 
 def test_a_reader_that_hangs_with_pythons_lock_is_ended_and_nothing_is_lost(tmp_path):

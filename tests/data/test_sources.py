@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -53,6 +55,18 @@ def test_a_missing_folder_names_key_variable_and_readme(tmp_path):
             FileNotFoundError, match=r"data=mine: .*data.root=<folder>.*MINE_ROOT.*README, section 'Data sets'"
         ):
             source(tmp_path, root=root).prepare()
+
+
+def test_videos_that_are_elsewhere_are_missed_before_anything_is_read(video_folder, tmp_path, caplog):
+    lists = {"lists": str(video_folder)}
+    with pytest.raises(FileNotFoundError, match=r"found none of those looked at: 5 of train, such as .*data.root=<fol"):
+        source(tmp_path, **lists).prepare()
+    test = source(tmp_path, **lists).records("test")
+    (tmp_path / "class 0").mkdir()
+    Path(test.path(0)).touch()  # the first of test is enough, but the others are missed
+    source(tmp_path, **lists).prepare()
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert f"found none of those looked at: 5 of train, such as {tmp_path}/class 0/video 0.mp4. Set data.root" in said
 
 
 def test_a_missing_list_names_its_place_and_how_to_make_it(tmp_path):
