@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -27,6 +28,8 @@ from tbe.data.surroundings import SurroundedVideos
 from tbe.data.video_source import VideoSource
 from tbe.data.views import ContrastiveViews
 from tbe.errors import UserError
+
+log = logging.getLogger(__name__)
 
 MOST_WORKERS = 8
 ON_ERROR = ("raise", "skip")
@@ -152,7 +155,15 @@ class VideoDataModule(pl.LightningDataModule):
         return (epoch + 1, 0) if batches >= self.training_batches() else (epoch, batches * self.batch_size)
 
     def val_dataloader(self) -> list[DataLoader]:
-        if not all(self.source.has(split) for split in self.val_splits):
+        missing = [split for split in self.val_splits if not self.source.has(split)]
+        if missing:
+            if self.trainer.global_rank == 0:
+                log.warning(
+                    "data=%s: no videos in %s, so validation is left out (without a list of val, a data.val_share of "
+                    "each class that has two videos or more is held out)",
+                    self.source.name,
+                    ", ".join(missing),
+                )
             return []
         return [self._val_dataloader(split) for split in self.val_splits]
 

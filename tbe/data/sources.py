@@ -64,6 +64,7 @@ class VideoLists(VideoSource):
         self.allow_outside_root = allow_outside_root
         self.masks = ActorMasks(masks, mask_above) if masks else None
         self._looked = False
+        self._lists: dict[tuple, Records] = {}  # what was read, by all that it depends on
         self._masked: dict[str, Records] = {}  # the records of splits whose masks were asked for
 
     def prepare(self) -> None:
@@ -93,16 +94,18 @@ class VideoLists(VideoSource):
             self._looked = True
 
     def has(self, split: str) -> bool:
-        return split in self.splits or (split == "val" and self.val_share > 0 and "train" in self.splits)
+        """Whether there is a list of this split, or for `val` a class of the train list to hold some of out."""
+        return split in self.splits or (split == "val" and "train" in self.splits and bool(self._held_out().any()))
 
     def records(self, split: str) -> Records:
         if not self.has(split):
-            raise UserError(f"data={self.name}: expected a split among {', '.join(self.splits)}, got {split!r}")
+            is_empty = split == "val" and self.val_share and "train" in self.splits
+            hint = ": no class of the train list has two videos, of which one could be held out" if is_empty else ""
+            raise UserError(f"data={self.name}: expected a split among {', '.join(self.splits)}, got {split!r}{hint}")
         if split in self.splits and (split != "train" or "val" in self.splits or not self.val_share):
             return self._read(split)
-        everything = self._read("train")
-        held = hold_out(everything.labels, self.val_share)
-        return everything.select(np.flatnonzero(held if split == "val" else ~held))
+        held = self._held_out()
+        return self._read("train").select(np.flatnonzero(held if split == "val" else ~held))
 
     @property
     def class_names(self) -> list[str] | None:
@@ -150,8 +153,18 @@ class VideoLists(VideoSource):
                 f"{place}/000001.png or {place}.csv, found none"
             )
 
+    def _held_out(self) -> np.ndarray:
+        """Which videos of the train list are held out where there is no val list, bool (n,)."""
+        labels = self._read("train").labels
+        return hold_out(labels, self.val_share) if self.val_share else np.zeros(len(labels), bool)
+
     def _read(self, split: str) -> Records:
+        """All videos of a list, which is read once as long as nothing changes."""
         file = Path(self.lists, self.splits[split])
-        records = read_list(file, self.root)
-        check_labels(records, self.num_classes, f"{file} (data={self.name}, data.num_classes={self.num_classes})")
-        return records if self.allow_outside_root else fence(records, f"{file} (data={self.name})")
+        state = file.stat()
+        key = (file, state.st_mtime_ns, state.st_size, self.root, self.num_classes, self.allow_outside_root)
+        if key not in self._lists:
+            records = read_list(file, self.root)
+            check_labels(records, self.num_classes, f"{file} (data={self.name}, data.num_classes={self.num_classes})")
+            self._lists[key] = records if self.allow_outside_root else fence(records, f"{file} (data={self.name})")
+        return self._lists[key]

@@ -139,10 +139,16 @@ def test_frames_to_look_at_are_those_of_the_reader_in_the_size_of_each_video(tmp
         assert torch.equal(frames, DecordReader("cpu")(str(tmp_path / name)).frames([0, 4, 8]))
 
 
-def test_without_a_val_split_there_is_no_validation(video_folder):
+@pytest.mark.parametrize("why", ["no share", "one video a class"])
+def test_without_a_val_split_there_is_no_validation(video_folder, tmp_path, caplog, why):
     data = datamodule(video_folder)
-    data.source.val_share = 0
-    assert fitted(data, max_epochs=1).validated == []
+    data.source.val_share = 0 if why == "no share" else 0.25
+    if why == "one video a class":
+        (tmp_path / "train.txt").write_text("class 0/video 0.mp4 0\nclass 1/video 1.mp4 1\n")
+        data.source.lists, data.source.splits = str(tmp_path), {"train": "train.txt"}
+    with caplog.at_level("INFO"):
+        assert fitted(data, max_epochs=1).validated == []
+    assert caplog.text.count("data=mine: no videos in val") == 1
 
 
 def test_a_broken_file_stops_training_and_is_named(video_folder, tmp_path):

@@ -36,6 +36,27 @@ def test_no_share_trains_on_everything(video_folder):
     assert len(data.records("train")) == 8
 
 
+def test_where_no_class_has_two_videos_there_is_no_val_split(video_folder, tmp_path):
+    (tmp_path / "train.txt").write_text("class 0/video 0.mp4 0\nclass 1/video 1.mp4 1\n")
+    data = source(video_folder, lists=str(tmp_path), splits={"train": "train.txt"}, val_share=0.9)
+    assert not data.has("val")
+    assert len(data.records("train")) == 2
+    with pytest.raises(ValueError, match="expected a split among train, got 'val': no class of the train list has two"):
+        data.records("val")
+    with (tmp_path / "train.txt").open("a") as file:
+        file.write("class 0/video 2.mp4 0\n")
+    assert data.has("val")
+    assert (len(data.records("train")), len(data.records("val"))) == (2, 1)  # of two videos one stays, whatever share
+
+
+def test_a_file_is_no_folder_of_videos_or_lists(video_folder, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(FileNotFoundError, match=r"data=mine: expected the folder of .*, got a file: .*file\. Set"):
+        source(tmp_path / "file").prepare()
+    with pytest.raises(FileNotFoundError, match=r"data=mine: expected data.lists to be a folder, got a file: .*file"):
+        source(video_folder, lists=str(tmp_path / "file")).prepare()
+
+
 def test_a_val_list_is_taken_as_it_is(video_folder):
     data = source(video_folder, splits={"train": "train.txt", "val": "test.txt"})
     assert len(data.records("train")) == 8
