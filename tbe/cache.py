@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from tbe.data.records import Records
+from tbe.data.unicode_forms import found_path
 from tbe.distributed import rank
 from tbe.features import Features
 from tbe.probes import Probe
@@ -72,5 +73,6 @@ def weights_digest(network: nn.Module) -> str:
 def _seen(records: Records) -> list[tuple[int, int]]:
     """Size and time of change of some of the videos."""
     some = np.unique(np.linspace(0, len(records) - 1, NUM_FILES).round().astype(int))[: len(records)]
-    states = [os.stat(records.path(index)) for index in some.tolist() if os.path.exists(records.path(index))]
+    paths = [found_path(records.path(index)) for index in some.tolist()]
+    states = [os.stat(path) for path in paths if os.path.exists(path)]
     return [(state.st_size, state.st_mtime_ns) for state in states]

@@ -12,6 +12,7 @@ from tbe.data.column_order import CLASSES
 from tbe.data.masks import ActorMasks
 from tbe.data.records import Records, check_labels, fence, hold_out, read_list
 from tbe.data.text_tables import text_of
+from tbe.data.unicode_forms import found_path
 from tbe.data.video_source import VideoSource
 from tbe.errors import MissingFile, UserError
 
@@ -129,7 +130,7 @@ class VideoLists(VideoSource):
         for split in self.splits:
             records = self._read(split)
             few = np.linspace(0, len(records) - 1, min(LOOKED_AT, len(records))).round().astype(int)
-            if not any(os.path.exists(records.path(index)) for index in few):
+            if not any(os.path.exists(found_path(records.path(index))) for index in few):
                 missing[split] = f"{len(few)} of {split}, such as {records.path(few[0])}"
         told = f"data={self.name}: expected the videos of its lists, found none of those looked at: "
         advice = "Set data.root=<folder>, to which the paths of the lists are relative"

@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from tbe.config import build, plain
+from tbe.data.sources import VideoLists
 from tests.conftest import composed
 
 
@@ -62,14 +63,36 @@ def test_suffixes_can_be_chosen(videos, lists, rows):
     assert rows(folder / "train.txt") == [("walk/a.GIF", 0)]
 
 
-def test_linked_folders_are_followed_but_not_round_in_circles(videos, lists, rows, tmp_path):
+def test_linked_folders_are_followed_as_training_does_but_not_round_in_circles(videos, lists, rows, tmp_path, capsys):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "run.avi").touch()
     (videos / "run").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
     (videos / "walk" / "again").symlink_to(videos, target_is_directory=True)
-    paths = [path for path, _ in rows(lists("folder", "--root", videos, "--test-share", 0) / "train.txt")]
-    assert len(paths) == 11
-    assert "run/run.avi" in paths
+    (videos / "walk" / "inside.mp4").symlink_to(videos / "walk" / "clip 0.MP4")
+    (videos / "walk" / "outside.mp4").symlink_to(tmp_path / "elsewhere" / "run.avi")
+    for options, expected in (([], 11), (["--allow-outside-root"], 13)):
+        folder = lists("folder", "--root", videos, "--test-share", 0, *options)
+        said = capsys.readouterr().out
+        paths = [path for path, _ in rows(folder / "train.txt")]
+        assert len(paths) == expected
+        assert "walk/inside.mp4" in paths
+        assert ("run/run.avi" in paths) == ("walk/outside.mp4" in paths) == bool(options)
+        assert ("left out 2 videos that links lead out of it, such as 'run/run.avi'" in said) == (not options)
+        assert ("data.allow_outside_root=true" in said.splitlines()[-1]) == bool(options)
+        allowed = {"allow_outside_root": bool(options), "val_share": 0, "lists": str(folder)}
+        data = VideoLists("folder", str(videos), {"train": "train.txt"}, 3, **allowed)
+        records = data.records("train")
+        assert all(os.path.exists(records.path_to_open(index)) for index in range(expected))  # none is refused
+
+
+def test_what_is_passed_over_is_counted_by_its_suffix(videos, lists, rows, capsys):
+    for name in ("a.GIF", "b.gif", "c.h264", "LICENSE", "d.3gp", "e.OGV"):
+        (videos / "walk" / name).touch()
+    folder = lists("folder", "--root", videos, "--test-share", 0)
+    assert {"walk/d.3gp", "walk/e.OGV"} < {path for path, _ in rows(folder / "train.txt")}
+    assert "passed over 6 files that are no videos by their names: 2 .gif, " in (said := capsys.readouterr().out)
+    assert all(f"1 {suffix}" in said for suffix in (".h264", ".txt"))
+    assert "2 without a suffix" in said  # LICENSE and the readme
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a file system that takes any bytes")

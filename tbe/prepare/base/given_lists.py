@@ -39,7 +39,7 @@ def given_lists(root: Path, files: list[Path]) -> GivenLists:
     if not root.is_dir():
         raise MissingFile(f"{root}: expected the folder of the videos, got no such folder")
     if not files:
-        rows, classes = labelled_videos(root, SUFFIXES)
+        rows, classes = labelled_videos(root, SUFFIXES, may_leave=True)  # what is made of them lies elsewhere
         return GivenLists({"all": rows}, classes)
     lists: dict[str, list[Row]] = {}
     classes = []

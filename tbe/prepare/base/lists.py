@@ -8,7 +8,7 @@ from collections import Counter
 from itertools import combinations
 from pathlib import Path
 
-from tbe.data.records import write_list
+from tbe.data.records import leads_out, write_list
 from tbe.data.unicode_forms import found_path
 from tbe.errors import MissingFile, UserError
 from tbe.quoting import override
@@ -61,10 +61,19 @@ def existing_videos(lists: dict[str, list[Row]], root: Path, hint: str = "") -> 
         print(f"{root}: {len(found)} of the {len(rows)} {name} videos found, {len(rows) - len(found)} missing")
         if found:
             existing[name] = found
+            if num_outside := _count_outside(root, [row[0] for row in found]):
+                print(f"{root}: links lead {num_outside} of them out of it: train with data.allow_outside_root=true")
     if not existing:
         likely = next(iter(lists.values()), [("",)])[0][0]
         raise MissingFile(f"{root}: expected videos like {likely!r}, found none. {hint}".rstrip())
     return existing
+
+
+def _count_outside(root: Path, paths: list[str]) -> int:
+    """How many of these paths links lead out of root; of links above a video one look at its folder tells."""
+    folders = {folder: leads_out(root / folder, root) for folder in set(map(os.path.dirname, paths))}
+    links = (path for path in paths if not folders[os.path.dirname(path)] and os.path.islink(root / path))
+    return sum(folders[os.path.dirname(path)] for path in paths) + sum(leads_out(root / path, root) for path in links)
 
 
 def check_apart(lists: dict[str, list[Row]]) -> None:
