@@ -39,7 +39,7 @@ STARTS = ("", "/", "{root}/", "{outside}/", "C:\\", "..\\")
 VIDEOS, MOST = 40, 0.05  # of a run, and max_failed
 FOLDER_OF_VIDEOS = ["experiment=none", "data=folder", "data.num_classes=2", "data.val_share=0", "~data.splits.test"]
 FOLDER_OF_VIDEOS += ["clip=8x2_32", "clip.stride=1", "augment=crop_flip", "backbone=tiny", "batch_size=4", "epochs=1"]
-FOLDER_OF_VIDEOS += ["queue_size=8", "num_workers=1", "trainer=cpu", "task@evaluate=none", "logger=csv"]
+FOLDER_OF_VIDEOS += ["contrastive.queue_size=8", "datamodule.num_workers=1", "trainer=cpu", "task=none", "logger=csv"]
 
 
 class Harm:
@@ -135,7 +135,9 @@ def too_many_unreadable(trials: int) -> Outcome:
                 (folder / f"{number}.mp4").write_bytes(whole[:100] if number in victims else whole)
             write_list(folder / "train.txt", [(f"{number}.mp4", number % 2) for number in range(VIDEOS)])
             run = folder / "run"
-            code, said = _train(*FOLDER_OF_VIDEOS, f"data.root={folder}", f"max_failed={MOST}", f"hydra.run.dir={run}")
+            code, said = _train(
+                *FOLDER_OF_VIDEOS, f"data.root={folder}", f"datamodule.max_failed={MOST}", f"hydra.run.dir={run}"
+            )
             table = run / "quarantine.csv"
             named = len(table.read_text().splitlines()) - 1 if table.exists() else 0
         is_stopped = code == 1 and said.startswith(f"error: expected at most {MOST:.0%} of the videos to be unreadable")
@@ -147,7 +149,7 @@ def too_many_unreadable(trials: int) -> Outcome:
         f"to {LEAST_COUNTED} ended well, with all of these in quarantine.csv"
     )
     lost = "nothing" if right == trials else f"**{trials - right} runs**"
-    return Outcome(f"more videos than accepted are unreadable (`max_failed={MOST}`)", trials, happened, lost)
+    return Outcome(f"more videos than accepted are unreadable (`datamodule.max_failed={MOST}`)", trials, happened, lost)
 
 
 def unwritable_folders(trials: int) -> Outcome:

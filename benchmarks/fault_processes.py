@@ -16,7 +16,7 @@ from outcomes import Outcome
 from small_runs import BY_HAND, SmallRuns
 
 LIMIT = 30  # seconds, process_timeout of these runs: the first process also waits so long for the second to start
-PAIR = ("trainer=ddp_cpu", "batch_size=4", "num_workers=0", f"process_timeout={LIMIT}")
+PAIR = ("trainer=ddp_cpu", "batch_size=4", "datamodule.num_workers=0", f"process_timeout={LIMIT}")
 JOB = {"SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "pretrain", "SLURM_PROCID": "0"}
 PATIENCE = 60  # seconds in which what is left of a run has to end
 

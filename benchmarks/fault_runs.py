@@ -53,7 +53,9 @@ def disk_full(trials: int, runs: SmallRuns) -> Outcome:
             return
 
     def trial(index: int) -> tuple[int, bool, bool, bool]:
-        stopped = runs.broken_off(f"full_{index}", fill, "num_workers=0")  # the limit also holds for shared memory
+        stopped = runs.broken_off(
+            f"full_{index}", fill, "datamodule.num_workers=0"
+        )  # the limit also holds for shared memory
         is_clear = runs.said(stopped.folder).startswith("error: could not write the checkpoint")
         is_kept = not (stopped.folder / LAST).exists() or is_whole(stopped.folder / LAST)
         resume = [f"resume={stopped.folder}"] if stopped.saved else []
@@ -103,7 +105,9 @@ def exploded(trials: int, runs: SmallRuns) -> Outcome:
         f"{sum(named)} ended with one line and `bad_batch.json`; resumed with a loss that is finite, {sum(same)} ended "
         f"{AS_IF}"
     )
-    return Outcome("the loss is nan in one step (`on_bad_loss=stop`)", trials, happened, steps_lost(lost))
+    return Outcome(
+        "the loss is nan in one step (`callbacks.finite_loss.policy=stop`)", trials, happened, steps_lost(lost)
+    )
 
 
 def skipped(trials: int, runs: SmallRuns) -> Outcome:
@@ -113,7 +117,7 @@ def skipped(trials: int, runs: SmallRuns) -> Outcome:
         chance, run = Random(f"skip {index}"), runs.folder / f"skip_{index}"
         at = sorted(chance.sample(range(1, EPOCHS * STEPS + 1), 3))
         overrides = ["loss._target_=exploding_loss.ExplodingLoss", f"+loss.at={at}".replace(" ", "")]
-        if not runs.ends_well(run, *overrides, "on_bad_loss=skip"):
+        if not runs.ends_well(run, *overrides, "callbacks.finite_loss.policy=skip"):
             return len(at), 0, False
         state = torch.load(run / LAST, weights_only=True)["state_dict"]
         is_finite = all(bool(value.isfinite().all()) for value in state.values())
@@ -122,7 +126,9 @@ def skipped(trials: int, runs: SmallRuns) -> Outcome:
     asked, left_out, finite = zip(*runs.each(trials, trial), strict=True)
     happened = f"{sum(left_out)} of {sum(asked)} such steps left out; {sum(finite)} ended, with finite weights"
     lost = "those steps" if sum(finite) == trials else f"**{trials - sum(finite)} runs**"
-    return Outcome("the loss is nan in three steps of a run (`on_bad_loss=skip`)", trials, happened, lost)
+    return Outcome(
+        "the loss is nan in three steps of a run (`callbacks.finite_loss.policy=skip`)", trials, happened, lost
+    )
 
 
 def steps_lost(lost: Sequence[int]) -> str:

@@ -38,7 +38,7 @@ SPOILED = {
 }
 PATIENCE = 20.0  # seconds that a reader is given
 READERS = {  # what it does, and the seconds that it is given
-    "hangs": ("a reader hangs with Python's lock (`read_timeout=1`)", 1.0),
+    "hangs": ("a reader hangs with Python's lock (`datamodule.read_timeout=1`)", 1.0),
     "crashes": ("a reader crashes its worker (SIGSEGV)", PATIENCE),
     "is killed": ("a worker is killed once while it reads (SIGKILL)", PATIENCE),
 }

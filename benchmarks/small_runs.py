@@ -22,7 +22,14 @@ from tbe.checkpoint_files import is_whole
 ROOT = Path(__file__).resolve().parent.parent
 EPOCHS, STEPS = 10, 4  # steps an epoch
 SIZE = ["experiment=demo", "data.num_train=32", "data.num_val=16", "data.num_test=16", "data.num_actions=4"]
-SIZE += ["data.num_scenes=4", "data.size=32", "data.num_frames=16", "batch_size=8", "queue_size=16", "num_workers=1"]
+SIZE += [
+    "data.num_scenes=4",
+    "data.size=32",
+    "data.num_frames=16",
+    "batch_size=8",
+    "contrastive.queue_size=16",
+    "datamodule.num_workers=1",
+]
 SIZE += ["backbone.widths=[4,8,8,8]", "trainer.log_every_n_steps=1", f"epochs={EPOCHS}"]
 LAST = Path("checkpoints", "last.ckpt")
 EXACT = ("state_dict", "optimizer_states", "lr_schedulers", "epoch", "global_step")

@@ -18,7 +18,7 @@ from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from tbe import jobs, processes
+from tbe import jobs, moved_keys, processes
 from tbe.config import config_dir, register_resolvers
 from tbe.error_log import write_error
 from tbe.errors import UserError, first_line
@@ -66,6 +66,8 @@ def command(config_name: str, story: str) -> Callable[[], None]:
         files: list[Path] = []
         try:
             files = processes.given_files() or _files_of_job(story)
+            if not files:
+                moved_keys.check(sys.argv[1:], moved_keys.EVAL if config_name == "eval" else moved_keys.TRAIN)
             if files:
                 _quieten()
                 import_module(story).run(files)

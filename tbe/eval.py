@@ -93,7 +93,7 @@ def evaluate(config: dict[str, Any], name: str, checkpoint: Checkpoint | Foreign
         backbone = classifier.backbone
     else:
         backbone = checkpoint.backbone() if checkpoint else build(config["backbone"])
-    if config["channels_last"]:
+    if config["performance"]["channels_last"]:
         backbone.to(memory_format=torch.channels_last_3d)
     evaluation = Evaluation(
         name=name,
@@ -112,7 +112,7 @@ def evaluate(config: dict[str, Any], name: str, checkpoint: Checkpoint | Foreign
         cache=_cache(config, backbone),
         backbone_config=checkpoint.config.get("backbone", config["backbone"]) if checkpoint else config["backbone"],
         origin=checkpoint.origin() if checkpoint else RANDOM,
-        clips_at_once=config["clips_at_once"],
+        max_clips_per_forward=config["max_clips_per_forward"],
     )
     metrics: dict[str, float] = {}
     with processes.ending_together(evaluation.trainer.strategy.launcher):

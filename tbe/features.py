@@ -41,16 +41,16 @@ def extract(
     trainer: pl.Trainer,
     per_clip: bool = False,
     probes: Mapping[str, Probe] = CLEAN,
-    clips_at_once: int | None = None,
+    max_clips_per_forward: int | None = None,
 ) -> dict[str, Features]:
     """Runs a network (B, C, T, H, W) -> (B, F) over a split, once for each probe of the same clips.
 
     The clips of a video are averaged unless `per_clip`. The network, in eval and inference mode, gets all clips of a
-    batch in one go, or at most `clips_at_once`, which takes less memory and changes nothing; half as many from where
-    memory does not hold them. Each process sees its share, all of them get all rows, no video counts twice. A
+    batch in one go, or at most `max_clips_per_forward`, which takes less memory and changes nothing; half as many from
+    where memory does not hold them. Each process sees its share, all of them get all rows, no video counts twice. A
     ValueError for features that are not finite.
     """
-    extractor = _Extractor(network, per_clip, probes, clips_at_once)
+    extractor = _Extractor(network, per_clip, probes, max_clips_per_forward)
     datamodule.predict_split = split
     datamodule.surrounded = any(not isinstance(probe, Clean) for probe in probes.values())
     trainer.predict(extractor, datamodule=datamodule, return_predictions=False)
@@ -66,12 +66,14 @@ def extract(
 
 
 class _Extractor(pl.LightningModule):
-    def __init__(self, network: nn.Module, per_clip: bool, probes: Mapping[str, Probe], clips_at_once: int | None):
+    def __init__(
+        self, network: nn.Module, per_clip: bool, probes: Mapping[str, Probe], max_clips_per_forward: int | None
+    ):
         super().__init__()
         self.network = network
         self.per_clip = per_clip
         self.probes = probes
-        self.clips_at_once = clips_at_once
+        self.max_clips_per_forward = max_clips_per_forward
         self.rows: list[tuple[Tensor, ...]] = []
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
@@ -87,7 +89,7 @@ class _Extractor(pl.LightningModule):
 
     def _fitting(self, clips: Tensor) -> Tensor:
         """The network's features (n, F) of clips, as many in one go as memory holds."""
-        asked = at_once = min(self.clips_at_once or len(clips), len(clips))
+        asked = at_once = min(self.max_clips_per_forward or len(clips), len(clips))
         while True:
             try:
                 vectors = torch.cat([self.network(part).float() for part in clips.split(at_once)])
@@ -101,7 +103,7 @@ class _Extractor(pl.LightningModule):
             if clips.device.type == "cuda":
                 torch.cuda.empty_cache()
         if at_once < asked:
-            self.clips_at_once = at_once
+            self.max_clips_per_forward = at_once
             log.warning("memory holds no %d clips at once: the network gets %d from now on", asked, at_once)
         return vectors
 

@@ -58,7 +58,7 @@ def train(config: dict[str, Any]) -> float | None:
     last = Path(config["run_dir"], runs.LAST)
     last_metrics, leaving = LastMetrics(), LeaveOnInterrupt(last)
     trainer = build_trainer(config, last_metrics, leaving)
-    accelerate(module, trainer.strategy.root_device, **{name: config[name] for name in ACCELERATIONS})
+    accelerate(module, trainer.strategy.root_device, **{name: config["performance"][name] for name in ACCELERATIONS})
     with leaving, _to_be_continued(config, trainer), processes.ending_together(trainer.strategy.launcher):
         _fit(config, module, datamodule, trainer)
         if not trainer.global_step:  # epochs=0: the untrained network, to measure or to finetune beside trained ones
@@ -70,9 +70,9 @@ def train(config: dict[str, Any]) -> float | None:
         results.write_json(Path(config["run_dir"], results.METRICS), metrics | {"protocol": protocol})
         columns = {config["run_name"]: metrics}
         print_tables(
-            small_tables(columns, config["test_queries"]),
+            small_tables(columns, config["evaluation"]["splits"]),
             title=f"{config['stage']}: final numbers, in percent",
-            notes=sentences(columns, config["test_queries"]),
+            notes=sentences(columns, config["evaluation"]["splits"]),
         )
     return metrics.get(config["objective"]) if config["objective"] else None
 
@@ -93,13 +93,14 @@ def build_trainer(config: dict[str, Any], *others: pl.Callback) -> pl.Trainer:
 
 def describe(config: dict[str, Any]) -> dict[str, Any]:
     """What one needs to know to repeat the numbers."""
-    chosen = ("name", "stage", "seed", "batch_size", "precision", "clip", "eval_clips", "init_from", "resume")
+    chosen = ("name", "stage", "seed", "batch_size", "precision", "clip", "init_from", "resume")
     return {
         "data": build(config["data"]).name,
         "backbone": config["backbone"],
         "be": config.get("be"),
         **{name: config[name] for name in chosen},
-        "test": {"query": config["test_queries"], "clips": config["test_clips"]} if config["evaluate"] else None,
+        "eval_clips": config["datamodule"]["eval_clips"]["num_clips"],
+        "test": config["evaluation"] if config["tasks"] else None,
         "versions": results.versions(),
     }
 
@@ -149,14 +150,14 @@ def _finish(loggers: list[Logger]) -> None:
 
 def _evaluate(config: dict[str, Any], module: Any, datamodule: Any, trainer: pl.Trainer) -> dict[str, float]:
     """Runs the tasks that the run ends with, with the weights that did best in validation where those were kept."""
-    queries = [split for split in config["test_queries"] if datamodule.source.has(split)]
-    if not config["evaluate"] or not queries:
+    queries = [split for split in config["evaluation"]["splits"] if datamodule.source.has(split)]
+    if not config["tasks"] or not queries:
         return {}
     best = Path(config["run_dir"], "checkpoints", "best.ckpt")
     if best.exists():
         checkpoints.load_module(module, best)
     datamodule.measure_readable()
-    datamodule.eval_clips = dataclasses.replace(datamodule.eval_clips, num_clips=config["test_clips"])
+    datamodule.eval_clips = dataclasses.replace(datamodule.eval_clips, num_clips=config["evaluation"]["clips"])
     evaluation = Evaluation(
         name=config["run_name"],
         backbone=module.backbone,
@@ -166,9 +167,9 @@ def _evaluate(config: dict[str, Any], module: Any, datamodule: Any, trainer: pl.
         gallery="train",
         queries=queries,
         folder=Path(config["run_dir"]),
-        clips_at_once=config["clips_at_once"],
+        max_clips_per_forward=config["evaluation"]["max_clips_per_forward"],
     )
     metrics: dict[str, float] = {}
-    for task in config["evaluate"].values():
+    for task in config["tasks"].values():
         metrics |= build(task).run(evaluation)
     return metrics

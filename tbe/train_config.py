@@ -13,13 +13,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from tbe import checkpoint as checkpoints
-from tbe import results, runs
+from tbe import moved_keys, results, runs
 from tbe.checkpoint_files import whole
 from tbe.config import plain
 from tbe.errors import UserError
 
 # What only pretraining uses: left out of the config of other stages, whatever the experiment says of it.
-PRETRAINING_ONLY = ("method", "be", "loss", "consistency")
+PRETRAINING_ONLY = ("method", "be", "loss", "consistency", "contrastive")
 
 
 def prepare(config: DictConfig, overrides: list[str]) -> list[Path]:
@@ -30,6 +30,7 @@ def prepare(config: DictConfig, overrides: list[str]) -> list[Path]:
     stages = [_with_checkpoint(config, overrides)]
     if config.then:
         overrides = [f"experiment={config.then}", *config.then_with]
+        moved_keys.check(overrides, moved_keys.TRAIN)
         following = compose("train", overrides=overrides)
         following.run_dir = os.path.join(config.run_dir, following.stage)
         following.init_from = os.path.join(config.run_dir, runs.LAST)

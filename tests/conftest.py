@@ -35,10 +35,10 @@ SMALL = [
     "data.size=32",
     "data.num_frames=16",
     "batch_size=8",
-    "num_workers=0",
+    "datamodule.num_workers=0",
 ]
 # Of the network `tiny` a fraction, and as little else as can be: a run takes half as long.
-NARROW = ["backbone.widths=[4,8,8,8]", "queue_size=16", "val_limit=8"]
+NARROW = ["backbone.widths=[4,8,8,8]", "contrastive.queue_size=16", "datamodule.val_limit=8"]
 
 
 def pytest_addoption(parser):
@@ -167,14 +167,14 @@ def assert_in_effect(file, config):
 
     own = OmegaConf.load(file) or OmegaConf.create()
     own.pop("defaults", None)
-    assert _differing(OmegaConf.to_container(own), config) == {}
+    assert differing(OmegaConf.to_container(own), config) == {}
 
 
-def _differing(expected, found):
+def differing(expected, found):
     """What of a nested mapping another one has otherwise or lacks."""
     if not isinstance(expected, dict) or not isinstance(found, dict):
         return {} if expected == found else {"expected": expected, "found": found}
-    pairs = {key: _differing(value, found.get(key)) for key, value in expected.items()}
+    pairs = {key: differing(value, found.get(key)) for key, value in expected.items()}
     return {key: difference for key, difference in pairs.items() if difference}
 
 
@@ -286,7 +286,9 @@ def evaluate(tmp_path):
 
     def start(*overrides, folder="evaluation"):
         run_dir = tmp_path / "runs" / folder
-        return run_command(tbe.eval, "eval", ["num_workers=0", "clips=2", "trainer=cpu", *overrides], run_dir)
+        return run_command(
+            tbe.eval, "eval", ["datamodule.num_workers=0", "clips=2", "trainer=cpu", *overrides], run_dir
+        )
 
     return start
 

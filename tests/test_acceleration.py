@@ -37,10 +37,10 @@ def weights(run):
 @pytest.mark.parametrize(
     "switches",
     [
-        ["compile=eager"],
-        ["checkpoint_activations=true"],
+        ["performance.compile=eager"],
+        ["performance.checkpoint_activations=true"],
         ["optimizer.fused=true"],
-        ["matmul_precision=medium", "cudnn_benchmark=false"],
+        ["performance.matmul_precision=medium", "performance.cudnn_benchmark=false"],
     ],
     ids=lambda switches: " ".join(switches),
 )
@@ -55,9 +55,9 @@ def test_a_switch_changes_neither_the_weights_nor_their_names(train, stage, swit
 
 
 def test_a_compiled_run_is_validated_resumed_and_exported(train):
-    settings = ["compile=eager", *SHORT]
+    settings = ["performance.compile=eager", *SHORT]
     run = train(*settings)
-    resumed = train(*settings, f"resume={run}", "epochs=2", "task@evaluate=export", "test_queries=[iid]")
+    resumed = train(*settings, f"resume={run}", "epochs=2", "task=export", "evaluation.splits=[iid]")
     assert any((resumed / "export").rglob("*.pt2"))
 
 
@@ -140,5 +140,5 @@ def test_an_unknown_precision_is_refused():
 
 @pytest.mark.parametrize("benchmark", [True, False])
 def test_the_search_for_algorithms_reaches_the_trainer(train, benchmark):
-    train(f"cudnn_benchmark={str(benchmark).lower()}", "trainer.limit_train_batches=1")
+    train(f"performance.cudnn_benchmark={str(benchmark).lower()}", "trainer.limit_train_batches=1")
     assert torch.backends.cudnn.benchmark is benchmark

@@ -39,7 +39,7 @@ def test_training_then_evaluating_from_another_folder(tmp_path):
     assert trained.returncode == 0, trained.stderr[-4000:]
     folder = last_line(trained).removeprefix("run: ")
     assert folder.startswith(str(tmp_path / "runs" / "demo"))
-    measured = succeeded(ROOT / "eval.py", "task=retrieval", "clips=1", "num_workers=0", cwd=tmp_path)
+    measured = succeeded(ROOT / "eval.py", "task=retrieval", "clips=1", "datamodule.num_workers=0", cwd=tmp_path)
     assert f"checkpoint=latest: {folder}/checkpoints/last.ckpt" in measured.stdout
     metrics = json.loads(Path(last_line(measured).removeprefix("run: "), "metrics.json").read_text())
     assert "retrieval/R@1" in metrics
@@ -79,7 +79,7 @@ def test_a_sweep_can_be_chosen_by_name(tmp_path):
 
 def test_a_named_sweep_goes_over_the_arms_and_seeds_that_it_is_told(tmp_path):
     told = ["arms=random,moco", "seeds=5", "trainer=debug", *TINY, "~hydra.sweeper.params.then"]
-    done = succeeded("train.py", "sweep=proof", *told, "test_queries=[]", f"hydra.sweep.dir={tmp_path}/sweep")
+    done = succeeded("train.py", "sweep=proof", *told, "evaluation.splits=[]", f"hydra.sweep.dir={tmp_path}/sweep")
     assert "0: arm=random" in done.stdout
     assert "1: arm=moco" in done.stdout
     assert len(list((tmp_path / "sweep").glob("*/metrics.json"))) == 2
@@ -104,7 +104,7 @@ def test_a_repeated_sweep_does_what_is_not_done(tmp_path):
     resumed = yaml.safe_load((sweep / "1" / "config.yaml").read_text())["resume"]
     assert resumed == str(sweep / "1" / "checkpoints" / "last.ckpt")
     assert f"done before: {sweep}/1/finetune/metrics.json" in done.stdout
-    other = succeeded(*command, "queue_size=6")
+    other = succeeded(*command, "contrastive.queue_size=6")
     assert "expected no finished run or the same one, found one with other settings" in other.stdout
 
 
@@ -112,7 +112,7 @@ def test_a_sweep_with_two_runs_at_a_time_and_workers_of_their_own(tmp_path):
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="needs the extra 'parallel'")
     launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
     done = succeeded(
-        "train.py", "-m", "seed=1,2", *launcher, *TINY, "num_workers=1", f"hydra.sweep.dir={tmp_path}/sweep"
+        "train.py", "-m", "seed=1,2", *launcher, *TINY, "datamodule.num_workers=1", f"hydra.sweep.dir={tmp_path}/sweep"
     )
     assert len(list((tmp_path / "sweep").glob("*/metrics.json"))) == 2, done.stdout
     assert "1: seed=2" in done.stdout
@@ -120,7 +120,7 @@ def test_a_sweep_with_two_runs_at_a_time_and_workers_of_their_own(tmp_path):
 
 def test_ctrl_c_leaves_a_checkpoint_to_continue_from(tmp_path):
     run = tmp_path / "run"
-    process = started("train.py", *TINY, "epochs=200", "num_workers=1", f"hydra.run.dir={run}")
+    process = started("train.py", *TINY, "epochs=200", "datamodule.num_workers=1", f"hydra.run.dir={run}")
     began = time.monotonic()
     while not (run / "checkpoints" / "last.ckpt").exists():
         assert time.monotonic() - began < 120

@@ -30,7 +30,7 @@ GROUPS = [
     "scheduler",
     "clip",
 ]
-CHOICES = {group: sorted(file.stem for file in (CONFIGS / group).glob("*.yaml")) for group in GROUPS}
+CHOICES = {group: sorted(file.stem for file in (CONFIGS / group).glob("[!_]*.yaml")) for group in GROUPS}
 # A leaf of each group in turn, so that those which are composed together follow each other.
 ROUNDS = range(max(map(len, CHOICES.values())))
 LEAVES = [(group, choices[turn]) for turn in ROUNDS for group, choices in CHOICES.items() if turn < len(choices)]
@@ -70,16 +70,16 @@ def test_every_leaf_is_built(group, choice):
         assert type(built).__module__.startswith(("tbe.", "torch.nn"))
 
 
-@pytest.mark.parametrize("arm", sorted(file.stem for file in (CONFIGS / "arm").glob("*.yaml")))
+@pytest.mark.parametrize("arm", sorted(file.stem for file in (CONFIGS / "arm").glob("[!_]*.yaml")))
 @pytest.mark.parametrize("experiment", ["proof", "kinetics_be"])
 def test_every_arm_can_be_chosen_over_an_experiment(arm, experiment, tmp_path):
-    overrides = [f"experiment={experiment}", f"arm={arm}", "backbone=tiny", "queue_size=8"]
+    overrides = [f"experiment={experiment}", f"arm={arm}", "backbone=tiny", "contrastive.queue_size=8"]
     config = composed("train", *overrides, run_dir=tmp_path)
     assert build_module(plain(config), num_classes=3).method.backbone.num_features > 0
     assert_in_effect(CONFIGS / "arm" / f"{arm}.yaml", OmegaConf.to_container(config))
 
 
-@pytest.mark.parametrize("trainer", sorted(file.stem for file in (CONFIGS / "trainer").glob("*.yaml")))
+@pytest.mark.parametrize("trainer", sorted(file.stem for file in (CONFIGS / "trainer").glob("[!_]*.yaml")))
 def test_every_trainer_composes(trainer, tmp_path):
     config = plain(composed("train", f"trainer={trainer}", run_dir=tmp_path))
     assert config["trainer"]["_target_"] == "pytorch_lightning.Trainer"
@@ -102,14 +102,14 @@ def test_a_run_shorter_than_the_time_between_validations_validates_once(epochs, 
     assert config.trainer.check_val_every_n_epoch == every
 
 
-@pytest.mark.parametrize("task", sorted(file.stem for file in (CONFIGS / "task").glob("*.yaml")))
+@pytest.mark.parametrize("task", sorted(file.stem for file in (CONFIGS / "task").glob("[!_]*.yaml")))
 def test_every_task_is_built(task, tmp_path):
     config = composed("eval", f"task={task}", run_dir=tmp_path)
     for node in (config.tasks or {}).values():
         assert callable(build(plain(node)).run)
 
 
-@pytest.mark.parametrize("sweep", sorted(file.stem for file in (CONFIGS / "sweep").glob("*.yaml")))
+@pytest.mark.parametrize("sweep", sorted(file.stem for file in (CONFIGS / "sweep").glob("[!_]*.yaml")))
 def test_every_value_of_a_sweep_composes(sweep, tmp_path):
     config = OmegaConf.load(CONFIGS / "sweep" / f"{sweep}.yaml")
     config.get("hydra", {}).pop("sweep", None)  # its folder is named by the time, which only a run knows
@@ -140,7 +140,9 @@ def test_the_policy_of_batch_norm_reaches_the_method_and_the_trainer(policy, tmp
 @pytest.mark.parametrize("stage", ["pretrain", "finetune", "linear"])
 @pytest.mark.parametrize("experiment", ["demo", "ucf101_be", "kinetics_be"])
 def test_every_stage_can_be_chosen_over_an_experiment(stage, experiment, tmp_path):
-    config = plain(composed("train", f"experiment={experiment}", f"stage={stage}", "queue_size=8", run_dir=tmp_path))
+    config = plain(
+        composed("train", f"experiment={experiment}", f"stage={stage}", "contrastive.queue_size=8", run_dir=tmp_path)
+    )
     module = build_module(config, num_classes=3)
     frozen = [not parameter.requires_grad for parameter in module.backbone.parameters()]
     assert all(frozen) if stage == "linear" else not any(frozen)

@@ -17,8 +17,21 @@ from tbe.data.video_writing import write_video
 from tests.conftest import moving_square
 
 SIZE = ["data=folder", "clip=8x2_32", "clip.stride=1", "reader=auto", "augment=crop_flip", "backbone=tiny"]
-SIZE += ["experiment=none", "trainer=cpu", "batch_size=4", "eval_batch_size=4", "queue_size=8", "data.num_classes=2"]
-SIZE += ["data.val_share=0.2", "task@evaluate=[retrieval]", "test_clips=1", "max_failed=0.5", "validate_every=2"]
+SIZE += [
+    "experiment=none",
+    "trainer=cpu",
+    "batch_size=4",
+    "datamodule.eval_batch_size=4",
+    "contrastive.queue_size=8",
+    "data.num_classes=2",
+]
+SIZE += [
+    "data.val_share=0.2",
+    "task=[retrieval]",
+    "evaluation.clips=1",
+    "datamodule.max_failed=0.5",
+    "validate_every=2",
+]
 GOOD = 16
 
 
@@ -60,7 +73,7 @@ def quarantined(run):
 
 def test_pretraining_leaves_out_what_cannot_be_read_and_says_so(train, dirty):
     folder, bad = dirty
-    run = train(*SIZE, f"data.root={folder}", "epochs=4", "num_workers=2", small=False)
+    run = train(*SIZE, f"data.root={folder}", "epochs=4", "datamodule.num_workers=2", small=False)
     named = quarantined(run)
     assert len(named) == len(set(named))
     assert set(named) == bad
@@ -73,7 +86,7 @@ def test_pretraining_leaves_out_what_cannot_be_read_and_says_so(train, dirty):
 
 
 def test_a_resumed_run_draws_the_same_in_place_of_what_cannot_be_read(train, dirty, monkeypatch):
-    settings = [*SIZE, f"data.root={dirty[0]}", "num_workers=0", "task@evaluate=none", "epochs=2"]
+    settings = [*SIZE, f"data.root={dirty[0]}", "datamodule.num_workers=0", "task=none", "epochs=2"]
     straight = train(*settings, folder="straight", small=False)
 
     def stop(callback, trainer, module, outputs, batch, batch_idx, real=SaveOnInterrupt.on_train_batch_end):
@@ -95,7 +108,7 @@ def test_a_resumed_run_draws_the_same_in_place_of_what_cannot_be_read(train, dir
 
 def test_too_many_unreadable_videos_end_the_run(train, dirty, monkeypatch):
     monkeypatch.setattr("tbe.data.quarantine.LEAST_COUNTED", 1)
-    settings = [*SIZE, f"data.root={dirty[0]}", "num_workers=0", "max_failed=0.1", "epochs=2"]
+    settings = [*SIZE, f"data.root={dirty[0]}", "datamodule.num_workers=0", "datamodule.max_failed=0.1", "epochs=2"]
     with pytest.raises(ValueError, match=r"expected at most 10% of the videos to be unreadable .*quarantine"):
         train(*settings, small=False)
 
@@ -108,18 +121,18 @@ def test_where_no_video_can_be_read_the_run_ends_with_a_reason_and_names_them(tr
     for part in ("train", "test"):
         write_list(tmp_path / f"{part}.txt", [(name, number % 2) for number, name in enumerate(names)])
     with pytest.raises(DecodeError, match=r"^expected a readable video .* \(could not open .*mp4: .*\)$"):
-        train(*SIZE, f"data.root={tmp_path}", f"num_workers={workers}", "epochs=1", small=False)
+        train(*SIZE, f"data.root={tmp_path}", f"datamodule.num_workers={workers}", "epochs=1", small=False)
     named = quarantined(tmp_path / "runs" / "run")
     assert len(named) == len(set(named)) >= 4
 
 
-@pytest.mark.parametrize("overrides", [["on_error=raise"], ["stage=finetune"]])
+@pytest.mark.parametrize("overrides", [["datamodule.on_error=raise"], ["stage=finetune"]])
 def test_elsewhere_the_first_one_ends_the_run(train, dirty, overrides):
-    settings = [part for part in SIZE if not part.startswith("task@")]
+    settings = [part for part in SIZE if not part.startswith("task=")]
     with pytest.raises(DecodeError, match="could not open .*mp4"):
-        train(*settings, *overrides, f"data.root={dirty[0]}", "num_workers=0", "epochs=1", small=False)
+        train(*settings, *overrides, f"data.root={dirty[0]}", "datamodule.num_workers=0", "epochs=1", small=False)
 
 
 def test_a_policy_that_does_not_exist_is_refused(train):
     with pytest.raises(InstantiationException, match="on_error: expected one of raise, skip, got 'ignore'"):
-        train("on_error=ignore")
+        train("datamodule.on_error=ignore")

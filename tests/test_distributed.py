@@ -215,7 +215,13 @@ def test_two_processes_train_into_one_folder_and_evaluate_like_one(tmp_path):
     metrics = []
     for trainer in ("cpu", "ddp_cpu"):
         folder = tmp_path / trainer
-        options = ["task=all", "clips=2", "num_workers=0", f"checkpoint={tmp_path}/run", f"hydra.run.dir={folder}"]
+        options = [
+            "task=all",
+            "clips=2",
+            "datamodule.num_workers=0",
+            f"checkpoint={tmp_path}/run",
+            f"hydra.run.dir={folder}",
+        ]
         done = command_line("eval.py", f"trainer={trainer}", *options)
         assert done.returncode == 0, done.stderr
         metrics.append({**json.loads((folder / "metrics.json").read_text()), "protocol": None})

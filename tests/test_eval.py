@@ -121,7 +121,7 @@ def test_a_network_without_a_head_is_not_tested(trained, evaluate):
 
 
 def test_a_finetuned_network_is_tested_as_at_the_end_of_its_training(train, evaluate):
-    finetuned = train("stage=finetune", "test_clips=2")
+    finetuned = train("stage=finetune", "evaluation.clips=2")
     metrics = metrics_of(evaluate("task=test", f"checkpoint={finetuned}/checkpoints/best.ckpt"))
     for name in ("test/top1", "test/clip_top1", "test/top5"):
         assert metrics[name] == metrics_of(finetuned)[name]
@@ -161,7 +161,7 @@ def test_features_of_single_clips_on_request(evaluate):
     np.testing.assert_allclose(each.mean(axis=1), np.load(averaged / "test_features.npy"), atol=1e-5)
 
 
-def test_few_clips_at_once_and_another_memory_format_give_the_same_features(evaluate):
+def test_few_clips_per_forward_and_another_memory_format_give_the_same_features(evaluate):
     seen, formats = [], []
 
     def note(module, inputs):
@@ -174,15 +174,17 @@ def test_few_clips_at_once_and_another_memory_format_give_the_same_features(eval
     features = {}
     with torch.nn.modules.module.register_module_forward_pre_hook(note):
         for count in ("null", "20"):
-            run = evaluate(*settings, f"clips_at_once={count}", f"channels_last={count == '20'}", folder=count)
+            run = evaluate(
+                *settings, f"max_clips_per_forward={count}", f"performance.channels_last={count == '20'}", folder=count
+            )
             features[count] = np.load(run / "features" / "random init" / "test_features.npy")
     assert seen[:4] == [(48, True, False)] * 4  # 8 videos of 2 clips of 3 crops; 32 of train and 16 of test
     assert {sizes for sizes, *_ in seen[6:]} == {20, 8}
     assert formats == [False] * 6 + [True] * (len(seen) - 6)
     assert sum(size for size, *_ in seen) == 2 * 48 * 6
     np.testing.assert_allclose(features["20"], features["null"], atol=1e-6)
-    with pytest.raises(ValueError, match="expected clips_at_once to be a number above 0 or null, got 0"):
-        evaluate(*settings, "clips_at_once=0")
+    with pytest.raises(ValueError, match="expected max_clips_per_forward to be a number above 0 or null, got 0"):
+        evaluate(*settings, "max_clips_per_forward=0")
 
 
 def test_half_precision_gives_nearly_the_same_features(evaluate):
@@ -199,7 +201,7 @@ def test_half_precision_gives_nearly_the_same_features(evaluate):
 def test_the_views_of_a_video_are_averaged_as_in_a_loop(train, evaluate, video_folder, tmp_path):
     data = lists_of(tmp_path, video_folder, train=VIDEOS[:8], test=VIDEOS[8:])
     network = ["experiment=none", "stage=finetune", "name=small", "backbone=tiny", "clip=8x2_32", "batch_size=2"]
-    finetuned = train(*network, *data, "num_workers=0", "trainer=cpu", "epochs=1", small=False)
+    finetuned = train(*network, *data, "datamodule.num_workers=0", "trainer=cpu", "epochs=1", small=False)
     run = evaluate("task=test", f"checkpoint={finetuned}", "clips=2", "crops=3")
 
     classifier = checkpoints.read(finetuned / "checkpoints" / "last.ckpt").classifier().eval()

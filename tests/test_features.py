@@ -24,9 +24,9 @@ class Network(nn.Module):
         return clips.mean(dim=(2, 3, 4))
 
 
-def vectors(network, clips_at_once=None, num_batches=2):
+def vectors(network, max_clips_per_forward=None, num_batches=2):
     """What is extracted from batches of 5 videos, 4 clips each, (num_batches, 5, 4, F)."""
-    extractor = _Extractor(network, True, CLEAN, clips_at_once)
+    extractor = _Extractor(network, True, CLEAN, max_clips_per_forward)
     generator = torch.Generator().manual_seed(0)
     for batch in range(num_batches):
         clips = torch.rand(5, 4, 3, 2, 4, 4, generator=generator)
@@ -35,7 +35,7 @@ def vectors(network, clips_at_once=None, num_batches=2):
     return torch.stack([found for *_, found in extractor.rows])
 
 
-def test_where_memory_is_too_small_fewer_clips_at_once_give_the_same_features(caplog):
+def test_where_memory_is_too_small_fewer_max_clips_per_forward_give_the_same_features(caplog):
     small = Network(room=6)
     with caplog.at_level(logging.WARNING):
         found = vectors(small)
@@ -47,7 +47,7 @@ def test_where_memory_is_too_small_fewer_clips_at_once_give_the_same_features(ca
 
 def test_fewer_clips_than_were_asked_for_at_once_are_no_fault(caplog):
     network = Network(room=3)
-    vectors(network, clips_at_once=3)
+    vectors(network, max_clips_per_forward=3)
     assert network.seen == [3, 3, 3, 3, 3, 3, 2] * 2
     assert not caplog.records
 

@@ -109,7 +109,9 @@ def test_a_preempted_job_is_queued_again_and_goes_on_in_its_folder_with_the_stag
     variables["TBE_RUNS"] = str(tmp_path / "runs")
     few = ["data.num_train=8", "data.num_val=4", "data.num_test=4", "batch_size=2", "epochs=12", "validate_every=12"]
     long = [*TINY, "backbone.widths=[4,8,8,8]", "logger=csv", *few]
-    second = [option for option in long if not option.startswith(("clip", "backbone", "queue"))] + ["test_clips=1"]
+    second = [option for option in long if not option.startswith(("clip", "backbone", "queue"))] + [
+        "evaluation.clips=1"
+    ]
     command = ["train.py", *long, "name=long", "then=biased_scenes_finetune", f"then_with={second}"]
 
     def preempted(file, **start):

@@ -37,6 +37,7 @@ ALLOWED = {
     "callbacks": {"metrics", "distributed", "pictures"},
     "weights": {"config"},
     "carried": set(),
+    "moved_keys": set(),
     "checkpoint": {"carried", "checkpoint_files", "config", "classifier", "weights"},
     "pictures": {"data"},
     "splits": {"statistics"},
@@ -60,12 +61,12 @@ ALLOWED = {
     "jobs": set(),
     "checkpoint_files": set(),
     # What they start is imported when it is started.
-    "commands": {"config", "error_log", "jobs", "processes", "runs", "data"},
+    "commands": {"config", "error_log", "jobs", "moved_keys", "processes", "runs", "data"},
     "preview": {"commands", "config", "data", "pictures", "results"},
     "comparison": {"pictures", "statistics"},
     "reporting": set(),
     "report": {"pictures", "reporting"},  # colours alone: it reads files, not objects
-    "train_config": {"checkpoint", "checkpoint_files", "config", "results", "runs"},
+    "train_config": {"checkpoint", "checkpoint_files", "config", "moved_keys", "results", "runs"},
     "acceleration": {"backbones"},
     "train": {
         "acceleration",

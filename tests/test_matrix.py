@@ -24,7 +24,7 @@ ALWAYS = {"moco", "flip"}
 SMALLEST = [
     "experiment=none",
     "clip=8x2_32",
-    "queue_size=4",
+    "contrastive.queue_size=4",
     "batch_size=2",
     "data.num_train=4",
     "data.num_val=2",
@@ -33,8 +33,8 @@ SMALLEST = [
     "data.num_scenes=2",
     "data.size=32",
     "data.num_frames=16",
-    "val_limit=2",
-    "num_workers=0",
+    "datamodule.val_limit=2",
+    "datamodule.num_workers=0",
     "trainer=cpu",
 ]
 

@@ -78,7 +78,7 @@ def test_a_finetuning_step_on_real_clips(train, kinetics_like, backbone, clip):
         "trainer=debug",
         "trainer.limit_train_batches=1",
         "trainer.limit_predict_batches=1",
-        "test_clips=1",
+        "evaluation.clips=1",
         small=False,
     )
     metrics = json.loads((run / "metrics.json").read_text())
@@ -140,5 +140,5 @@ def test_every_reader_that_a_clip_is_given_to_reads_what_decoding_it_whole_gives
 def test_the_comparison_on_weizmann_trains_on_a_fold(train, weizmann_root, tmp_path):
     prepare.main(["weizmann", "--root", str(weizmann_root), "--out", str(tmp_path / "lists" / "weizmann"), "--folds"])
     told = ["arm=inter", "seed=3", f"data.root={weizmann_root}", f"data_dir={tmp_path}", "trainer=debug"]
-    run = train("experiment=weizmann_proof", *told, "test_queries=[]", small=False)
+    run = train("experiment=weizmann_proof", *told, "evaluation.splits=[]", small=False)
     assert json.loads((run / "metrics.json").read_text())["protocol"]["steps"] == 2

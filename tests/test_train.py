@@ -55,7 +55,7 @@ def test_training_changes_the_query_encoder_the_key_encoder_and_the_queue(train)
 
 
 def test_a_seed_decides_everything_but_the_number_of_workers(train):
-    assert_same_state(train(folder="a"), train("num_workers=2", folder="b"))
+    assert_same_state(train(folder="a"), train("datamodule.num_workers=2", folder="b"))
     other = weights(train("seed=1", folder="c"))["state_dict"]
     assert not torch.equal(weights(train(folder="d"))["state_dict"]["method.queue.keys"], other["method.queue.keys"])
 
@@ -89,7 +89,7 @@ def test_a_pretrained_backbone_is_finetuned_and_tested(train, stage):
 
 
 def test_no_epochs_leave_the_untrained_network(train):
-    ends = ["task@evaluate=[linear]", "test_clips=1"]
+    ends = ["task=[linear]", "evaluation.clips=1"]
     untrained = train("epochs=0", *ends, "then=biased_scenes_finetune", f"then_with={[*SMALL, 'epochs=1']}")
     other = train("epochs=0", *ends, "seed=1", folder="other")
     weights = [tbe.checkpoint.read(run / "checkpoints" / "last.ckpt").backbone() for run in (untrained, other)]
@@ -108,17 +108,17 @@ def test_the_tasks_at_the_end_take_few_clips_at_once(train):
             seen.add(len(inputs[0]))
 
     with torch.nn.modules.module.register_module_forward_pre_hook(note):
-        train("epochs=0", "task@evaluate=[retrieval]", "test_clips=2", "clips_at_once=5")
+        train("epochs=0", "task=[retrieval]", "evaluation.clips=2", "evaluation.max_clips_per_forward=5")
     assert seen == {5, 1}  # of 16 clips of 8 videos
 
 
 def test_pretraining_can_end_with_tasks_on_several_splits(train):
-    tasks = ["task@evaluate=[linear,retrieval,scenes,cam]", "evaluate.cam.videos=0", "evaluate.cam.measured=4"]
-    run = train(*tasks, "test_queries=[iid,swap]", "test_clips=1", "trainer.limit_train_batches=1")
+    tasks = ["task=[linear,retrieval,scenes,cam]", "tasks.cam.videos=0", "tasks.cam.measured=4"]
+    run = train(*tasks, "evaluation.splits=[iid,swap]", "evaluation.clips=1", "trainer.limit_train_batches=1")
     metrics = json.loads((run / "metrics.json").read_text())
     for name in ("linear/top1", "retrieval/R@1", "scenes/scene_R@1", "cam/foreground_share/energy"):
         assert {f"{name}/iid", f"{name}/swap"} <= metrics.keys()
-    assert metrics["protocol"]["test"] == {"query": ["iid", "swap"], "clips": 1}
+    assert metrics["protocol"]["test"] == {"splits": ["iid", "swap"], "clips": 1, "max_clips_per_forward": None}
     assert not (run / "cam").exists()
 
 
@@ -148,12 +148,12 @@ def test_the_objective_of_a_sweep_is_returned(tmp_path):
     "settings",
     [
         ["precision=bf16-mixed"],
-        ["channels_last=false"],
-        ["mlp_head=true"],
-        ["negative=none"],
-        ["negative=other_video"],
+        ["performance.channels_last=false"],
+        ["method.encoder.mlp=true"],
+        ["method.negative=none"],
+        ["method.negative=other_video"],
         ["loss=nce"],
-        ["method=simclr", "loss=nce", "negative=none"],
+        ["method=simclr", "loss=nce", "method.negative=none"],
         ["batch_norm=none"],
         ["scheduler=multistep"],
         ["optimizer=sgd"],
@@ -161,10 +161,10 @@ def test_the_objective_of_a_sweep_is_returned(tmp_path):
         ["be=noise"],
         ["be=inter"],
         ["be.per=batch"],
-        ["distracted=both"],
+        ["module.distracted=both"],
         ["logger=csv"],
         ["augment=original"],
-        ["eval_clips=2", "val_limit=4"],
+        ["datamodule.eval_clips.num_clips=2", "datamodule.val_limit=4"],
     ],
 )
 def test_the_options_of_pretraining_run(train, settings):
@@ -208,7 +208,7 @@ def test_resuming_what_is_not_there_is_refused(train):
     ("method", "loss"),
     [
         ("triplet", "triplet"),
-        ("moco negative=none", "infonce"),
+        ("moco method.negative=none", "infonce"),
         ("simclr", "infonce"),
         ("byol", "cosine"),
         ("rotation", "cross_entropy"),
@@ -228,7 +228,7 @@ def test_every_method_trains_with_and_without_be_on_the_clips_that_it_reads(trai
     monkeypatch.setattr(ContrastiveViews, "forward", seeing)
     run = train(*f"method={method}".split(), f"loss={loss}", f"be={be}", "trainer.limit_train_batches=2")
     two, one = (2, "query", "key", "negative"), (1, "query", "key")
-    expected = {"triplet": two, "simclr": two, "moco negative=none": one, "byol": one}.get(method, (1, "query"))
+    expected = {"triplet": two, "simclr": two, "moco method.negative=none": one, "byol": one}.get(method, (1, "query"))
     assert set(seen) == {expected}
     assert weights(run)["global_step"] == 2
     assert "val/knn_top1" in json.loads((run / "metrics.json").read_text())

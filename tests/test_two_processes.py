@@ -32,16 +32,16 @@ CASES = [
     "byol",
     "flip",
     "moco",
-    "moco negative=other_video mlp_head=true loss=nce distracted=both",
+    "moco method.negative=other_video method.encoder.mlp=true loss=nce module.distracted=both",
     "pace",
     "rotation consistency=mse",
     "simclr",
-    "simclr negative=other_video",
+    "simclr method.negative=other_video",
     "triplet",
 ]
 # SGD: Adam would divide what is zero but for rounding by its own size. A rate at which three steps go somewhere.
-OPTIONS = ["experiment=none", "clip=8x2_32", "backbone=tiny", "backbone.widths=[4,8,8,8]", "queue_size=20"]
-OPTIONS += ["key_momentum=0.9", "batch_norm=sync", "optimizer=sgd", "optimizer.lr=0.05", "epochs=1"]
+OPTIONS = ["experiment=none", "clip=8x2_32", "backbone=tiny", "backbone.widths=[4,8,8,8]", "contrastive.queue_size=20"]
+OPTIONS += ["method.momentum=0.9", "batch_norm=sync", "optimizer=sgd", "optimizer.lr=0.05", "epochs=1"]
 # All is computed in float64: three steps through batch norms and rectifiers can make 1e-3 of the rounding of float32,
 # as much as of a negative that is another one. What sums in another order leave was at most 1e-14, of weights and of
 # losses.
@@ -116,7 +116,7 @@ def in_float64():
 def configs(folder):
     """The config of each case, of the trainer of several processes, and of one: composed once, which takes long."""
     found = {case: plain(composed("train", *OPTIONS, *f"method={case}".split(), run_dir=folder)) for case in CASES}
-    sizes = [*OPTIONS, *SMALL, "data.num_train=13", "data.num_val=15", "data.bias=0", "eval_batch_size=2"]
+    sizes = [*OPTIONS, *SMALL, "data.num_train=13", "data.num_val=15", "data.bias=0", "datamodule.eval_batch_size=2"]
     found["evaluation"] = plain(composed("train", *sizes, "trainer=ddp_cpu", run_dir=folder))
     found["finetuning"] = plain(composed("train", *sizes, "stage=finetune", run_dir=folder))
     found["one"] = plain(composed("train", "trainer=cpu", "epochs=1", "batch_norm=sync", run_dir=folder))["trainer"]

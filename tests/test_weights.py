@@ -459,7 +459,7 @@ def metrics_of(run):
 @pytest.mark.parametrize("stage", ["pretrain", "finetune"])
 def test_training_starts_from_foreign_weights(stage, train, tmp_path):
     file = tiny_file(train(folder="first") / "checkpoints" / "last.ckpt", tmp_path)
-    settings = ["backbone=tiny", NARROW[0], "optimizer.lr=0", "test_clips=2"]
+    settings = ["backbone=tiny", NARROW[0], "optimizer.lr=0", "evaluation.clips=2"]
     run = train(f"stage={stage}", f"init_from={file}", *settings, folder="second")
     origin = {"path": str(file), "family": "torchvision video resnet", "matched": 65, "tensors": 65}
     assert metrics_of(run)["protocol"]["init"] == origin

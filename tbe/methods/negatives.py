@@ -38,7 +38,8 @@ class ExtraNegative(nn.Module):
         if self.kind == "other_video":
             if len(others) * world_size() < 2:
                 raise UserError(
-                    f"negative=other_video: expected a batch of at least 2 videos over all processes, got {len(others)}"
+                    "method.negative=other_video: expected a batch of at least 2 videos over all processes, "
+                    f"got {len(others)}"
                 )
             others = preceding(others)
         return (queries * others.repeat(len(queries) // len(others), 1)).sum(dim=1, keepdim=True)

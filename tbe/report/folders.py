@@ -46,13 +46,13 @@ class Run:
     @property
     def queries(self) -> list[str]:
         """The splits that were measured, whose names end the keys of metrics where there are several."""
-        return list(self.config.get("query") or self.config.get("test_queries") or [])
+        return list(self.config.get("query") or self.config.get("evaluation", {}).get("splits") or [])
 
     @property
     def kind(self) -> str:
         if not self.config:
             return "sweep" if (self.folder / SWEEP).exists() else "other"
-        return "evaluation" if "tasks" in self.config else "training" if "stage" in self.config else "other"
+        return "training" if "stage" in self.config else "evaluation" if "tasks" in self.config else "other"
 
 
 def find_runs(folders: Iterable[str | Path]) -> list[Run]:

@@ -7,7 +7,7 @@ from typing import Any
 
 ABSENT = "–"
 # What stage/ wires together from the parts that are named elsewhere in the config.
-WIRED = {"module", "datamodule", "callbacks", "logger", "trainer", "evaluate", "tasks", "crop_boxes"}
+WIRED = {"module", "datamodule", "callbacks", "logger", "trainer", "tasks", "crop_boxes"}
 OWN_FOLDER = "<run>"
 
 Row = tuple[str, list[str]]

@@ -26,7 +26,7 @@ class Evaluation:
     classifier: the backbone with its head, where the checkpoint has one.
     cache: where features are kept between runs, None for nowhere.
     backbone_config: what the backbone was built from; origin: where its weights come from, as plain types.
-    clips_at_once: the most clips that the backbone gets in one go, None for all of a batch.
+    max_clips_per_forward: the most clips that the backbone gets in one go, None for all of a batch.
     """
 
     def __init__(
@@ -42,10 +42,12 @@ class Evaluation:
         cache: FeatureCache | None = None,
         backbone_config: dict[str, Any] | None = None,
         origin: dict[str, Any] | str | None = None,
-        clips_at_once: int | None = None,
+        max_clips_per_forward: int | None = None,
     ):
-        if clips_at_once is not None and clips_at_once < 1:
-            raise UserError(f"eval: expected clips_at_once to be a number above 0 or null, got {clips_at_once}")
+        if max_clips_per_forward is not None and max_clips_per_forward < 1:
+            raise UserError(
+                f"eval: expected max_clips_per_forward to be a number above 0 or null, got {max_clips_per_forward}"
+            )
         self.name = name
         self.backbone = backbone
         self.classifier = classifier
@@ -57,7 +59,7 @@ class Evaluation:
         self.backbone_config = backbone_config
         self.origin = origin
         self.cache = cache
-        self.clips_at_once = clips_at_once
+        self.max_clips_per_forward = max_clips_per_forward
         self._found: dict[tuple[str, str], Features] = {}
 
     def features(self, split: str) -> Features:
@@ -84,7 +86,7 @@ class Evaluation:
         known = {name: found for name, found in looked_up.items() if found is not None}
         missing = {name: probe for name, probe in probes.items() if name not in known}
         if missing:
-            settings = (self.trainer, per_clip, missing, self.clips_at_once)
+            settings = (self.trainer, per_clip, missing, self.max_clips_per_forward)
             computed = extract(self.backbone, self.datamodule, split, *settings)
             for name, found in computed.items():
                 known[name] = self._found[split, repr(probes[name])] = found

@@ -69,7 +69,7 @@ def test_a_run_stops_at_a_bad_loss_and_names_the_batch(train, tmp_path, explode,
 
 def test_a_skipped_step_changes_nothing(train, explode, states):
     explode({2: NAN})
-    run = train("epochs=1", "on_bad_loss=skip")
+    run = train("epochs=1", "callbacks.finite_loss.policy=skip")
     first, second, third = states[:3]
     moved = [name for name in first if not torch.equal(first[name], second[name])]
     assert all("key_encoder" in name for name in moved)  # they follow the weights whatever the batch
@@ -81,7 +81,7 @@ def test_a_skipped_step_changes_nothing(train, explode, states):
 
 def test_with_accumulation_the_whole_step_is_left_out_and_only_that(train, explode, states):
     explode({2: float("inf")})
-    train("epochs=1", "on_bad_loss=skip", "accumulate=2", "method.momentum=1.0")
+    train("epochs=1", "callbacks.finite_loss.policy=skip", "accumulate=2", "method.momentum=1.0")
     first, second = states
     assert all(value.isfinite().all() for value in second.values())
     weights = [name for name in first if "encoder" in name and "running" not in name and "num_" not in name]
@@ -91,7 +91,7 @@ def test_with_accumulation_the_whole_step_is_left_out_and_only_that(train, explo
 def test_a_run_that_skips_everything_ends(train, explode):
     explode(dict.fromkeys(range(1, 100), NAN))
     with pytest.raises(LossExploded, match="the last of 11 in a row"):
-        train("epochs=4", "on_bad_loss=skip")
+        train("epochs=4", "callbacks.finite_loss.policy=skip")
 
 
 def test_a_healthy_run_leaves_no_note(train):
@@ -114,7 +114,7 @@ def test_weights_that_are_not_finite_are_not_saved(train, tmp_path, monkeypatch)
 
 def test_a_policy_that_does_not_exist_is_refused(train):
     with pytest.raises(Exception, match="on_bad_loss: expected one of stop, skip, got 'ignore'"):
-        train("on_bad_loss=ignore")
+        train("callbacks.finite_loss.policy=ignore")
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def on_two_processes(tmp_path_factory, data_dir):
     folder = tmp_path_factory.mktemp("two")
     settings = [*SMALL, *NARROW, "trainer=ddp_cpu", "batch_size=4", "epochs=1", "callbacks=common"]
     for policy in ("skip", "stop"):
-        composed("train", *settings, f"on_bad_loss={policy}", run_dir=folder)  # for both of them
+        composed("train", *settings, f"callbacks.finite_loss.policy={policy}", run_dir=folder)  # for both of them
 
     def work(rank):
         os.environ["TBE_DATA"] = str(data_dir)
@@ -136,10 +136,10 @@ def on_two_processes(tmp_path_factory, data_dir):
 
         InfoNCE.forward = lambda self, *views: loss(self, *views) * factor.get((rank, next(calls)), 1.0)
         PretrainModule.optimizer_step = recorded
-        run_command(tbe.train, "train", [*settings, "on_bad_loss=skip"], folder / "skip")
+        run_command(tbe.train, "train", [*settings, "callbacks.finite_loss.policy=skip"], folder / "skip")
         torch.save(states, folder / f"{rank}.pt")
         try:
-            run_command(tbe.train, "train", [*settings, "on_bad_loss=stop"], folder / "stop")
+            run_command(tbe.train, "train", [*settings, "callbacks.finite_loss.policy=stop"], folder / "stop")
         except Exception as error:
             (folder / f"{rank}.txt").write_text(f"{type(error).__name__}: {error}")
             raise

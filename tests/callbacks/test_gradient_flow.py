@@ -90,8 +90,13 @@ def test_layers_have_a_line_each_and_those_without_gradients_too(num_layers, tmp
 
 @pytest.mark.parametrize("stage", ["pretrain", "finetune"])
 def test_the_callback_is_added_to_a_recipe_by_name(train, stage):
-    chosen = [f"callbacks=[{stage},gradients]", "callbacks.gradient_flow.every=2", f"stage={stage}", "test_clips=1"]
-    run = train(*chosen)
+    chosen = [
+        f"callbacks=[{stage},gradients]",
+        "callbacks.gradient_flow.every=2",
+        f"stage={stage}",
+        "evaluation.clips=1",
+    ]
+    run = train(*chosen, "evaluation.clips=1")
     rows = rows_of(run / "gradients.csv")
     assert sorted({row["step"] for row in rows}) == ["0", "2"]
     layers = list(dict.fromkeys(row["layer"] for row in rows))

@@ -23,7 +23,7 @@ TINY = [*SMALL, *NARROW, "trainer=cpu", "epochs=2", "trainer.log_every_n_steps=1
 MOCO = ("method=moco",)
 BYOL = ("method=byol", "loss=cosine")  # with a moving average as its target
 ROTATION = ("method=rotation", "loss=cross_entropy")
-FINETUNE = ("stage=finetune", "task@evaluate=none")  # with momentum and dropout
+FINETUNE = ("stage=finetune", "task=none")  # with momentum and dropout
 
 
 def run(folder, settings, resume=None):
@@ -103,7 +103,7 @@ def test_a_stopped_run_resumes_as_if_it_had_not_been(straight, tmp_path, setting
 def test_a_run_that_gets_a_signal_while_it_measures_leaves_and_measures_when_it_goes_on(
     straight, tmp_path, monkeypatch, where, by
 ):
-    settings = (*MOCO, "task@evaluate=[knn]", "test_clips=1")
+    settings = (*MOCO, "task=[knn]", "evaluation.clips=1")
     expected, handlers, queued = straight(settings), [signal.getsignal(number) for number in SIGNALS], []
 
     def measure(task, evaluation, real=Knn.run):
@@ -145,7 +145,7 @@ def test_a_checkpoint_within_a_step_of_several_batches_is_warned_of(tmp_path, ca
         trainer.save_checkpoint(tmp_path / f"{batch_idx}.ckpt")
 
     with patch.object(SaveOnInterrupt, "on_train_batch_end", save):
-        run(tmp_path, (*MOCO, "accumulate=3", "epochs=1", "val_limit=1"))
+        run(tmp_path, (*MOCO, "accumulate=3", "epochs=1", "datamodule.val_limit=1"))
     (warning,) = [record.getMessage() for record in caplog.records if "within a step" in record.getMessage()]
     assert "a checkpoint within a step of 3 batches, at step 0: a run that goes on from it has" in warning
 

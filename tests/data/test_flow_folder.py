@@ -70,7 +70,7 @@ def flow_data(tmp_path):
     write_list(tmp_path / "train.txt", rows[:6])
     write_list(tmp_path / "test.txt", rows[6:])
     data = [f"data.root={tmp_path}", "data=folder", "data.num_classes=2", "data.val_share=0", "reader=flow"]
-    return [*data, "augment@eval_augment=flow_center", "num_workers=0"]
+    return [*data, "augment@eval_augment=flow_center", "datamodule.num_workers=0"]
 
 
 FLOW = ["augment=flow", "backbone=tiny", "backbone.in_channels=2", "clip=8x2_32"]
@@ -78,7 +78,7 @@ FLOW = ["augment=flow", "backbone=tiny", "backbone.in_channels=2", "clip=8x2_32"
 
 def test_a_network_is_trained_and_searched_with_flow(train, evaluate, flow_data):
     options = [*flow_data, *FLOW, "batch_size=2", "trainer=debug", "trainer.limit_train_batches=1"]
-    run = train("experiment=none", *options, "method.queue_size=8", small=False)
+    run = train("experiment=none", *options, "contrastive.queue_size=8", small=False)
     state = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
     assert {weight.shape[1] for name, weight in state.items() if "stem" in name and weight.dim() == 5} == {2}
     metrics = (evaluate("task=retrieval", "augment@eval_augment=flow_center", "clips=1") / "metrics.json").read_text()
@@ -86,12 +86,19 @@ def test_a_network_is_trained_and_searched_with_flow(train, evaluate, flow_data)
 
 
 def test_a_network_is_finetuned_with_flow(train, flow_data):
-    options = [*flow_data, *FLOW, "batch_size=2", "trainer=debug", "trainer.limit_train_batches=1", "test_clips=1"]
-    run = train("experiment=none", "stage=finetune", *options, small=False)
+    options = [
+        *flow_data,
+        *FLOW,
+        "batch_size=2",
+        "trainer=debug",
+        "trainer.limit_train_batches=1",
+        "evaluation.clips=1",
+    ]
+    run = train("experiment=none", "stage=finetune", "evaluation.clips=1", *options, small=False)
     assert np.isfinite(float(json.loads((run / "metrics.json").read_text())["train/loss"]))
 
 
 def test_augmentation_of_colours_is_refused_with_flow(train, flow_data):
-    options = [*flow_data, *FLOW[1:], "batch_size=2", "trainer=debug", "method.queue_size=8"]
+    options = [*flow_data, *FLOW[1:], "batch_size=2", "trainer=debug", "contrastive.queue_size=8"]
     with pytest.raises(ValueError, match="For optical flow set augment=flow and augment@eval_augment=flow_center"):
         train("experiment=none", *options, small=False)

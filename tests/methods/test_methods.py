@@ -104,7 +104,7 @@ def test_a_method_reads_a_negative_only_where_it_has_one():
     for method in (MoCo, SimCLR):
         for negative in ("same_video", "other_video"):
             assert method(encoder(), negative=negative).views == ("query", "key", "negative")
-            with pytest.raises(ValueError, match=f"negative={negative}: expected another clip of each video"):
+            with pytest.raises(ValueError, match=f"method.negative={negative}: expected another clip of each video"):
                 method(encoder(), negative=negative)(*views()[:2])
         assert method(encoder()).views == ("query", "key")
         assert method(encoder())(*views()[:2]).positives.isfinite().all()

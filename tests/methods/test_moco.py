@@ -45,7 +45,7 @@ def test_the_extra_negative_is_of_the_same_video_of_another_or_none():
 
 
 def test_an_extra_negative_of_another_video_needs_another_video():
-    with pytest.raises(ValueError, match="negative=other_video: expected a batch of at least 2 videos over all"):
+    with pytest.raises(ValueError, match="method.negative=other_video: expected a batch of at least 2 videos over all"):
         moco(negative="other_video").eval()(*[view[:1] for view in views()])
 
 

@@ -61,9 +61,9 @@ def test_views_and_classes_are_drawn(preview, capsys):
     ("overrides", "columns", "weights"),
     [
         (["be=none"], ["query", "distracted query", "key", "negative"], {"query": 0.0}),
-        (["be=merge", "distracted=key", "negative=none"], ["query", "key", "distracted key"], {}),
+        (["be=merge", "module.distracted=key", "method.negative=none"], ["query", "key", "distracted key"], {}),
         (
-            ["distracted=both", "negative=other_video"],
+            ["module.distracted=both", "method.negative=other_video"],
             ["query", "distracted query", "key", "distracted key", "negative of another video"],
             {"query": math.inf, "key": math.inf},
         ),

@@ -50,7 +50,7 @@ def convolutions(*strides, kernel=3):
 
 def evaluation_of(backbone, folder, classifier=None, query="test"):
     """An evaluation of any network on the small embedded data set."""
-    small = [*SMALL[:7], "num_workers=0", "trainer=cpu", "clips=2", "backbone=tiny", f"query={query}"]
+    small = [*SMALL[:7], "datamodule.num_workers=0", "trainer=cpu", "clips=2", "backbone=tiny", f"query={query}"]
     named = ["checkpoint=random", "data=biased_scenes", "clip=8x2_32", "reader=decord", *small]
     config = plain(composed("eval", *named, run_dir=folder))
     trainer = build(config["trainer"])(logger=False, enable_checkpointing=False, enable_progress_bar=False)
@@ -154,7 +154,7 @@ def test_a_network_that_sees_motion_looks_at_the_actor(tmp_path):
 
 def test_maps_of_several_networks_stand_beside_each_other(train, evaluate):
     train()
-    train("stage=finetune", "test_clips=2", "init_from=latest", folder="tuned")
+    train("stage=finetune", "evaluation.clips=2", "init_from=latest", folder="tuned")
     run = evaluate("task=cam", "checkpoint=[random,latest]", "query=swap", "tasks.cam.measured=5", "tasks.cam.videos=2")
     metrics = json.loads((run / "metrics.json").read_text())
     assert {"cam/foreground_share/energy", "cam/foreground_ratio/similarity"} <= metrics["random init"].keys()
