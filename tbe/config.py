@@ -9,6 +9,9 @@ from typing import Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from tbe.errors import UserError
 
 
 def config_dir() -> str:
@@ -38,8 +41,12 @@ def run_name(name: str, stage: str) -> str:
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
-    """The config as dictionaries, lists, strings and numbers, with nothing left to resolve."""
-    return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[return-value]  # a dict
+    """The config as dictionaries, lists, strings and numbers, with nothing left to resolve; or a UserError."""
+    try:
+        return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[return-value]  # a dict
+    except OmegaConfBaseException as error:
+        where = f" (config key {error.full_key})" if error.full_key else ""
+        raise UserError(f"{str(error).splitlines()[0]}{where}") from error
 
 
 def build(config: dict[str, Any], **more: Any) -> Any:

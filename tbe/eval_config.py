@@ -14,6 +14,7 @@ from tbe import results, runs, splits
 from tbe.checkpoint import Checkpoint
 from tbe.config import build, plain
 from tbe.errors import UserError
+from tbe.settings import check_settings
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +24,7 @@ CARRIED = ("data", "clip", "reader", "backbone")
 
 def prepare(config: DictConfig, overrides: list[str]) -> list[Path]:
     """Writes the resolved config, with files for 'latest' and run folders, and what the checkpoint knows filled in."""
+    check_settings(config)
     OmegaConf.set_struct(config, False)
     config.query = _listed(config.query)
     config.split = None if config.split is None else _listed(config.split)

@@ -17,6 +17,7 @@ from tbe import moved_keys, results, runs
 from tbe.checkpoint_files import whole
 from tbe.config import plain
 from tbe.errors import UserError
+from tbe.settings import check_settings
 
 # What only pretraining uses: left out of the config of other stages, whatever the experiment says of it.
 PRETRAINING_ONLY = ("method", "be", "loss", "consistency", "contrastive")
@@ -40,6 +41,7 @@ def prepare(config: DictConfig, overrides: list[str]) -> list[Path]:
             following.seed = stages[0].seed
         stages.append(following)
     for stage in stages:
+        check_settings(stage)
         if stage.stage != "pretrain":
             OmegaConf.set_struct(stage, False)
             for part in PRETRAINING_ONLY:

@@ -50,7 +50,7 @@ def test_a_sweep_ends_with_a_table_and_survives_a_failure(tmp_path):
     assert last_line(done) == f"run: {tmp_path}/sweep"
     table = (tmp_path / "sweep" / "sweep.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in table] == ["run", "0: be.ratio=0.1", "1: be.ratio=0.5", "2: be.ratio=7"]
-    assert "expected ratio from 0 to 1, got 7" in done.stdout
+    assert "be.ratio: expected a number from 0 to 1, got 7" in done.stdout
     assert all(f"{number}: be.ratio=" in done.stdout for number in range(3))
 
 

@@ -3,9 +3,11 @@
 import json
 import logging
 import os
+import zipfile
 from argparse import Namespace
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 import torchvision
@@ -434,6 +436,40 @@ def test_the_error_names_what_a_file_would_run_and_does_not_advise_to_run_it(tmp
     with pytest.raises(ValueError, match=r"unsupported GLOBAL \w+\.mkdir") as error:
         weights.read(tmp_path / "weights.pth")
     assert "weights_only" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("\n<!DOCTYPE html>\n<html><title>Sign in</title></html>", "weights, got a page of a web server in place"),
+        (
+            "<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>",
+            "weights, got a page of a web server in place",
+        ),
+        (
+            "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n",
+            "weights, got a pointer of git-lfs in place of the file: fetch it with 'git lfs pull'",
+        ),
+    ],
+)
+def test_what_was_downloaded_in_place_of_weights_is_named(content, message, tmp_path):
+    (tmp_path / "weights.pth").write_text(content)
+    for reader in (weights.read, read_any):
+        with pytest.raises(ValueError, match=rf"weights\.pth: expected {message}"):
+            reader(tmp_path / "weights.pth")
+
+
+def test_scores_in_numbers_of_numpy_beside_the_weights_are_no_hindrance(tmp_path):
+    scores = {code: np.dtype(code).type(1) for code in "?bhilqBHILQefdFD"}
+    torch.save({"state_dict": small_state(), **scores}, tmp_path / "weights.pth")
+    # As a NumPy before version 2 names them.
+    with zipfile.ZipFile(tmp_path / "weights.pth") as new, zipfile.ZipFile(tmp_path / "old.pth", "w") as old:
+        for name in new.namelist():
+            old.writestr(name, new.read(name).replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
+    read_here = weights.read(tmp_path / "weights.pth")
+    assert {code: read_here[code] for code in scores} == scores
+    torch.testing.assert_close(read_here["state_dict"], small_state())
+    assert weights.read(tmp_path / "old.pth")["d"] == 1
 
 
 def test_a_foreign_file_is_not_taken_for_a_checkpoint(tmp_path):

@@ -11,6 +11,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from tbe.backbones.base import VideoBackbone
 from tbe.classifier import Classifier
+from tbe.errors import UserError
 from tbe.modules.optim import Schedule, configure
 
 
@@ -32,6 +33,11 @@ class FinetuneModule(pl.LightningModule):
         frozen: bool = False,
     ):
         super().__init__()
+        if num_classes < 2:
+            raise UserError(
+                f"finetuning: expected at least two classes to tell apart, got {num_classes}. Set data.num_classes, "
+                "and name them in the lists; without classes a network can be pretrained (stage=pretrain)"
+            )
         self.classifier = Classifier(backbone, num_classes, dropout)
         self.loss = loss
         self.optimizer = optimizer

@@ -22,12 +22,14 @@ from tbe.pictures.class_names import class_names, shown_path
 from tbe.preview.blending import find_blend, still_weights
 from tbe.preview.drawing import draw_views, told
 from tbe.preview.first_batch import FirstBatch, first_batch
+from tbe.settings import check_settings
 
 SPLITS = ("train", "val", "test")
 
 
 def prepare(config: DictConfig, overrides: list[str]) -> list[Path]:
     """Writes the resolved config."""
+    check_settings(config)
     return [results.write_config(Path(config.run_dir), plain(config))]
 
 

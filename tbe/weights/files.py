@@ -8,13 +8,16 @@ from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from tbe.errors import UserError
+from tbe.mistaken_files import mistaken
 
 # Copies that follow the trained network, and frozen second networks: what is named so is never loaded.
 FOLLOWERS = frozenset({"k", "key", "momentum", "ema", "teacher", "target", "sampler"})
+NUMBERS = "?bhilqBHILQefdFD"  # NumPy's codes of truth values, whole, real and complex numbers
 DEPTH = 3  # dictionaries within dictionaries; tensors lie at the first or second level in all known files
 
 
@@ -32,12 +35,22 @@ def read(path: str | os.PathLike) -> Any:
     with open(path, "rb") as file:
         if _is_safetensors(file):
             return _read_safetensors(path)
+        if other := mistaken(path):
+            raise UserError(f"{path}: expected weights, got {other}")
         try:
-            # Many training scripts save their arguments beside the weights: attributes without behaviour.
-            with torch.serialization.safe_globals([Namespace]):
+            # Many training scripts save beside the weights their arguments, which are attributes without behaviour, and
+            # their best score as a number of NumPy.
+            with torch.serialization.safe_globals([Namespace, *_numbers_of_numpy()]):
                 return torch.load(file, map_location="cpu", weights_only=True)
         except Exception as error:  # a pickle that is broken can raise any
             raise _not_loaded(path, error) from error
+
+
+def _numbers_of_numpy() -> list[Any]:
+    """What pickles of NumPy's scalars are made of, under its names of before and since version 2."""
+    scalar = np.float64(0).__reduce__()[0]
+    names = [f"numpy.{core}.multiarray.scalar" for core in ("core", "_core")]
+    return [*((scalar, name) for name in names), np.dtype, *{type(np.dtype(code)) for code in NUMBERS}]
 
 
 def locations(content: Any) -> Iterator[Location]:

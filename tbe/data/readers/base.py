@@ -7,6 +7,8 @@ from typing import Protocol
 
 from torch import Tensor
 
+from tbe.mistaken_files import mistaken
+
 
 class VideoReader(Protocol):
     """An open video."""
@@ -35,7 +37,8 @@ class DecodeError(RuntimeError):
 
 
 def explained(path: str, action: str, error: Exception) -> str:
-    """The message of a DecodeError: the file, what was tried, and the first line of why not."""
+    """The message of a DecodeError: the file, what was tried, the first line of why not, and what it may be instead."""
     lines = str(error).strip().splitlines()
     reason = lines[0] if lines else type(error).__name__
-    return f"could not {action} {path}: {reason}"
+    other = mistaken(path)
+    return f"could not {action} {path}: {reason}" + (f". It is {other}" if other else "")
