@@ -6,6 +6,7 @@ time in the folder's name, another 'latest', under multirun the whole sweep.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
@@ -39,7 +40,7 @@ def given_files() -> list[Path]:
     """The config files to run where this process was started by another one; none where a user started it."""
     if "LOCAL_RANK" not in os.environ or VARIABLE not in os.environ:
         return []
-    return [Path(file) for file in os.environ[VARIABLE].split(os.pathsep)]
+    return [Path(file) for file in json.loads(os.environ[VARIABLE])]
 
 
 @contextmanager
@@ -49,7 +50,7 @@ def handing_on(files: list[Path]) -> Iterator[None]:
         yield
         return
     placed_before = {name for name in PLACED if name in os.environ}
-    os.environ[VARIABLE] = os.pathsep.join(str(file) for file in files)
+    os.environ[VARIABLE] = json.dumps([str(file) for file in files])  # a path may have any letter in it
     try:
         yield
     finally:

@@ -207,10 +207,11 @@ def test_two_processes_train_into_one_folder_and_evaluate_like_one(tmp_path):
     small = [option for option in SMALL if not option.startswith(("batch_size", "data.num_test"))]
     # 15 videos on two processes: one has a video more than the other.
     data = [*small, "backbone.widths=[4,8,8,8]", "data.num_test=15", "batch_size=4", "epochs=1"]
-    trained = command_line("train.py", "trainer=ddp_cpu", f"hydra.run.dir={tmp_path}/run", *data)
+    run = tmp_path / "run:1"  # what would be two folders where a colon separates paths
+    trained = command_line("train.py", "trainer=ddp_cpu", f"hydra.run.dir={run}", *data)
     assert trained.returncode == 0, trained.stderr
-    assert trained.stdout.strip().splitlines()[-1] == f"run: {tmp_path}/run"
-    queue = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["state_dict"]["method.queue.position"]
+    assert trained.stdout.strip().splitlines()[-1] == f"run: {run}"
+    queue = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["state_dict"]["method.queue.position"]
     assert queue == 32  # 4 steps of 4 videos on 2 processes
     metrics = []
     for trainer in ("cpu", "ddp_cpu"):
@@ -219,7 +220,7 @@ def test_two_processes_train_into_one_folder_and_evaluate_like_one(tmp_path):
             "task=all",
             "clips=2",
             "datamodule.num_workers=0",
-            f"checkpoint={tmp_path}/run",
+            f"checkpoint={run}",
             f"hydra.run.dir={folder}",
         ]
         done = command_line("eval.py", f"trainer={trainer}", *options)

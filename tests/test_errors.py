@@ -1,5 +1,6 @@
 """What a command says of a failure, and what it keeps: one line for a user, the traceback of everything else."""
 
+import json
 import pickle
 import sys
 from types import SimpleNamespace
@@ -129,7 +130,8 @@ def test_a_process_beside_the_first_writes_a_log_of_its_own(monkeypatch, tmp_pat
 
 
 def test_a_process_that_is_given_its_config_logs_beside_it(start, monkeypatch, tmp_path):
-    for name, value in {"LOCAL_RANK": "1", "TBE_CONFIGS": str(tmp_path / "given" / "config.yaml")}.items():
+    given = json.dumps([str(tmp_path / "given" / "config.yaml")])
+    for name, value in {"LOCAL_RANK": "1", "TBE_CONFIGS": given}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit, match="its traceback: .*given/error_rank1.log"):
         start(fail_deep_inside)

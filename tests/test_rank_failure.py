@@ -42,9 +42,17 @@ class Line(pl.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
+def test_config_files_with_any_letters_are_handed_on(monkeypatch):
+    files = [Path("/runs/a:b/c;d/config.yaml"), Path('/runs/e"f/\u00e9 \\ g/config.yaml')]
+    with processes.handing_on(files):
+        assert processes.given_files() == []  # a user started this one
+        monkeypatch.setenv("LOCAL_RANK", "1")
+        assert processes.given_files() == files
+
+
 def run(trainer, failing, how, told):
     """What train.py does, as the first process of two; the other one is forked, not started by Lightning."""
-    os.environ.update(TBE_CONFIGS="config.yaml", WORLD_SIZE="2", NODE_RANK="0", MASTER_ADDR="127.0.0.1")
+    os.environ.update(TBE_CONFIGS='["config.yaml"]', WORLD_SIZE="2", NODE_RANK="0", MASTER_ADDR="127.0.0.1")
     os.environ["MASTER_PORT"] = str(free_port())
 
     def fit(rank, started):
