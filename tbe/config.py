@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +21,13 @@ def config_dir() -> str:
 
 
 def register_resolvers(checkpoint_folder=None) -> None:
-    """Makes `${absolute:}`, `${equal:}`, `${at_most:}`, `${digest:}`, `${run_name:}` and `${run_folder:}` known.
+    """Makes `${absolute:}`, `${equal:}`, `${at_most:}`, `${run_name:}` and `${run_folder:}` known.
 
-    at_most: a number no larger than a limit and no smaller than 1. digest: twelve letters that stand for a text.
+    at_most: a number no larger than a limit and no smaller than 1.
     """
     OmegaConf.register_new_resolver("absolute", os.path.abspath, replace=True)
     OmegaConf.register_new_resolver("equal", lambda one, other: one == other, replace=True)
     OmegaConf.register_new_resolver("at_most", lambda value, limit: max(1, min(value, limit)), replace=True)
-    OmegaConf.register_new_resolver("digest", lambda text: sha256(text.encode()).hexdigest()[:12], replace=True)
     OmegaConf.register_new_resolver("run_name", run_name, replace=True)
     if checkpoint_folder is not None:
         OmegaConf.register_new_resolver("run_folder", checkpoint_folder, replace=True, use_cache=True)

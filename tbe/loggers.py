@@ -1,4 +1,4 @@
-"""The metrics of a run as one table."""
+"""Where the metrics of a run go beside TensorBoard: one table, and Weights & Biases."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning.loggers import Logger
+from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+from tbe import runs
 
 
 class CsvLogger(Logger):
@@ -104,3 +106,8 @@ class CsvLogger(Logger):
         except OSError:  # a disk that is full takes a part of them: the next try would write those again
             os.truncate(self.file, size)
             raise
+
+
+def wandb_logger(folder: str, id: str | None = None, **settings: Any) -> WandbLogger:
+    """Weights & Biases' logger, of the run that the folder holds: one that goes on there goes on as the same one."""
+    return WandbLogger(id=id or Path(folder, runs.ID).read_text(encoding="utf-8").strip(), save_dir=folder, **settings)

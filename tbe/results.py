@@ -36,10 +36,12 @@ def write_json(file: Path, content: dict[str, Any]) -> None:
 
 
 def write_config(folder: Path, config: dict[str, Any]) -> Path:
-    """Writes the resolved config of a run."""
+    """Writes the resolved config of a run, whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / CONFIG
-    file.write_text(yaml.safe_dump(config, sort_keys=False))
+    part = file.with_name(file.name + ".part")
+    part.write_text(yaml.safe_dump(config, sort_keys=False))
+    part.replace(file)
     return file
 
 

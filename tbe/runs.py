@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from tbe.errors import MissingFile
 
 LAST = Path("checkpoints", "last.ckpt")
+ID = "run_id"  # the file that says which run a folder holds, wherever it is moved
 
 
 def find(name: str, runs: str | os.PathLike, nested: bool = True) -> Path:
@@ -41,3 +43,19 @@ def run_folder(runs: str, name: str, resume: str | None) -> str:
             if path.parent.name == "checkpoints":
                 return str(path.parent.parent)
     return os.path.join(runs, name, datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
+
+
+def identify(folder: Path, is_new: bool, known: str | None = None) -> str:
+    """Gives a new run an id of its own, in place of that of a run that lay there; one that goes on keeps its own.
+
+    The latter gets the id under which it is `known` elsewhere, or a new one, where its folder does not say it.
+    """
+    file = folder / ID
+    if not is_new and file.exists():
+        return file.read_text(encoding="utf-8").strip()
+    name = secrets.token_hex(6) if is_new or known is None else known
+    folder.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(file.name + ".part")
+    part.write_text(name + "\n", encoding="utf-8")
+    os.replace(part, file)
+    return name

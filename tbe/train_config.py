@@ -49,7 +49,7 @@ def prepare(config: DictConfig, overrides: list[str]) -> list[Path]:
     resolved = [plain(stage) for stage in stages]
     if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
         return [_continue(stage) for stage in resolved]
-    return [results.write_config(Path(stage["run_dir"]), stage) for stage in resolved]
+    return [_write(stage, is_new=not stage["resume"]) for stage in resolved]
 
 
 def continued(file: Path) -> Path:
@@ -91,6 +91,16 @@ def _continue(config: dict[str, Any]) -> Path:
         return metrics
     if is_same and last.exists():
         config = config | {"resume": str(whole(last))}
+    return _write(config, is_new=not is_same and not config["resume"])
+
+
+def _write(config: dict[str, Any], is_new: bool) -> Path:
+    """Writes the config of a run, which is another one than what lies in its folder where it is new."""
+    folder = Path(config["run_dir"])
+    before = folder / results.CONFIG
+    # Runs were once known to Weights & Biases by an id in their config.
+    logger = {} if is_new or not before.exists() else yaml.safe_load(before.read_text()).get("logger", {})
+    runs.identify(folder, is_new, known=logger.get("wandb", {}).get("id"))
     return results.write_config(folder, config)
 
 

@@ -29,7 +29,7 @@ ALLOWED = {
     "quoting": set(),
     "settings": set(),
     "mistaken_files": set(),
-    "loggers": set(),
+    "loggers": {"runs"},
     "results": set(),
     "methods": {"distributed"},
     "data": {"mistaken_files"},

@@ -171,20 +171,23 @@ def test_the_options_of_pretraining_run(train, settings):
     assert (train(*settings, "trainer.limit_train_batches=1") / "metrics.json").exists()
 
 
-def test_wandb_logs_offline_a_resumed_run_as_the_same_and_another_as_another_and_the_table_is_kept(train, monkeypatch):
+def test_wandb_logs_offline_a_resumed_run_as_the_same_and_another_as_another_and_the_table_is_kept(
+    train, monkeypatch, tmp_path
+):
     monkeypatch.setenv("WANDB_SILENT", "true")
     # Half of the time: the list of what is installed, and inputs of jobs, which nobody uses here.
     monkeypatch.setenv("WANDB_X_SAVE_REQUIREMENTS", "false")
     monkeypatch.setattr("wandb.sdk.wandb_run.Run._detect_and_apply_job_inputs", lambda run: None)
     settings = ["logger=wandb", "trainer.log_every_n_steps=1", "trainer.limit_train_batches=1"]
-    first, other = train(*settings, folder="first"), train(*settings, folder="other")
-    train(*settings, "epochs=2", f"resume={first}", folder="first")
-    kept = [list(run.glob("wandb/offline-run-*/run-*.wandb")) for run in (first, other)]
+    other = train(*settings, folder="first").rename(tmp_path / "moved")
+    first = train(*settings, folder="first")  # another run, in the folder that the other one had
+    train(*settings, "epochs=2", f"resume={other}", folder=other)
+    kept = [list(run.glob("wandb/offline-run-*/run-*.wandb")) for run in (other, first)]
     assert [len(files) for files in kept] == [2, 1]
     ids = [{file.stem.removeprefix("run-") for file in files} for files in kept]
     assert [len(known) for known in ids] == [1, 1]
     assert ids[0] != ids[1]
-    assert [len(curve(run)) for run in (first, other)] == [2, 1]
+    assert [len(curve(run)) for run in (other, first)] == [2, 1]
 
 
 def test_the_debug_trainer_runs_two_batches(train):
