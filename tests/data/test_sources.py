@@ -90,6 +90,15 @@ def test_videos_that_are_elsewhere_are_missed_before_anything_is_read(video_fold
     assert f"found none of those looked at: 5 of train, such as {tmp_path}/class 0/video 0.mp4. Set data.root" in said
 
 
+def test_a_list_that_nobody_asks_for_may_be_at_fault(video_folder, tmp_path):
+    (tmp_path / "train.txt").write_bytes((video_folder / "train.txt").read_bytes())
+    (tmp_path / "test.txt").write_text("no label\n")
+    data = source(video_folder, lists=str(tmp_path))
+    data.prepare()
+    with pytest.raises(ValueError, match=r"test\.txt:1: expected"):
+        data.records("test")
+
+
 def test_a_missing_list_names_its_place_and_how_to_make_it(tmp_path):
     with pytest.raises(
         FileNotFoundError, match=r"train videos at .*train.txt.*data.lists=<folder>.*Make it with: do this"
