@@ -78,8 +78,8 @@ def new_network():
 def pretrain(erase):
     network = new_network()
     # The queue of earlier keys is well below the number of videos, or a video would be a negative of itself.
-    queue = {"queue_size": max(2, NUM_TRAIN * 2 // 3), "momentum": 0.99}
-    method = tbe.build("method", "moco", backbone=network, negative="same_video", mlp_head=True, **queue)
+    settings = {"queue_size": NUM_TRAIN * 2 // 3, "momentum": 0.99, "negative": "same_video", "encoder": {"mlp": True}}
+    method = tbe.build("method", "moco", backbone=network, **settings)
     loss_of = tbe.build("loss", "infonce", temperature=0.1)
     augment = tbe.build("augment", "crop_flip", clip="8x2_32", crop={"scale": [0.8, 1.0]})
     optimizer = torch.optim.AdamW(method.parameters(), lr=2e-3, weight_decay=1e-4)

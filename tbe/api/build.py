@@ -53,13 +53,16 @@ def compose_choices(choices: Mapping[str, str]) -> DictConfig:
 def resolve(config: DictConfig, group: str, chosen: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Returns the node of a group as plain types, with other values of keys that it refers to.
 
-    chosen: by key, the name of a choice where the key is a group, a value, or an object that is used as it is.
+    chosen: by key, the name of a choice where the key is a group, a value, a dict for single keys of what it holds, or
+    an object that is used as it is.
     """
     config = config.copy()
     for name, value in (chosen or {}).items():
         if isinstance(value, str) and Path(config_dir(), name).is_dir():
             config[name] = compose_choices({name: value})[name]
-        elif isinstance(value, str | int | float | list | tuple | dict | None):
+        elif isinstance(value, Mapping):
+            config[name] = OmegaConf.merge(config[name], value)
+        elif isinstance(value, str | int | float | list | tuple | None):
             config[name] = value
         else:
             config[name] = OmegaConf.create({OBJECT: value}, flags={"allow_objects": True})

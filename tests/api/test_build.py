@@ -48,6 +48,8 @@ def test_overrides_are_arguments_single_nested_keys_or_what_a_config_refers_to()
     assert method.backbone.num_features == 128
     assert tbe.build("augment", "modern", clip="8x2_64").size == 64
     assert tbe.build("augment", "center", clip={"size": 96}).size == 96
+    method = tbe.build("method", "moco", backbone="tiny", contrastive={"queue_size": 64, "mlp": True})
+    assert set(method.queue.keys.shape) == {64, 128}
     parameters = [torch.nn.Parameter(torch.ones(1))]
     assert tbe.build("optimizer", "sgd", lr=0.5)(parameters).param_groups[0]["lr"] == 0.5
 
