@@ -10,8 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tbe.neighbours import Space, nearest
-from tbe.neighbours.space import check, leave_out
+from tbe.neighbours import Exclusion, Space, nearest
 
 MOST_PAIRS = 2**26  # of a query and a gallery video, ranked in one go: 256 MiB
 
@@ -28,20 +27,20 @@ def recall_at_k(
     gallery_labels: Tensor,
     ks: Sequence[int],
     metric: str = "cosine",
-    leave_one_out: bool = False,
+    excluded: Exclusion | None = None,
 ) -> dict[int, float]:
     """The share of queries, in percent, with a video of their class among their k nearest, for each k.
 
     This is the R@k of the video retrieval literature (a hit rate). A k larger than the gallery counts the whole
-    gallery.
+    gallery. No query finds what is `excluded` for it, here and below.
     """
-    most = min(max(ks), max(1, len(gallery) - leave_one_out))
-    return hit_rates(nearest(queries, gallery, most, metric, leave_one_out)[1], query_labels, gallery_labels, ks)
+    most = min(max(ks), len(gallery))
+    return hit_rates(nearest(queries, gallery, most, metric, excluded)[1], query_labels, gallery_labels, ks)
 
 
 def hit_rates(indices: Tensor, query_labels: Tensor, gallery_labels: Tensor, ks: Sequence[int]) -> dict[int, float]:
-    """`recall_at_k` of neighbours that were found already: indices (n, k), nearest first."""
-    hits = gallery_labels[indices] == query_labels.unsqueeze(1)
+    """`recall_at_k` of neighbours that were found already: indices (n, k), nearest first, -1 where there is none."""
+    hits = (gallery_labels[indices] == query_labels.unsqueeze(1)) & (indices >= 0)
     return {k: 100 * hits[:, :k].any(dim=1).float().mean().item() for k in ks}
 
 
@@ -52,7 +51,7 @@ def mean_average_precision(
     gallery: Tensor,
     gallery_labels: Tensor,
     metric: str = "cosine",
-    leave_one_out: bool = False,
+    excluded: Exclusion | None = None,
 ) -> float:
     """The mean over queries of the average precision of the whole gallery, ranked by nearness, in percent.
 
@@ -60,15 +59,14 @@ def mean_average_precision(
     that are as near or nearer (equally near ones count together, as in sklearn). A query without any counts 0.
     Needs a copy of the gallery and `MOST_PAIRS` floats; the time of n sorts of m floats beside that of the products.
     """
-    check(queries, gallery, leave_one_out)
     space = Space.of(gallery, metric)
     queries, gallery = space.placed(queries), space.placed(gallery)
     by_label = gallery_labels.argsort(stable=True)
     size, total, start = max(1, MOST_PAIRS // len(gallery)), 0.0, 0
     for part, labels in zip(queries.split(size), query_labels.split(size), strict=True):
         scores = space.scores(part, gallery)
-        if leave_one_out:
-            leave_out(scores, start, 0)
+        if excluded:
+            excluded.leave_out(scores, start, 0)
         same_class = _of_labels(scores, labels, gallery_labels[by_label], by_label)
         total += _average_precisions(_ascending(same_class), _ascending(scores)).sum().item()
         start += len(part)
@@ -110,19 +108,31 @@ def knn_accuracy(
     gallery_labels: Tensor,
     k: int = 20,
     temperature: float = 0.07,
-    leave_one_out: bool = False,
+    excluded: Exclusion | None = None,
 ) -> float:
-    """Top-1 of the weighted k-nearest-neighbour classifier, in percent.
+    """Top-1 of the weighted k-nearest-neighbour classifier `knn_classes`, in percent."""
+    predicted = knn_classes(queries, gallery, gallery_labels, k, temperature, excluded)
+    return 100 * (predicted == query_labels).float().mean().item()
+
+
+def knn_classes(
+    queries: Tensor,
+    gallery: Tensor,
+    gallery_labels: Tensor,
+    k: int = 20,
+    temperature: float = 0.07,
+    excluded: Exclusion | None = None,
+) -> Tensor:
+    """Returns the class that the k nearest neighbours of each query vote for, int64 (n,), -1 where it has none.
 
     Neighbours vote with exp(cosine / temperature), as in Wu et al., CVPR 2018 (arXiv:1805.01978).
     A gallery smaller than k votes as a whole.
     """
-    most = min(k, max(1, len(gallery) - leave_one_out))
-    found, indices = nearest(queries, gallery, most, leave_one_out=leave_one_out)
-    votes = (found / temperature).softmax(dim=1)
-    num_classes = int(gallery_labels.max()) + 1
-    scores = votes.new_zeros(len(queries), num_classes).scatter_add_(1, gallery_labels[indices], votes)
-    return 100 * (scores.argmax(dim=1) == query_labels).float().mean().item()
+    found, indices = nearest(queries, gallery, min(k, len(gallery)), excluded=excluded)
+    weights = (found / temperature).softmax(dim=1)  # of neighbours that there are not: 0, or nan where there are none
+    votes = weights.new_zeros(len(queries), int(gallery_labels.max()) + 1)
+    votes.scatter_add_(1, gallery_labels[indices], weights)
+    return votes.argmax(dim=1).masked_fill(indices[:, 0] < 0, -1)
 
 
 def prototype_accuracy(support: Tensor, queries: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ ALLOWED = {
     "probes": set(),
     "features": {"data", "distributed", "probes"},
     "cache": {"data", "distributed", "features", "probes"},
-    "callbacks": {"metrics", "distributed", "pictures"},
+    "callbacks": {"data", "metrics", "neighbours", "distributed", "pictures"},
     "weights": {"config", "mistaken_files"},
     "carried": set(),
     "moved_keys": set(),

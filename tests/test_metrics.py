@@ -11,12 +11,13 @@ import tbe.metrics
 from tbe.metrics import (
     contrast_accuracy,
     knn_accuracy,
+    knn_classes,
     mean_average_precision,
-    nearest,
     prototype_accuracy,
     recall_at_k,
     topk_accuracy,
 )
+from tbe.neighbours import Exclusion
 
 
 def embedded(num, seed, num_classes=6):
@@ -54,25 +55,24 @@ def test_recall_and_precision_equal_those_of_torchmetrics(metric, pairs, monkeyp
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 @pytest.mark.parametrize("pairs", [2**24, 100])
-def test_leaving_one_out_equals_a_loop_over_galleries_without_the_query(metric, pairs, monkeypatch):
+def test_excluding_videos_equals_a_loop_over_galleries_without_them(metric, pairs, monkeypatch):
     monkeypatch.setattr(tbe.metrics, "MOST_PAIRS", pairs)
-    videos, labels = embedded(40, 0)
+    asked = torch.tensor([*range(39, 9, -2), 3, 3, 50])  # backwards, a part, one twice, one that only the queries have
+    known = torch.tensor([*range(30), *range(5)])  # some twice
+    (queries, query_labels), (gallery, gallery_labels) = embedded(len(asked), 0), embedded(len(known), 1)
     recalls, precisions, votes = [], [], []
-    for one in range(40):
-        others = torch.arange(40) != one
-        data = (videos[[one]], labels[[one]], videos[others], labels[others])
-        recalls.append(recall_at_k(*data, (1, 5), metric))
+    for one in range(len(asked)):
+        others = known != asked[one]
+        data = (queries[[one]], query_labels[[one]], gallery[others], gallery_labels[others])
+        recalls.append(recall_at_k(*data, (1, 5, 35), metric))
         precisions.append(mean_average_precision(*data, metric))
-        votes.append(knn_accuracy(*data, k=7))
-    data = (videos, labels, videos, labels)
-    for k, recall in recall_at_k(*data, (1, 5), metric, leave_one_out=True).items():
+        votes.append((knn_accuracy(*data, k=7), knn_accuracy(*data, k=50)))
+    data, excluded = (queries, query_labels, gallery, gallery_labels), Exclusion.of(asked, known)
+    for k, recall in recall_at_k(*data, (1, 5, 35), metric, excluded).items():
         assert recall == pytest.approx(np.mean([found[k] for found in recalls]), abs=1e-4)
-    precision = mean_average_precision(*data, metric, leave_one_out=True)
-    assert precision == pytest.approx(np.mean(precisions), abs=1e-4)
-    assert knn_accuracy(*data, k=7, leave_one_out=True) == pytest.approx(np.mean(votes))
-    assert recall_at_k(*data, (1,), metric)[1] == 100  # each finds itself
-    indices = nearest(videos, videos, 39, metric, leave_one_out=True)[1]
-    assert all(one not in found for one, found in enumerate(indices.tolist()))
+    assert mean_average_precision(*data, metric, excluded) == pytest.approx(np.mean(precisions), abs=1e-4)
+    found = [knn_accuracy(*data, k=k, excluded=excluded) for k in (7, 50)]
+    assert found == pytest.approx(np.mean(votes, axis=0))
 
 
 @pytest.mark.parametrize("pairs", [2**24, 100])
@@ -102,10 +102,10 @@ def test_recall_beyond_the_gallery_counts_the_whole_gallery():
 
 
 def test_a_video_alone_finds_nothing():
-    with pytest.raises(
-        ValueError, match="expected at least 1 gallery videos besides the query for 1 neighbours, got 0"
-    ):
-        recall_at_k(*embedded(1, 0), *embedded(1, 0), (1, 5), leave_one_out=True)
+    alone, excluded = embedded(1, 0), Exclusion.of(torch.zeros(1), torch.zeros(1))
+    assert recall_at_k(*alone, *alone, (1, 5), excluded=excluded) == {1: 0, 5: 0}
+    assert mean_average_precision(*alone, *alone, excluded=excluded) == 0
+    assert knn_classes(alone[0], *alone, excluded=excluded).tolist() == [-1]
 
 
 def test_knn_equals_sklearn_with_the_same_weights():

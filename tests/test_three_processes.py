@@ -14,6 +14,7 @@ from tbe.callbacks.knn_probe import KnnProbe
 from tbe.data.clips import UniformClips
 from tbe.data.datamodule import VideoDataModule
 from tbe.data.records import make_records
+from tbe.data.video_source import VideoSource
 from tbe.data.views import LabelledClips
 from tbe.distributed import gather, gather_uneven, shuffle, unshuffle
 from tbe.features import CLEAN, _Extractor
@@ -26,13 +27,16 @@ GALLERY, VIDEOS = 5, [1, 2, 3, 7]  # numbers that three do not divide, fewer tha
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="starts the processes with fork, which takes no time")
 
 
-class Noise:
+class Noise(VideoSource):
     """Videos of four frames, each of noise of its own."""
 
     name, num_classes = "noise", 3
 
     def __init__(self, num_videos):
         self.counts = {"train": GALLERY, "val": num_videos}
+
+    def has(self, split):
+        return split in self.counts
 
     def records(self, split):
         paths = [f"{split}{number}" for number in range(self.counts[split])]
@@ -52,7 +56,8 @@ def measured(num_videos, number, num_processes):
     """What a process learns of the videos: the probe of pretraining, the numbers of finetuning, and all features."""
     source, logged = Noise(num_videos), {}
     views = LabelledClips(ClipAugment(8, CenterCrop(1.0), flip=0.0))
-    data = VideoDataModule(source, source, UniformClips(2, num_clips=2), views, batch_size=2, num_workers=0)
+    settings = {"batch_size": 2, "num_workers": 0, "val_splits": ("train", "val")}
+    data = VideoDataModule(source, source, UniformClips(2, num_clips=2), views, **settings)
     data.trainer = SimpleNamespace(global_rank=number, world_size=num_processes, training=False)
     torch.manual_seed(0)
     module, probe = FinetuneModule(Mean(), 3, nn.CrossEntropyLoss(), None, None).eval(), KnnProbe(k=3)
@@ -66,11 +71,11 @@ def measured(num_videos, number, num_processes):
         for batch in batches(data._val_dataloader(split)):
             features = extractor._features(batch["clips"].flatten(0, 1), len(batch["index"]))
             probe.on_validation_batch_end(
-                None, module, {"features": features, "labels": batch["label"]}, None, 0, place
+                None, module, {"features": features, "labels": batch["label"]}, batch, 0, place
             )
             if split == "val":
                 module.validation_step(batch, 0)
-    probe.on_validation_epoch_end(None, module)
+    probe.on_validation_epoch_end(SimpleNamespace(datamodule=data), module)
     module.on_validation_epoch_end()
     videos = data._videos(source.records("val"), data.eval_clips)
     for batch in batches(data.shared_loader(videos, number, num_processes)):

@@ -109,6 +109,7 @@ class VideoDataModule(pl.LightningDataModule):
         self.quarantine = Quarantine(quarantine, max_failed) if on_error == "skip" else None
         self.predict_split = "test"
         self.surrounded = False  # whether videos to predict come with what probes need beside them
+        self.val_records: dict[str, Records] = {}  # of each loader of validation, in the order of its batches' indices
         self._train_batches = 0  # of a whole epoch, 0 until its loader has been made
 
     def train_on(self, views: Sequence[str]) -> None:
@@ -189,6 +190,7 @@ class VideoDataModule(pl.LightningDataModule):
         records = self.source.records(split)
         if self.val_limit is not None and self.val_limit < len(records):
             records = records.select(np.linspace(0, len(records) - 1, self.val_limit).round().astype(np.int64))
+        self.val_records[split] = records
         sampler = _share(len(records), self.trainer.global_rank, self.trainer.world_size)
         if self.trainer.global_rank >= len(records):
             records = replace(records, labels=np.full_like(records.labels, UNLABELLED))

@@ -1,12 +1,13 @@
 """The nearest of many vectors, exactly.
 
 `space` says what near means, `exact` searches with torch, `faiss_search` with faiss, where it is installed; `device`
-says on what.
+says on what, `exclusion` what must not be found.
 """
 
 from tbe.neighbours.device import exact_search
 from tbe.neighbours.exact import nearest
+from tbe.neighbours.exclusion import Exclusion
 from tbe.neighbours.faiss_search import nearest_by_faiss
 from tbe.neighbours.space import METRICS, PRECISIONS, Space
 
-__all__ = ["METRICS", "PRECISIONS", "Space", "exact_search", "nearest", "nearest_by_faiss"]
+__all__ = ["METRICS", "PRECISIONS", "Exclusion", "Space", "exact_search", "nearest", "nearest_by_faiss"]

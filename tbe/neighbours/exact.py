@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tbe.errors import UserError
-from tbe.neighbours.space import PRECISIONS, Space, check, leave_out
+from tbe.neighbours.exclusion import Exclusion
+from tbe.neighbours.space import PRECISIONS, Space, check
 
 BLOCKS = (1024, 8192)  # of queries and of gallery: enough for fast products, 64 MiB of them
 GROUP = 32  # neighbours in the gallery that are looked at together
@@ -23,31 +24,34 @@ def nearest(
     gallery: Tensor,
     k: int,
     metric: str = "cosine",
-    leave_one_out: bool = False,
+    excluded: Exclusion | None = None,
     precision: str = "fp32",
     blocks: tuple[int, int] = BLOCKS,
 ) -> tuple[Tensor, Tensor]:
     """The k nearest gallery vectors of each query, nearest first, of equally near ones the first in the gallery.
 
     queries (n, F), gallery (m, F) -> similarities (n, k), indices (n, k): the cosine, or minus the Euclidean distance.
-    With `leave_one_out` queries and gallery are the same videos in the same order, and none finds itself. With
-    `precision` bf16 products are rounded to three digits: faster where the hardware has them, no longer exact.
-    Besides its arguments it needs a copy of the queries and some hundred MiB. A ValueError when k exceeds m, or with
-    `leave_one_out` m - 1.
+    No query finds what is `excluded` for it; where that leaves it less than k, the last have the similarity -inf and
+    the index -1. With `precision` bf16 products are rounded to three digits: faster where the hardware has them, no
+    longer exact. Besides its arguments it needs a copy of the queries and some hundred MiB. A ValueError when k exceeds
+    m.
     """
-    check(queries, gallery, leave_one_out, k)
+    check(gallery, k)
     if precision not in PRECISIONS:
         raise UserError(f"expected precision to be one of {', '.join(PRECISIONS)}, got {precision!r}")
     space = Space.of(gallery, metric)
     queries = space.placed(queries)
     best = torch.full((len(queries), k), NOTHING, device=queries.device)
-    for first, start, scores in _blocks(space, queries, gallery, leave_one_out, precision, blocks):
+    for first, start, scores in _blocks(space, queries, gallery, excluded, precision, blocks):
         _merge(best[first : first + len(scores)], scores, start)
-    return space.similarities(_values(best), queries), LAST - (best & LAST)
+    scores, indices = _values(best), LAST - (best & LAST)
+    if excluded:
+        indices.masked_fill_(scores == -torch.inf, -1)
+    return space.similarities(scores, queries), indices
 
 
 def _blocks(
-    space: Space, queries: Tensor, gallery: Tensor, leave_one_out: bool, precision: str, blocks: tuple[int, int]
+    space: Space, queries: Tensor, gallery: Tensor, excluded: Exclusion | None, precision: str, blocks: tuple[int, int]
 ) -> Iterator[tuple[int, int, Tensor]]:
     """All scores, block by block: the first query, the first gallery vector, the scores. Each is lost with the next."""
     size = min(blocks[1], len(gallery))
@@ -61,8 +65,8 @@ def _blocks(
             part = queries[first : first + blocks[0]]
             room = products[: len(part) * len(block)].view(len(part), len(block))
             scores = space.scores(part, block, precision, room)
-            if leave_one_out:
-                leave_out(scores, first, start)
+            if excluded:
+                excluded.leave_out(scores, first, start)
             yield first, start, scores
 
 

@@ -49,17 +49,7 @@ class Space(NamedTuple):
         return -(queries.norm(dim=1, keepdim=True).square() - 2 * scores).clamp_min(0).sqrt()
 
 
-def leave_out(scores: Tensor, first_query: int, first_video: int) -> None:
-    """Puts each query infinitely far from itself, in a part of the scores of videos against themselves."""
-    scores.diagonal(offset=first_query - first_video).fill_(-torch.inf)
-
-
-def check(queries: Tensor, gallery: Tensor, leave_one_out: bool, k: int = 0) -> None:
-    """A ValueError for more neighbours than there are, and where the gallery can't be the queries themselves."""
-    if leave_one_out and len(queries) != len(gallery):
-        raise ValueError(f"leave one out: expected the queries as gallery, got {len(queries)} and {len(gallery)}")
-    if k > len(gallery) - leave_one_out:
-        besides = " besides the query" if leave_one_out else ""
-        raise UserError(
-            f"expected at least {k} gallery videos{besides} for {k} neighbours, got {len(gallery) - leave_one_out}"
-        )
+def check(gallery: Tensor, k: int) -> None:
+    """A ValueError for more neighbours than there are."""
+    if k > len(gallery):
+        raise UserError(f"expected at least {k} gallery videos for {k} neighbours, got {len(gallery)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -9,14 +10,20 @@ from typing import Any, Protocol, runtime_checkable
 
 import pytorch_lightning as pl
 import torch
+from torch import Tensor
 
 from tbe.backbones.base import VideoBackbone
 from tbe.cache import FeatureCache
 from tbe.classifier import Classifier
 from tbe.data.datamodule import VideoDataModule
+from tbe.data.video_ids import video_ids
+from tbe.distributed import rank
 from tbe.errors import UserError
 from tbe.features import CLEAN, Features, extract
+from tbe.neighbours import Exclusion
 from tbe.probes import Probe
+
+log = logging.getLogger(__name__)
 
 
 class Evaluation:
@@ -61,6 +68,8 @@ class Evaluation:
         self.cache = cache
         self.max_clips_per_forward = max_clips_per_forward
         self._found: dict[tuple[str, str], Features] = {}
+        self._video_ids: dict[str, Tensor] = {}
+        self._warned: set[str] = set()  # splits that share videos with what classifiers are trained on
 
     def features(self, split: str) -> Features:
         """Backbone features (n, F) of a split, averaged over the clips of each video."""
@@ -74,6 +83,36 @@ class Evaluation:
         """What the trained head says of backbone features: vectors (..., F) become (..., num_classes)."""
         with torch.inference_mode():
             return Features(self.classifier.head.cpu()(found.vectors), found.labels)
+
+    def video_ids(self, split: str) -> Tensor:
+        """Which video each row of a split is, int64 (n,): equal numbers are one video, in any split."""
+        if split not in self._video_ids:
+            self._video_ids[split] = torch.from_numpy(video_ids(self.datamodule.source.records(split)))
+        return self._video_ids[split]
+
+    def same_videos(self, split: str, gallery: str) -> Exclusion:
+        """The pairs of rows of a query split and of a gallery that are one video: no query finds itself.
+
+        A ValueError for a query that has nothing else to find.
+        """
+        excluded = Exclusion.of(self.video_ids(split), self.video_ids(gallery))
+        lonely = excluded.counts(len(self.video_ids(split))) == len(self.video_ids(gallery))
+        if lonely.any():
+            video = self.datamodule.source.records(split).path(int(lonely.nonzero()[0]))
+            raise UserError(
+                f"expected at least one video of {gallery} to find besides the query itself, got none for {video}"
+            )
+        return excluded
+
+    def warn_of_trained_on(self, split: str) -> None:
+        """Says, once, which share of a query split's videos a classifier trained on the gallery has seen."""
+        known = torch.isin(self.video_ids(split), self.video_ids(self.gallery))
+        if known.any() and split not in self._warned and rank() == 0:
+            log.warning(
+                f"{int(known.sum())} of the {len(known)} videos of {split} are also in {self.gallery}, which linear "
+                "classifiers are trained on: their numbers on these say what was learned by heart"
+            )
+        self._warned.add(split)
 
     def probed(self, split: str, probes: Mapping[str, Probe], per_clip: bool | None = None) -> dict[str, Features]:
         """Backbone features of a split under each probe, all that are not known yet in one pass over the videos.

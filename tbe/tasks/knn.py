@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-import numpy as np
-
 from tbe.distributed import rank
 from tbe.errors import UserError
 from tbe.metrics import knn_accuracy
@@ -19,7 +17,7 @@ log = logging.getLogger(__name__)
 class Knn:
     """Top-1 in percent of the query split among the k nearest of the gallery split.
 
-    Where both have the same videos none is its own neighbour.
+    A query is never its own neighbour, where both have the same video.
     """
 
     k: int = 20
@@ -36,9 +34,8 @@ class Knn:
         metrics = {}
         for split in evaluation.queries:
             queries = evaluation.features(split)
-            records = evaluation.datamodule.source.records
-            alone = np.array_equal(records(split).paths, records(evaluation.gallery).paths)
+            excluded = evaluation.same_videos(split, evaluation.gallery)
             metrics[evaluation.key("knn/top1", split)] = knn_accuracy(
-                queries.vectors, queries.labels, gallery.vectors, gallery.labels, self.k, self.temperature, alone
+                *queries, *gallery, self.k, self.temperature, excluded
             )
         return metrics

@@ -41,6 +41,7 @@ class LinearProbe:
         probe, strength = self.fit(evaluation.features(evaluation.gallery))
         metrics = {"linear/strength": strength}
         for split in evaluation.queries:
+            evaluation.warn_of_trained_on(split)
             queries = evaluation.features(split)
             scores = _scores(probe, queries.vectors.numpy())
             for k in (1, 5):

@@ -32,8 +32,8 @@ class Retrieval:
     """R@k and the mean average precision (mAP), in percent: the query split against the gallery split.
 
     ks: None for those of `USUAL_KS` that there are videos for. metric: what is near, cosine or euclidean.
-    leave_one_out: each query split is its own gallery, and no video finds itself; so it is in any case where gallery
-    and query split have the same videos. backend: torch or faiss; precision: of torch's products, fp32 or bf16. Both
+    leave_one_out: each query split is its own gallery. In any case a query is excluded from its own results, where
+    gallery and query split share it. backend: torch or faiss; precision: of torch's products, fp32 or bf16. Both
     concern R@k alone: mAP needs the whole ranking, which is torch's. On a GPU where that has room, as exactly. Draws
     `pictures` queries, spread evenly over the split, with their nearest neighbours and how near they are (the cosine,
     or the distance) into `retrieval/<name>[/<split>]/neighbours.png`.
@@ -64,14 +64,14 @@ class Retrieval:
         for split in evaluation.queries:
             searched = split if self.leave_one_out else evaluation.gallery
             gallery, queries = evaluation.features(searched), evaluation.features(split)
-            records = evaluation.datamodule.source.records
-            alone = np.array_equal(records(searched).paths, records(split).paths)
-            ks = self._ks(len(gallery.labels) - alone, searched, alone)
-            most = max(*ks, min(NUM_NEIGHBOURS, len(gallery.labels) - alone))
+            excluded = evaluation.same_videos(split, searched)
+            candidates = len(gallery.labels) - int(excluded.counts(len(queries.labels)).max())
+            ks = self._ks(candidates, searched, bool(excluded))
+            most = max(*ks, min(NUM_NEIGHBOURS, candidates))
             with exact_search(evaluation.trainer.strategy.root_device, queries.vectors, gallery.vectors) as device:
                 asked, kept = (Features(*(part.to(device) for part in found)) for found in (queries, gallery))
-                near, indices = self._search(asked.vectors, kept.vectors, most, self.metric, alone)
-                precision = mean_average_precision(*asked, *kept, self.metric, alone)
+                near, indices = self._search(asked.vectors, kept.vectors, most, self.metric, excluded)
+                precision = mean_average_precision(*asked, *kept, self.metric, excluded)
             found = near.cpu(), indices.cpu()
             recalls = hit_rates(found[1], queries.labels, gallery.labels, ks)
             metrics |= {evaluation.key(f"retrieval/R@{k}", split): value for k, value in recalls.items()}
@@ -84,11 +84,9 @@ class Retrieval:
     def _search(self) -> Callable[..., tuple[Tensor, Tensor]]:
         return nearest_by_faiss if self.backend == "faiss" else partial(nearest, precision=self.precision)
 
-    def _ks(self, candidates: int, searched: str, alone: bool) -> tuple[int, ...]:
-        """The k to measure; a ValueError for a gallery without a video to find, or with fewer than some k."""
-        besides = " besides the query itself" if alone else ""
-        if candidates < 1:
-            raise UserError(f"retrieval: expected at least one video of {searched} to find{besides}, got none")
+    def _ks(self, candidates: int, searched: str, is_shared: bool) -> tuple[int, ...]:
+        """The k to measure; a ValueError for a gallery with fewer videos than some k."""
+        besides = " besides the query itself" if is_shared else ""
         if self.ks is None:
             return tuple(k for k in USUAL_KS if k <= candidates)
         if max(self.ks) > candidates:

@@ -36,10 +36,12 @@ def has_scenes(evaluation: Evaluation) -> bool:
 def scene_leakage(evaluation: Evaluation, split: str, linear: LinearProbe) -> dict[str, float]:
     """`scene_linear_top1` and `scene_R@1` of a query split, in percent; a ValueError for data without scenes."""
     gallery, queries = (_labelled_by_scene(evaluation, part) for part in (evaluation.gallery, split))
+    evaluation.warn_of_trained_on(split)
     probe, _ = linear.fit(gallery)
+    excluded = evaluation.same_videos(split, evaluation.gallery)
     return {
         "scene_linear_top1": 100 * probe.score(queries.vectors.numpy(), queries.labels.numpy()),
-        "scene_R@1": recall_at_k(*queries, *gallery, (1,))[1],
+        "scene_R@1": recall_at_k(*queries, *gallery, (1,), excluded=excluded)[1],
     }
 
 

@@ -37,6 +37,8 @@ class FewLabels:
     def run(self, evaluation: Evaluation) -> dict[str, float]:
         vectors, labels = evaluation.features(evaluation.gallery)
         metrics: dict[str, float] = {}
+        for split in evaluation.queries:
+            evaluation.warn_of_trained_on(split)
         for share in self.shares:
             name = f"semi/{100 * share:g}%"
             chosen = [labelled(labels.numpy(), share, (self.seed, draw)) for draw in range(self.draws)]

@@ -3,7 +3,7 @@ import torch
 from torch.nn.functional import normalize, one_hot
 from torch.testing import assert_close
 
-from tbe.neighbours import nearest
+from tbe.neighbours import Exclusion, nearest
 
 BLOCKS = [(1024, 8192), (7, 10), (3, 64), (50, 33)]
 
@@ -48,13 +48,22 @@ def test_of_equally_near_vectors_the_first_comes_first(metric, blocks, k):
 
 
 @pytest.mark.parametrize("blocks", BLOCKS)
-def test_none_finds_itself(blocks):
-    videos = torch.cat([corners(50, 0), vectors(50, 1)])
-    near = normalize(videos, dim=1) @ normalize(videos, dim=1).T
-    expected = near.fill_diagonal_(-torch.inf).sort(dim=1, descending=True, stable=True)
-    found = nearest(videos, videos, 99, leave_one_out=True, blocks=blocks)
-    assert_close(found[0], expected.values[:, :99])
-    assert all(one not in indices for one, indices in enumerate(found[1].tolist()))
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_none_finds_what_is_excluded(metric, blocks):
+    gallery = torch.cat([corners(50, 0), vectors(50, 1)])
+    asked = torch.tensor([*range(99, 20, -3), 7, 7, 200])
+    known = torch.cat([torch.arange(90), torch.full((10,), 7)])  # eleven times the same video
+    queries = gallery[asked.clamp_max(99)]
+    near, indices = nearest(queries, gallery, 100, metric, Exclusion.of(asked, known), blocks=blocks)
+    for one, video in enumerate(asked):
+        others = (known != video).nonzero().squeeze(1)
+        expected = nearest(queries[[one]], gallery[others], len(others), metric)
+        if metric == "cosine":  # around another centre distances are rounded otherwise
+            assert torch.equal(indices[one, : len(others)], others[expected[1][0]])
+        assert_close(near[one, : len(others)], expected[0][0], atol=1e-3, rtol=1e-4)
+        assert sorted(indices[one, : len(others)].tolist()) == others.tolist()
+        assert (indices[one, len(others) :] == -1).all()
+        assert (near[one, len(others) :] == -torch.inf).all()
 
 
 def test_small_distances_between_large_vectors_are_seen():
@@ -95,7 +104,6 @@ def test_what_is_not_a_number_comes_first_as_in_topk():
         ({"k": 5}, "expected at least 5 gallery videos for 5 neighbours, got 3"),
         ({"k": 1, "metric": "dot"}, "expected metric to be one of cosine, euclidean, got 'dot'"),
         ({"k": 1, "precision": "fp8"}, "expected precision to be one of fp32, bf16, got 'fp8'"),
-        ({"k": 1, "leave_one_out": True}, "leave one out: expected the queries as gallery, got 2 and 3"),
     ],
 )
 def test_what_cannot_be_is_refused(settings, complaint):

@@ -27,12 +27,15 @@ class KnownVideos(VideoSource):
 
 @pytest.fixture
 def known(tmp_path):
-    """known(train=(vectors, labels), test=...) evaluates videos with these features; equal tensors, equal videos."""
+    """known(train=(vectors, labels), test=...) evaluates videos with these features.
+
+    Splits of the same tensor are the same videos, unless the paths are given: (vectors, labels, paths).
+    """
 
     def make(gallery="train", queries=("test",), num_classes=8, **features):
         videos = {}
-        for split, (vectors, labels) in features.items():
-            paths = [f"{id(vectors)}/{number}.mp4" for number in range(len(labels))]
+        for split, (vectors, labels, *rest) in features.items():
+            paths = rest[0] if rest else [f"{id(vectors)}/{number}.mp4" for number in range(len(labels))]
             videos[split] = make_records(tmp_path, paths, labels.tolist(), [0] * len(labels))
         datamodule = SimpleNamespace(source=KnownVideos(videos, num_classes))
         trainer = SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device("cpu")))

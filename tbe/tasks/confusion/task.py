@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tbe.distributed import rank
 from tbe.errors import UserError
-from tbe.metrics import nearest
+from tbe.metrics import knn_classes
 from tbe.pictures.class_names import class_names
 from tbe.tasks.base import Evaluation
 from tbe.tasks.confusion.drawing import draw_matrix
@@ -62,13 +62,8 @@ class Confusion:
 
     def _by_knn(self, evaluation: Evaluation, split: str) -> tuple[Tensor, Tensor]:
         gallery, queries = evaluation.features(evaluation.gallery), evaluation.features(split)
-        records = evaluation.datamodule.source.records
-        alone = np.array_equal(records(split).paths, records(evaluation.gallery).paths)  # none is its own neighbour
-        most = min(self.k, max(1, len(gallery.vectors) - alone))
-        similarities, indices = nearest(queries.vectors, gallery.vectors, most, leave_one_out=alone)
-        votes = (similarities / self.temperature).softmax(dim=1)
-        scores = votes.new_zeros(len(votes), int(gallery.labels.max()) + 1)
-        return scores.scatter_add_(1, gallery.labels[indices], votes).argmax(dim=1), queries.labels
+        excluded = evaluation.same_videos(split, evaluation.gallery)
+        return knn_classes(queries.vectors, *gallery, self.k, self.temperature, excluded), queries.labels
 
     def _write(self, evaluation: Evaluation, split: str, counts: np.ndarray, how: str) -> None:
         folder: Path = evaluation.folder / "confusion" / evaluation.name

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from torch import Tensor
 
 from tbe import probes
 from tbe.distributed import rank
 from tbe.features import CLEAN, Features
-from tbe.metrics import nearest, topk_accuracy
+from tbe.metrics import recall_at_k, topk_accuracy
 from tbe.probes import Probe
 from tbe.tasks.base import Evaluation
 from tbe.tasks.linear import LinearProbe
@@ -57,7 +56,7 @@ class Robustness:
         metrics: dict[str, float] = {}
         for split in evaluation.queries:
             found = evaluation.probed(split, self.probes(), per_clip=evaluation.classifier is not None)
-            measure = _measures(evaluation, gallery, self.linear)
+            measure = _measures(evaluation, gallery, split, self.linear)
             scores = {name: measure(features) for name, features in found.items()}
             scores_of_split = {
                 f"robustness/{name}/{kind}": value for name, row in scores.items() for kind, value in row.items()
@@ -142,9 +141,13 @@ def _cell(row: dict[str, float], name: str) -> str:
     return f"{row[name]:.1f}{gap}"
 
 
-def _measures(evaluation: Evaluation, gallery: Features, linear: LinearProbe) -> Callable[[Features], dict[str, float]]:
+def _measures(
+    evaluation: Evaluation, gallery: Features, split: str, linear: LinearProbe
+) -> Callable[[Features], dict[str, float]]:
     """What scores features of the query split: with the head where there is one, by a linear classifier, and R@1."""
+    evaluation.warn_of_trained_on(split)
     classifier = linear.fit(gallery)[0]
+    excluded = evaluation.same_videos(split, evaluation.gallery)
 
     def measure(found: Features) -> dict[str, float]:
         scores = {}
@@ -154,15 +157,10 @@ def _measures(evaluation: Evaluation, gallery: Features, linear: LinearProbe) ->
             scores["head_top1"] = topk_accuracy(probabilities.numpy(), labels, 1)
         vectors = found.averaged().vectors
         scores["linear_top1"] = 100 * classifier.score(vectors.numpy(), labels)
-        scores["R@1"] = _recall(vectors, found.labels, gallery.vectors, gallery.labels)
+        scores["R@1"] = recall_at_k(vectors, found.labels, *gallery, (1,), excluded=excluded)[1]
         return scores
 
     return measure
-
-
-def _recall(queries: Tensor, labels: Tensor, gallery: Tensor, gallery_labels: Tensor) -> float:
-    first = nearest(queries, gallery, 1)[1].squeeze(1)
-    return 100 * (gallery_labels[first] == labels).float().mean().item()
 
 
 def _write_csv(file: Path, scores: dict[str, dict[str, float]]) -> None:
