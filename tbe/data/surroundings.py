@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from tbe.data.clips import UniformClips
 from tbe.data.dataset import VideoDataset, collate, pad
+from tbe.data.video_ids import video_ids
 from tbe.errors import UserError
 
 # Index of a video and numbers (n,) of its frames -> where its actor is, bool (n, H, W); None where nobody knows.
@@ -35,8 +36,8 @@ class SurroundedVideos(Dataset):
         self.videos = videos
         self.seed = seed
         self.foreground = foreground
-        labels = videos.records.labels
-        self.partners = [other_videos(labels, seed, another_class) for another_class in (False, True)]
+        labels, ids = videos.records.labels, video_ids(videos.records)
+        self.partners = [other_videos(labels, seed, another_class, ids) for another_class in (False, True)]
 
     def __len__(self) -> int:
         return len(self.videos)
@@ -88,11 +89,15 @@ def pad_foreground(items: list[dict[str, Any]]) -> dict[str, Tensor]:
     return {"foreground": pad(there)[0], "foreground_known": known}
 
 
-def other_videos(labels: np.ndarray, seed: int, another_class: bool) -> np.ndarray:
-    """Another video for each, int64 (n,), drawn uniformly; with `another_class` of another label where there is one."""
+def other_videos(labels: np.ndarray, seed: int, another_class: bool, ids: np.ndarray | None = None) -> np.ndarray:
+    """Another video for each, int64 (n,), drawn uniformly; with `another_class` of another label where there is one.
+
+    ids (n,): which video each row is, where some are listed twice.
+    """
     count = len(labels)
-    if count < 2:
-        raise UserError(f"expected at least two videos to take another one's background, got {count}")
+    ids = np.arange(count) if ids is None else ids
+    if count < 2 or (ids == ids[0]).all():
+        raise UserError(f"expected at least two videos to take another one's background, got {min(1, count)}")
     if another_class and len(np.unique(labels)) < 2:
         another_class = False
     rng = np.random.default_rng((seed, another_class))
@@ -100,12 +105,12 @@ def other_videos(labels: np.ndarray, seed: int, another_class: bool) -> np.ndarr
     wrong = np.ones(count, dtype=bool)
     for _ in range(MOST_TRIES):
         chosen[wrong] = rng.integers(count, size=wrong.sum())
-        wrong = labels[chosen] == labels if another_class else chosen == np.arange(count)
+        wrong = labels[chosen] == labels if another_class else ids[chosen] == ids
         if not wrong.any():
             return chosen
     # One class is nearly all there is: what is left takes turns among the videos of other classes.
     for index in np.flatnonzero(wrong):
-        others = np.flatnonzero(labels != labels[index]) if another_class else np.delete(np.arange(count), index)
+        others = np.flatnonzero(labels != labels[index]) if another_class else np.flatnonzero(ids != ids[index])
         chosen[index] = others[rng.integers(len(others))]
     return chosen
 

@@ -84,6 +84,14 @@ def test_partners_are_others_and_of_any_video(another_class):
     assert len(np.unique(chosen)) > (9 if another_class else 50)
 
 
+def test_a_video_that_is_listed_twice_is_no_other_of_itself():
+    ids = np.repeat([0, 1, 2], [95, 4, 1])  # hardly any draw finds another
+    chosen = other_videos(np.zeros(100, int), 0, another_class=False, ids=ids)
+    assert (ids[chosen] != ids).all()
+    with pytest.raises(ValueError, match="at least two videos .*, got 1"):
+        other_videos(np.zeros(3, int), 0, another_class=False, ids=np.array([7, 7, 7]))
+
+
 def test_where_all_are_of_one_class_any_other_video_will_do():
     assert (other_videos(np.zeros(4, int), 0, another_class=True) != np.arange(4)).all()
 
