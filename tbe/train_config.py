@@ -21,6 +21,10 @@ from tbe.settings import check_settings
 
 # What only pretraining uses: left out of the config of other stages, whatever the experiment says of it.
 PRETRAINING_ONLY = ("method", "be", "loss", "consistency", "contrastive")
+# What says where a run computes. The one that follows it does so in the same processes, which are there already.
+PLACE = ("accelerator", "devices", "num_nodes", "strategy")
+# What a command line says of the machine, and so of both.
+OF_THE_MACHINE = ("trainer", "precision", "process_timeout", "datamodule.num_workers", "datamodule.read_timeout")
 
 
 def prepare(config: DictConfig, overrides: list[str]) -> list[Path]:
@@ -30,16 +34,7 @@ def prepare(config: DictConfig, overrides: list[str]) -> list[Path]:
     """
     stages = [_with_checkpoint(config, overrides)]
     if config.then:
-        overrides = [f"experiment={config.then}", *config.then_with]
-        moved_keys.check(overrides, moved_keys.TRAIN)
-        following = compose("train", overrides=overrides)
-        following.run_dir = os.path.join(config.run_dir, following.stage)
-        following.init_from = os.path.join(config.run_dir, runs.LAST)
-        if not _chosen("backbone", overrides):
-            following.backbone = stages[0].backbone
-        if not _chosen("seed", overrides):
-            following.seed = stages[0].seed
-        stages.append(following)
+        stages.append(_following(stages[0], overrides))
     for stage in stages:
         check_settings(stage)
         if stage.stage != "pretrain":
@@ -50,6 +45,37 @@ def prepare(config: DictConfig, overrides: list[str]) -> list[Path]:
     if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
         return [_continue(stage) for stage in resolved]
     return [_write(stage, is_new=not stage["resume"]) for stage in resolved]
+
+
+def _following(config: DictConfig, overrides: list[str]) -> DictConfig:
+    """The run that starts from what this one leaves, on the same machine."""
+    chosen = list(config.then_with)
+    moved_keys.check(chosen, moved_keys.TRAIN)
+    keys = {_key(override) for override in chosen}
+    shared = [override for override in overrides if _key(override) in OF_THE_MACHINE and _key(override) not in keys]
+    following = compose("train", overrides=[f"experiment={config.then}", *shared, *chosen])
+    following.run_dir = os.path.join(config.run_dir, following.stage)
+    following.init_from = os.path.join(config.run_dir, runs.LAST)
+    if not _chosen("backbone", chosen):
+        following.backbone = config.backbone
+    if not _chosen("seed", chosen):
+        following.seed = config.seed
+    if not _chosen("trainer", chosen):
+        for part in PLACE:
+            following.trainer[part] = config.trainer[part]
+    if _processes(following) != _processes(config):
+        raise UserError(
+            f"then_with: expected the processes of the first run ({_processes(config)}), got {_processes(following)}. "
+            "Leave trainer out of it, or start the second run by itself, with init_from=<folder of the first>"
+        )
+    return following
+
+
+def _processes(config: DictConfig) -> str:
+    """How many processes a run has, as its config says it."""
+    devices = config.trainer.devices
+    number = len(devices) if OmegaConf.is_list(devices) else devices
+    return f"trainer.devices={number} trainer.num_nodes={config.trainer.num_nodes}"
 
 
 def continued(file: Path) -> Path:
@@ -106,4 +132,9 @@ def _write(config: dict[str, Any], is_new: bool) -> Path:
 
 def _chosen(group: str, overrides: list[str]) -> bool:
     """Whether a config group was named on the command line."""
-    return any(override.lstrip("+~").split("=")[0].split(".")[0] == group for override in overrides)
+    return any(_key(override).split(".")[0] == group for override in overrides)
+
+
+def _key(override: str) -> str:
+    """What an override sets: a key, or a group."""
+    return override.lstrip("+~").partition("=")[0]

@@ -208,11 +208,14 @@ def test_two_processes_train_into_one_folder_and_evaluate_like_one(tmp_path):
     # 15 videos on two processes: one has a video more than the other.
     data = [*small, "backbone.widths=[4,8,8,8]", "data.num_test=15", "batch_size=4", "epochs=1"]
     run = tmp_path / "run:1"  # what would be two folders where a colon separates paths
+    data += [f"then_with={[*data, 'task=none']}", "then=biased_scenes_finetune"]
     trained = command_line("train.py", "trainer=ddp_cpu", f"hydra.run.dir={run}", *data)
     assert trained.returncode == 0, trained.stderr
     assert trained.stdout.strip().splitlines()[-1] == f"run: {run}"
     queue = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["state_dict"]["method.queue.position"]
     assert queue == 32  # 4 steps of 4 videos on 2 processes
+    tuned = torch.load(run / "finetune/checkpoints/last.ckpt", weights_only=True)
+    assert tuned["global_step"] == 4  # in two processes as well
     metrics = []
     for trainer in ("cpu", "ddp_cpu"):
         folder = tmp_path / trainer

@@ -6,11 +6,13 @@ import json
 import pytest
 import torch
 import yaml
+from hydra import initialize_config_dir
 from torch.testing import assert_close
 
 import tbe.checkpoint
 import tbe.train
 from tbe.backbones.base import VideoBackbone
+from tbe.config import config_dir
 from tbe.data.views import ContrastiveViews
 from tests.conftest import SMALL, composed, run_command
 
@@ -137,6 +139,25 @@ def test_a_run_can_be_followed_by_another_that_starts_from_it(train):
     config = yaml.safe_load((run / "finetune" / "config.yaml").read_text())
     assert config["init_from"] == str(run / "checkpoints" / "last.ckpt")
     assert config["seed"] == 3
+
+
+def test_a_run_that_follows_computes_where_the_first_did_and_the_rest_is_its_own(tmp_path):
+    def stages(*overrides):
+        config = composed("train", "then=biased_scenes_finetune", *overrides, run_dir=tmp_path)
+        with initialize_config_dir(config_dir(), version_base="1.3"):
+            return [yaml.safe_load(file.read_text()) for file in tbe.train.prepare(config, list(overrides))]
+
+    told = ["trainer=ddp_cpu", "trainer.num_nodes=3", "process_timeout=7", "trainer.limit_train_batches=2", "epochs=5"]
+    first, second = stages(*told, "precision=bf16-mixed", "then_with=['epochs=2','precision=32-true']")
+    for part in ("accelerator", "devices", "num_nodes", "strategy"):
+        assert second["trainer"][part] == first["trainer"][part]
+    assert first["trainer"]["devices"] == 2
+    assert second["trainer"]["strategy"]["timeout"]["seconds"] == 7
+    assert (second["trainer"]["precision"], second["trainer"]["max_epochs"]) == ("32-true", 2)
+    assert second["trainer"]["limit_train_batches"] is None
+    assert [stage["trainer"]["limit_train_batches"] for stage in stages("trainer=debug")] == [2, 2]
+    with pytest.raises(ValueError, match="then_with: expected the processes of the first run .*devices=2.*devices=1"):
+        stages("trainer=ddp_cpu", "then_with=['trainer=cpu']")
 
 
 def test_the_objective_of_a_sweep_is_returned(tmp_path):
