@@ -82,6 +82,12 @@ def weizmann_root():
     return _shared("weizmann")
 
 
+@pytest.fixture(scope="session")
+def odd_videos():
+    """Small files on which readers went wrong, where this machine has them."""
+    return _shared("odd_videos")
+
+
 def _shared(name):
     folder = SHARED / name
     if not folder.is_dir():

@@ -121,6 +121,8 @@ def picture_size(video: str) -> tuple[int, int]:
         return height, width
     import av
 
+    from tbe.data.orientation import Orientation
+
     with av.open(video, metadata_errors="ignore") as container:
         frame = next(container.decode(container.streams.best("video")))
-    return (frame.width, frame.height) if round(frame.rotation / 90) % 2 else (frame.height, frame.width)
+    return Orientation.of(frame).size(frame.height, frame.width)

@@ -58,9 +58,9 @@ class AutoReader:
 
         decord shows files that were cut, reordered pictures in AVI and HEVC shifted, jumbled or frozen; torchcodec
         shifts reordered pictures in AVI. Neither is safe where the file does not list its packets, or does not begin
-        with a key frame.
+        with a key frame; neither mirrors pictures that are to be mirrored.
         """
-        is_safe = facts.is_indexed and facts.starts_with_key and not facts.has_guessed_times
+        is_safe = facts.is_indexed and facts.starts_with_key and not facts.has_guessed_times and not facts.is_mirrored
         is_for_decord = is_safe and not facts.is_cut and facts.codec in RIGHT_BY_DECORD
         width, height = facts.pixels
         is_for_pyav = facts.codec == "h264" or pays(height, width, self.pyav.short_side)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from tbe.data.readers.base import DecodeError, VideoReader, explained
+from tbe.data.readers.file_facts import refuse_mirrored
 from tbe.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ class DecordReader:
 class _DecordVideo:
     def __init__(self, path: str, device: str, num_threads: int):
         self.path = path
+        refuse_mirrored(path, "decord")
         decord = _decord()
         context = decord.gpu(0) if device == "cuda" else decord.cpu(0)
         try:

@@ -9,11 +9,13 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from tbe.data.orientation import is_mirrored
 from tbe.data.readers.base import DecodeError, explained
 
 # What PyAV raises for files that are none, broken ones, and names that FFmpeg can't be given.
 ERRORS = (av.error.FFmpegError, OSError, ValueError, EOFError)
-INDEXED = ("avi", "mov,mp4,m4a,3gp,3g2,mj2")  # containers with an index of all their packets
+MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
+INDEXED = ("avi", MP4)  # containers with an index of all their packets
 
 
 class FileFacts(NamedTuple):
@@ -22,7 +24,8 @@ class FileFacts(NamedTuple):
     codec: FFmpeg's name. pixels: (width, height). is_indexed: whether the file lists all its packets, and is as long as
     they need. starts_with_key: whether the first packet can be decoded alone. is_cut: whether packets are not to be
     shown, as at the beginning of a file that was cut without encoding it anew.
-    has_guessed_times: pictures are reordered in a container (AVI) that stores no times.
+    has_guessed_times: pictures are reordered in a container (AVI) that stores no times. is_mirrored: pictures are to be
+    mirrored before they are shown.
     """
 
     codec: str
@@ -31,6 +34,7 @@ class FileFacts(NamedTuple):
     starts_with_key: bool
     is_cut: bool
     has_guessed_times: bool
+    is_mirrored: bool = False
 
 
 def opened(path: str) -> InputContainer:
@@ -55,6 +59,15 @@ def file_facts(path: str) -> FileFacts:
     return facts
 
 
+def refuse_mirrored(path: str, library: str) -> None:
+    """A DecodeError for a file whose pictures are to be mirrored, for a library that turns pictures at most."""
+    if os.path.isfile(path) and is_mirrored(path):
+        raise DecodeError(
+            f"could not open {path}: expected pictures to be shown as they are or turned, got one to be mirrored, "
+            f"which {library} does not do. Set reader=auto or reader=pyav"
+        )
+
+
 def opened_with_facts(path: str) -> tuple[InputContainer, FileFacts]:
     """A file, of which nothing but the head is read, and what that says; errors as of `file_facts`."""
     try:
@@ -76,4 +89,5 @@ def _facts(path: str, container: InputContainer) -> FileFacts:
         starts_with_key=bool(entries) and entries[0].is_keyframe,
         is_cut=any(part.is_discard for part in entries),
         has_guessed_times=container.format.name == "avi" and bool(context.has_b_frames),
+        is_mirrored=container.format.name == MP4 and is_mirrored(path),
     )

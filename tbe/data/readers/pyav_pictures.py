@@ -10,6 +10,7 @@ from av.filter import Graph
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
+from tbe.data.orientation import Orientation
 from tbe.data.readers.reducing import pays, reduced_size
 
 # Since 17 it starts a thread for each core, in each worker of a loader, at a third more work in all.
@@ -17,7 +18,7 @@ ONE_THREAD = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}
 
 
 class Pictures:
-    """Makes frames of one video pictures uint8 (H, W, 3), upright, reduced to the short side where that `pays`."""
+    """Makes frames of one video pictures uint8 (H, W, 3) as they are to be shown, reduced where that `pays`."""
 
     def __init__(self, short_side: int | None = None):
         self.short_side = short_side
@@ -31,7 +32,7 @@ class Pictures:
             picture = graph.vpull()
         else:
             picture = self.reformatter.reformat(frame, format="rgb24", **ONE_THREAD)
-        return np.rot90(picture.to_ndarray(), frame.rotation // 90)
+        return Orientation.of(frame)(picture.to_ndarray())
 
     def _graph(self, frame: VideoFrame, short_side: int) -> Graph:
         """FFmpeg's filters for frames like this one; the reformatter, which can scale too, does it less exactly."""

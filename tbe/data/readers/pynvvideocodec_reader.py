@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tbe.data.readers.base import DecodeError, VideoReader, explained
+from tbe.data.readers.file_facts import refuse_mirrored
 from tbe.errors import UserError
 
 
@@ -40,6 +41,7 @@ class PyNvVideoCodecReader:
 class _PyNvVideo:
     def __init__(self, path: str, gpu: int):
         self.path = path
+        refuse_mirrored(path, "PyNvVideoCodec")
         library = _library()
         rgb = library.OutputColorType.RGB  # 8 bits, (H, W, 3)
         try:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tbe.data.readers.base import DecodeError, VideoReader, explained
+from tbe.data.readers.file_facts import refuse_mirrored
 from tbe.errors import UserError
 
 
@@ -40,6 +41,7 @@ class TorchCodecReader:
 class _TorchCodecVideo:
     def __init__(self, path: str, device: str, num_threads: int):
         self.path = path
+        refuse_mirrored(path, "torchcodec")
         try:
             self.decoder = _decoder()(path, device=device, num_ffmpeg_threads=num_threads)
         except (RuntimeError, ValueError) as error:

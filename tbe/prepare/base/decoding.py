@@ -11,6 +11,7 @@ from typing import NamedTuple
 import av
 import numpy as np
 
+from tbe.data.orientation import UPRIGHT, Orientation
 from tbe.data.unicode_forms import found_path
 from tbe.errors import UserError
 
@@ -41,11 +42,11 @@ def opened_video(path: str | os.PathLike) -> Iterator[Source]:
 
 
 def upright(frame: av.VideoFrame) -> av.VideoFrame:
-    """The frame as it is to be shown: phones store pictures lying on a side and say so."""
-    quarters = round(frame.rotation / 90) % 4
-    if not quarters:
+    """The frame as it is to be shown: phones store pictures lying on a side, or mirrored, and say so."""
+    orientation = Orientation.of(frame)
+    if orientation == UPRIGHT:
         return frame
-    turned: np.ndarray = np.rot90(frame.to_ndarray(format="rgb24"), quarters)
+    turned = orientation(frame.to_ndarray(format="rgb24"))
     return av.VideoFrame.from_ndarray(np.ascontiguousarray(turned), format="rgb24")
 
 
