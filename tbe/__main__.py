@@ -6,23 +6,23 @@ import os
 import sys
 from importlib import import_module
 
-from tbe import processes
+from tbe.launch import worker_processes
 
 # Its name -> what it does, and where it is: imported when it is asked for.
 COMMANDS = {
-    "train": ("pretrains, finetunes or probes a network", "tbe.commands", "train"),
-    "eval": ("measures checkpoints", "tbe.commands", "evaluate"),
-    "preview": ("draws what a network will see, before it is trained", "tbe.commands", "preview"),
+    "train": ("pretrains, finetunes or probes a network", "tbe.launch.cli", "train"),
+    "eval": ("measures checkpoints", "tbe.launch.cli", "evaluate"),
+    "preview": ("draws what a network will see, before it is trained", "tbe.launch.cli", "preview"),
     "prepare": ("makes the list files of data sets, and works on videos", "tbe.prepare.__main__", "main"),
-    "report": ("writes one HTML page of runs and evaluations", "tbe.report.__main__", "main"),
-    "compare": ("compares the runs of sweeps over their seeds", "tbe.comparison.__main__", "main"),
+    "report": ("writes one HTML page of runs and evaluations", "tbe.reporting.__main__", "main"),
+    "compare": ("compares the runs of sweeps over their seeds", "tbe.reporting.comparison.__main__", "main"),
 }
 VARIABLE = "TBE_COMMAND"  # names the command to processes that Lightning starts: with its arguments, without its name
 
 
 def main() -> None:
     """Runs the command that the first argument names."""
-    if processes.given_files() and VARIABLE in os.environ:
+    if worker_processes.given_files() and VARIABLE in os.environ:
         name = os.environ[VARIABLE]
     else:
         name = sys.argv.pop(1) if len(sys.argv) > 1 else "--help"

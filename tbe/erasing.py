@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tbe.augment.layout import check_layout, find_layout, is_video
 from tbe.errors import UserError
-from tbe.layout import check_layout, find_layout, is_video
 
 
 class Distractor(nn.Module, ABC):

@@ -9,28 +9,30 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-import yaml
 from torch import nn
 
-from tbe import checkpoint as checkpoints
-from tbe import processes, results, splits
-from tbe.cache import FeatureCache, weights_digest
-from tbe.callbacks.progress import ProgressBar
-from tbe.checkpoint import Checkpoint
+from tbe import runs
+from tbe.checkpoints import checkpoint as checkpoints
+from tbe.checkpoints.checkpoint import Checkpoint
+from tbe.checkpoints.foreign import ForeignWeights
+from tbe.checkpoints.moved_names import read_config
 from tbe.config import build
 from tbe.distributed import rank
-from tbe.eval_config import RANDOM, prepare
+from tbe.evaluation import official_splits
+from tbe.evaluation.feature_cache import FeatureCache, weights_digest
+from tbe.evaluation.tasks.base import ComparingTask, Evaluation
+from tbe.launch import worker_processes
+from tbe.launch.eval_config import RANDOM, prepare
 from tbe.reporting.console import print_tables
 from tbe.reporting.summary import sentences, small_tables
-from tbe.tasks.base import ComparingTask, Evaluation
-from tbe.weights import ForeignWeights
+from tbe.training.callbacks.progress import ProgressBar
 
 __all__ = ["evaluate", "prepare", "run"]  # what a command starts
 
 
 def run(files: list[Path]) -> None:
     """Measures each checkpoint with each task, on each of the splits; writes metrics.json and prints a table."""
-    config = yaml.safe_load(files[0].read_text())
+    config = read_config(files[0])
     run_dir = Path(config["run_dir"])
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     numbers = config["split"] or [None]
@@ -44,7 +46,7 @@ def run(files: list[Path]) -> None:
             name = name or _unused_name(checkpoint, measured)
             pl.seed_everything(config["seed"], workers=True, verbose=False)
             folder.mkdir(parents=True, exist_ok=True)
-            metrics = evaluate(splits.of_split(config, number, folder), name, checkpoint)
+            metrics = evaluate(official_splits.of_split(config, number, folder), name, checkpoint)
             measured.setdefault(name, {})[number] = metrics
             origin = checkpoint.origin() if checkpoint else RANDOM
             if isinstance(found, dict):
@@ -68,7 +70,7 @@ def _report(
     columns, alone = rows, len(rows) == 1
     if len(folders) > 1:
         rows = {
-            name: splits.summarised({f"split {number}": metrics for number, metrics in found.items()})
+            name: official_splits.summarised({f"split {number}": metrics for number, metrics in found.items()})
             for name, found in measured.items()
         }
         columns = {
@@ -77,7 +79,7 @@ def _report(
             for column, row in found.items()
         }
     metrics = next(iter(rows.values())) if alone else rows
-    results.write_json(Path(config["run_dir"]) / "metrics.json", metrics | {"protocol": protocol})
+    runs.write_json(Path(config["run_dir"]) / "metrics.json", metrics | {"protocol": protocol})
     for task in map(build, config["tasks"].values()):
         if isinstance(task, ComparingTask):
             for number, folder in folders.items():
@@ -115,7 +117,7 @@ def evaluate(config: dict[str, Any], name: str, checkpoint: Checkpoint | Foreign
         max_clips_per_forward=config["max_clips_per_forward"],
     )
     metrics: dict[str, float] = {}
-    with processes.ending_together(evaluation.trainer.strategy.launcher):
+    with worker_processes.ending_together(evaluation.trainer.strategy.launcher):
         for task in config["tasks"].values():
             metrics |= build(task).run(evaluation)
     return metrics
@@ -126,7 +128,7 @@ def _cache(config: dict[str, Any], backbone: nn.Module) -> FeatureCache | None:
     if not config["cache"] or config["trainer"].get("num_nodes", 1) > 1:
         return None
     parts = ("data", "reader", "clip", "eval_augment", "clips", "crops", "precision", "seed")
-    protocol = {part: config[part] for part in parts} | {"versions": results.versions()}
+    protocol = {part: config[part] for part in parts} | {"versions": runs.versions()}
     return FeatureCache(Path(config["cache"]), weights_digest(backbone), protocol)
 
 
@@ -137,7 +139,7 @@ def describe(config: dict[str, Any]) -> dict[str, Any]:
         "data": build(config["data"]).name,
         "data_config": config["data"],
         **{name: config[name] for name in chosen},
-        "versions": results.versions(),
+        "versions": runs.versions(),
     }
 
 

@@ -1,17 +1,25 @@
-"""Where runs and their checkpoints lie, and how a name on the command line finds them."""
+"""Where runs and their checkpoints lie, how a name on the command line finds them, and what a run leaves behind."""
 
 from __future__ import annotations
 
+import json
 import os
+import platform
 import secrets
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
+import yaml
+
+import tbe
 from tbe.errors import MissingFile
 
 LAST = Path("checkpoints", "last.ckpt")
 ID = "run_id"  # the file that says which run a folder holds, wherever it is moved
+
+CONFIG, METRICS = "config.yaml", "metrics.json"  # in a run's folder
 
 
 def find(name: str, runs: str | os.PathLike, nested: bool = True) -> Path:
@@ -59,3 +67,54 @@ def identify(folder: Path, is_new: bool, known: str | None = None) -> str:
     part.write_text(name + "\n", encoding="utf-8")
     os.replace(part, file)
     return name
+
+
+def versions() -> dict[str, str]:
+    """What the numbers were computed with."""
+    import pytorch_lightning as pl
+    import torch
+    import torchvision
+
+    return {
+        "tbe": tbe.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchvision": torchvision.__version__,
+        "pytorch_lightning": pl.__version__,
+    }
+
+
+def write_json(file: Path, content: dict[str, Any]) -> None:
+    """Writes a file that is whole or absent."""
+    part = file.with_name(file.name + ".part")
+    part.write_text(json.dumps(content, indent=2, allow_nan=True) + "\n")
+    part.replace(file)
+
+
+def write_config(folder: Path, config: dict[str, Any]) -> Path:
+    """Writes the resolved config of a run, whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / CONFIG
+    part = file.with_name(file.name + ".part")
+    part.write_text(yaml.safe_dump(config, sort_keys=False))
+    part.replace(file)
+    return file
+
+
+def table(rows: dict[str, dict[str, float]], title: str, transposed: bool = False) -> None:
+    """Prints one column for each of `rows` and one line a metric; transposed, the other way round."""
+    from rich.console import Console
+    from rich.table import Table
+
+    metrics = list(dict.fromkeys(metric for row in rows.values() for metric in row))
+    names, heads = (list(rows), metrics) if transposed else (metrics, list(rows))
+    printed = Table("", title=title, title_justify="left")
+    for head in heads:
+        printed.add_column(head, justify="right")
+    for name in names:
+        cells = (rows[name].get(head) if transposed else rows[head].get(name) for head in heads)
+        printed.add_row(name, *("" if cell is None else f"{cell:.4g}" for cell in cells))
+    console = Console()
+    if not console.is_terminal:  # a log file has no width to fit into
+        console = Console(width=max(120, 18 * len(heads) + 60))
+    console.print(printed)

@@ -10,22 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import yaml
 from pytorch_lightning.loggers import Logger
 
-from tbe import checkpoint as checkpoints
-from tbe import jobs, processes, results, runs
-from tbe.acceleration import accelerate
-from tbe.callbacks.last_metrics import LastMetrics
-from tbe.callbacks.save_on_interrupt import Interrupted, LeaveOnInterrupt
-from tbe.checkpoint import CarryConfig
+from tbe import runs
+from tbe.checkpoints import checkpoint as checkpoints
+from tbe.checkpoints.checkpoint import CarryConfig
+from tbe.checkpoints.moved_names import read_config
 from tbe.config import build
 from tbe.distributed import rank
-from tbe.quoting import override
+from tbe.evaluation.tasks.base import Evaluation
+from tbe.launch import cluster_jobs, worker_processes
+from tbe.launch.quoting import override
+from tbe.launch.train_config import continued, prepare
 from tbe.reporting.console import print_tables
 from tbe.reporting.summary import sentences, small_tables
-from tbe.tasks.base import Evaluation
-from tbe.train_config import continued, prepare
+from tbe.training.acceleration import accelerate
+from tbe.training.callbacks.last_metrics import LastMetrics
+from tbe.training.callbacks.preemption import Interrupted, LeaveOnInterrupt
 
 __all__ = ["build_module", "build_trainer", "continued", "describe", "prepare", "run", "train"]
 
@@ -36,8 +37,8 @@ def run(files: list[Path]) -> float | None:
     """Trains each stage in turn, but those that are done; returns the objective of the last one."""
     objective = None
     for file in files:
-        config = yaml.safe_load(file.with_name(results.CONFIG).read_text())
-        if file.name == results.METRICS:
+        config = read_config(file.with_name(runs.CONFIG))
+        if file.name == runs.METRICS:
             print(f"done before: {file}")
             objective = json.loads(file.read_text()).get(config["objective"])
         else:
@@ -59,7 +60,7 @@ def train(config: dict[str, Any]) -> float | None:
     last_metrics, leaving = LastMetrics(), LeaveOnInterrupt(last)
     trainer = build_trainer(config, last_metrics, leaving)
     accelerate(module, trainer.strategy.root_device, **{name: config["performance"][name] for name in ACCELERATIONS})
-    with leaving, _to_be_continued(config, trainer), processes.ending_together(trainer.strategy.launcher):
+    with leaving, _to_be_continued(config, trainer), worker_processes.ending_together(trainer.strategy.launcher):
         _fit(config, module, datamodule, trainer)
         if not trainer.global_step:  # epochs=0: the untrained network, to measure or to finetune beside trained ones
             trainer.save_checkpoint(last)
@@ -67,7 +68,7 @@ def train(config: dict[str, Any]) -> float | None:
         metrics |= _evaluate(config, module, datamodule, trainer)
     if trainer.is_global_zero:
         protocol = describe(config) | {"init": origin, "epochs": trainer.current_epoch, "steps": trainer.global_step}
-        results.write_json(Path(config["run_dir"], results.METRICS), metrics | {"protocol": protocol})
+        runs.write_json(Path(config["run_dir"], runs.METRICS), metrics | {"protocol": protocol})
         columns = {config["run_name"]: metrics}
         print_tables(
             small_tables(columns, config["evaluation"]["splits"]),
@@ -101,7 +102,7 @@ def describe(config: dict[str, Any]) -> dict[str, Any]:
         **{name: config[name] for name in chosen},
         "eval_clips": config["datamodule"]["eval_clips"]["num_clips"],
         "test": config["evaluation"] if config["tasks"] else None,
-        "versions": results.versions(),
+        "versions": runs.versions(),
     }
 
 
@@ -134,7 +135,7 @@ def _to_be_continued(config: dict[str, Any], trainer: pl.Trainer) -> Iterator[No
             how = f"with {override('resume', last)}" if last.exists() else "as it was: nothing is trained yet"
             print(f"interrupted: to continue, repeat the command {how}\nrun: {config['run_dir']}")
             if interrupted.is_preemption:
-                jobs.requeue()
+                cluster_jobs.requeue()
         raise SystemExit(130) from None
 
 

@@ -142,8 +142,8 @@ def remux(source, target, hide=0, drop=0):
 @pytest.fixture(scope="session")
 def video_folder(tmp_path_factory):
     """12 videos of 2 classes in 12 to 23 frames, with train.txt and test.txt."""
-    from tbe.data.records import write_list
-    from tbe.data.video_writing import write_video
+    from tbe.data.sources.records import write_list
+    from tbe.data.video_writer import write_video
 
     folder = tmp_path_factory.mktemp("videos")
     rows = []

@@ -10,8 +10,8 @@ from hydra.errors import InstantiationException
 from omegaconf import OmegaConf
 from torch import nn
 
-from tbe import carried
-from tbe.checkpoint import BUILT
+from tbe.checkpoints import config_allowlist
+from tbe.checkpoints.checkpoint import BUILT
 from tbe.config import build, config_dir, plain
 from tbe.train import build_module
 from tests.conftest import ROOT, assert_in_effect, composed
@@ -51,7 +51,7 @@ def of_a_leaf_of_each_group(turn):
 def test_every_leaf_is_built(group, choice):
     config = copy.deepcopy(of_a_leaf_of_each_group(CHOICES[group].index(choice)))
     if group in BUILT:
-        carried.check(config[group], "a checkpoint")  # which may carry it
+        config_allowlist.check(config[group], "a checkpoint")  # which may carry it
     if group == "clip":
         assert config["clip"]["num_frames"] > 0
         assert config["clip"]["short_side"] >= config["clip"]["size"]
@@ -125,8 +125,11 @@ def test_every_value_of_a_sweep_composes(sweep, tmp_path):
 
 def test_a_method_brings_its_loss_unless_one_is_chosen(tmp_path):
     for method, loss in {"moco": "InfoNCE", "triplet": "TripletMargin", "byol": "CosineRegression"}.items():
-        assert composed("train", f"method={method}", run_dir=tmp_path).loss._target_ == f"tbe.losses.{loss}"
-        assert composed("train", f"method={method}", "loss=nce", run_dir=tmp_path).loss._target_ == "tbe.losses.NCE"
+        assert composed("train", f"method={method}", run_dir=tmp_path).loss._target_ == f"tbe.methods.losses.{loss}"
+        assert (
+            composed("train", f"method={method}", "loss=nce", run_dir=tmp_path).loss._target_
+            == "tbe.methods.losses.NCE"
+        )
     assert composed("train", "method=flip", run_dir=tmp_path).loss._target_ == "torch.nn.CrossEntropyLoss"
 
 

@@ -9,13 +9,13 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.testing import assert_close
 
-from tbe.callbacks.shared_statistics import SharedStatistics, average_statistics
 from tbe.distributed import gather, gather_uneven, rank, shuffle, unshuffle, world_size
-from tbe.losses import NCE, InfoNCE
 from tbe.methods.encoder import Encoder
+from tbe.methods.key_queue import KeyQueue
+from tbe.methods.losses import NCE, InfoNCE
 from tbe.methods.moco import MoCo
-from tbe.methods.queue import KeyQueue
 from tbe.methods.simclr import SimCLR
+from tbe.training.callbacks.buffer_sync import SharedStatistics, average_statistics
 from tests.conftest import SMALL, command_line
 from tests.forked import together
 from tests.methods.networks import Mean

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import pytest
 from hydra.errors import InstantiationException
 
-from tbe.commands import command
 from tbe.data.readers import DecodeError
-from tbe.error_log import write_error
 from tbe.errors import MissingFile, UserError, ended_in_one_line
+from tbe.launch.cli import command
+from tbe.launch.error_log import write_error
 
 QUIET = ["hydra/job_logging=none", "hydra/hydra_logging=none"]
 
@@ -39,7 +39,7 @@ def start(monkeypatch, tmp_path):
     """start(fail, *arguments) runs a command in this process, with a config of its own, whose story is fail()."""
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "train.yaml").write_text("run_dir: ???\nseed: 0\n")
-    monkeypatch.setattr("tbe.commands.config_dir", lambda: str(tmp_path / "configs"))
+    monkeypatch.setattr("tbe.launch.cli.config_dir", lambda: str(tmp_path / "configs"))
     for name in ("RANK", "SLURM_PROCID", "HYDRA_FULL_ERROR"):
         monkeypatch.delenv(name, raising=False)
 
@@ -138,7 +138,7 @@ def test_a_process_that_is_given_its_config_logs_beside_it(start, monkeypatch, t
 
 
 def test_a_failure_before_there_is_a_folder_is_raised_as_it_is(start, monkeypatch, tmp_path):
-    monkeypatch.setattr("tbe.jobs.current", fail_deep_inside)
+    monkeypatch.setattr("tbe.launch.cluster_jobs.current", fail_deep_inside)
     with pytest.raises(ValueError, match="could not broadcast"):
         start(lambda: None)
     assert not (tmp_path / "run").exists()

@@ -10,13 +10,13 @@ import torch
 import yaml
 
 import tbe.train
-from tbe import checkpoint as checkpoints
-from tbe.augment.pipeline import KINETICS_MEAN, KINETICS_STD
+from tbe.augment.clip_augment import KINETICS_MEAN, KINETICS_STD
 from tbe.backbones.base import VideoBackbone
-from tbe.data.clips import UniformClips
+from tbe.checkpoints import checkpoint as checkpoints
+from tbe.data.clip_samplers import UniformClips
 from tbe.data.readers import DecordReader
-from tbe.data.records import write_list
-from tbe.features import extract
+from tbe.data.sources.records import write_list
+from tbe.evaluation.features import extract
 from tests.conftest import NARROW, SMALL, once, run_command
 
 
@@ -144,7 +144,7 @@ def test_all_tasks_share_one_extraction_and_the_next_run_reads_it(evaluate, tmp_
         extracted.append(split)
         return extract(network, datamodule, split, *rest)
 
-    monkeypatch.setattr("tbe.tasks.base.extract", counted)
+    monkeypatch.setattr("tbe.evaluation.tasks.base.extract", counted)
     settings = ["task=all", *UNTRAINED, "data=biased_scenes", *SMALL[:7], f"cache={tmp_path}/cache"]
     first, second = (metrics_of(evaluate(*settings, folder=name)) for name in ("first", "second"))
     assert extracted == ["train", "test"]

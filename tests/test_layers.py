@@ -1,138 +1,60 @@
-"""Who may import whom."""
+"""Who may import whom.
+
+`tbe/` has at most seven modules and a package for each subject. They lie in layers, the lowest first: a module imports
+what is below it, or beside it in its own package, and nothing above; `errors` is everybody's. Within a package, its
+modules and packages import each other without a circle, and tasks, methods, backbones, callbacks and commands that
+stand side by side do not know of each other. A few libraries are used in few places.
+"""
 
 import ast
-import re
+from graphlib import CycleError, TopologicalSorter
 
 import pytest
 
 from tests.conftest import ROOT
 
-# A part of tbe -> the parts it may import. Parts that are not named here may be imported by none.
-ALLOWED = {
-    "__main__": {"processes"},  # what it starts is imported when it is started
-    "api": {"augment", "backbones", "checkpoint", "config", "data", "layout", "runs", "weights"},
-    "layout": set(),
-    "erasing": {"layout"},
-    "losses": {"distributed"},
-    "neighbours": set(),
-    "metrics": {"neighbours"},
-    "statistics": set(),
-    "augment": set(),
-    "backbones": set(),
-    "distributed": set(),
-    "classifier": set(),
-    "consistency": set(),
-    "config": set(),
-    "errors": set(),
-    "error_log": set(),
-    "processes": set(),
-    "quoting": set(),
-    "settings": set(),
-    "mistaken_files": set(),
-    "loggers": {"runs"},
-    "results": set(),
-    "methods": {"distributed"},
-    "data": {"mistaken_files"},
-    "modules": {"methods", "metrics", "classifier", "consistency"},
-    "probes": set(),
-    "features": {"data", "distributed", "probes"},
-    "cache": {"data", "distributed", "features", "probes"},
-    "callbacks": {"data", "metrics", "neighbours", "distributed", "pictures"},
-    "weights": {"config", "mistaken_files"},
-    "carried": set(),
-    "moved_keys": set(),
-    "checkpoint": {"carried", "checkpoint_files", "config", "classifier", "weights"},
-    "pictures": {"data"},
-    "splits": {"statistics"},
-    "tasks": {
-        "cache",
-        "probes",
-        "features",
-        "metrics",
-        "neighbours",
-        "statistics",
-        "data",
-        "distributed",
-        "classifier",
-        "results",
-        "pictures",
-    },
-    "prepare": {"data", "quoting"},
-    "sweep": {"results", "comparison"},
-    "runs": set(),
-    "run_folder": set(),
-    "jobs": set(),
-    "checkpoint_files": set(),
-    # What they start is imported when it is started.
-    "commands": {"config", "error_log", "jobs", "moved_keys", "processes", "runs", "data"},
-    "preview": {"commands", "config", "data", "pictures", "results", "settings"},
-    "comparison": {"pictures", "statistics"},
-    "reporting": set(),
-    "report": {"pictures", "reporting"},  # colours alone: it reads files, not objects
-    "train_config": {"checkpoint", "checkpoint_files", "config", "moved_keys", "results", "runs", "settings"},
-    "acceleration": {"backbones"},
-    "train": {
-        "acceleration",
-        "checkpoint",
-        "config",
-        "jobs",
-        "processes",
-        "quoting",
-        "results",
-        "runs",
-        "callbacks",
-        "distributed",
-        "reporting",
-        "tasks",
-        "train_config",
-    },
-    "eval_config": {"checkpoint", "config", "results", "runs", "settings", "splits"},
-    "eval": {
-        "cache",
-        "checkpoint",
-        "config",
-        "results",
-        "callbacks",
-        "distributed",
-        "eval_config",
-        "processes",
-        "reporting",
-        "splits",
-        "tasks",
-        "weights",
-    },
-}
+LAYERS = [
+    {"errors", "distributed", "config", "runs"},
+    {"augment", "backbones", "data"},
+    {"erasing", "methods", "viz"},
+    {"checkpoints", "evaluation"},
+    {"reporting", "training"},
+    {"launch"},
+    {"api", "prepare", "preview"},
+    {"eval", "train"},
+    {"__main__"},
+]
 # A library -> the parts that may import it.
 ONLY = {
-    "hydra": {"api", "config", "commands", "run_folder", "sweep", "train_config"},
-    "omegaconf": {
-        "api",
-        "config",
-        "commands",
-        "run_folder",
-        "sweep",
-        "train_config",
-        "eval_config",
-        "preview",
-        "settings",
-    },
-    "decord": {"data"},  # its readers alone
-    "faiss": {"neighbours"},
-    "sklearn": {"tasks"},
-    "matplotlib": {"comparison", "pictures", "tasks"},
+    "hydra": {"api", "config", "launch"},
+    "omegaconf": {"api", "config", "launch", "preview"},
+    "decord": {"data"},
+    "faiss": {"evaluation"},
+    "sklearn": {"evaluation"},
+    "matplotlib": {"evaluation", "reporting", "viz"},
     "wandb": set(),
-    "safetensors": {"tasks", "weights"},
-    "onnx": {"tasks"},
-    "onnxruntime": {"tasks"},
+    "safetensors": {"checkpoints", "evaluation"},
+    "onnx": {"evaluation"},
+    "onnxruntime": {"evaluation"},
 }
-# What everybody may import, to name the type of an argument or of an error.
-TYPES = {"tbe.backbones.base", "tbe.errors"}
+# Packages whose modules do not import each other -> those that the others are built on.
+SIBLINGS = {
+    "evaluation.tasks": {"base", "linear", "scene_leakage"},
+    "methods": {"base", "encoder", "extra_negative", "key_queue", "losses"},
+    "backbones": {"activation_checkpointing", "base", "preprocessing"},
+    "training.callbacks": set(),
+    "prepare.datasets": {"weizmann"},
+    "prepare.benchmarks": set(),
+    "prepare.tools": set(),
+}
+MODULES = 7
 FILES = sorted((ROOT / "tbe").rglob("*.py"))
+PACKAGES = sorted(file.parent for file in FILES if file.name == "__init__.py")
 
 
-def part_of(path):
-    relative = path.relative_to(ROOT / "tbe")
-    return relative.parts[0].removesuffix(".py")
+def parts_of(path):
+    """A file as the parts of its module's name, after `tbe`."""
+    return path.relative_to(ROOT / "tbe").with_suffix("").parts
 
 
 def imported(path):
@@ -140,49 +62,55 @@ def imported(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            module = node.module or ""
-            yield from (f"tbe.{alias.name}" for alias in node.names) if module == "tbe" else (module,)
+            for alias in node.names:  # of a package a module, or a name that it hands on
+                name = f"{node.module}.{alias.name}"
+                file = ROOT.joinpath(*name.split("."))
+                is_module = file.is_dir() or file.with_suffix(".py").is_file()
+                yield name if is_module else node.module
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_follow_the_layers(path):
-    part = part_of(path)
-    if part == "__init__":
+    part = parts_of(path)[0]
+    if part == "__init__":  # hands on what is public
         return
+    layer = next(number for number, parts in enumerate(LAYERS) if part in parts)
+    below = {"errors", part}.union(*LAYERS[:layer])
     for name in imported(path):
         library, *rest = name.split(".")
-        if library == "tbe" and rest:
-            assert rest[0] == part or rest[0] in ALLOWED[part] or name in TYPES, f"{path} imports {name}"
+        assert library != "tbe" or not rest or rest[0] in below, f"{path} imports {name}, which is not below it"
         assert part in ONLY.get(library, {part}), f"{path} imports {name}"
 
 
-@pytest.mark.parametrize("folder", ["tasks", "methods", "backbones", "callbacks", "prepare"])
-def test_siblings_do_not_import_each_other(folder):
-    # What a folder's own parts are built on.
-    shared = {"base", "chain", "encoder", "linear", "negatives", "preprocessing", "queue", "scenes", "weizmann"}
-    for path in (ROOT / "tbe" / folder).glob("*.py"):
-        names = {name.split(".")[2] for name in imported(path) if name.startswith(f"tbe.{folder}.")}
-        assert names <= shared, f"{path} imports {names - shared}"
+def test_the_root_has_few_modules_and_each_package_says_what_it_is_for():
+    modules = [path.stem for path in (ROOT / "tbe").glob("*.py") if not path.stem.startswith("__")]
+    assert len(modules) <= MODULES, modules
+    for package in PACKAGES:
+        assert ast.get_docstring(ast.parse((package / "__init__.py").read_text(encoding="utf-8"))), package
 
 
-# Where a plain one is right: no command, config or file of a user can cause it, only a program that calls it wrongly.
-PROGRAMS = {
-    "augment/pipeline.py",
-    "backbones/base.py",
-    "checkpoint_files.py",
-    "data/clips.py",
-    "data/readers/file_facts.py",
-    "data/video_writing.py",
-    "neighbours/space.py",
-    "statistics.py",
-    "tasks/cam/maps.py",
-    "weights/foreign.py",
-}
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_within_a_package_imports_form_no_circle(package):
+    own = package.relative_to(ROOT).parts
+    graph = {}
+    for path in package.rglob("*.py"):
+        child = path.relative_to(package).with_suffix("").parts[0]
+        if child == "__init__":
+            continue
+        names = {tuple(name.split("."))[: len(own) + 1] for name in imported(path)}
+        graph.setdefault(child, set()).update(
+            name[-1] for name in names if name[:-1] == own and name[-1] != child and len(name) > len(own)
+        )
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"{'.'.join(own)}: {' <- '.join(error.args[1])}")
 
 
-def test_what_a_user_can_put_right_is_raised_as_such():
-    # Anything else ends a command with "its traceback: <run>/error.log".
-    for path in FILES:
-        if path.relative_to(ROOT / "tbe").as_posix() not in PROGRAMS:
-            raised = re.findall(r"^\s*raise (?:ValueError|FileNotFoundError|OSError)\(", path.read_text("utf-8"), re.M)
-            assert not raised, f"{path}: use tbe.errors.UserError"
+@pytest.mark.parametrize("package", SIBLINGS)
+def test_siblings_do_not_import_each_other(package):
+    own = f"tbe.{package}."
+    for path in ROOT.joinpath("tbe", *package.split(".")).glob("*.py"):
+        names = {name.removeprefix(own).split(".")[0] for name in imported(path) if name.startswith(own)}
+        if path.stem != "__init__":
+            assert names - {path.stem} <= SIBLINGS[package], f"{path} imports {names - SIBLINGS[package]}"

@@ -11,8 +11,8 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-import tbe.checkpoint
-from tbe import results
+import tbe.checkpoints.checkpoint
+from tbe import runs
 from tbe.config import build, plain
 from tests.conftest import ROOT, composed
 
@@ -91,7 +91,7 @@ def table(request):
     for backbone in BACKBONES:
         cells = [" ".join(passed[method][backbone]) or "-" for method in ran]
         rows.append(f"| `{backbone}` | " + " | ".join(cells) + " |")
-    versions = ", ".join(f"{name} {version}" for name, version in results.versions().items())
+    versions = ", ".join(f"{name} {version}" for name, version in runs.versions().items())
     title = f"# Every method with every backbone\n\nWhat passed, from `make matrix` ({versions}).\n\n"
     (ROOT / file).parent.mkdir(parents=True, exist_ok=True)
     (ROOT / file).write_text(title + "\n".join(rows) + "\n", encoding="utf-8")
@@ -107,7 +107,7 @@ def test_a_pair_is_trained_resumed_and_evaluated(method, backbone, table, train,
     assert json.loads((run / "metrics.json").read_text())["protocol"]["steps"] == 2
     done.append(STAGES[0])
     train(*settings, "epochs=2", f"resume={run}", small=False)
-    assert tbe.checkpoint.read(run / "checkpoints" / "last.ckpt").step == 4
+    assert tbe.checkpoints.checkpoint.read(run / "checkpoints" / "last.ckpt").step == 4
     done.append(STAGES[1])
     metrics = json.loads((evaluate(f"checkpoint={run}", "clips=1") / "metrics.json").read_text())
     assert 0 <= metrics["retrieval/R@1"] <= 100

@@ -9,7 +9,7 @@ import yaml
 from hydra import initialize_config_dir
 from torch.testing import assert_close
 
-import tbe.checkpoint
+import tbe.checkpoints.checkpoint
 import tbe.train
 from tbe.backbones.base import VideoBackbone
 from tbe.config import config_dir
@@ -94,7 +94,9 @@ def test_no_epochs_leave_the_untrained_network(train):
     ends = ["task=[linear]", "evaluation.clips=1"]
     untrained = train("epochs=0", *ends, "then=biased_scenes_finetune", f"then_with={[*SMALL, 'epochs=1']}")
     other = train("epochs=0", *ends, "seed=1", folder="other")
-    weights = [tbe.checkpoint.read(run / "checkpoints" / "last.ckpt").backbone() for run in (untrained, other)]
+    weights = [
+        tbe.checkpoints.checkpoint.read(run / "checkpoints" / "last.ckpt").backbone() for run in (untrained, other)
+    ]
     assert not torch.equal(*(network.stem[0].weight for network in weights))
     metrics = json.loads((untrained / "metrics.json").read_text())
     assert metrics["protocol"]["steps"] == 0

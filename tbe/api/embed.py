@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from tbe.api.build import build
 from tbe.api.read import read_clips
 from tbe.augment import CenterCrop, ClipAugment
+from tbe.augment.layout import find_layout
 from tbe.backbones.preprocessing import Preprocessing
 from tbe.data.dataset import shrink
 from tbe.data.readers import OpenVideo
 from tbe.data.views import LabelledClips
 from tbe.errors import UserError
-from tbe.layout import find_layout
 
 log = logging.getLogger(__name__)
 

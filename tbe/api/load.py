@@ -8,14 +8,14 @@ from typing import Any
 
 import torch
 
-from tbe import checkpoint as checkpoints
 from tbe import runs as folders
 from tbe.api.build import build, compose_choices, resolve
 from tbe.augment import KINETICS_MEAN, KINETICS_STD
 from tbe.backbones.base import VideoBackbone
 from tbe.backbones.preprocessing import Preprocessing
+from tbe.checkpoints import checkpoint as checkpoints
+from tbe.checkpoints.foreign import ForeignWeights
 from tbe.errors import UserError
-from tbe.weights import ForeignWeights
 
 FLOW = 2  # channels of optical flow
 

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 
 from tbe.backbones.preprocessing import Preprocessing
-from tbe.data.clips import UniformClips
+from tbe.data.clip_samplers import UniformClips
 from tbe.data.dataset import VideoDataset
-from tbe.data.guard import FAILED, GuardedLoader, GuardedVideos, ReplayedSampler
-from tbe.data.quarantine import Fault
+from tbe.data.epoch_samplers import ShardSampler
+from tbe.data.fault_tolerance.loader import FAILED, GuardedLoader, GuardedVideos, ReplayedSampler
+from tbe.data.fault_tolerance.quarantine import Fault
 from tbe.data.readers import DecodeError, OpenVideo
-from tbe.data.records import UNLABELLED, make_records
-from tbe.data.sampling import ShardSampler
+from tbe.data.sources.records import UNLABELLED, make_records
 
 BLANK = 8  # height and width of what stands for an unreadable video
 

@@ -1,0 +1,1 @@
+"""Turns clips (B, C, T, H, W) into features: the video networks, and a head that classifies."""

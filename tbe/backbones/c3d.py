@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from tbe.backbones.activation_checkpointing import Chain
 from tbe.backbones.base import VideoBackbone, conv, init_weights
-from tbe.backbones.chain import Chain
 
 # One entry for each of the five groups of convolutions, each followed by a pooling.
 WIDTHS = ((64,), (128,), (256, 256), (512, 512), (512, 512))

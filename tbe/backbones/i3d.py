@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tbe.backbones.activation_checkpointing import Chain
 from tbe.backbones.base import VideoBackbone, conv_norm_relu, init_weights
-from tbe.backbones.chain import Chain
 
 # Channels of an Inception block: 1x1x1 | reduction, 3x3x3 | reduction, 3x3x3 | pooling, 1x1x1.
 # Szegedy et al., CVPR 2015 (arXiv:1409.4842), table 1; its 5x5 filters became 3x3x3 here.

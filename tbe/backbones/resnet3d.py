@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from tbe.backbones.activation_checkpointing import Chain
 from tbe.backbones.base import Triple, VideoBackbone, conv, conv_norm_relu, init_weights
-from tbe.backbones.chain import Chain
 from tbe.errors import UserError
 
 EXPANSION = {"basic": 1, "bottleneck": 4}

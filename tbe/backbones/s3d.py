@@ -7,8 +7,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from tbe.backbones.activation_checkpointing import Chain
 from tbe.backbones.base import VideoBackbone, conv_norm_relu, init_weights
-from tbe.backbones.chain import Chain
 
 # Channels of an Inception block: 1x1x1 | reduction, separable 3 | reduction, separable 3 | pooling, 1x1x1.
 # Szegedy et al., CVPR 2015 (arXiv:1409.4842), table 1.

@@ -7,8 +7,8 @@ import torchvision
 from torch import Tensor, nn
 from torchvision.models.video import S3D, MViT, SwinTransformer3d, VideoResNet
 
+from tbe.backbones.activation_checkpointing import Chain, recompute
 from tbe.backbones.base import VideoBackbone
-from tbe.backbones.chain import Chain, recompute
 from tbe.errors import UserError
 
 

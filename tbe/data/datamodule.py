@@ -17,15 +17,15 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from tbe.data.clips import AnchorAndAnother, UniformClips
+from tbe.data.clip_samplers import AnchorAndAnother, UniformClips
 from tbe.data.dataset import ClipSampler, VideoDataset
-from tbe.data.guard import GuardedLoader, GuardedVideos, ReplayedSampler
-from tbe.data.quarantine import Quarantine, ReadableVideos
+from tbe.data.epoch_samplers import EpochSampler, ShardSampler
+from tbe.data.fault_tolerance.loader import GuardedLoader, GuardedVideos, ReplayedSampler
+from tbe.data.fault_tolerance.quarantine import Quarantine, ReadableVideos
+from tbe.data.perturbation_dataset import SurroundedVideos
 from tbe.data.readers import OpenVideo
-from tbe.data.records import UNLABELLED, Records
-from tbe.data.sampling import EpochSampler, ShardSampler
-from tbe.data.surroundings import SurroundedVideos
-from tbe.data.video_source import VideoSource
+from tbe.data.sources.base import VideoSource
+from tbe.data.sources.records import UNLABELLED, Records
 from tbe.data.views import ContrastiveViews
 from tbe.errors import UserError
 
@@ -91,7 +91,7 @@ class VideoDataModule(pl.LightningDataModule):
             raise UserError(f"batch_size: expected at least 1, got {batch_size}")
         if not isinstance(source, VideoSource):
             raise UserError(
-                f"data: expected a tbe.data.video_source.VideoSource, got {type(source).__name__}: subclass it"
+                f"data: expected a tbe.data.sources.base.VideoSource, got {type(source).__name__}: subclass it"
             )
         self.source = source
         self.open_video = open_video

@@ -11,8 +11,8 @@ from torch import Generator, Tensor
 from torch.utils.data import Dataset, default_collate
 
 from tbe.data.readers import OpenVideo
-from tbe.data.readers.reducing import reduced_size, reducing
-from tbe.data.records import Records
+from tbe.data.readers.decode_resize import reduced_size, reducing
+from tbe.data.sources.records import Records
 
 ClipSampler = Callable[[int, "Generator | None"], Tensor]
 

@@ -8,7 +8,7 @@ from unicodedata import normalize
 
 import numpy as np
 
-from tbe.data.records import Records
+from tbe.data.sources.records import Records
 
 
 def video_ids(records: Records) -> np.ndarray:

@@ -39,7 +39,7 @@ class ContrastiveViews(nn.Module):
         if clips.shape[1] < needed:
             raise UserError(
                 f"train_clips: expected {needed} clips of each video, for the views {', '.join(self.views)}, got "
-                f"{clips.shape[1]}. tbe.data.clips.AnchorAndAnother draws them"
+                f"{clips.shape[1]}. tbe.data.clip_samplers.AnchorAndAnother draws them"
             )
         return {view: self.augment(clips[:, CLIP_OF[view]], sizes) for view in self.views} | batch
 

@@ -12,8 +12,8 @@ from tbe.distributed import gather, shuffle, unshuffle, world_size
 from tbe.errors import UserError
 from tbe.methods.base import Comparisons, Method
 from tbe.methods.encoder import Encoder
-from tbe.methods.negatives import ExtraNegative
-from tbe.methods.queue import KeyQueue
+from tbe.methods.extra_negative import ExtraNegative
+from tbe.methods.key_queue import KeyQueue
 
 BATCH_NORMS = ("shuffle", "sync", "none")
 

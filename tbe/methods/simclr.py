@@ -9,7 +9,7 @@ from tbe.distributed import gather_with_gradient, rank, world_size
 from tbe.errors import UserError
 from tbe.methods.base import Comparisons, Method
 from tbe.methods.encoder import Encoder
-from tbe.methods.negatives import ExtraNegative
+from tbe.methods.extra_negative import ExtraNegative
 
 
 class SimCLR(Method):

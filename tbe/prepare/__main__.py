@@ -5,26 +5,20 @@ from __future__ import annotations
 import argparse
 
 from tbe.errors import ended_in_one_line
-from tbe.prepare import (
+from tbe.prepare.benchmarks import hat, hat_swap, mimetics, scuba
+from tbe.prepare.datasets import (
     actor_hmdb51,
     diving48,
     folder,
-    frames,
-    hat,
-    hat_swap,
     hmdb51,
     hmdb51_sta,
     kinetics400,
-    mimetics,
-    scuba,
     something_v1,
     something_v2,
-    subset,
-    transcode,
     ucf101,
-    verify,
     weizmann,
 )
+from tbe.prepare.tools import frames, subset, transcode, verify
 
 DATASETS = {
     "ucf101": ucf101,

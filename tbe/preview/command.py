@@ -13,16 +13,16 @@ import yaml
 from omegaconf import DictConfig
 from torch import Tensor
 
-from tbe import results
+from tbe import runs
 from tbe.config import build, plain
-from tbe.data.records import UNLABELLED, Records
-from tbe.data.video_source import VideoSource
-from tbe.pictures.bars import draw_counts
-from tbe.pictures.class_names import class_names, shown_path
+from tbe.data.sources.base import VideoSource
+from tbe.data.sources.class_names import class_names, shown_path
+from tbe.data.sources.records import UNLABELLED, Records
+from tbe.launch.settings import check_settings
 from tbe.preview.blending import find_blend, still_weights
 from tbe.preview.drawing import draw_views, told
 from tbe.preview.first_batch import FirstBatch, first_batch
-from tbe.settings import check_settings
+from tbe.viz.class_counts import draw_counts
 
 SPLITS = ("train", "val", "test")
 
@@ -30,7 +30,7 @@ SPLITS = ("train", "val", "test")
 def prepare(config: DictConfig, overrides: list[str]) -> list[Path]:
     """Writes the resolved config."""
     check_settings(config)
-    return [results.write_config(Path(config.run_dir), plain(config))]
+    return [runs.write_config(Path(config.run_dir), plain(config))]
 
 
 def run(files: list[Path]) -> None:
@@ -59,7 +59,7 @@ def run(files: list[Path]) -> None:
     draw_classes(datamodule.source, folder / "classes.png")
     weights = {view: still_weights(seen.batch[view], clips).nanmean() for view, clips in seen.distracted.items()}
     metrics = {f"preview/{view}_weight": weight.item() for view, weight in weights.items() if not weight.isnan()}
-    results.write_json(folder / "metrics.json", {"preview/videos": shown, **metrics})
+    runs.write_json(folder / "metrics.json", {"preview/videos": shown, **metrics})
     print(f"run: {folder}")
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from tbe.pictures.films import draw_videos
-from tbe.pictures.pixels import pixels
 from tbe.preview.blending import Blend
+from tbe.viz.animations import draw_videos
+from tbe.viz.to_rgb import pixels
 
 
 def draw_views(

@@ -5,7 +5,7 @@ import torch
 from torch.testing import assert_close
 
 import tbe
-from tbe.checkpoint import read
+from tbe.checkpoints.checkpoint import read
 
 
 def test_a_run_gives_its_backbone_and_how_its_clips_are_made(run):

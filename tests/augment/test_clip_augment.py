@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 from torch.testing import assert_close
 from torchvision.transforms.v2 import functional as F
 
-from tbe.augment import CenterCrop, ClipAugment, ColourJitter, RandomResizedCrop, pipeline
+from tbe.augment import CenterCrop, ClipAugment, ColourJitter, RandomResizedCrop, clip_augment
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "augment"
 LEAVES = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
@@ -79,7 +79,7 @@ def test_the_seed_decides():
 def one_by_one_and_as_a_batch(monkeypatch, augment, clips):
     results = []
     for large in (0, clips.numel()):
-        monkeypatch.setattr(pipeline, "LARGE", large)
+        monkeypatch.setattr(clip_augment, "LARGE", large)
         results.append(with_seed(augment, clips, SIZES))
     assert not torch.equal(*results)  # they were made in two ways, not in one
     return results

@@ -6,11 +6,11 @@ import pytorch_lightning as pl
 import torch
 
 from tbe.augment import CenterCrop, ClipAugment, RandomResizedCrop
-from tbe.data.clips import AnchorAndAnother, UniformClips
+from tbe.data.clip_samplers import AnchorAndAnother, UniformClips
 from tbe.data.datamodule import VideoDataModule
 from tbe.data.readers import DecodeError, DecordReader
-from tbe.data.sources import VideoLists
-from tbe.data.video_writing import write_video
+from tbe.data.sources.video_lists import VideoLists
+from tbe.data.video_writer import write_video
 from tbe.data.views import ContrastiveViews, LabelledClips
 from tests.conftest import moving_square
 

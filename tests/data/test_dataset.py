@@ -3,10 +3,10 @@ from torch.testing import assert_close
 from torch.utils.data import DataLoader
 
 from tbe.augment import ClipAugment, ColourJitter, RandomCrop
-from tbe.data.clips import AnchorAndAnother, UniformClips
+from tbe.data.clip_samplers import AnchorAndAnother, UniformClips
 from tbe.data.dataset import VideoDataset, collate, shrink
 from tbe.data.readers import DecordReader
-from tbe.data.records import read_list
+from tbe.data.sources.records import read_list
 from tbe.data.views import ContrastiveViews
 
 

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from av.filter import Graph
 
-from tbe.data.masks import picture_size
 from tbe.data.orientation import is_mirrored
 from tbe.data.readers import DecodeError, DecordReader
 from tbe.data.readers.auto_reader import AutoReader
-from tbe.data.readers.file_facts import file_facts
 from tbe.data.readers.pyav_reader import PyAvReader
+from tbe.data.readers.stream_info import file_facts
 from tbe.data.readers.torchcodec_reader import TorchCodecReader
-from tbe.data.video_writing import write_video
-from tbe.prepare.base.decoding import opened_video
+from tbe.data.sources.actor_masks import picture_size
+from tbe.data.video_writer import write_video
+from tbe.prepare.common.decoding import opened_video
 from tests.prepare.videos import MATRICES, with_matrix
 
 # What FFmpeg's filters do to a picture with such a matrix, as its own `autorotate` chooses them.

@@ -3,7 +3,7 @@ from unicodedata import normalize
 
 import pytest
 
-from tbe.data.records import make_records
+from tbe.data.sources.records import make_records
 from tbe.data.video_ids import video_ids
 
 

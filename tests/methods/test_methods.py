@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from tbe.losses import CosineRegression, InfoNCE, TripletMargin
 from tbe.methods.byol import BYOL
 from tbe.methods.encoder import Encoder
+from tbe.methods.losses import CosineRegression, InfoNCE, TripletMargin
 from tbe.methods.moco import MoCo
 from tbe.methods.simclr import SimCLR
 from tbe.methods.triplet import Triplet

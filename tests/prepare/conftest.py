@@ -3,7 +3,7 @@
 import pytest
 
 import tbe.prepare.__main__ as prepare
-from tbe.data.records import read_list
+from tbe.data.sources.records import read_list
 from tests.conftest import SHARED
 
 

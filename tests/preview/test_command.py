@@ -9,7 +9,7 @@ from torch.testing import assert_close
 
 import tbe.preview.command
 from tbe.config import build
-from tbe.data.records import UNLABELLED, make_records
+from tbe.data.sources.records import UNLABELLED, make_records
 from tbe.methods.moco import MoCo
 from tbe.preview.command import draw_classes
 from tbe.preview.first_batch import first_batch

@@ -11,10 +11,10 @@ from functools import cache
 from torch import Tensor
 
 from tbe.data.readers.base import DecodeError, OpenVideo, VideoReader
+from tbe.data.readers.decode_resize import pays
 from tbe.data.readers.decord_reader import DecordReader
-from tbe.data.readers.file_facts import FileFacts, opened_with_facts
 from tbe.data.readers.pyav_reader import PyAvReader
-from tbe.data.readers.reducing import pays
+from tbe.data.readers.stream_info import FileFacts, opened_with_facts
 from tbe.data.readers.torchcodec_reader import TorchCodecReader
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class AutoReader:
         return self.decord.worker_context(path)
 
     def suited(self, path: str, facts: FileFacts) -> list[OpenVideo]:
-        """The readers that get such a file right, fastest first (as `benchmarks/readers.py` has it).
+        """The readers that get such a file right, fastest first (as `benchmarks/speed/readers.py` has it).
 
         decord shows files that were cut, reordered pictures in AVI and HEVC shifted, jumbled or frozen; torchcodec
         shifts reordered pictures in AVI. Neither is safe where the file does not list its packets, or does not begin

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from tbe.mistaken_files import mistaken
+from tbe.data.mistaken_files import mistaken
 
 
 class VideoReader(Protocol):

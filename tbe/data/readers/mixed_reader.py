@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, replace
 
 from tbe.data.readers.base import OpenVideo, VideoReader
-from tbe.data.readers.reducing import reducing
+from tbe.data.readers.decode_resize import reducing
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from av.video.frame import VideoFrame
 from torch import Tensor
 
 from tbe.data.readers.base import DecodeError, VideoReader, explained
-from tbe.data.readers.file_facts import ERRORS, opened, shown_stream
-from tbe.data.readers.needed_packets import WHOLE, NeededPackets, PacketFacts
-from tbe.data.readers.pyav_pictures import Pictures
+from tbe.data.readers.pyav_frames import Pictures
+from tbe.data.readers.selective_decoding import WHOLE, NeededPackets, PacketFacts
+from tbe.data.readers.stream_info import ERRORS, opened, shown_stream
 from tbe.errors import UserError
 
 Decode = Callable[[InputContainer, list[int]], Iterator[VideoFrame]]

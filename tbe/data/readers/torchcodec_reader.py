@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tbe.data.readers.base import DecodeError, VideoReader, explained
-from tbe.data.readers.file_facts import refuse_mirrored
+from tbe.data.readers.stream_info import refuse_mirrored
 from tbe.errors import UserError
 
 

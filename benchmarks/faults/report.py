@@ -1,0 +1,53 @@
+"""What faults did, as a table: Markdown, and beside it JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks.common.harness import where
+
+
+class Outcome(NamedTuple):
+    """A fault, how often it was tried, what happened, what was lost by it, and on which machine."""
+
+    fault: str
+    trials: int
+    happened: str
+    lost: str
+    machine: str = ""
+
+
+def markdown(outcomes: Sequence[Outcome]) -> str:
+    """A table of outcomes, and the machines below it, by the letters that the rows have."""
+    letters = {place: chr(ord("A") + number) for number, place in enumerate(dict.fromkeys(_machines(outcomes)))}
+    lines = ["| fault | trials | what happened | lost | on |", "|---|---:|---|---|---|"]
+    lines += [
+        f"| {row.fault} | {row.trials:,} | {row.happened} | {row.lost} | {letters.get(row.machine, '')} |"
+        for row in outcomes
+    ]
+    return "\n".join([*lines, "", *(f"- {letter}: {place}" for place, letter in letters.items())]) + "\n"
+
+
+def read(file: Path) -> list[Outcome]:
+    """The outcomes that were written beside this page; none where there is no such file."""
+    file = file.with_suffix(".json")
+    return [Outcome(**row) for row in json.loads(file.read_text(encoding="utf-8"))] if file.exists() else []
+
+
+def write(outcomes: Sequence[Outcome], machine: Mapping[str, Any], file: Path) -> None:
+    """The table, its new rows from this machine; rows that are there and were not counted again stay."""
+    new = {row.fault: row._replace(machine=where(machine)) for row in outcomes}
+    rows = [new.pop(row.fault, row) for row in read(file)]
+    rows += new.values()
+    head = "# Faults\n\nWritten by `python -m benchmarks.faults.run`: each number is counted by it."
+    text = f"{head}\n\n{markdown(rows)}"
+    file.write_text(text, encoding="utf-8")
+    content = [row._asdict() for row in rows]
+    file.with_suffix(".json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def _machines(outcomes: Sequence[Outcome]) -> list[str]:
+    return [row.machine for row in outcomes if row.machine]

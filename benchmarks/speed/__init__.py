@@ -1,0 +1,1 @@
+"""Measures training steps, loading and evaluation against other ways of doing the same."""

@@ -1,0 +1,129 @@
+"""All that a GPU has to show, in under eight minutes: `python -m benchmarks.speed.gpu`.
+
+Each part is a process of its own with a share of the time: where it is over, or the part runs out of memory or meets
+what it does not expect, what it has found by then stays, and the next part begins. After each of them RESULTS.md and
+RESULTS.json are written. It needs torch, torchvision and Lightning; PyAV for feeding from H.264 files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from benchmarks.common import harness
+from benchmarks.common.harness import Finding
+from benchmarks.speed import run
+
+
+class Task(NamedTuple):
+    """`measure` of a module with these settings, in at most so many seconds."""
+
+    module: str
+    seconds: float
+    settings: Mapping[str, Any] = {}
+
+
+# Those that decide most come first, those that compile last. Their times are bounds, not what they should take.
+TASKS = {
+    "erasing": Task("erasing", 60),
+    "step: R3D-18": Task("step", 150, {"names": ["R3D-18"], "rounds": 5}),
+    "step: I3D": Task("step", 150, {"names": ["I3D"], "rounds": 5}),
+    "retrieval": Task("retrieval", 60),
+    "input_pipeline": Task("input_pipeline", 150),
+    "augment": Task("augment", 40),
+    "step: R3D-18, compiled": Task("step", 120, {"names": ["R3D-18"], "rounds": 5, "compiled": True}),
+    "step: I3D, compiled": Task("step", 120, {"names": ["I3D"], "rounds": 5, "compiled": True}),
+}
+SECONDS = 480
+LEAST = 20.0  # seconds without which no part is begun
+
+
+def measure(device: str, quick: bool, seconds: float, file: Path) -> int:
+    """All parts, each written to the file when it ends; returns how many findings there are."""
+    start, num_found = time.monotonic(), 0
+    parts = run.read(file.with_suffix(".json")) or run.read(run.FILE.with_suffix(".json"))
+    facts = harness.machine(device)
+    for name, task in TASKS.items():
+        left = seconds - (time.monotonic() - start)
+        if left < LEAST:
+            print(f"{name}: left out, {seconds - left:.0f} of {seconds:.0f} seconds are spent", flush=True)
+            continue
+        findings, text = harness.parted(found_by(name, device, quick, min(left - LEAST / 4, task.seconds)))
+        if findings:
+            title = run.title_of(importlib.import_module(f"benchmarks.speed.{task.module}"))
+            parts[run.key(name, device)] = run.Part(title, facts, findings, text)
+            num_found += len(findings)
+        spent = time.monotonic() - start
+        total = Finding("all of it, seconds / 1", "one process after the other", spent, spent, spent, f"<= {SECONDS}")
+        parts[run.key("gpu", device)] = run.Part(run.title_of(sys.modules[__name__]), facts, [total])
+        run.write(parts, file)
+        print(f"{name}: {spent:.0f} s in all\n\n{harness.page([*findings, text])}", flush=True)
+    return num_found
+
+
+def found_by(name: str, device: str, quick: bool, seconds: float) -> Iterator[Finding | str]:
+    """What a part finds in a process of its own that is ended after so many seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "found.jsonl")
+        file.touch()
+        process = subprocess.Popen(command_of(name, device, quick, file), cwd=harness.ROOT, start_new_session=True)
+        try:
+            code = process.wait(seconds)
+            if code:
+                print(f"{name}: ended with exit code {code}", flush=True)
+        except subprocess.TimeoutExpired:
+            print(f"{name}: ended after its {seconds:.0f} seconds", flush=True)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)  # and the workers that it started
+                process.wait()
+        for line in file.read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            yield row if isinstance(row, str) else Finding(**row)
+
+
+def command_of(name: str, device: str, quick: bool, file: Path) -> list[str]:
+    command = [sys.executable, "-m", "benchmarks.speed.gpu", "--device", device, "--part", name, "--found", str(file)]
+    return command + ["--quick"] * quick
+
+
+def write_found(name: str, device: str, quick: bool, file: Path) -> None:
+    """Measures a part in this process: a line of JSON for each finding, as soon as it is there."""
+    task = TASKS[name]
+    torch.manual_seed(0)
+    with file.open("a", encoding="utf-8") as lines:
+        for row in importlib.import_module(f"benchmarks.speed.{task.module}").measure(device, quick, **task.settings):
+            line = json.dumps(row if isinstance(row, str) else row._asdict())
+            print(line, file=lines, flush=True)
+            print(line, flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--seconds", type=float, default=SECONDS)
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, to see whether it runs")
+    parser.add_argument("--out", type=Path, default=run.FILE, help="RESULTS.md; a RESULTS.json comes beside it")
+    parser.add_argument("--part", choices=TASKS, help="only this, with --found: a file for lines of JSON")
+    parser.add_argument("--found", type=Path)
+    options = parser.parse_args()
+    if options.part:
+        write_found(options.part, options.device, options.quick, options.found)
+    elif not measure(options.device, options.quick, options.seconds, options.out):
+        sys.exit("expected a finding at least, got none: what each part said stands above")
+
+
+if __name__ == "__main__":
+    main()

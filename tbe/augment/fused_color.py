@@ -1,0 +1,123 @@
+"""The colour changes of a batch and its normalisation by one kernel, for GPUs that Triton knows.
+
+One after the other, each change reads and writes all pixels several times. Their order is drawn for each batch, and a
+kernel for each order would be two dozen of them; so the order is data. Brightness, contrast and saturation are
+
+    x -> clamp(scale * x + towards_grey * grey(x) + towards_mean * m)
+
+with coefficients of each clip, and have slots before and after the hue; (1, 0, 0) in a slot changes nothing. m is the
+mean grey of a frame before its contrast changes: a first pass over a frame makes the changes before that one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tbe.augment.color_jitter import (
+    Change,
+    adjust_brightness_,
+    adjust_contrast_,
+    adjust_hue_,
+    adjust_saturation_,
+)
+
+BEFORE, AFTER = 3, 4  # slots: brightness, contrast and saturation, and after them grey
+BLOCK, WARPS = 2048, 8  # pixels at a time, and by how many threads / 32
+logger = logging.getLogger(__name__)
+
+
+def change_and_normalise(pictures: Tensor, changes: Sequence[Change], mean: Tensor, std: Tensor) -> Tensor | None:
+    """RGB pictures (B, 3, T, S, S) in [0, 1], of any strides, changed one by one, less the mean, over the std.
+
+    mean, std: of 3 values. Gives new float32, contiguous. None where Triton does not work, which is said once.
+    """
+    kernel = _kernel(pictures.device.type)
+    return None if kernel is None else _launched(kernel, pictures, changes, mean, std)
+
+
+@cache
+def _kernel(device: str) -> Any:
+    """The kernel, once it has changed two pixels on such a device; None where it can't."""
+    try:
+        from tbe.augment.color_kernel import change_frames
+
+        pixels = torch.zeros(1, 3, 2, 1, 1, device=device)
+        changes = [Change(adjust_hue_, pixels[0, 0, :1, 0, 0], 0.0)]
+        _launched(change_frames, pixels, changes, pixels.view(-1), 1 + pixels.view(-1))
+    except Exception as error:  # of many kinds, by what is missing
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        logger.warning(
+            "augment.fused: Triton does not work here (%s), so colours are changed one after the other. It needs a C "
+            "compiler. Or set augment.fused=false",
+            reason,
+        )
+        return None
+    return change_frames
+
+
+def _launched(kernel: Any, pictures: Tensor, changes: Sequence[Change], mean: Tensor, std: Tensor) -> Tensor:
+    plan, early = planned(changes)
+    result = torch.empty(pictures.shape, dtype=torch.float32, device=pictures.device)
+    with torch.cuda.device_of(pictures):  # Triton would take the current one
+        kernel[(len(pictures) * pictures.shape[2],)](
+            pictures,
+            plan,
+            plan if early is None else early,
+            mean,
+            std,
+            result,
+            pictures.shape[2],
+            *pictures.stride(),
+            size=pictures.shape[-1],
+            plan_length=plan.shape[1],
+            has_contrast=early is not None,
+            block=BLOCK,
+            num_warps=WARPS,
+        )
+    return result
+
+
+def planned(changes: Sequence[Change]) -> tuple[Tensor, Tensor | None]:
+    """Changes as a plan: numbers (B, 1 + 3 * (BEFORE + AFTER)), the shift of the hue and the coefficients of the slots.
+
+    And the same for those before the contrast changes, None where it does not. At least one change, each kind at most
+    once, and grey at the end. Nothing is read from the device: what is done when is known to the host.
+    """
+    kinds = [change.adjust_ for change in changes]
+    whole = _plan(changes, kinds)
+    if adjust_contrast_ not in kinds:
+        return whole, None
+    contrast = kinds.index(adjust_contrast_)
+    early = [
+        change if number < contrast else change._replace(amounts=torch.full_like(change.amounts, change.neutral))
+        for number, change in enumerate(changes)
+    ]
+    return whole, _plan(early, kinds)
+
+
+def _plan(changes: Sequence[Change], kinds: list[Callable]) -> Tensor:
+    nothing = torch.zeros_like(changes[0].amounts)
+    hue = kinds.index(adjust_hue_) if adjust_hue_ in kinds else None
+    before, after = (changes[:hue], changes[hue + 1 :]) if hue is not None else ([], changes)
+    columns = [nothing if hue is None else changes[hue].amounts]
+    for part, room in ((before, BEFORE), (after, AFTER)):
+        columns += [column for change in part for column in _coefficients(change)]
+        columns += [1 + nothing, nothing, nothing] * (room - len(part))
+    return torch.stack(columns, dim=1)
+
+
+def _coefficients(change: Change) -> tuple[Tensor, Tensor, Tensor]:
+    """How much of a pixel, of its grey and of the mean grey of its frame: each (B,)."""
+    factors, nothing = change.amounts, torch.zeros_like(change.amounts)
+    rest: dict[Callable, tuple[Tensor, Tensor]] = {
+        adjust_brightness_: (nothing, nothing),
+        adjust_saturation_: (1 - factors, nothing),
+        adjust_contrast_: (nothing, 1 - factors),
+    }
+    return factors, *rest[change.adjust_]

@@ -1,0 +1,149 @@
+"""What a checkpoint carries beside Lightning's own, and how it is found and read: one contract, one file.
+
+A file without it is foreign: weights of another project, for the backbone of the config at hand.
+
+checkpoint["tbe"] = {"stage": str, "backbone": prefix of its weights in the state dict, "config": plain types}
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from tbe.backbones.base import VideoBackbone
+from tbe.backbones.classifier import Classifier
+from tbe.checkpoints import config_allowlist, foreign
+from tbe.checkpoints.atomic_io import could_be_torn, refuse_torn
+from tbe.checkpoints.foreign import ForeignWeights
+from tbe.checkpoints.moved_names import with_present_names
+from tbe.config import build
+from tbe.errors import UserError
+
+KEY = "tbe"
+CLASSIFIER = "classifier."  # where FinetuneModule keeps its network
+BUILT = ("backbone", "data", "reader", "clip")  # the parts of a carried config that are built again
+
+
+class CarryConfig(pl.Callback):
+    """Writes the resolved config into each checkpoint, so that the file alone rebuilds its network."""
+
+    def __init__(self, config: dict[str, Any]):
+        self.config = config
+
+    def on_save_checkpoint(self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+        prefix = next(name for name, part in module.named_modules() if part is module.backbone)
+        checkpoint[KEY] = {"stage": self.config["stage"], "backbone": prefix + ".", "config": self.config}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint of this project, read."""
+
+    path: str
+    stage: str
+    config: dict[str, Any]
+    epoch: int
+    step: int
+    weights: dict[str, Tensor]
+    prefix: str
+
+    @property
+    def name(self) -> str:
+        """The name of the run that wrote it, for tables and folders."""
+        return config_allowlist.folder_name(self.config["run_name"])
+
+    def backbone(self) -> VideoBackbone:
+        """The backbone, built from the carried config and with the trained weights."""
+        backbone = build(self.config["backbone"])
+        self.load_into(backbone)
+        return backbone
+
+    def classifier(self) -> Classifier | None:
+        """The backbone with its trained head; None where there is no head."""
+        weights = self._part(CLASSIFIER)
+        if "head.weight" not in weights:
+            return None
+        classifier = Classifier(build(self.config["backbone"]), num_classes=len(weights["head.weight"]))
+        load_exactly(classifier, weights, self.path)
+        return classifier
+
+    def load_into(self, backbone: nn.Module) -> None:
+        """Copies the trained weights into a backbone of the same architecture; a ValueError for another one."""
+        load_exactly(backbone, self._part(self.prefix), self.path)
+
+    def origin(self) -> dict[str, Any]:
+        """Where the weights come from, for the protocol of a measurement."""
+        return {"path": self.path, "stage": self.stage, "epoch": self.epoch, "step": self.step}
+
+    def _part(self, prefix: str) -> dict[str, Tensor]:
+        return {name[len(prefix) :]: value for name, value in self.weights.items() if name.startswith(prefix)}
+
+
+def load_exactly(network: nn.Module, weights: dict[str, Tensor], where: str) -> None:
+    """Loads weights that fit name by name and shape by shape; otherwise one ValueError that counts what doesn't."""
+    wanted = network.state_dict()
+    missing, unexpected = sorted(wanted.keys() - weights.keys()), sorted(weights.keys() - wanted.keys())
+    reshaped = sorted(name for name in wanted.keys() & weights.keys() if wanted[name].shape != weights[name].shape)
+    if missing or unexpected or reshaped:
+        examples = ", ".join((missing + unexpected + reshaped)[:3])
+        raise UserError(
+            f"{where}: expected the weights of {type(network).__name__} ({len(wanted)} tensors), got another "
+            f"architecture's: {len(missing)} missing, {len(unexpected)} unexpected, {len(reshaped)} of another shape "
+            f"(such as {examples}). Choose the backbone that the checkpoint was trained with."
+        )
+    network.load_state_dict(weights)
+
+
+def load_module(module: nn.Module, path: str | os.PathLike) -> None:
+    """Loads all weights of a checkpoint back into the module that wrote it; a ValueError for a torn file."""
+    refuse_torn(path)
+    module.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["state_dict"])
+
+
+def read(path: str | os.PathLike) -> Checkpoint:
+    """Reads a checkpoint as plain types and tensors; a ValueError for a file of another origin."""
+    checkpoint = read_any(path)
+    if isinstance(checkpoint, ForeignWeights):
+        raise UserError(f"{path}: expected a checkpoint written by train.py, got one without its config")
+    return checkpoint
+
+
+def read_any(
+    path: str | os.PathLike, backbone: dict[str, Any] | None = None, least: float = 0.9
+) -> Checkpoint | ForeignWeights:
+    """Reads a checkpoint, or a file of another origin as weights for the backbone of the config `backbone`.
+
+    A ValueError for a checkpoint of ours that is torn, or whose config would build something else than its parts.
+    """
+    raw = _read(path)
+    if not isinstance(raw, dict) or KEY not in raw:
+        return ForeignWeights(os.fspath(path), raw, backbone, least)
+    refuse_torn(path)  # torch itself does not look at the checksums
+    ours = raw[KEY]
+    config = with_present_names(ours["config"])
+    for part in BUILT:
+        config_allowlist.check(config.get(part), where=f"{path} ({part})")
+    return Checkpoint(
+        path=os.fspath(path),
+        stage=ours["stage"],
+        config={name: config_allowlist.fenced(part) if name in BUILT else part for name, part in config.items()},
+        epoch=raw["epoch"],
+        step=raw["global_step"],
+        weights=raw["state_dict"],
+        prefix=ours["backbone"],
+    )
+
+
+def _read(path: str | os.PathLike) -> Any:
+    """What a file holds, as plain types and tensors; a ValueError for one that is torn or holds something else."""
+    try:
+        return foreign.read(path)
+    except UserError:
+        if could_be_torn(path):
+            refuse_torn(path)
+        raise

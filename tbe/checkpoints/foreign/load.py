@@ -1,0 +1,96 @@
+"""From the content of a foreign file to the weights of a backbone, or to an error that says what to choose."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from tbe.checkpoints.foreign import c3d, inception, resnets, torchvision
+from tbe.checkpoints.foreign.family import own
+from tbe.checkpoints.foreign.files import locations
+from tbe.checkpoints.foreign.match import Found, Match, compare, listed
+from tbe.errors import UserError
+
+log = logging.getLogger(__name__)
+
+FAMILIES = (*resnets.FAMILIES, *inception.FAMILIES, *c3d.FAMILIES, *torchvision.FAMILIES)
+
+
+def load(backbone: nn.Module, content: Any, path: str | os.PathLike, least: float = 0.9) -> Match:
+    """Copies the weights of a foreign file into a backbone, logs what was matched, and returns it.
+
+    content: what the file at `path` holds. least: the share of the backbone's tensors that it must give. A
+    ValueError where it gives less, has a tensor of another shape or layers that the backbone lacks, or where the
+    same tensors would compute something else.
+    """
+    found, *others = _best(backbone, content, path)
+    match = found.match
+    wrong = match.share < least or match.reshaped or match.surplus or found.misfit
+    if wrong or not match.matched:
+        raise UserError(_refusal(backbone, found, path, least))
+    if others:
+        places = " and ".join(repr(one.match.where) for one in (found, *others))
+        raise UserError(
+            f"{path}: expected one network that fits, got {1 + len(others)} different ones, under {places}. "
+            "Save the tensors of one: torch.save(network.state_dict(), <file>)"
+        )
+    backbone.load_state_dict(found.tensors, strict=False)
+    log.info("%s: %s", path, match)
+    if match.missing:
+        log.warning("%s: these tensors keep their random values: %s", path, listed(match.missing, shown=10))
+    return match
+
+
+def _best(backbone: nn.Module, content: Any, path: str | os.PathLike) -> list[Found]:
+    """The network in the file, and the family, that give the backbone most, and others that give as much."""
+    wanted = backbone.state_dict()
+    candidates = [
+        compare(backbone, wanted, family, location)
+        for location in locations(content)
+        for family in (own(backbone), *FAMILIES)
+        if family.applies(location.tensors)
+    ]
+    if not candidates:
+        raise UserError(
+            f"{path}: expected the tensors of a network of a known kind, bare or under a key such as 'state_dict' or "
+            f"'model', got {_summary(content)}. Known are: {'; '.join(sorted({family.name for family in FAMILIES}))}"
+        )
+    found = max(candidates, key=_fit)
+    return [found, *(other for other in candidates if _fit(other) == _fit(found) and not _same(other, found))]
+
+
+def _fit(found: Found) -> tuple[float, int]:
+    """By the share that fits; where that is less than half, by how many names are known, to say whose they are."""
+    match = found.match
+    strange = len(match.reshaped) + len(match.surplus)
+    return (match.share, -strange) if match.share >= 0.5 else (0, len(match.matched) + strange)
+
+
+def _same(one: Found, other: Found) -> bool:
+    return one.tensors.keys() == other.tensors.keys() and all(
+        torch.equal(value, other.tensors[name]) for name, value in one.tensors.items()
+    )
+
+
+def _refusal(backbone: nn.Module, found: Found, path: str | os.PathLike, least: float) -> str:
+    match = found.match
+    reason = f" It can't be used: {found.misfit}." if found.misfit and match.share >= 0.5 else ""
+    lower = ", or set least_matched lower" if match.share < least and not match.reshaped and not match.surplus else ""
+    return (
+        f"{path}: expected the weights of {type(backbone).__name__}, at least {least:.0%} of its tensors and none of "
+        f"another shape, got: {match}.{reason} The names are those of {match.family}: choose "
+        f"{found.family.choose}{lower}."
+    )
+
+
+def _summary(content: Any) -> str:
+    """What a file holds, in a few words."""
+    if not isinstance(content, Mapping):
+        return f"a {type(content).__name__}"
+    first = next(locations(content), None)
+    return f"names such as {listed(first.tensors)}" if first else f"a dict of {listed(list(map(str, content)))}"

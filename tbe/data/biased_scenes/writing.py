@@ -1,0 +1,66 @@
+"""A folder of staged clips: videos, lists and tables, each of which appears whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.progress import track
+
+from tbe.data.biased_scenes.clip_parameters import Clip, write_clips
+from tbe.data.sources.records import write_list
+
+
+def split_file(folder: Path, split: str, label: str = "action") -> Path:
+    """The list of a split with this label. That of the actions is written last: with it the split is complete."""
+    return folder / (f"{split}.txt" if label == "action" else f"{split}_{label}s.txt")
+
+
+def write_split(
+    folder: Path, split: str, clips: list[Clip], num_frames: int, write_clip: Callable[[Path, Clip], None]
+) -> None:
+    """Writes `<split>/00000.mp4` and on as far as they are missing, then `<split>.csv` and the lists.
+
+    `write_clip` makes one video, whole or not at all.
+    """
+    paths = [f"{split}/{index:05d}.mp4" for index in range(len(clips))]
+    # Threads: drawing and encoding mostly release the GIL, and processes would first have to import torch.
+    executor = ThreadPoolExecutor(os.cpu_count())
+    try:
+        written = executor.map(partial(_write_missing, write_clip), [folder / path for path in paths], clips)
+        for _ in track(written, f"Writing {split}", total=len(paths)):
+            pass
+    finally:
+        executor.shutdown(cancel_futures=True)
+    for part in (folder / split).glob("*.part"):
+        part.unlink(missing_ok=True)
+    write_whole(folder / f"{split}.csv", partial(write_clips, paths=paths, clips=clips))
+    for label in ("scene", "action"):
+        rows = [(path, getattr(clip, label), num_frames) for path, clip in zip(paths, clips, strict=True)]
+        write_whole(split_file(folder, split, label), partial(write_list, rows=rows))
+
+
+def write_whole(file: Path, write: Callable[[Path], Any]) -> None:
+    """Lets `write` fill a file of a unique name, then moves it in place: several processes may do so at once."""
+    part = file.with_name(f"{file.name}.{uuid.uuid4().hex}")
+    try:
+        write(part)
+        os.replace(part, file)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _write_missing(write_clip: Callable[[Path, Clip], None], path: Path, clip: Clip) -> None:
+    if path.exists():
+        return
+    try:
+        write_clip(path, clip)
+    except FileNotFoundError:
+        # Another process that found all videos in place has swept our part away: then this one is there too.
+        if not path.exists():
+            raise

@@ -1,0 +1,119 @@
+"""Videos together with what probes of background robustness need beside them: other backgrounds, masks, an order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+from torch.utils.data import Dataset
+
+from tbe.data.clip_samplers import UniformClips
+from tbe.data.dataset import VideoDataset, collate, pad
+from tbe.data.video_ids import video_ids
+from tbe.errors import UserError
+
+# Index of a video and numbers (n,) of its frames -> where its actor is, bool (n, H, W); None where nobody knows.
+Foreground = Callable[[int, list[int]], "np.ndarray | None"]
+
+BACKDROP_FRAMES = UniformClips(num_frames=1, num_clips=9)  # their median is the background of a video
+MOST_TRIES = 1000
+
+
+class SurroundedVideos(Dataset):
+    """Items of a VideoDataset with `backdrops`, `order` and, where it is known, `foreground`.
+
+    backdrops: two pictures uint8 (1, C, H, W), each the median of frames from all over another video, the second
+    one's of another class (any, where all are of one class); order: int64 (N, T), the frames of each clip mixed;
+    foreground: uint8 (N, T, 1, H, W), 255 where the actor is. All follow from the seed and the video, whatever the
+    batch. One with a foreground in it also has `foreground_known` (B,): whether it is this video's or zeros.
+    """
+
+    def __init__(self, videos: VideoDataset, seed: int, foreground: Foreground | None = None):
+        self.videos = videos
+        self.seed = seed
+        self.foreground = foreground
+        labels, ids = videos.records.labels, video_ids(videos.records)
+        self.partners = [other_videos(labels, seed, another_class, ids) for another_class in (False, True)]
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        item: dict[str, Any] = dict(self.videos[index])
+        item["backdrops"] = [self._backdrop(int(partners[index])) for partners in self.partners]
+        generator = Generator().manual_seed(_mixed(self.seed, index))
+        item["order"] = torch.rand(item["frames"].shape, generator=generator).argsort(dim=1)
+        add_foreground(item, index, self.foreground)
+        return item
+
+    def path(self, index: int) -> str:
+        """Where a video is."""
+        return self.videos.path(index)
+
+    @staticmethod
+    def collate(items: list[dict[str, Any]]) -> dict[str, Tensor]:
+        """Items as a batch: `backdrops` (B, 2, 1, C, H, W) with `backdrop_size` (B, 2, 2), the rest as usual."""
+        backdrops, sizes = pad([picture for item in items for picture in item.pop("backdrops")])
+        foreground = pad_foreground(items)
+        pairs = {"backdrops": backdrops.unflatten(0, (-1, 2)), "backdrop_size": sizes.unflatten(0, (-1, 2))}
+        return collate(items) | pairs | foreground
+
+    def _backdrop(self, partner: int) -> Tensor:
+        frames, _ = self.videos.clips(partner, BACKDROP_FRAMES)
+        return frames.squeeze(1).median(dim=0, keepdim=True).values
+
+
+def add_foreground(item: dict[str, Any], index: int, foreground: Foreground | None) -> None:
+    """Gives an item its `foreground` where that is known: uint8 (N, T, 1, H, W), 255 where the actor is."""
+    masks = foreground(index, item["frames"].flatten().tolist()) if foreground else None
+    if masks is not None:
+        levels = torch.as_tensor(masks).unsqueeze(1).float()
+        levels = F.interpolate(levels, item["clips"].shape[-2:], mode="area")  # as the pictures were reduced
+        item["foreground"] = (255 * levels).round().byte().unflatten(0, item["frames"].shape)
+
+
+def pad_foreground(items: list[dict[str, Any]]) -> dict[str, Tensor]:
+    """Takes `foreground` out of items: as a batch with `foreground_known` bool (B,), nothing where no item has it."""
+    masks = [item.pop("foreground", None) for item in items]
+    known = torch.tensor([mask is not None for mask in masks])
+    if not known.any():
+        return {}
+    there = [
+        torch.zeros_like(item["clips"][:, :, :1]) if mask is None else mask
+        for item, mask in zip(items, masks, strict=True)
+    ]
+    return {"foreground": pad(there)[0], "foreground_known": known}
+
+
+def other_videos(labels: np.ndarray, seed: int, another_class: bool, ids: np.ndarray | None = None) -> np.ndarray:
+    """Another video for each, int64 (n,), drawn uniformly; with `another_class` of another label where there is one.
+
+    ids (n,): which video each row is, where some are listed twice.
+    """
+    count = len(labels)
+    ids = np.arange(count) if ids is None else ids
+    if count < 2 or (ids == ids[0]).all():
+        raise UserError(f"expected at least two videos to take another one's background, got {min(1, count)}")
+    if another_class and len(np.unique(labels)) < 2:
+        another_class = False
+    rng = np.random.default_rng((seed, another_class))
+    chosen = np.arange(count)
+    wrong = np.ones(count, dtype=bool)
+    for _ in range(MOST_TRIES):
+        chosen[wrong] = rng.integers(count, size=wrong.sum())
+        wrong = labels[chosen] == labels if another_class else ids[chosen] == ids
+        if not wrong.any():
+            return chosen
+    # One class is nearly all there is: what is left takes turns among the videos of other classes.
+    for index in np.flatnonzero(wrong):
+        others = np.flatnonzero(labels != labels[index]) if another_class else np.flatnonzero(ids != ids[index])
+        chosen[index] = others[rng.integers(len(others))]
+    return chosen
+
+
+def _mixed(seed: int, index: int) -> int:
+    return int(np.random.SeedSequence((seed, index)).generate_state(1)[0])

@@ -1,0 +1,156 @@
+"""The rows of a list file, most of them found without looking at one after the other in Python."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from tbe.data.sources.list_hints import hint_of_line, hint_of_path, hint_of_quotes
+from tbe.data.sources.text_columns import TextColumn
+from tbe.errors import UserError
+
+FORMATS = {2: "<path> <label>", 3: "<path> <label> <num_frames>"}
+LINES_AT_ONCE = 262_144
+BYTES_AT_ONCE = 2**24
+MOST_DIGITS = 18  # what an int64 holds in any case
+SEPARATORS, SPACES, QUOTES = (np.frombuffer(octets, np.uint8) for octets in (b" \t", b" \t\v\f", b"\"'"))
+
+
+class Rows(NamedTuple):
+    """The columns of a list: paths, labels and numbers of frames int64 (n,), 0 where it has none, numbers of lines."""
+
+    paths: TextColumn
+    labels: np.ndarray
+    num_frames: np.ndarray
+    lines: np.ndarray
+
+
+def rows_of(content: bytes, root: str | os.PathLike, file: str | os.PathLike) -> Rows:
+    """The rows of a list in UTF-8; a ValueError for a line that is none, or for a list without any."""
+    if b"\r" in content:
+        content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    starts, ends = _lines(content)
+    parser = _Parser(content, _num_columns(content, root, file), root, file)
+    parts = [
+        parser.rows(starts[first : first + LINES_AT_ONCE], ends[first : first + LINES_AT_ONCE], first + 1)
+        for first in range(0, len(starts), LINES_AT_ONCE)
+    ]
+    begins, lengths, labels, num_frames, lines = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Rows(TextColumn(content, begins, lengths), labels, num_frames, lines)
+
+
+def _lines(content: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """Where each line starts and ends, int64 (n,)."""
+    octets = np.frombuffer(content, np.uint8)
+    parts = [
+        first + np.flatnonzero(octets[first : first + BYTES_AT_ONCE] == ord("\n"))
+        for first in range(0, len(octets), BYTES_AT_ONCE)
+    ]
+    ends = np.concatenate([*parts, [len(content)]])
+    return np.concatenate([[0], ends[:-1] + 1]), ends
+
+
+def _num_columns(content: bytes, root: str | os.PathLike, file: str | os.PathLike) -> int:
+    """2 or 3, as the first row of a list has it; a ValueError where that is none."""
+    start, number = 0, 0
+    while start < len(content):
+        end = content.find(b"\n", start)
+        end = len(content) if end < 0 else end
+        line, start, number = os.fsdecode(content[start:end]).strip(), end + 1, number + 1
+        if line and not line.startswith("#"):
+            count = _columns(line, root)
+            hint = hint_of_path(line.rsplit(None, count - 1)[0], root, file) if count else hint_of_line(line, file)
+            if hint or not count:
+                wanted = " or ".join(f"'{form}'" for form in FORMATS.values())
+                raise UserError(f"{file}:{number}: expected {wanted}, got {line!r}.{hint}")
+            return count
+    raise UserError(f"{file}: expected at least one line of '{FORMATS[2]}', got an empty list")
+
+
+def _columns(line: str, root: str | os.PathLike) -> int:
+    """2 or 3, by how many whole numbers end the line; 0 when there is none."""
+    fields = line.rsplit(None, 2)
+    numbers = [_is_count(field) for field in fields[1:]]
+    if len(fields) == 3 and all(numbers):
+        # A folder may be named 'clip 7': only the disk can tell.
+        shorter, longer = (os.path.join(root, line.rsplit(None, count)[0]) for count in (2, 1))
+        return 2 if os.path.exists(longer) and not os.path.exists(shorter) else 3
+    return 2 if numbers and numbers[-1] else 0
+
+
+def _is_count(field: str) -> bool:
+    return field.isascii() and field.isdigit()
+
+
+@dataclass(frozen=True)
+class _Parser:
+    """Takes lines of one list apart: those of one space or tab between fields many at a time, others one by one."""
+
+    content: bytes
+    num_columns: int
+    root: str | os.PathLike
+    file: str | os.PathLike
+
+    def rows(self, starts: np.ndarray, ends: np.ndarray, number: int) -> list[np.ndarray]:
+        """Where paths begin, their lengths, labels, numbers of frames and lines; number: of the first line."""
+        octets = np.frombuffer(self.content, np.uint8)
+        lines = np.flatnonzero(starts < ends)
+        lines = lines[octets[starts[lines]] != ord("#")]
+        starts, ends = starts[lines], ends[lines]
+        counts, path_ends, is_plain = np.zeros((2, len(lines)), np.int64), ends, np.ones(len(lines), bool)
+        for column in reversed(range(self.num_columns - 1)):
+            counts[column], path_ends, is_field = _counts_before(octets, starts, path_ends)
+            is_plain &= is_field
+        first, last = octets[starts], octets[path_ends - 1]
+        is_plain &= ~np.isin(first, SPACES) & ~np.isin(last, SPACES) & ~((first == last) & np.isin(first, QUOTES))
+        lengths, is_row = (path_ends - starts).astype(np.int32), np.ones(len(lines), bool)
+        for place in np.flatnonzero(~is_plain).tolist():
+            row = self._row(int(starts[place]), int(ends[place]), number + int(lines[place]))
+            if row is None:
+                is_row[place] = False
+            else:
+                starts[place], lengths[place], counts[: self.num_columns - 1, place] = row
+        return [column[is_row] for column in (starts, lengths, *counts, lines + number)]
+
+    def _row(self, start: int, end: int, number: int) -> tuple[int, int, list[int]] | None:
+        """Where a path begins, its length, and the numbers behind it; None for a line that is passed over."""
+        line = os.fsdecode(self.content[start:end])
+        stripped = line.strip()
+        if not stripped or stripped.startswith("#"):
+            return None
+        path, *numbers = stripped.rsplit(None, self.num_columns - 1)
+        if len(numbers) != self.num_columns - 1 or not all(map(_is_count, numbers)):
+            wanted = f"'{FORMATS[self.num_columns]}' like the lines before it"
+            hint = hint_of_line(stripped, self.file)
+            raise UserError(f"{self.file}:{number}: expected {wanted}, got {stripped!r}.{hint}")
+        for field in numbers:
+            if len(field.lstrip("0")) > MOST_DIGITS:
+                raise UserError(
+                    f"{self.file}:{number}: expected at most {MOST_DIGITS} digits, got {field} for {path!r}"
+                )
+        if hint := hint_of_quotes(path, self.root):
+            raise UserError(f"{self.file}:{number}: expected '{FORMATS[self.num_columns]}', got {stripped!r}.{hint}")
+        ahead = line[: len(line) - len(line.lstrip())]
+        return start + len(os.fsencode(ahead)), len(os.fsencode(path)), list(map(int, numbers))
+
+
+def _counts_before(octets: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The whole numbers that end these pieces, where what is before them and one space ends, and whether all that is.
+
+    What is before them is not empty. The ends of pieces that are otherwise are left where they can still be looked at.
+    """
+    counts, places, left, scale = np.zeros(len(starts), np.int64), ends.copy(), np.arange(len(starts)), 1
+    for _ in range(MOST_DIGITS):
+        digits = octets[places[left] - 1] - np.uint8(ord("0"))  # below it, far above 9
+        is_digit = (digits < 10) & (places[left] > starts[left] + 1)
+        left, digits = left[is_digit], digits[is_digit]
+        if not len(left):
+            break
+        counts[left] += digits * np.int64(scale)
+        places[left] -= 1
+        scale *= 10
+    is_field = (places < ends) & (places > starts + 1) & np.isin(octets[places - 1], SEPARATORS)
+    return counts, np.where(is_field, places - 1, ends), is_field

@@ -1,0 +1,212 @@
+"""List files and the records read from them: which videos there are and what they show."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from tbe.data.readers.base import DecodeError
+from tbe.data.sources.list_hints import frames_before_labels, frames_before_labels_of_folders, hint_of_labels
+from tbe.data.sources.list_rows import FORMATS, Rows, rows_of
+from tbe.data.sources.text_columns import TextColumn
+from tbe.data.sources.text_files import in_utf8
+from tbe.data.sources.unicode_forms import found_path
+from tbe.errors import UserError
+
+UNLABELLED = -1
+HOW_TO_LEAVE = "Where the list is trusted, allow it with data.allow_outside_root=true, or verify's --allow-outside-root"
+# Absolute paths, of Windows too, and steps up, in paths that stand one a line.
+OUTSIDE = re.compile(rb"^[/\\]|^[A-Za-z]:|(?:^|[/\\])\.\.(?:[/\\]|$)", re.MULTILINE)
+MOST_LOOKED_UP = 100  # paths, where one that is there tells how all are meant
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Records:
+    """Videos as columns: 250,000 of them cost some twenty megabytes, shared by all workers of a loader.
+
+    paths: relative to `root`, as bytes; labels: int64 (n,), `UNLABELLED` where unknown;
+    num_frames: int64 (n,), 0 where the list does not say. is_fenced: whether links may not lead out of `root`.
+    """
+
+    root: str
+    paths: TextColumn
+    labels: np.ndarray
+    num_frames: np.ndarray
+    is_fenced: bool = False
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def path(self, index: int) -> str:
+        """The full path of one video."""
+        return os.path.join(self.root, os.fsdecode(self.paths[index]))
+
+    def path_to_open(self, index: int) -> str:
+        """The full path of one video's file, under the Unicode form that it has on the disk.
+
+        A DecodeError where links lead it out of a root that is fenced.
+        """
+        path = found_path(self.path(index))
+        if self.is_fenced:
+            check_links(path, self.root)
+        return path
+
+    def select(self, indices: np.ndarray) -> Records:
+        """The records at these positions, in this order."""
+        return replace(
+            self, paths=self.paths[indices], labels=self.labels[indices], num_frames=self.num_frames[indices]
+        )
+
+
+def make_records(
+    root: str | os.PathLike,
+    paths: Sequence[str | bytes],
+    labels: Sequence[int] | np.ndarray,
+    num_frames: Sequence[int] | np.ndarray,
+) -> Records:
+    """Records of parallel lists."""
+    encoded = [path if isinstance(path, bytes) else os.fsencode(path) for path in paths]
+    return Records(os.fspath(root), TextColumn.of(encoded), np.array(labels, np.int64), np.array(num_frames, np.int64))
+
+
+def read_list(file: str | os.PathLike, root: str | os.PathLike) -> Records:
+    """Reads `path label` or `path label num_frames`, one video a line, as its first line has it.
+
+    Paths may hold spaces, and bytes that are no UTF-8; '\\' parts their folders where no file is named with it. Empty
+    lines and lines that start with '#' are passed over. A line of another form, columns that are clearly in another
+    order, a video with two labels, or a list without a video, is a ValueError that names the file, the line where there
+    is one, and what the list looks like.
+    """
+    rows = rows_of(in_utf8(Path(file).read_bytes(), file), root, file)
+    if frames_before_labels(rows.labels, rows.num_frames):
+        raise UserError(
+            f"{file}: expected '{FORMATS[3]}', got what looks like '<path> <num_frames> <label>': the third column has "
+            f"zeros, as for {os.fsdecode(rows.paths[int(rows.num_frames.argmin())])!r}, the second none, and no "
+            "video has 0 frames"
+        )
+    rows = rows._replace(paths=_with_slashes(rows.paths, root, file))
+    _check_one_label_each(rows, file)
+    return Records(os.fspath(root), rows.paths, rows.labels, rows.num_frames)
+
+
+def write_list(file: str | os.PathLike, rows: list[tuple]) -> None:
+    """Writes one row a line, fields joined by spaces; the file appears whole or not at all.
+
+    Paths are as Python names files: bytes that are no UTF-8 are written as they were.
+    """
+    file = Path(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # Unique, so that two processes that write the same list do not write into each other's file.
+    part = file.with_name(f"{file.name}.{uuid.uuid4().hex}.part")
+    content = "".join(" ".join(str(field) for field in row) + "\n" for row in rows)
+    try:
+        part.write_bytes(content.encode("utf-8", errors="surrogateescape"))
+        os.replace(part, file)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def check_labels(records: Records, num_classes: int, where: str) -> None:
+    """Refuses labels outside [0, num_classes), and those that look like numbers of frames."""
+    labels, num_frames = records.labels, records.num_frames
+    wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
+    if wrong.size:
+        first = int(wrong[0])
+        raise UserError(
+            f"{where}: expected labels from 0 to {num_classes - 1}, got {labels[first]} for "
+            f"{os.fsdecode(records.paths[first])!r} ({wrong.size} such videos)."
+            f"{hint_of_labels(labels, num_frames, records.paths, num_classes)}"
+        )
+    if 0 < num_frames.max() < num_classes:  # then what counts frames could be labels
+        names: dict[bytes, int] = {}
+        numbered = (names.setdefault(os.path.dirname(path), len(names)) for path in records.paths)
+        folders = np.fromiter(numbered, np.int64, len(records))
+        if frames_before_labels_of_folders(folders, labels, num_frames):
+            raise UserError(
+                f"{where}: expected '{FORMATS[3]}', got what looks like '<path> <num_frames> <label>': each of the "
+                f"{len(names)} folders has one number of its own in the third column, and several in "
+                "the second"
+            )
+
+
+def fence(records: Records, where: str) -> Records:
+    """The same records, with a root that they don't leave: a ValueError for absolute paths and '..' in them."""
+    num_before = 0
+    for paths in records.paths.in_parts():
+        listed = b"\n".join([b"", *paths])
+        may_leave = any(part in listed for part in (b"..", b":", b"\n/", b"\n\\"))  # which is found much faster
+        if may_leave and (found := OUTSIDE.search(listed[1:])):
+            number = found.string.count(b"\n", 0, found.start())
+            raise UserError(
+                f"{where}: expected paths below {records.root or 'the root'}, got {os.fsdecode(paths[number])!r} as "
+                f"video {num_before + number + 1}. {HOW_TO_LEAVE}"
+            )
+        num_before += len(paths)
+    return replace(records, is_fenced=True)
+
+
+def check_links(path: str, root: str | os.PathLike) -> None:
+    """A DecodeError where links lead the path of a video out of its root."""
+    if leads_out(path, root):
+        real, root = os.path.realpath(path), os.path.realpath(root)
+        raise DecodeError(f"could not open {path}: it is a link to {real}, outside of {root}. {HOW_TO_LEAVE}")
+
+
+def leads_out(path: str | os.PathLike, root: str | os.PathLike) -> bool:
+    """Whether links lead a path out of a folder."""
+    root = os.path.realpath(root)
+    return os.path.commonpath([root, os.path.realpath(path)]) != root
+
+
+def hold_out(labels: np.ndarray, share: float, seed: int = 0) -> np.ndarray:
+    """Which of these labelled videos to hold out, (n,) bool: `share` of each class, at least one, and never all.
+
+    So a class of a single video is not held out. Deterministic by seed.
+    """
+    held = np.zeros(len(labels), dtype=bool)
+    rng = np.random.default_rng(seed)
+    by_class = np.argsort(labels, kind="stable")
+    for members in np.split(by_class, np.flatnonzero(np.diff(labels[by_class])) + 1):
+        if len(members) > 1:
+            held[rng.permutation(members)[: min(len(members) - 1, max(1, round(share * len(members))))]] = True
+    return held
+
+
+def _with_slashes(paths: TextColumn, root: str | os.PathLike, file: str | os.PathLike) -> TextColumn:
+    """Paths of Windows as others write them; where files are named with '\\', or nobody can tell, as they are."""
+    if os.sep == "\\" or not os.fspath(root) or b"\\" not in paths.buffer:
+        return paths
+    found = [path for path in paths if b"\\" in path][:MOST_LOOKED_UP]
+    if not found or any(os.path.exists(os.path.join(root, os.fsdecode(path))) for path in found):
+        return paths
+    log.warning("%s: %r and others have '\\' between folders, as Windows: read as '/'", file, os.fsdecode(found[0]))
+    return replace(paths, buffer=paths.buffer.replace(b"\\", b"/"))
+
+
+def _check_one_label_each(rows: Rows, file: str | os.PathLike) -> None:
+    """A ValueError for a video that has two labels, with both of its lines."""
+    buffer = rows.paths.buffer
+    paths: Iterable[bytes] = chain.from_iterable(rows.paths.in_parts())
+    if b"./" in buffer or b"//" in buffer:
+        paths = map(os.path.normpath, paths)
+    digests = np.fromiter(map(hash, paths), np.int64, len(rows.paths))
+    order = np.argsort(digests, kind="stable")
+    digests, labels = digests[order], rows.labels[order]
+    wrong = np.flatnonzero((digests[1:] == digests[:-1]) & (labels[1:] != labels[:-1]))
+    if wrong.size:
+        one, other = order[wrong[0]], order[wrong[0] + 1]
+        raise UserError(
+            f"{file}:{rows.lines[other]}: expected one label for each video, got {rows.labels[other]} for "
+            f"{os.fsdecode(rows.paths[int(other)])!r}, which has {rows.labels[one]} on line {rows.lines[one]} "
+            f"({wrong.size} such pairs): keep one of them"
+        )

@@ -1,0 +1,78 @@
+"""Features on disk, so that another task over the same network and videos need not compute them again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from torch import nn
+
+from tbe.data.sources.records import Records
+from tbe.data.sources.unicode_forms import found_path
+from tbe.distributed import rank
+from tbe.evaluation.features import Features
+from tbe.evaluation.perturbations import Probe
+
+NUM_FILES = 64  # videos of a split whose size and time of change are looked at
+
+
+@dataclass(frozen=True)
+class FeatureCache:
+    """Features of one network under one protocol, in files named by all that they depend on.
+
+    folder: where they lie; any of them may be deleted at any time. network: `weights_digest` of the backbone;
+    protocol: plain types: data, clips, reader, augmentation, precision, versions, ...
+    """
+
+    folder: Path
+    network: str
+    protocol: dict[str, Any]
+
+    def file(self, records: Records, split: str, probe: Probe, per_clip: bool) -> Path:
+        """The file of these features. It has another name when a list, or a video looked at, has changed."""
+        known = [self.network, self.protocol, split, repr(probe), per_clip, _seen(records)]
+        digest = hashlib.blake2b(json.dumps(known, sort_keys=True).encode(), digest_size=16)
+        for column in (records.paths, records.labels):
+            digest.update(column.tobytes())
+        return self.folder / f"{digest.hexdigest()}.npz"
+
+    def read(self, file: Path) -> Features | None:
+        """What the file holds; None where there is none, or a torn one."""
+        try:
+            with np.load(file) as arrays:
+                return Features(torch.from_numpy(arrays["vectors"]), torch.from_numpy(arrays["labels"]))
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+            return None
+
+    def write(self, file: Path, found: Features) -> None:
+        """Writes the file, whole or not at all, on the first process."""
+        if rank() == 0:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            part = file.with_name(f"{file.stem}.{os.getpid()}.part")
+            with part.open("wb") as out:
+                np.savez(out, vectors=found.vectors.numpy(), labels=found.labels.numpy())
+            part.replace(file)
+
+
+def weights_digest(network: nn.Module) -> str:
+    """A fingerprint of the structure and of all weights of a network."""
+    digest = hashlib.blake2b(repr(network).encode(), digest_size=16)
+    for name, value in network.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _seen(records: Records) -> list[tuple[int, int]]:
+    """Size and time of change of some of the videos."""
+    some = np.unique(np.linspace(0, len(records) - 1, NUM_FILES).round().astype(int))[: len(records)]
+    paths = [found_path(records.path(index)) for index in some.tolist()]
+    states = [os.stat(path) for path in paths if os.path.exists(path)]
+    return [(state.st_size, state.st_mtime_ns) for state in states]

@@ -1,0 +1,47 @@
+"""The official splits of a data set, such as the three of UCF101: each measured, then their mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tbe.errors import UserError
+from tbe.evaluation.intervals import deviation
+
+NUMBER = "{split}"  # what stands for it in the names of lists and checkpoints
+
+
+def check(numbers: list[int], data: Mapping[str, Any]) -> None:
+    """Refuses splits of a data set that has none, and what is not a list of different numbers."""
+    if not numbers:
+        return
+    if len(set(numbers)) < len(numbers) or not all(isinstance(number, int) for number in numbers):
+        raise UserError(f"split: expected different whole numbers, such as [1,2,3], got {numbers}")
+    files = [str(file) for file in (data.get("splits") or {}).values()]
+    if "split" not in data or not any(NUMBER in file for file in files):
+        name = data.get("name", data["_target_"].rpartition(".")[2])
+        raise UserError(
+            f"split={numbers}: expected a data set with lists of several splits, such as data=ucf101 with "
+            f"train_{NUMBER}.txt, got {name} with {', '.join(files) or 'no lists'}"
+        )
+
+
+def of_split(config: dict[str, Any], number: int | None, folder: Path) -> dict[str, Any]:
+    """The config of an evaluation of one split, which writes below `folder`; None for the data's own."""
+    config = config | {"run_dir": str(folder)}
+    if number is None:
+        return config
+    data = config["data"] | {"split": number}
+    return config | {"data": data, "datamodule": config["datamodule"] | {"source": data}}
+
+
+def summarised(rows: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    """The metrics of each split, and the `mean` and standard `deviation` of those that all of them have."""
+    every = list(rows.values())
+    common = [metric for metric in every[0] if all(metric in row for row in every)]
+    values = {metric: [row[metric] for row in every] for metric in common}
+    mean = {metric: float(np.mean(found)) for metric, found in values.items()}
+    return {**rows, "mean": mean, "deviation": {metric: deviation(found) for metric, found in values.items()}}

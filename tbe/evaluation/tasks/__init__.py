@@ -1,0 +1,1 @@
+"""Evaluates checkpoints: one class for each task of eval.py."""

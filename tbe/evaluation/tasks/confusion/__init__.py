@@ -1,0 +1,5 @@
+"""Which classes are taken for which."""
+
+from tbe.evaluation.tasks.confusion.task import Confusion
+
+__all__ = ["Confusion"]

@@ -1,0 +1,71 @@
+"""What the card of an exported network says, as plain types."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from tbe.evaluation.tasks.base import Evaluation
+from tbe.runs import versions
+
+CHANNELS = {2: "optical flow to the right and down", 3: "RGB"}
+PACKAGES = ("safetensors", "onnx", "onnxscript", "onnxruntime")
+
+
+def clip_shape(evaluation: Evaluation) -> tuple[int, ...]:
+    """(C, T, H, W) of the clips that the network is evaluated on."""
+    data: Any = evaluation.datamodule
+    augment = data.eval_views.augment
+    return len(augment.mean), data.eval_clips.num_frames, augment.size, augment.size
+
+
+def describe(evaluation: Evaluation, dynamic_sizes: Sequence[str]) -> dict[str, Any]:
+    """What goes in, what comes out, and where the weights come from; null where nobody knows."""
+    data: Any = evaluation.datamodule
+    augment = data.eval_views.augment
+    classifier, shape = evaluation.classifier, clip_shape(evaluation)
+    return {
+        "name": evaluation.name,
+        "backbone": evaluation.backbone_config,
+        "features_dim": evaluation.backbone.num_features,
+        "num_classes": None if classifier is None else classifier.head.out_features,
+        "input": {
+            "name": "clips",
+            "layout": "(B, C, T, H, W)",
+            "dtype": "float32",
+            "shape": ["batch", *shape],
+            "dynamic": ["batch", *dynamic_sizes],
+            "channels": CHANNELS.get(shape[0]),
+            "value_range": [0, 1],  # before mean and std
+            "mean": [round(value, 6) for value in augment.mean.flatten().tolist()],
+            "std": [round(value, 6) for value in augment.std.flatten().tolist()],
+            "stride": data.eval_clips.stride,
+            "short_side": data.short_side,
+            "crop_share": getattr(augment.crop, "share", None),
+        },
+        "origin": evaluation.origin,
+        "run_metrics": _run_metrics(evaluation.origin),
+        "versions": versions() | {name: _version(name) for name in PACKAGES},
+    }
+
+
+def _run_metrics(origin: Any) -> dict[str, Any] | None:
+    """What the training run measured at its end, where it was one of ours and its folder still says it."""
+    if not isinstance(origin, dict) or "stage" not in origin:
+        return None
+    file = Path(origin["path"]).parent.parent / "metrics.json"
+    if not file.is_file():
+        return None
+    metrics = json.loads(file.read_text())
+    metrics.pop("protocol", None)
+    return metrics
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,139 @@
+"""The formats of an exported network: what each needs, how it is written, and how it is read back."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from tbe.backbones.classifier import Classifier
+from tbe.errors import UserError
+
+SIZES = {"frames": 2, "height": 3, "width": 4}  # axes of the clips that a traced network may leave open
+MOST_CLIPS = 2**20  # without a bound torch 2.6 refuses a batch that could be its largest integer
+CLIPS = "clips"  # the argument of every network's forward
+Network = Callable[[Tensor], Tensor]
+
+
+class Trace(NamedTuple):
+    """The operations of a network, and the axes of its clips that may have any length, by their number."""
+
+    program: ExportedProgram
+    free: dict[int, str]
+
+
+class Format(NamedTuple):
+    """One way to write a network from clips (B, C, T, H, W) to vectors; the packages and the torch that it needs.
+
+    write takes the network, its trace where `traced`, else None, and the file. read gives the network back from the
+    file: of the network that it is given it may take the architecture, never the weights.
+    """
+
+    suffix: str
+    packages: tuple[str, ...]
+    traced: bool
+    write: Callable[[nn.Module, Any, Path], None]
+    read: Callable[[Path, nn.Module], Network]
+    least_torch: str = "2.6"
+
+
+def check_formats(names: Sequence[str]) -> None:
+    """Refuses formats that there are not, and those that this torch or a missing package rules out."""
+    unknown = [name for name in names if name not in FORMATS]
+    if unknown or not names:
+        raise UserError(f"task=export: expected formats among {', '.join(FORMATS)}, got {list(names)}")
+    for name in names:
+        if torch.__version__ < FORMATS[name].least_torch:
+            raise UserError(
+                f"task=export: expected torch {FORMATS[name].least_torch} or newer for format {name!r}, "
+                f"got {torch.__version__}"
+            )
+    wanted = {package: name for name in names for package in FORMATS[name].packages}
+    missing = [package for package in wanted if find_spec(package) is None]
+    if missing:
+        raise UserError(
+            f"task=export: expected the packages of format {wanted[missing[0]]!r}, got none called "
+            f"{', '.join(missing)}. Install them with: pip install -e '.[export]' (or 'tbe-video[export]')"
+        )
+
+
+def trace(network: nn.Module, probes: Sequence[Tensor], dynamic_sizes: Sequence[str]) -> Trace:
+    """Traces a network on the first of these clips, for any batch and any of the `dynamic_sizes`.
+
+    A ValueError for a size that the network fixes, or does not leave open as far as the last of the clips.
+    """
+    free = {SIZES[size]: size for size in dynamic_sizes}
+    dims = {0: Dim("batch", min=1, max=MOST_CLIPS)} | dict.fromkeys(free, Dim.AUTO)
+    program = torch.export.export(network, (probes[0],), dynamic_shapes={CLIPS: dims}, strict=False)
+    shape = next(node for node in program.graph.nodes if node.name == CLIPS).meta["val"].shape
+    fixed = [size for axis, size in free.items() if isinstance(shape[axis], int)]
+    reason = f"it fixes {', '.join(fixed)}" if fixed else ""
+    if free and not fixed:
+        try:
+            program.module()(probes[-1])
+        except (AssertionError, RuntimeError) as error:  # the condition under which the trace holds
+            reason = str(error)
+    if reason:
+        raise UserError(
+            f"tasks.export.dynamic_sizes: expected sizes that the network leaves open from {tuple(probes[0].shape)} "
+            f"to {tuple(probes[-1].shape)}, got {list(dynamic_sizes)}: {reason}"
+        )
+    return Trace(program, {0: "batch"} | free)
+
+
+def _write_safetensors(network: nn.Module, traced: Trace | None, file: Path) -> None:
+    weights = {name: value.contiguous() for name, value in network.state_dict().items()}
+    file.write_bytes(save(weights, metadata={"format": "pt"}))  # save_file makes files that only their owner may read
+
+
+def _read_safetensors(file: Path, network: nn.Module) -> Network:
+    # Emptied first: what the file lacks must not come from the network that it is compared with.
+    emptied = copy.deepcopy(network).to_empty(device="cpu")
+    emptied.load_state_dict(load_file(file))
+    return emptied
+
+
+def _write_torch_export(network: nn.Module, traced: Trace, file: Path) -> None:
+    torch.export.save(traced.program, file)
+
+
+def _read_torch_export(file: Path, network: nn.Module) -> Network:
+    return torch.export.load(file).module()
+
+
+def _write_onnx(network: nn.Module, traced: Trace, file: Path) -> None:
+    for name in ("onnx_ir", "onnxscript"):  # they tell of every pass over the graph
+        logging.getLogger(name).setLevel(logging.WARNING)
+    torch.onnx.export(
+        traced.program,
+        f=file,
+        dynamo=True,
+        dynamic_shapes={CLIPS: traced.free},  # how the axes are called in the file
+        verbose=False,
+        input_names=[CLIPS],
+        output_names=["logits" if isinstance(network, Classifier) else "features"],
+        external_data=False,  # one file; the format allows two gigabytes
+    )
+
+
+def _read_onnx(file: Path, network: nn.Module) -> Network:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    return lambda clips: torch.from_numpy(session.run(None, {CLIPS: clips.numpy()})[0])
+
+
+FORMATS = {
+    "safetensors": Format("safetensors", ("safetensors",), False, _write_safetensors, _read_safetensors),
+    "torch_export": Format("pt2", (), True, _write_torch_export, _read_torch_export),
+    # torch 2.6 can't translate a batch norm with any onnxscript that still installs.
+    "onnx": Format("onnx", ("onnx", "onnxscript", "onnxruntime"), True, _write_onnx, _read_onnx, least_torch="2.7"),
+}

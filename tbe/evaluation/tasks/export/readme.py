@@ -1,0 +1,101 @@
+"""The card of an exported network for people, in Markdown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# For each format what an example imports, and how it calls the network of a file.
+SAFETENSORS = """import json
+from pathlib import Path
+
+from safetensors.torch import load_file
+{imports}from tbe.config import build
+
+card = json.loads(Path("card.json").read_text())
+{network} = {built}.eval()
+{network}.load_state_dict(load_file("{file}"))
+{output} = {network}(clips)"""
+TORCH_EXPORT = """{network} = torch.export.load("{file}").module()
+{output} = {network}(clips)"""
+ONNX = """import onnxruntime
+
+session = onnxruntime.InferenceSession("{file}")
+({output},) = session.run(None, {{"clips": clips.numpy()}})"""
+EXAMPLES = {"safetensors": SAFETENSORS, "torch_export": TORCH_EXPORT, "onnx": ONNX}
+# For each network what it gives, how it is built from the card, and what that imports.
+NETWORKS = {
+    "backbone": {"output": "features", "built": 'build(card["backbone"])', "imports": ""},
+    "classifier": {
+        "output": "logits",
+        "built": 'Classifier(build(card["backbone"]), card["num_classes"])',
+        "imports": "from tbe.backbones.classifier import Classifier\n",
+    },
+}
+
+
+def readme(card: dict[str, Any]) -> str:
+    """What `describe` and the checks say, with an example for each file that runs in the folder of the files."""
+    parts = (_title(card), _input(card["input"]), _files(card), _examples(card), _origin(card))
+    return "\n\n".join(parts) + "\n"
+
+
+def _title(card: dict[str, Any]) -> str:
+    head = f" `classifier` gives their logits `(B, {card['num_classes']})`." if card["num_classes"] else ""
+    return f"# {card['name']}\n\n`backbone` gives features `(B, {card['features_dim']})` of video clips.{head}"
+
+
+def _input(given: dict[str, Any]) -> str:
+    _, _, frames, height, width = given["shape"]
+    fixed = [size for size in ("frames", "height", "width") if size not in given["dynamic"]]
+    shape = f"{given['dtype']} `{given['layout']}`, here `({', '.join(map(str, given['shape']))})`"
+    return f"""## Input
+
+- `{given["name"]}`: {shape}, {frames} frames that are {given["stride"]} apart
+- {given["channels"]} from 0 to 1, less the mean {given["mean"]}, divided by {given["std"]}
+- videos were decoded to a short side of {given["short_side"]}; the middle of it, a share of {given["crop_share"]},
+  was resized to {height} x {width} pixels
+- files that hold the network leave open: {", ".join(given["dynamic"])}; they fix: {", ".join(fixed) or "nothing"}"""
+
+
+def _files(card: dict[str, Any]) -> str:
+    rows = "\n".join(
+        f"| `{name}` | {file['format']} | {file['bytes']:,} | {file['max_error']:.2g} | {file['largest_output']:.3g} |"
+        for name, file in card["files"].items()
+    )
+    return f"""## Files
+
+| file | format | bytes | largest error | largest output |
+|---|---|---|---|---|
+{rows}
+
+Each file was read back and compared with the network on random clips {", ".join(map(str, card["checked_on"]))}.
+An error up to {card["tolerance"]:g} of the largest output passes. `card.json` has the SHA-256 of each file."""
+
+
+def _examples(card: dict[str, Any]) -> str:
+    given = card["input"]
+    _, channels, frames, height, width = given["shape"]
+    clips = f"""import torch
+
+frames = torch.randint(256, (1, {frames}, {channels}, {height}, {width}))  # yours: (B, T, C, H, W), bytes
+mean = torch.tensor({given["mean"]}).view(-1, 1, 1, 1)
+std = torch.tensor({given["std"]}).view(-1, 1, 1, 1)
+clips = (frames.transpose(1, 2) / 255 - mean) / std"""
+    blocks = [clips]
+    for name, file in card["files"].items():
+        network = file["network"]
+        blocks.append(EXAMPLES[file["format"]].format(file=name, network=network, **NETWORKS[network]))
+    return "## Use\n\n" + "\n\n".join(f"```python\n{block}\n```" for block in blocks)
+
+
+def _origin(card: dict[str, Any]) -> str:
+    origin = card["origin"] if isinstance(card["origin"], dict) else {"weights": card["origin"]}
+    known = {name: number for name, number in card["versions"].items() if number}
+    lines = [*_items(origin), f"- written with: {', '.join(f'{name} {number}' for name, number in known.items())}"]
+    if card["run_metrics"]:
+        lines += ["", "The training run ended with:", "", *_items(card["run_metrics"])]
+    return "\n".join(["## Origin", "", *lines])
+
+
+def _items(values: dict[str, Any]) -> list[str]:
+    return [f"- {name}: {value}" for name, value in values.items()]

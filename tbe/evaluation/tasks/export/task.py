@@ -1,0 +1,115 @@
+"""Exporting a network: written, read back, compared, and described on a card."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from torch import Tensor, nn
+
+from tbe.errors import UserError
+from tbe.evaluation.tasks.base import Evaluation
+from tbe.evaluation.tasks.export.card import clip_shape, describe
+from tbe.evaluation.tasks.export.formats import FORMATS, SIZES, Network, check_formats, trace
+from tbe.evaluation.tasks.export.readme import readme
+from tbe.runs import write_json
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Export:
+    """Writes a network for use without this project, below `export/<name of the checkpoint>`.
+
+    `backbone.*` turns clips into features, always; `classifier.*` turns clips into logits, where the checkpoint has
+    a trained head. safetensors holds the weights alone, the other formats the network as well. Each file is read back
+    and compared with the network on random clips: an output further off than `tolerance` times the largest output is
+    a ValueError, and the file is deleted. `card.json` and `README.md` say what goes in, what comes out, where the
+    weights come from and how to load each file. No video is read.
+
+    dynamic_sizes: those of frames, height and width that a traced network leaves open, beside the batch.
+    The metrics `export/<format>_max_error` are the largest absolute differences.
+    """
+
+    formats: Sequence[str] = ("safetensors", "torch_export")
+    dynamic_sizes: Sequence[str] = ()
+    tolerance: float = 1e-4
+
+    def __post_init__(self) -> None:
+        check_formats(self.formats)
+        if not SIZES.keys() >= set(self.dynamic_sizes):
+            raise UserError(
+                f"tasks.export.dynamic_sizes: expected some of {', '.join(SIZES)}, got {list(self.dynamic_sizes)}"
+            )
+
+    def run(self, evaluation: Evaluation) -> dict[str, float]:
+        # Not tbe.distributed.rank(): where no loader has run yet, processes do not know of each other.
+        if rank_zero_only.rank != 0:  # type: ignore[attr-defined]  # Lightning sets it later
+            return {}
+        folder = evaluation.folder / "export" / evaluation.name
+        folder.mkdir(parents=True, exist_ok=True)
+        probes = random_clips(clip_shape(evaluation), self.dynamic_sizes)
+        files = self._write("backbone", evaluation.backbone, folder, probes)
+        if evaluation.classifier is not None:
+            files |= self._write("classifier", evaluation.classifier, folder, probes)
+        checked = {"tolerance": self.tolerance, "checked_on": [list(clips.shape) for clips in probes]}
+        card = describe(evaluation, self.dynamic_sizes) | checked | {"files": files}
+        write_json(folder / "card.json", card)
+        (folder / "README.md").write_text(readme(card), encoding="utf-8")
+        log.info("export: %s", folder)
+        return {
+            f"export/{name}_max_error": max(file["max_error"] for file in files.values() if file["format"] == name)
+            for name in self.formats
+        }
+
+    @torch.no_grad()
+    def _write(self, name: str, network: nn.Module, folder: Path, probes: list[Tensor]) -> dict[str, dict[str, Any]]:
+        """Writes and checks one network in all formats; for each file's name what the card says of it."""
+        network = copy.deepcopy(network).cpu().eval().requires_grad_(False)
+        expected = [network(clips) for clips in probes]
+        wants_trace = any(FORMATS[chosen].traced for chosen in self.formats)
+        traced = trace(network, probes, self.dynamic_sizes) if wants_trace else None
+        written = {}
+        for chosen in self.formats:
+            form = FORMATS[chosen]
+            file = folder / f"{name}.{form.suffix}"
+            form.write(network, traced, file)
+            written[file.name] = {
+                "network": name,
+                "format": chosen,
+                "max_error": self._check(file, form.read(file, network), probes, expected),
+                "largest_output": max(float(vectors.abs().max()) for vectors in expected),
+                "bytes": file.stat().st_size,
+                "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+            }
+        return written
+
+    def _check(self, file: Path, exported: Network, probes: list[Tensor], expected: list[Tensor]) -> float:
+        """The largest absolute difference from the expected outputs; a ValueError above the tolerance."""
+        largest = 0.0
+        for clips, vectors in zip(probes, expected, strict=True):
+            error, scale = float((exported(clips) - vectors).abs().max()), float(vectors.abs().max())
+            if not error <= self.tolerance * scale:  # true of nan as well
+                file.unlink()
+                raise UserError(
+                    f"{file}: expected outputs within {self.tolerance:g} of the network's, relative to its largest "
+                    f"({scale:.3g}), got a difference of {error:.3g} for clips {tuple(clips.shape)}: file deleted"
+                )
+            largest = max(largest, error)
+        return largest
+
+
+def random_clips(shape: tuple[int, ...], dynamic_sizes: Sequence[str]) -> list[Tensor]:
+    """Clips (B, C, T, H, W) to trace with, the first, and to compare on: one, and three of larger dynamic sizes."""
+    generator = torch.Generator().manual_seed(0)
+    larger = list(shape)
+    for size in dynamic_sizes:
+        larger[SIZES[size] - 1] += shape[1] // 2 if size == "frames" else 32
+    return [torch.randn(batch, *sizes, generator=generator) for batch, sizes in ((2, shape), (1, shape), (3, larger))]

@@ -1,0 +1,65 @@
+"""Few labels: a linear probe that is told the class of a share of the gallery."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tbe.errors import UserError
+from tbe.evaluation.features import Features
+from tbe.evaluation.intervals import deviation
+from tbe.evaluation.tasks.base import Evaluation
+from tbe.evaluation.tasks.linear import LinearProbe
+
+
+@dataclass(frozen=True)
+class FewLabels:
+    """Top-1 in percent of a linear probe trained on each of `shares` of the gallery split's labels.
+
+    All classes have the same number of labels, at least one, or as many as they have videos; a larger share holds the
+    videos of a smaller one. Metrics for a share of 1 %: the mean over `draws` of these videos, `semi/1%_top1`, its
+    standard deviation, `..._deviation`, and the number of labels, `semi/1%_labels`.
+    """
+
+    linear: LinearProbe
+    shares: tuple[float, ...] = (0.01, 0.1)
+    draws: int = 5
+    seed: int = 0
+
+    def __post_init__(self):
+        if self.draws < 1 or not self.shares or not all(0 < share <= 1 for share in self.shares):
+            raise UserError(
+                "semi: expected shares above 0 up to 1 and at least one of draws, "
+                f"got {list(self.shares)} and {self.draws}"
+            )
+
+    def run(self, evaluation: Evaluation) -> dict[str, float]:
+        vectors, labels = evaluation.features(evaluation.gallery)
+        metrics: dict[str, float] = {}
+        for split in evaluation.queries:
+            evaluation.warn_of_trained_on(split)
+        for share in self.shares:
+            name = f"semi/{100 * share:g}%"
+            chosen = [labelled(labels.numpy(), share, (self.seed, draw)) for draw in range(self.draws)]
+            probes = [self.linear.fit(Features(vectors[videos], labels[videos]))[0] for videos in chosen]
+            metrics[f"{name}_labels"] = len(chosen[0])
+            for split in evaluation.queries:
+                queries = evaluation.features(split)
+                scores = [100 * probe.score(queries.vectors.numpy(), queries.labels.numpy()) for probe in probes]
+                metrics[evaluation.key(f"{name}_top1", split)] = float(np.mean(scores))
+                metrics[evaluation.key(f"{name}_top1_deviation", split)] = deviation(scores)
+        return metrics
+
+
+def labelled(labels: np.ndarray, share: float, seed: int | tuple[int, ...]) -> np.ndarray:
+    """Which videos of labels (n,) keep theirs: as many of each class, `share` of all, in a random order.
+
+    The draws of a smaller share with the same seed are among them.
+    """
+    order = np.random.default_rng(seed).permutation(len(labels))
+    known, classes, counts = np.unique(labels[order], return_inverse=True, return_counts=True)
+    by_class = classes.argsort(kind="stable")
+    places = np.empty(len(labels), np.int64)  # of each video in the order of its class
+    places[by_class] = np.arange(len(labels)) - np.repeat(counts.cumsum() - counts, counts)
+    return order[places < max(1, round(share * len(labels) / len(known)))]

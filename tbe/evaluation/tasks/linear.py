@@ -1,0 +1,82 @@
+"""A linear probe: logistic regression on frozen features."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from tbe.data.sources.records import hold_out
+from tbe.errors import UserError
+from tbe.evaluation.features import Features
+from tbe.evaluation.metrics import topk_accuracy
+from tbe.evaluation.tasks.base import Evaluation
+
+
+@dataclass(frozen=True)
+class LinearProbe:
+    """Top-1 and top-5 in percent of a linear classifier trained on the gallery split.
+
+    Its inverse regularisation is the one of `strengths` that does best on the share `held_out` of each class of
+    the gallery; it is then trained on the whole gallery. Where no class has two videos it is the first of `strengths`.
+    Features are standardised.
+    """
+
+    strengths: tuple[float, ...] = (0.001, 0.01, 0.1, 1.0, 10.0)
+    held_out: float = 0.2
+
+    def __post_init__(self):
+        if not self.strengths or min(self.strengths) <= 0 or not 0 < self.held_out < 1:
+            raise UserError(
+                "linear: expected strengths above 0 and held_out between 0 and 1, "
+                f"got {list(self.strengths)} and {self.held_out}"
+            )
+
+    def run(self, evaluation: Evaluation) -> dict[str, float]:
+        probe, strength = self.fit(evaluation.features(evaluation.gallery))
+        metrics = {"linear/strength": strength}
+        for split in evaluation.queries:
+            evaluation.warn_of_trained_on(split)
+            queries = evaluation.features(split)
+            scores = _scores(probe, queries.vectors.numpy())
+            for k in (1, 5):
+                metrics[evaluation.key(f"linear/top{k}", split)] = topk_accuracy(scores, queries.labels.numpy(), k)
+        return metrics
+
+    def fit(self, gallery: Features) -> tuple[Pipeline, float]:
+        """The probe and the strength it was given; a ValueError for a gallery of one class."""
+        vectors, labels = gallery.vectors.numpy(), gallery.labels.numpy()
+        classes = np.unique(labels)
+        if len(classes) < 2:
+            raise UserError(
+                f"linear: expected videos of at least two classes to train on, got {len(labels)} of label "
+                f"{', '.join(map(str, classes))}"
+            )
+        held = hold_out(labels, self.held_out)
+        scores = {}
+        for strength in self.strengths if held.any() else self.strengths[:1]:
+            trained = _train(vectors[~held], labels[~held], strength)
+            scores[strength] = trained.score(vectors[held], labels[held]) if held.any() else 0.0
+        best = max(scores, key=scores.__getitem__)
+        return _train(vectors, labels, best), best
+
+
+def _train(vectors: np.ndarray, labels: np.ndarray, strength: float) -> Pipeline:
+    probe = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=500))
+    with warnings.catch_warnings():
+        # A weakly regularised probe may stop early; how well it does is measured, not assumed.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return probe.fit(vectors, labels)
+
+
+def _scores(probe: Pipeline, vectors: np.ndarray) -> np.ndarray:
+    """Scores (n, num_classes), a column for each label from 0 on: those never trained on score lowest."""
+    known = probe.predict_proba(vectors)
+    scores = np.full((len(vectors), int(probe.classes_.max()) + 1), -1.0)
+    scores[:, probe.classes_] = known
+    return scores

@@ -1,0 +1,5 @@
+"""Background robustness, measured and drawn."""
+
+from tbe.evaluation.tasks.robustness.task import Robustness
+
+__all__ = ["Robustness"]

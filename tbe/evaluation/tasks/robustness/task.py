@@ -1,0 +1,177 @@
+"""Background robustness: what is left of a score when the background, the motion or the order is taken away."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tbe.distributed import rank
+from tbe.evaluation import perturbations
+from tbe.evaluation.features import CLEAN, Features
+from tbe.evaluation.metrics import recall_at_k, topk_accuracy
+from tbe.evaluation.perturbations import Probe
+from tbe.evaluation.tasks.base import Evaluation
+from tbe.evaluation.tasks.linear import LinearProbe
+from tbe.evaluation.tasks.scene_leakage import has_scenes, scene_leakage
+
+# The motion is there and the background is not its own: a score should hold.
+BACKGROUND: dict[str, Probe] = {
+    "swap": perturbations.BackgroundSwap(),
+    "swap_class": perturbations.BackgroundSwap(another_class=True),
+    "foreground_only": perturbations.ForegroundOnly(),
+}
+# The background is there and the motion is not, or not as it was: a score that holds did not come from motion.
+MOTION: dict[str, Probe] = {
+    "static": perturbations.Static(),
+    "median": perturbations.Median(),
+    "foreground_removed": perturbations.ForegroundRemoved(),
+    "shuffled": perturbations.Shuffled(),
+    "reversed": perturbations.Reversed(),
+}
+MEASURES = ("head_top1", "linear_top1", "R@1")
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """Each of the `perturbations` on the query split: accuracy, retrieval R@1, and how much of the clean score is lost.
+
+    Everything learns from the clean gallery. Metrics, in percent: `robustness/<probe>/linear_top1` (a linear
+    classifier), `.../R@1` (cosine) and, with a trained head, `.../head_top1`; `robustness/background_drop` and
+    `robustness/motion_drop`, the mean share of the clean accuracy (of the head where there is one, else of the linear
+    classifier) that the probes of background and of motion take away. weights: of the frames that the probes
+    `added_frame_<weight>` (another frame of the clip) and `added_backdrop_<weight>` (another video's background) add.
+    Where the data has scenes, `robustness/scene_linear_top1` and `robustness/scene_R@1`: how well the features tell
+    them. Writes `robustness/<name>.csv`, and `table.md` and pictures of all checkpoints together.
+    """
+
+    linear: LinearProbe
+    weights: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
+
+    def run(self, evaluation: Evaluation) -> dict[str, float]:
+        gallery = evaluation.features(evaluation.gallery)
+        metrics: dict[str, float] = {}
+        for split in evaluation.queries:
+            found = evaluation.probed(split, self.probes(), per_clip=evaluation.classifier is not None)
+            measure = _measures(evaluation, gallery, split, self.linear)
+            scores = {name: measure(features) for name, features in found.items()}
+            scores_of_split = {
+                f"robustness/{name}/{kind}": value for name, row in scores.items() for kind, value in row.items()
+            }
+            chance = 100 / len(found["clean"].labels.unique())
+            scores_of_split |= summary(scores, chance)
+            if has_scenes(evaluation):
+                scores_of_split |= {
+                    f"robustness/{name}": value for name, value in scene_leakage(evaluation, split, self.linear).items()
+                }
+            metrics |= {evaluation.key(name, split): value for name, value in scores_of_split.items()}
+            if rank() == 0:
+                folder = evaluation.folder / "robustness"
+                folder.mkdir(exist_ok=True)
+                _write_csv(folder / f"{evaluation.key(evaluation.name, split).replace('/', '_')}.csv", scores)
+        return metrics
+
+    def probes(self) -> dict[str, Probe]:
+        """All probes by their names, the clean clips first."""
+        added: dict[str, Probe] = {
+            f"added_frame_{weight:g}": perturbations.AddedFrame(weight) for weight in self.weights
+        }
+        added |= {f"added_backdrop_{weight:g}": perturbations.AddedBackdrop(weight) for weight in self.weights}
+        return {**CLEAN, **BACKGROUND, **MOTION, **added}
+
+    def compare(self, rows: dict[str, dict[str, float]], folder: Path) -> None:
+        """Writes the table and the pictures of all checkpoints."""
+        from tbe.evaluation.tasks.robustness.pictures import draw_bars, draw_curves  # slow to import
+
+        folder = folder / "robustness"
+        (folder / "table.md").write_text(markdown(rows), encoding="utf-8")
+        for split, measured in by_split(rows).items():
+            draw_bars(measured, [*CLEAN, *BACKGROUND, *MOTION], folder / f"probes{split}.png")
+            draw_curves(measured, self.weights, folder / f"added{split}.png")
+
+
+def summary(scores: dict[str, dict[str, float]], chance: float) -> dict[str, float]:
+    """The mean share of the clean accuracy that probes of background, and those of motion, take away, in percent.
+
+    NaN for a clean accuracy that is not above chance: there is nothing to lose.
+    """
+    kind = next(kind for kind in MEASURES if kind in scores["clean"])
+    clean = scores["clean"][kind]
+    groups = {"robustness/background_drop": BACKGROUND, "robustness/motion_drop": MOTION}
+    if clean <= chance:
+        return dict.fromkeys(groups, float("nan"))
+    return {
+        name: float(np.mean([100 * (clean - scores[probe][kind]) / clean for probe in group]))
+        for name, group in groups.items()
+    }
+
+
+def by_split(rows: dict[str, dict[str, float]]) -> dict[str, dict[str, dict[str, float]]]:
+    """The scores of each split apart, by its name with an underscore, '' where there is one split alone.
+
+    rows: metrics by checkpoint; names in the result are '<probe>/<measure>'.
+    """
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for checkpoint, row in rows.items():
+        for name, value in row.items():
+            part, *probe = name.split("/")
+            if part == "robustness" and len(probe) > 1 and probe[1] in MEASURES:
+                split = f"_{probe[2]}" if len(probe) > 2 else ""
+                found.setdefault(split, {}).setdefault(checkpoint, {})[f"{probe[0]}/{probe[1]}"] = value
+    return found
+
+
+def markdown(rows: dict[str, dict[str, float]]) -> str:
+    """One line a probe and measure, one column a checkpoint: the score, and in brackets the gap to the clean one."""
+    names = list(dict.fromkeys(name for row in rows.values() for name in row if name.startswith("robustness/")))
+    lines = ["| | " + " | ".join(rows) + " |", "|---" + "|---:" * len(rows) + "|"]
+    for name in names:
+        cells = [_cell(row, name) for row in rows.values()]
+        lines.append(f"| {name.removeprefix('robustness/')} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(row: dict[str, float], name: str) -> str:
+    if name not in row:
+        return ""
+    _, probe, *measure = name.split("/")
+    clean = row.get("/".join(["robustness", "clean", *measure]))
+    gap = "" if clean is None or probe == "clean" else f" ({row[name] - clean:+.1f})"
+    return f"{row[name]:.1f}{gap}"
+
+
+def _measures(
+    evaluation: Evaluation, gallery: Features, split: str, linear: LinearProbe
+) -> Callable[[Features], dict[str, float]]:
+    """What scores features of the query split: with the head where there is one, by a linear classifier, and R@1."""
+    evaluation.warn_of_trained_on(split)
+    classifier = linear.fit(gallery)[0]
+    excluded = evaluation.same_videos(split, evaluation.gallery)
+
+    def measure(found: Features) -> dict[str, float]:
+        scores = {}
+        labels = found.labels.numpy()
+        if evaluation.classifier is not None:
+            probabilities = evaluation.classify(found).vectors.softmax(dim=-1).mean(dim=1)
+            scores["head_top1"] = topk_accuracy(probabilities.numpy(), labels, 1)
+        vectors = found.averaged().vectors
+        scores["linear_top1"] = 100 * classifier.score(vectors.numpy(), labels)
+        scores["R@1"] = recall_at_k(vectors, found.labels, *gallery, (1,), excluded=excluded)[1]
+        return scores
+
+    return measure
+
+
+def _write_csv(file: Path, scores: dict[str, dict[str, float]]) -> None:
+    kinds = list(scores["clean"])
+    with file.open("w", newline="", encoding="utf-8") as out:
+        writer = csv.writer(out)
+        writer.writerow(["probe", *kinds, *(f"{kind}_gap" for kind in kinds)])
+        writer.writerows([name, *_row(row, scores["clean"])] for name, row in scores.items())
+
+
+def _row(row: dict[str, float], clean: dict[str, float]) -> Iterable[str]:
+    return [f"{value:.2f}" for value in row.values()] + [f"{row[kind] - clean[kind]:.2f}" for kind in clean]

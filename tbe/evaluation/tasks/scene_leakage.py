@@ -1,0 +1,53 @@
+"""Scene leakage: how well frozen features tell the scene, which says nothing of the action."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tbe.errors import UserError
+from tbe.evaluation.features import Features
+from tbe.evaluation.metrics import recall_at_k
+from tbe.evaluation.tasks.base import Evaluation
+from tbe.evaluation.tasks.linear import LinearProbe
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """Top-1 of a linear classifier for scenes, and R@1 by scene, in percent: the query split against the gallery.
+
+    Metrics: `scenes/scene_linear_top1`, `scenes/scene_R@1`. A ValueError for data without scenes.
+    """
+
+    linear: LinearProbe
+
+    def run(self, evaluation: Evaluation) -> dict[str, float]:
+        return {
+            evaluation.key(f"scenes/{name}", split): value
+            for split in evaluation.queries
+            for name, value in scene_leakage(evaluation, split, self.linear).items()
+        }
+
+
+def has_scenes(evaluation: Evaluation) -> bool:
+    """Whether the data set knows the scenes of its videos."""
+    return evaluation.datamodule.source.scenes(evaluation.gallery) is not None
+
+
+def scene_leakage(evaluation: Evaluation, split: str, linear: LinearProbe) -> dict[str, float]:
+    """`scene_linear_top1` and `scene_R@1` of a query split, in percent; a ValueError for data without scenes."""
+    gallery, queries = (_labelled_by_scene(evaluation, part) for part in (evaluation.gallery, split))
+    evaluation.warn_of_trained_on(split)
+    probe, _ = linear.fit(gallery)
+    excluded = evaluation.same_videos(split, evaluation.gallery)
+    return {
+        "scene_linear_top1": 100 * probe.score(queries.vectors.numpy(), queries.labels.numpy()),
+        "scene_R@1": recall_at_k(*queries, *gallery, (1,), excluded=excluded)[1],
+    }
+
+
+def _labelled_by_scene(evaluation: Evaluation, split: str) -> Features:
+    source = evaluation.datamodule.source
+    scenes = source.scenes(split)
+    if scenes is None:
+        raise UserError(f"scenes: expected data with scenes, such as data=biased_scenes, got {source.name}")
+    return Features(evaluation.features(split).vectors, scenes)

@@ -1,0 +1,5 @@
+"""Features as points in the plane."""
+
+from tbe.evaluation.tasks.tsne.task import Tsne
+
+__all__ = ["Tsne"]

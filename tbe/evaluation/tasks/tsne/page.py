@@ -1,0 +1,56 @@
+"""Embedded videos as a page to look around in: one HTML file that needs nothing else, not even a network."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from tbe.data.datamodule import VideoDataModule
+from tbe.data.sources.records import Records
+from tbe.evaluation.tasks.tsne.points import Points
+from tbe.viz.palette import style
+from tbe.viz.to_rgb import pixels
+
+TEMPLATE = Path(__file__).with_name("page.html")
+
+
+def write_page(file: Path, title: str, points: Points, pictures: list[str]) -> None:
+    """Writes the page; `pictures` are data URLs, one a point, or none at all."""
+    low, high = points.xy.min(axis=0), points.xy.max(axis=0)
+    placed = (points.xy - low) / np.where(high > low, high - low, 1)
+    kinds = {kind: sorted(set(names)) for kind, names in points.named.items()}
+    most = max(map(len, kinds.values()))
+    data = {
+        "title": title,
+        "points": np.round([[x, 1 - y] for x, y in placed.tolist()], 4).tolist(),
+        "paths": points.paths,
+        "kinds": [
+            {"kind": kind, "names": known, "of": [known.index(name) for name in points.named[kind]]}
+            for kind, known in kinds.items()
+        ],
+        "styles": [[style(number).colour, np.round(style(number).shape, 3).tolist()] for number in range(most)],
+        "pictures": pictures,
+    }
+    # A '<' in a path would end the script early.
+    text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
+    page = TEMPLATE.read_text(encoding="utf-8").replace("/*DATA*/ null", text)
+    file.write_text(page, encoding="utf-8")
+
+
+def thumbnails(datamodule: VideoDataModule, records: Records, side: int) -> list[str]:
+    """The middle frame of each video as a JPEG in a data URL, its short side of at most this many pixels."""
+    return [_as_url(frame) for (frame,) in datamodule.frames(records, count=1, short_side=side)]
+
+
+def _as_url(frame: Tensor) -> str:
+    """A frame uint8 (C, H, W)."""
+    as_clip = (frame[None, :, None] / 255, frame.new_zeros(1), frame.new_ones(1))
+    out = io.BytesIO()
+    Image.fromarray(pixels(*as_clip)[0, 0]).save(out, "JPEG", quality=75)
+    return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()

@@ -1,0 +1,101 @@
+"""What an evaluation is asked for, made whole: files for names, and the parts that a checkpoint knows."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from tbe import runs
+from tbe.checkpoints import checkpoint as checkpoints
+from tbe.checkpoints.checkpoint import Checkpoint
+from tbe.config import build, plain
+from tbe.errors import UserError
+from tbe.evaluation import official_splits
+from tbe.launch.settings import check_settings
+
+log = logging.getLogger(__name__)
+
+RANDOM = "random"
+CARRIED = ("data", "clip", "reader", "backbone")
+
+
+def prepare(config: DictConfig, overrides: list[str]) -> list[Path]:
+    """Writes the resolved config, with files for 'latest' and run folders, and what the checkpoint knows filled in."""
+    check_settings(config)
+    OmegaConf.set_struct(config, False)
+    config.query = _listed(config.query)
+    config.split = None if config.split is None else _listed(config.split)
+    config.checkpoint = [_found(str(name), config) for name in _listed(config.checkpoint)]
+    files = [file for file in _files(config.checkpoint) if file != RANDOM]
+    trained = map(checkpoints.read_any, files)
+    carried = next((checkpoint.config for checkpoint in trained if checkpoint.config), {})
+    usual_reader = config.pop("usual_reader")
+    if files and not carried:
+        _check_chosen(config, files[0])
+    is_chosen = config.get("backbone") is not None
+    carried = {"reader": usual_reader, **carried}
+    for part in CARRIED:
+        config[part] = _completed(part, config.get(part), carried.get(part))
+    if str(config.crops) not in config.crop_boxes:
+        raise UserError(f"crops: expected {' or '.join(config.crop_boxes)}, got {config.crops}")
+    chosen = plain(config)
+    official_splits.check(chosen["split"] or [], chosen["data"])
+    if is_chosen:
+        _check_backbone(chosen["backbone"], files)
+    return [runs.write_config(Path(config.run_dir), chosen)]
+
+
+def _completed(part: str, chosen: Any, carried: Any) -> Any:
+    """A chosen config, single keys of it set over the checkpoint's, or the checkpoint's."""
+    if chosen is None and carried is None:
+        raise UserError(f"eval: expected {part}=<choice> where no trained checkpoint says it, got none")
+    if chosen is None or carried is None or "_target_" in chosen or (part == "clip" and "size" in chosen):
+        return carried if chosen is None else chosen
+    return OmegaConf.merge(carried, chosen)
+
+
+def _check_chosen(config: DictConfig, file: str) -> None:
+    """A ValueError for parts that nothing says, where all weights are another project's, such as `file`."""
+    open_parts = [part for part in ("backbone", "data", "clip") if config.get(part) is None]
+    if open_parts:
+        choices = " ".join(f"{part}=<choice>" for part in open_parts)
+        raise UserError(
+            f"eval: {file} was not written by train.py and does not say how it was trained: expected {choices} "
+            "beside it, got none. backbone= is the network that it holds the weights of"
+        )
+
+
+def _check_backbone(backbone: dict[str, Any], files: list[str]) -> None:
+    """A ValueError for a checkpoint of ours whose weights do not fit the backbone that was chosen beside it."""
+    for checkpoint in map(checkpoints.read_any, files):
+        if isinstance(checkpoint, Checkpoint):
+            checkpoint.load_into(build(backbone))
+
+
+def _found(name: str, config: DictConfig) -> str | dict[int, str]:
+    """The file that is meant; of a name with '{split}' one of each split, by its number."""
+    if name == RANDOM:
+        return name
+    if official_splits.NUMBER in name:
+        if not config.split:
+            raise UserError(
+                f"checkpoint={name}: expected split=[1,2,3] beside it, for {official_splits.NUMBER}, got none"
+            )
+        names = {number: name.replace(official_splits.NUMBER, str(number)) for number in config.split}
+        return {number: str(runs.find(found, config.runs).resolve()) for number, found in names.items()}
+    file = runs.find(name, config.runs).resolve()
+    if name == "latest":
+        log.info("checkpoint=latest: %s", file)
+    return str(file)
+
+
+def _files(found: Iterable[str | Mapping[int, str]]) -> list[str]:
+    return [file for entry in found for file in ([entry] if isinstance(entry, str) else entry.values())]
+
+
+def _listed(value: Any) -> list:
+    return list(value) if isinstance(value, (list, ListConfig)) else [value]

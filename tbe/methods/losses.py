@@ -1,0 +1,108 @@
+"""Losses: what a method compared, as one number."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tbe.distributed import gather
+from tbe.errors import UserError
+
+
+class InfoNCE(nn.Module):
+    """Cross-entropy of the positive among all negatives, at a temperature.
+
+    positives (B,) and negatives (B, K) are cosine similarities. van den Oord et al. 2018
+    (arXiv:1807.03748); tau 0.07 as in MoCo (He et al., CVPR 2020) and BE.
+    """
+
+    def __init__(self, temperature: float = 0.07):
+        super().__init__()
+        if temperature <= 0:
+            raise UserError(f"InfoNCE: expected a temperature above 0, got {temperature}")
+        self.temperature = temperature
+
+    def forward(self, positives: Tensor, negatives: Tensor) -> Tensor:
+        if not negatives.shape[1]:
+            raise UserError("InfoNCE: expected negatives, got none. A method without them goes with loss=cosine")
+        logits = torch.cat([positives.unsqueeze(1), negatives], dim=1) / self.temperature
+        return F.cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.long))
+
+
+class NCE(nn.Module):
+    """Whether each of 1 + K comparisons is the positive or noise: a logistic loss for each of them, summed.
+
+    positives (B,) and negatives (B, K) are cosine similarities. The normaliser of exp(cosine / temperature) is
+    estimated from the first batch, over all processes, and stays: with it a comparison is as often noise as K negatives
+    are. Gutmann and Hyvarinen, AISTATS 2010; the constant as in Wu et al., CVPR 2018 (arXiv:1805.01978).
+    """
+
+    log_mean: Tensor
+
+    def __init__(self, temperature: float = 0.07):
+        super().__init__()
+        if temperature <= 0:
+            raise UserError(f"NCE: expected a temperature above 0, got {temperature}")
+        self.temperature = temperature
+        self.register_buffer("log_mean", torch.tensor(float("nan")))  # unknown before the first batch
+        self._known = False  # the host's copy, so that no step waits for the device
+
+    def forward(self, positives: Tensor, negatives: Tensor) -> Tensor:
+        if not negatives.shape[1]:
+            raise UserError("NCE: expected negatives, got none. A method without them goes with loss=cosine")
+        scores = torch.cat([positives.unsqueeze(1), negatives], dim=1) / self.temperature
+        if not self._known:
+            if self.log_mean.isnan():
+                everyone = gather(scores.detach())
+                self.log_mean.copy_(everyone.flatten().logsumexp(0) - math.log(everyone.numel()))
+            self._known = True
+        logits = scores - self.log_mean - math.log(negatives.shape[1])
+        return F.softplus(-logits[:, 0]).mean() + F.softplus(logits[:, 1:]).sum(dim=1).mean()
+
+
+class TripletMargin(nn.Module):
+    """How far the positive is from being nearer than each negative by a margin: sum over negatives of hinges.
+
+    positives (B,) and negatives (B, 2) are cosines of unit vectors, whose distance is sqrt(2 - 2 cosine). weights:
+    of the same video's negative (intra) and of another video's (inter). Margin 0.5 and weights 1 as in BE-triplet.
+    """
+
+    weights: Tensor
+
+    def __init__(self, margin: float = 0.5, weights: Sequence[float] = (1.0, 1.0)):
+        super().__init__()
+        self.margin = margin
+        # A buffer, so that no step copies it to the device; a setting, so that it is in no checkpoint.
+        self.register_buffer("weights", torch.tensor(list(weights), dtype=torch.float32), persistent=False)
+
+    def forward(self, positives: Tensor, negatives: Tensor) -> Tensor:
+        if negatives.shape[1] != len(self.weights):
+            raise UserError(
+                f"TripletMargin: expected {len(self.weights)} negatives a query, got {negatives.shape[1]}: "
+                "loss=triplet goes with method=triplet"
+            )
+        hinges = F.relu(_distance(positives).unsqueeze(1) - _distance(negatives) + self.margin).mean(dim=0)
+        return (hinges * self.weights).sum()
+
+
+class CosineRegression(nn.Module):
+    """The squared distance of unit vectors, 2 - 2 cosine, of the positives (B,); negatives are not used.
+
+    The loss of BYOL (arXiv:2006.07733).
+    """
+
+    def forward(self, positives: Tensor, negatives: Tensor) -> Tensor:
+        return (2 - 2 * positives).mean()
+
+
+def _distance(cosines: Tensor) -> Tensor:
+    return (2 - 2 * cosines).clamp_min(1e-12).sqrt()  # the root has no gradient at 0
+
+
+def contrast_accuracy(positives: Tensor, negatives: Tensor) -> Tensor:
+    """How often the positive (B,) beats all negatives (B, K), in percent: a scalar tensor."""
+    return 100 * (positives > negatives.amax(dim=1)).float().mean()

@@ -1,0 +1,1 @@
+"""Prepares benchmarks of background robustness: further splits of a data set, one command each."""

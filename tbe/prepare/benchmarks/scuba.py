@@ -1,0 +1,75 @@
+"""List of SCUBA or ConflFG, test videos of HMDB51, UCF101 or Kinetics-400 on other backgrounds, as a further split.
+
+Expects a list with lines '<video>__<number> <num_frames> <label>', labels from 0 in the order of the data set's
+classes, and --root, where each <video>__<number> is a folder of frames: frame000001.jpg, ... for HMDB51 and UCF101,
+000001.jpg, ... for Kinetics-400. Folders that a list has above the video are passed over where they do not exist. A
+label must be that of the video in --list, where it has the video. Writes <name>.txt with the videos that exist.
+
+  python eval.py task=[linear,test] data=hmdb51 +data.splits.scuba=scuba.txt query=[test,scuba] \\
+    reader=mixed reader.folders.template=frame%06d.jpg
+
+SCUFO is not published: it repeats one frame, drawn at random, of each clip of SCUBA. `robustness/static` of
+task=robustness query=scuba is its like, with the middle frame. ConflFG has two lists, dynamic_... and static_..., of
+the same videos: call it once for each, with a --name. Li et al., ICCV 2023 (arXiv:2211.12883).
+
+Unsure: all of this is what the code and the configs of the repository lihaoxin05/StillMix write and read; the downloads
+themselves were not at hand, and of ConflFG there is only the reading code: its columns are taken to be the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path, PurePosixPath
+
+from tbe.errors import MissingFile, UserError
+from tbe.prepare.common import Row, existing_videos, expect_files, is_count, numbered_lines
+from tbe.prepare.common.further_splits import add_list, check_folder, own_labels, write_split
+
+FORM = "<video>__<number> <num_frames> <label>"
+TEMPLATES = {"frame000001.jpg": "frame%06d.jpg", "000001.jpg": "%06d.jpg"}  # by the name of the first frame
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this benchmark."""
+    help = "the published list, such as testlist01.txt"
+    parser.add_argument("--annotations", required=True, type=Path, metavar="TXT", help=help)
+    parser.add_argument("--root", required=True, type=Path, help="the folder of the folders of frames")
+    add_list(parser)
+    parser.add_argument("--name", default="scuba", help="of the split and its list (%(default)s)")
+
+
+def run(chosen: argparse.Namespace) -> None:
+    """Writes the list and prints how many videos it has."""
+    expect_files(chosen.annotations.parent, [chosen.annotations.name])
+    check_folder(chosen.root, "the videos")
+    labels = {PurePosixPath(video).name: label for video, label in own_labels(chosen.list).items()}
+    rows, num_checked = rows_of(chosen.annotations, chosen.root, labels)
+    print(f"{chosen.list}: has the videos of {num_checked} of {len(rows)} rows, and their labels agree")
+    rows = existing_videos({chosen.name: rows}, chosen.root)[chosen.name]
+    template = template_of(chosen.root / rows[0][0])
+    file = (chosen.out or chosen.list.parent) / f"{chosen.name}.txt"
+    write_split(file, rows, chosen.root, f"reader=mixed reader.folders.template={template}")
+
+
+def rows_of(file: Path, root: Path, labels: dict[str, int]) -> tuple[list[Row], int]:
+    """Path and label of each line, and how many labels could be compared; labels: of videos, by their names."""
+    rows, num_checked = [], 0
+    for place, text in numbered_lines(file):
+        path, *numbers = text.rsplit(None, 2)
+        if len(numbers) != 2 or not all(map(is_count, numbers)):
+            raise UserError(f"{place}: expected '{FORM}', got {text!r}")
+        label, name = int(numbers[1]), PurePosixPath(path).name
+        video = name.rpartition("__")[0]
+        if labels.get(video, label) != label:
+            raise UserError(f"{place}: expected the label {labels[video]}, as --list has it for {video}, got {label}")
+        num_checked += video in labels
+        rows.append((path if (root / path).is_dir() else name, label))
+    return rows, num_checked
+
+
+def template_of(folder: Path) -> str:
+    """How the frames in a folder are named."""
+    for first, template in TEMPLATES.items():
+        if (folder / first).is_file():
+            return template
+    raise MissingFile(f"{folder}: expected {' or '.join(TEMPLATES)}, got neither")

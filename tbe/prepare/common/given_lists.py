@@ -1,0 +1,72 @@
+"""The lists that a command is given, of which it works on all videos and writes each again for what it made."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from tbe.data.sources.records import read_list, write_list
+from tbe.errors import MissingFile, UserError
+from tbe.prepare.common.lists import Row
+from tbe.prepare.common.published import numbered_lines
+from tbe.prepare.common.video_folder import SUFFIXES, labelled_videos
+
+CLASSES = "classes"  # the name of the list of class names
+
+
+class GivenLists(NamedTuple):
+    """Rows of each list by its name, without suffix, and the names of the classes, none where they are not known."""
+
+    rows: dict[str, list[Row]]
+    classes: list[str]
+
+    def paths(self) -> list[str]:
+        """Each video of any list once."""
+        return list(dict.fromkeys(row[0] for rows in self.rows.values() for row in rows))
+
+
+def add_lists(parser: argparse.ArgumentParser) -> None:
+    """The options that name the videos."""
+    parser.add_argument("--root", required=True, type=Path, help="the folder of the videos")
+    help = "list files, classes.txt among them if you like; without, all videos below root, by sub-folder, as all.txt"
+    parser.add_argument("--list", nargs="+", default=[], type=Path, metavar="FILE", help=help)
+
+
+def given_lists(root: Path, files: list[Path]) -> GivenLists:
+    """Reads the list files, or finds all videos below root."""
+    if not root.is_dir():
+        raise MissingFile(f"{root}: expected the folder of the videos, got no such folder")
+    if not files:
+        rows, classes = labelled_videos(root, SUFFIXES, may_leave=True)  # what is made of them lies elsewhere
+        return GivenLists({"all": rows}, classes)
+    lists: dict[str, list[Row]] = {}
+    classes = []
+    for file in files:
+        if not file.is_file():
+            raise MissingFile(f"{file}: expected a list, got no such file")
+        if file.stem in lists:
+            raise UserError(f"{file}: expected lists of different names, got {file.stem} twice")
+        if file.stem == CLASSES:
+            classes = [name for _, name in numbered_lines(file)]
+        else:
+            records = read_list(file, root)
+            paths = [os.fsdecode(path) for path in records.paths]
+            lists[file.stem] = list(zip(paths, records.labels.tolist(), strict=True))
+    if not lists:
+        raise UserError(f"{files[0]}: expected a list of videos, got only {CLASSES}.txt")
+    return GivenLists(lists, classes)
+
+
+def write_again(given: GivenLists, out: Path, made: dict[str, tuple[str, int]]) -> None:
+    """Writes <name>.txt for each list, with the videos in `made`: given path -> new path and number of frames."""
+    for name, rows in given.rows.items():
+        new = [(made[path][0], label, made[path][1]) for path, label, *_ in rows if path in made]
+        file = out / f"{name}.txt"
+        if new:
+            write_list(file, new)
+        lacking = f", {len(rows) - len(new)} left out" if len(new) < len(rows) else ""
+        print(f"{file}: {len(new)} videos{lacking}" if new else f"{file}: not written, as no video is left")
+    if given.classes:
+        write_list(out / f"{CLASSES}.txt", [(name,) for name in given.classes])

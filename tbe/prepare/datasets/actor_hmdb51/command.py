@@ -1,0 +1,50 @@
+"""The command: writes a video of the actor for each video of the lists."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from tbe.errors import MissingFile, UserError
+from tbe.prepare.common import add_annotations
+from tbe.prepare.common.hmdb51_splits import FILES, hmdb51_lists
+from tbe.prepare.common.making import make_of_each, mp4_name
+from tbe.prepare.common.work import add_work_options
+from tbe.prepare.datasets.actor_hmdb51.cropping import CROPS, Cropping
+from tbe.prepare.datasets.actor_hmdb51.masking import Masking
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this data set."""
+    parser.add_argument("--root", required=True, type=Path, help="the folder of the videos of HMDB51")
+    add_annotations(parser, FILES)
+    actors = parser.add_mutually_exclusive_group(required=True)
+    actors.add_argument("--boxes", type=Path, metavar="FOLDER", help="the folder of the boxes")
+    actors.add_argument("--masks", type=Path, metavar="FOLDER", help="the folder of the masks")
+    parser.add_argument("--out", required=True, type=Path, help="the folder of the new videos, and of the lists")
+    parser.add_argument("--crop", default="union", choices=CROPS, help="what boxes are cut to (%(default)s)")
+    help = "added on each side of a box, in shares of its size (%(default)s)"
+    parser.add_argument("--margin", type=float, default=0.1, metavar="SHARE", help=help)
+    help = "frames that the place of a box is averaged over, for --crop follow (%(default)s)"
+    parser.add_argument("--smooth", type=int, default=15, metavar="FRAMES", help=help)
+    parser.add_argument("--grey", type=int, default=128, help="level of masked pixels, 0 to 255 (%(default)s)")
+    parser.add_argument("--crf", type=int, default=18, help="quality of x264, 0 to 51, less is better (%(default)s)")
+    add_work_options(parser, timeout=300.0)
+
+
+def run(chosen: argparse.Namespace) -> None:
+    """Makes the videos, writes the lists and exits 1 if any video failed."""
+    if chosen.margin < 0 or chosen.smooth < 1 or not 0 <= chosen.grey <= 255 or not 0 <= chosen.crf <= 51:
+        got = f"{chosen.margin}, {chosen.smooth}, {chosen.grey} and {chosen.crf}"
+        raise UserError(f"expected margin >= 0, smooth >= 1, grey 0 to 255 and crf 0 to 51, got {got}")
+    actors = chosen.boxes or chosen.masks
+    for folder, what in ((chosen.root, "videos"), (actors, "boxes" if chosen.boxes else "masks")):
+        if not folder.is_dir():
+            raise MissingFile(f"{folder}: expected the folder of the {what}, got no such folder")
+    making: Cropping | Masking
+    if chosen.boxes:
+        making = Cropping(chosen.root, chosen.out, actors, chosen.crop, chosen.margin, chosen.smooth, chosen.crf)
+    else:
+        making = Masking(chosen.root, chosen.out, actors, chosen.grey, chosen.crf)
+    given = hmdb51_lists(chosen.annotations)
+    make_of_each("actor_hmdb51", given, making, mp4_name, making.settings, chosen)

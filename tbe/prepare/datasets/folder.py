@@ -1,0 +1,53 @@
+"""Lists of any folder of videos.
+
+Each sub-folder of the root is a class and labels follow their sorted names; videos may lie deeper inside. A folder of
+videos without sub-folders is unlabelled: every label is 0. Writes train.txt, test.txt (--test-share of each class,
+chosen by --seed) and classes.txt. Files and folders whose names start with a dot are passed over. What else is passed
+over is counted and printed: files of other suffixes, and videos that links lead out of the root, as training does.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from tbe.data.sources.records import hold_out
+from tbe.errors import UserError
+from tbe.launch.quoting import override
+from tbe.prepare.common import Row, add_out, write_lists
+from tbe.prepare.common.video_folder import SUFFIXES, labelled_videos
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this data set."""
+    parser.add_argument("--root", required=True, type=Path, help="the folder of the videos")
+    add_out(parser, "folder")
+    help = f"files that are videos, in any case, in place of {' '.join(SUFFIXES)}"
+    parser.add_argument("--suffixes", nargs="+", default=SUFFIXES, help=help)
+    help = "of each class that goes to test.txt; 0 writes no test.txt (%(default)s)"
+    parser.add_argument("--test-share", type=float, default=0.2, help=help)
+    help = "also videos that links lead out of --root, which training takes with data.allow_outside_root=true"
+    parser.add_argument("--allow-outside-root", action="store_true", help=help)
+    parser.add_argument("--seed", type=int, default=0, help="which videos go to test.txt (%(default)s)")
+
+
+def run(chosen: argparse.Namespace) -> None:
+    """Writes the lists and prints how many videos each has."""
+    if not 0 <= chosen.test_share < 1:
+        raise UserError(f"--test-share: expected 0 to less than 1, got {chosen.test_share}")
+    if not chosen.test_share and (chosen.out / "test.txt").exists():
+        raise UserError(f"{chosen.out}: expected no test.txt, as train.txt gets all videos; remove it or change --out")
+    rows, classes = labelled_videos(chosen.root, chosen.suffixes, chosen.allow_outside_root)
+    labels = [label for _, label in rows]
+    held = (
+        hold_out(np.array(labels), chosen.test_share, chosen.seed) if chosen.test_share else np.zeros(len(rows), bool)
+    )
+    lists: dict[str, list[Row]] = {"train": [], "test": []}
+    for row, is_held in zip(rows, held, strict=True):
+        lists["test" if is_held else "train"].append(row)
+    write_lists("folder", chosen.out, {name: rows for name, rows in lists.items() if rows}, classes)
+    only_train = "" if lists["test"] else " '~data.splits.test'"
+    outside = " data.allow_outside_root=true" if chosen.allow_outside_root else ""
+    print(f"and: {override('data.root', chosen.root)} data.num_classes={len(classes)}{only_train}{outside}")

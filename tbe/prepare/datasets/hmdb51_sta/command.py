@@ -1,0 +1,98 @@
+"""The command: measures what motion.csv lacks, then writes the lists."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from tbe.errors import MissingFile, UserError
+from tbe.prepare.common import add_annotations, add_out, write_lists
+from tbe.prepare.common.decoding import opened_video, reduced_size
+from tbe.prepare.common.hmdb51_splits import FILES, hmdb51_lists
+from tbe.prepare.common.processes import Outcome
+from tbe.prepare.common.report import Report
+from tbe.prepare.common.work import (
+    add_work_options,
+    check_work_options,
+    exit_on_failures,
+    print_counts,
+    work_through,
+)
+from tbe.prepare.datasets.hmdb51_sta.camera_motion import SHORT_SIDE, CameraMotion, camera_motion
+
+
+class MeasuredRow(NamedTuple):
+    """A row of motion.csv; zeros unless the status is ok."""
+
+    path: str
+    status: str
+    motion: float = 0.0
+    pairs: int = 0
+    reason: str = ""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this data set."""
+    parser.add_argument("--root", required=True, type=Path, help="the folder of the stabilised videos")
+    add_annotations(parser, FILES)
+    add_out(parser, "hmdb51_sta")
+    help = "largest motion of the camera, in shares of the short side a frame (%(default)s)"
+    parser.add_argument("--max-motion", type=float, default=0.01, metavar="SHARE", help=help)
+    add_work_options(parser, timeout=300.0)
+
+
+def run(chosen: argparse.Namespace) -> None:
+    """Measures the videos, writes the lists and exits 1 if any video could not be measured."""
+    check_work_options(chosen)
+    if chosen.max_motion < 0:
+        raise UserError(f"--max-motion: expected 0 or more, got {chosen.max_motion}")
+    if not chosen.root.is_dir():
+        raise MissingFile(f"{chosen.root}: expected the folder of the stabilised videos, got no such folder")
+    given = hmdb51_lists(chosen.annotations)
+    report = Report(chosen.out / "motion.csv", MeasuredRow)
+    work_through("measuring", given.paths(), report, Measuring(chosen.root), row_of, chosen)
+    rows = [report.rows[path] for path in given.paths()]
+    still = {row.path for row in rows if row.status == "ok" and row.motion <= chosen.max_motion}
+    print_motion([row.motion for row in rows if row.status == "ok"], chosen.max_motion)
+    lists = {name: [row for row in listed if row[0] in still] for name, listed in given.rows.items()}
+    write_lists("hmdb51_sta", chosen.out, lists, given.classes)
+    exit_on_failures(print_counts(report, given.paths()), len(rows), report)
+
+
+def row_of(outcome: Outcome) -> MeasuredRow:
+    """The row of motion.csv for a video."""
+    motion, pairs = outcome.value or (0.0, 0)
+    return MeasuredRow(outcome.item, outcome.status, motion, pairs, outcome.reason)
+
+
+def print_motion(values: list[float], max_motion: float) -> None:
+    """Prints how many of the measured videos are kept, and how the values are spread, to choose a threshold by."""
+    if values:
+        num_kept = sum(value <= max_motion for value in values)
+        spread = ", ".join(f"{share:.0%} {np.quantile(values, share):.4f}" for share in (0.5, 0.9, 0.99))
+        print(f"{num_kept} of {len(values)} videos have a motion of at most {max_motion:g} (quantiles: {spread})")
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """Measures the motion of the camera in a video below root."""
+
+    root: Path
+
+    def __call__(self, path: str) -> CameraMotion:
+        return camera_motion(small_grey_frames(self.root / path))
+
+
+def small_grey_frames(video: Path) -> Iterator[np.ndarray]:
+    """The frames of a video as (H, W) uint8 with a short side of at most SHORT_SIDE."""
+    reformatter, size = VideoReformatter(), (0, 0)
+    with opened_video(video) as source:
+        for number, frame in enumerate(source.frames):
+            size = size if number else reduced_size(frame.height, frame.width, SHORT_SIDE)
+            yield reformatter.reformat(frame, size[1], size[0], "gray", interpolation="AREA").to_ndarray()

@@ -1,0 +1,64 @@
+"""Lists of Kinetics-400 from its official csv files.
+
+Expects csv files whose header has label, youtube_id, time_start, time_end and split. Writes <split>.txt for each split
+in them and classes.txt; paths are <class>/<youtube_id>_<start>_<end>.mp4, with six digits a time. Copies of Kinetics
+differ: with --root only the videos that exist are listed. Labels follow the label map, or else the sorted class names.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from tbe.errors import UserError
+from tbe.prepare.common import Row, add_out, existing_videos, expect_files, numbered_lines, write_lists
+from tbe.prepare.common.kinetics_csv import Clip, clips_of
+
+OFFICIAL = {"train": 246535, "val": 19906}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this data set."""
+    help = "one or more csv files, such as train.csv val.csv"
+    parser.add_argument("--annotations", required=True, nargs="+", type=Path, metavar="CSV", help=help)
+    add_out(parser, "kinetics400")
+    parser.add_argument("--root", type=Path, help="the folder of the videos: lists only those that exist below it")
+    parser.add_argument("--label-map", type=Path, metavar="TXT", help="a class a line, in the order of their labels")
+    parser.add_argument("--flat", action="store_true", help="the videos lie in one folder, not in one a class")
+    parser.add_argument("--suffix", default=".mp4", help="what follows a video's name (%(default)s)")
+
+
+def run(chosen: argparse.Namespace) -> None:
+    """Writes the lists and prints how many videos each has."""
+    for file in [*chosen.annotations, *([chosen.label_map] if chosen.label_map else [])]:
+        expect_files(file.parent, [file.name])
+    clips = [clip for file in chosen.annotations for clip in clips_of(file)]
+    labels = read_label_map(chosen.label_map) if chosen.label_map else sorted_labels(clips)
+    lists: dict[str, dict[Row, None]] = {}  # a row that is repeated counts once
+    for clip in clips:
+        if clip.label not in labels:
+            raise UserError(f"{clip.place}: expected a class of {chosen.label_map}, got {clip.label!r}")
+        path = clip.name + chosen.suffix if chosen.flat else f"{clip.label}/{clip.name}{chosen.suffix}"
+        lists.setdefault(clip.split, {})[path, labels[clip.label]] = None
+    rows = {split: list(videos) for split, videos in lists.items()}
+    num_repeated = len(clips) - sum(len(videos) for videos in rows.values())
+    if num_repeated:
+        print(f"{num_repeated} rows are repeated and count once")
+    if chosen.root:
+        rows = existing_videos(rows, chosen.root, hint="See --flat and --suffix.")
+    write_lists("kinetics400", chosen.out, rows, list(labels), OFFICIAL)
+
+
+def read_label_map(file: Path) -> dict[str, int]:
+    """Class name -> label, its line from 0."""
+    labels: dict[str, int] = {}
+    for place, name in numbered_lines(file):
+        if name in labels:
+            raise UserError(f"{place}: expected each class once, got {name!r} again")
+        labels[name] = len(labels)
+    return labels
+
+
+def sorted_labels(clips: list[Clip]) -> dict[str, int]:
+    """Class name -> label, its place among the sorted names."""
+    return {name: label for label, name in enumerate(sorted({clip.label for clip in clips}))}

@@ -1,0 +1,69 @@
+"""Lists of the Weizmann actions, split by person.
+
+Expects <root>/<class>/<person>_<class>.avi. Writes train.txt, val.txt, test.txt and classes.txt. The last two persons
+in alphabetical order are the test split, the one before them is the val split, unless named. With --folds each person
+in turn is the test split of <out>/fold_1, fold_2, ... and all others are its train split; there is no val.txt then.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from tbe.data.sources.records import write_list
+from tbe.errors import MissingFile, UserError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this data set."""
+    parser.add_argument("--root", required=True, type=Path, help="the folder of the videos")
+    parser.add_argument(
+        "--out", type=Path, default=Path("data/lists/weizmann"), help="where the lists go (%(default)s)"
+    )
+    parser.add_argument("--val-persons", nargs="+", default=None, help="persons of the val split")
+    parser.add_argument("--test-persons", nargs="+", default=None, help="persons of the test split")
+    parser.add_argument("--folds", action="store_true", help="lists for each person held out in turn")
+
+
+def run(chosen: argparse.Namespace) -> None:
+    """Writes the lists and prints how many videos each has."""
+    videos = sorted(chosen.root.glob("*/*_*.avi"))
+    if not videos:
+        raise MissingFile(f"{chosen.root}: expected videos <class>/<person>_<class>.avi, found none")
+    persons = sorted({person_of(video) for video in videos})
+    if chosen.folds:
+        if chosen.test_persons or chosen.val_persons:
+            raise UserError("expected --folds or named persons, got both: each fold has a test person of its own")
+        for number, person in enumerate(persons, start=1):
+            _write(chosen.out / f"fold_{number}", chosen.root, videos, {person: "test"}, ("train", "test"))
+        return
+    test = chosen.test_persons or persons[-2:]
+    val = chosen.val_persons or [person for person in persons if person not in test][-1:]
+    for named in (*test, *val):
+        if named not in persons:
+            raise UserError(f"{chosen.root}: expected persons among {', '.join(persons)}, got {named!r}")
+    both = sorted(set(test) & set(val))
+    if both:
+        raise UserError(f"expected different persons for val and test, got {', '.join(both)} in both")
+    held_out = {**dict.fromkeys(test, "test"), **dict.fromkeys(val, "val")}
+    _write(chosen.out, chosen.root, videos, held_out, ("train", "val", "test"))
+
+
+def _write(out: Path, root: Path, videos: list[Path], held_out: dict[str, str], splits: Sequence[str]) -> None:
+    """Writes the lists of one split; persons that are not held out are the train split."""
+    classes = sorted({video.parent.name for video in videos})
+    rows: dict[str, list[tuple]] = {split: [] for split in splits}
+    for video in videos:
+        row = (video.relative_to(root).as_posix(), classes.index(video.parent.name))
+        rows[held_out.get(person_of(video), "train")].append(row)
+    for split, lines in rows.items():
+        write_list(out / f"{split}.txt", lines)
+    write_list(out / "classes.txt", [(name,) for name in classes])
+    numbers = ", ".join(f"{len(lines)} {split}" for split, lines in rows.items())
+    print(f"{out}: {numbers} videos, {len(classes)} classes")
+
+
+def person_of(video: Path) -> str:
+    """The person that a file's name begins with; some have a second take, as in lena_walk2.avi."""
+    return video.stem.split("_")[0]

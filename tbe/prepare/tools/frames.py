@@ -1,0 +1,110 @@
+"""Turns videos into folders of JPEG pictures, one a frame, for reader=frames.
+
+Takes the videos of lists, or all below --root. Writes <out>/<video without suffix>/img_00001.jpg and on, with a short
+side of at most --short-side, the lists again with these folders and their numbers of frames, and a report,
+<out>/frames_report.csv. A folder appears when it is whole. Stopped and started again it goes on; a video that fails is
+named and left out of the lists, and the command exits with 1 at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import torch
+from av.video.reformatter import VideoReformatter
+
+from tbe.errors import UserError
+from tbe.launch.quoting import override
+from tbe.prepare.common.decoding import opened_video, reduced_size
+from tbe.prepare.common.given_lists import add_lists, given_lists
+from tbe.prepare.common.making import Made, make_of_each
+from tbe.prepare.common.work import add_work_options
+
+WHOLE = ".whole"  # the file that marks a folder: its settings, number of frames, height and width
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this command."""
+    add_lists(parser)
+    parser.add_argument("--out", required=True, type=Path, help="the folder of the frames, and of the lists")
+    parser.add_argument("--short-side", type=int, default=256, help="pixels, never enlarged (%(default)s)")
+    parser.add_argument("--quality", type=int, default=90, help="of the JPEG pictures, 1 to 100 (%(default)s)")
+    help = "names of the pictures, counted from 1, as reader.template reads them (%(default)s)"
+    parser.add_argument("--template", default="img_%05d.jpg", help=help)
+    add_work_options(parser, timeout=600.0)
+
+
+def run(chosen: argparse.Namespace) -> None:
+    """Makes the folders, writes the lists and exits 1 if any video failed."""
+    if chosen.short_side < 1 or not 1 <= chosen.quality <= 100:
+        raise UserError(f"expected short-side >= 1 and quality 1 to 100, got {chosen.short_side} and {chosen.quality}")
+    if not chosen.template.lower().endswith((".jpg", ".jpeg")) or "/" in chosen.template:
+        raise UserError(f"--template: expected a name that ends with .jpg or .jpeg, got {chosen.template!r}")
+    from tbe.data.readers import FrameFolderReader  # takes seconds
+
+    FrameFolderReader(chosen.template)  # refuses a template without one number
+    extraction = FrameExtraction(chosen.root, chosen.out, chosen.short_side, chosen.quality, chosen.template)
+    given = given_lists(chosen.root, chosen.list)
+    use = f"reader=frames {override('reader.template', chosen.template)}"
+    make_of_each("frames", given, extraction, folder_name, extraction.settings, chosen, use)
+
+
+def folder_name(path: str) -> str:
+    """The folder of a video's frames."""
+    return PurePosixPath(path).with_suffix("").as_posix()
+
+
+@dataclass(frozen=True)
+class FrameExtraction:
+    """Writes the frames of a video below root into a folder below out, whole or not at all."""
+
+    root: Path
+    out: Path
+    short_side: int
+    quality: int
+    template: str
+
+    @property
+    def settings(self) -> str:
+        return f"short_side={self.short_side} quality={self.quality} template={self.template}"
+
+    def __call__(self, path: str) -> Made:
+        folder = self.out / folder_name(path)
+        if folder.exists():
+            return self.found(folder)
+        part = folder.with_name(folder.name + ".part")
+        shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
+        part.mkdir(parents=True)
+        try:
+            made = self.write(self.root / path, part)
+            (part / WHOLE).write_text(f"{self.settings}\n{made.num_frames} {made.height} {made.width}\n")
+            part.rename(folder)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+        return made
+
+    def found(self, folder: Path) -> Made:
+        """What lies in a folder that an earlier run made; ValueError when another command or other settings did."""
+        if not (folder / WHOLE).is_file():
+            raise UserError(f"{folder}: expected no such folder, got one that this command did not make: remove it")
+        settings, sizes = (folder / WHOLE).read_text().splitlines()
+        if settings != self.settings:
+            raise UserError(f"{folder}: expected {self.settings}, got {settings}: remove it or change --out")
+        return Made(*map(int, sizes.split()))
+
+    def write(self, video: Path, folder: Path) -> Made:
+        from torchvision.io import encode_jpeg  # takes seconds, which only the processes need
+
+        reformatter, number, size = VideoReformatter(), 0, (0, 0)
+        with opened_video(video) as source:
+            for number, frame in enumerate(source.frames, start=1):
+                size = reduced_size(frame.height, frame.width, self.short_side) if number == 1 else size
+                picture = reformatter.reformat(frame, size[1], size[0], "rgb24", interpolation="AREA").to_ndarray()
+                pixels = torch.from_numpy(picture).permute(2, 0, 1).contiguous()
+                (folder / (self.template % number)).write_bytes(encode_jpeg(pixels, self.quality).numpy())
+        if not number:
+            raise UserError(f"{video}: expected frames, got none")
+        return Made(number, *size)

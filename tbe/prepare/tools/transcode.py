@@ -1,0 +1,77 @@
+"""Encodes videos anew: smaller, and with a key frame every few frames, which makes reading clips of them faster.
+
+Takes the videos of lists, or all below --root. Writes <out>/<video>.mp4 in H.264 with a short side of at most
+--short-side, in even numbers of pixels, the lists again with these names and their numbers of frames, and a report,
+<out>/transcode_report.csv. Each frame stays, at the average frames a second; sound is dropped. Stopped and started
+again it goes on; a video that fails is named and left out of the lists, and the command exits with 1 at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from av.video.reformatter import VideoReformatter
+
+from tbe.data.video_writer import video_file
+from tbe.errors import UserError
+from tbe.prepare.common.decoding import opened_video, reduced_size
+from tbe.prepare.common.given_lists import add_lists, given_lists
+from tbe.prepare.common.making import Made, make_of_each, mp4_name
+from tbe.prepare.common.work import add_work_options
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this command."""
+    add_lists(parser)
+    parser.add_argument("--out", required=True, type=Path, help="the folder of the new videos, and of the lists")
+    parser.add_argument("--short-side", type=int, default=256, help="pixels, never enlarged (%(default)s)")
+    help = "the most frames from one key frame to the next (%(default)s)"
+    parser.add_argument("--keyframes", type=int, default=12, help=help)
+    parser.add_argument("--crf", type=int, default=23, help="quality of x264, 0 to 51, less is better (%(default)s)")
+    help = "of x264, from ultrafast to veryslow: time for size (%(default)s)"
+    parser.add_argument("--preset", default="medium", help=help)
+    add_work_options(parser, timeout=600.0)
+
+
+def run(chosen: argparse.Namespace) -> None:
+    """Makes the videos, writes the lists and exits 1 if any video failed."""
+    if chosen.short_side < 2 or chosen.keyframes < 1 or not 0 <= chosen.crf <= 51:
+        got = f"{chosen.short_side}, {chosen.keyframes} and {chosen.crf}"
+        raise UserError(f"expected short-side >= 2, keyframes >= 1 and crf 0 to 51, got {got}")
+    transcoding = Transcoding(chosen.root, chosen.out, chosen.short_side, chosen.keyframes, chosen.crf, chosen.preset)
+    given = given_lists(chosen.root, chosen.list)
+    make_of_each("transcode", given, transcoding, mp4_name, transcoding.settings, chosen)
+
+
+@dataclass(frozen=True)
+class Transcoding:
+    """Encodes a video below root as one below out, whole or not at all."""
+
+    root: Path
+    out: Path
+    short_side: int
+    keyframes: int
+    crf: int
+    preset: str
+
+    @property
+    def settings(self) -> str:
+        return f"short_side={self.short_side} keyframes={self.keyframes} crf={self.crf} preset={self.preset}"
+
+    def __call__(self, path: str) -> Made:
+        reformatter, options = VideoReformatter(), {"crf": str(self.crf), "preset": self.preset}
+        with opened_video(self.root / path) as source:
+            first = next(source.frames, None)
+            if first is None:
+                raise UserError(f"{path}: expected frames, got none")
+            size = reduced_size(first.height, first.width, self.short_side, multiple=2)
+            target = self.out / mp4_name(path)
+            with video_file(target, size, source.fps, options=options, gop=self.keyframes) as add:
+                num_frames = 0
+                for frame in chain([first], source.frames):
+                    add(reformatter.reformat(frame, size[1], size[0], "yuv420p", interpolation="AREA"))
+                    num_frames += 1
+        return Made(num_frames, *size)

@@ -1,0 +1,127 @@
+"""Decodes every video of a list from its first to its last frame.
+
+Writes a report, one row a video (path,label,status,frames,height,width,reason), and a clean list of those that decode,
+with the true number of frames as third column. The status is ok, failed (the decoder refuses it), timeout, or crashed
+(the process ended). Stopped and started again it goes on: videos in the report are not decoded again. Exits 1 if any
+video failed. A file cut off in a container that can be read up to there (avi, mkv) passes, with fewer frames. A list
+that leads out of --root is refused, and a link that does fails, as in training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from tbe.data.sources.records import Records, check_links, fence, read_list, write_list
+from tbe.data.sources.unicode_forms import found_path
+from tbe.errors import MissingFile
+from tbe.prepare.common.processes import Outcome
+from tbe.prepare.common.report import Report
+from tbe.prepare.common.work import (
+    add_work_options,
+    check_work_options,
+    exit_on_failures,
+    print_counts,
+    work_through,
+)
+
+FRAMES_AT_ONCE = 8
+
+
+class Verified(NamedTuple):
+    """How one video of a list decoded; zeros unless the status is ok."""
+
+    path: str
+    label: int
+    status: str
+    frames: int = 0
+    height: int = 0
+    width: int = 0
+    reason: str = ""
+
+
+class Decoded(NamedTuple):
+    """What a video is once all of it was decoded."""
+
+    num_frames: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """Decodes all frames of a video below root on the CPU, keeping few of them at a time; DecodeError if it can't.
+
+    is_fenced: whether links may not lead out of root.
+    """
+
+    root: Path
+    is_fenced: bool = True
+
+    def __call__(self, path: str) -> Decoded:
+        from tbe.data.readers import DecodeError, DecordReader  # takes seconds, which only the processes need
+
+        file = found_path(os.path.join(self.root, path))
+        if self.is_fenced:
+            check_links(file, self.root)
+        video = DecordReader("cpu")(file)
+        num_frames = height = width = 0
+        for start in range(0, len(video), FRAMES_AT_ONCE):
+            frames = video.frames(range(start, min(start + FRAMES_AT_ONCE, len(video))))
+            num_frames += len(frames)
+            height, width = frames.shape[-2:]
+        if not num_frames:
+            raise DecodeError(f"{path}: expected frames, got none")
+        return Decoded(num_frames, height, width)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this command."""
+    parser.add_argument("--root", required=True, type=Path, help="the folder of the videos")
+    parser.add_argument("--list", required=True, type=Path, help="the list file")
+    parser.add_argument("--out", type=Path, help="the clean list (<list>_clean.txt beside the list)")
+    parser.add_argument("--report", type=Path, help="the report (<list>_report.csv beside the list)")
+    help = "also videos that the list, or links, name outside of --root, as data.allow_outside_root=true of a run"
+    parser.add_argument("--allow-outside-root", action="store_true", help=help)
+    add_work_options(parser, timeout=120.0)
+
+
+def run(chosen: argparse.Namespace) -> None:
+    """Decodes the videos, writes both files and exits 1 if any video failed."""
+    check_work_options(chosen)
+    for what, is_there in ((chosen.root, chosen.root.is_dir()), (chosen.list, chosen.list.is_file())):
+        if not is_there:
+            raise MissingFile(f"{what}: expected {'the folder of the videos' if what is chosen.root else 'a list'}")
+    records = read_list(chosen.list, chosen.root)
+    records = records if chosen.allow_outside_root else fence(records, str(chosen.list))
+    paths = [os.fsdecode(path) for path in records.paths]
+    labels = dict(zip(paths, records.labels.tolist(), strict=True))
+    report = Report(chosen.report or chosen.list.with_name(f"{chosen.list.stem}_report.csv"), Verified)
+
+    def row_of(outcome: Outcome) -> Verified:
+        path, status, decoded, reason = outcome
+        frames, height, width = decoded or (0, 0, 0)
+        return Verified(path, labels[path], status, frames, height, width, reason)
+
+    work_through("decoding", paths, report, Decoding(chosen.root, not chosen.allow_outside_root), row_of, chosen)
+    write_clean_list(records, report, chosen.out or chosen.list.with_name(f"{chosen.list.stem}_clean.txt"))
+    exit_on_failures(print_counts(report, paths), len(labels), report)
+
+
+def write_clean_list(records: Records, report: Report, out: Path) -> None:
+    """Writes the videos that decode with their labels and true numbers of frames; says how many have fewer."""
+    rows = [report.rows[os.fsdecode(path)] for path in records.paths]
+    labels = records.labels.tolist()
+    clean = [(row.path, label, row.frames) for row, label in zip(rows, labels, strict=True) if row.status == "ok"]
+    promised = zip(rows, records.num_frames.tolist(), strict=True)
+    num_short = sum(row.status == "ok" and row.frames < num_frames for row, num_frames in promised)
+    if num_short:
+        print(f"{num_short} videos have fewer frames than the list says")
+    if clean:
+        write_list(out, clean)
+        print(f"{out}: {len(clean)} videos")
+    else:
+        print(f"{out}: not written, as no video is left")

@@ -1,1 +1,0 @@
-"""One self-contained HTML page of one or several runs: python -m tbe.report --help."""

@@ -1,0 +1,1 @@
+"""Compares runs of a sweep over seeds: a table and pictures with intervals (python -m tbe.reporting.comparison)."""

@@ -1,0 +1,28 @@
+"""Compares the runs of sweeps over their seeds: `runs.json`, `table.md` and pictures, with 95 % intervals (t)."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from tbe.errors import ended_in_one_line
+from tbe.reporting.comparison.compare import compare
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Reads the command line and writes the files."""
+    parser = argparse.ArgumentParser(prog="python -m tbe.reporting.comparison", description=__doc__)
+    parser.add_argument("sweeps", nargs="+", help="folders of sweeps; or one runs.json, to draw it again")
+    parser.add_argument("--out", type=Path, help="where to write; default: beside the first of them")
+    parser.add_argument("--metrics", nargs="+", help="keys of metrics.json; default: the last ones that all runs have")
+    parser.add_argument(
+        "--against", metavar="ARM", help="in bold what lies above it, in italics what lies below it, intervals apart"
+    )
+    parser.add_argument("--arms", nargs="+", help="show these only")
+    chosen = parser.parse_args(arguments)
+    with ended_in_one_line():
+        compare(chosen.sweeps, chosen.out, chosen.metrics, chosen.against, chosen.arms)
+
+
+if __name__ == "__main__":
+    main()

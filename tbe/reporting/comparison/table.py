@@ -1,0 +1,57 @@
+"""Means over seeds with their intervals, as a table in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tbe.errors import UserError
+from tbe.evaluation.intervals import Interval, t_interval
+from tbe.reporting.comparison.runs import Run
+
+
+def measured(of_arm: Sequence[Run], metric: str) -> np.ndarray:
+    """The values of a metric, one a seed; a ValueError where a run has none."""
+    lacking = [run.seed for run in of_arm if metric not in run.metrics]
+    if lacking:
+        known = ", ".join(sorted(of_arm[0].metrics)) or "none"
+        raise UserError(
+            f"expected the metric {metric} of every run, seed {lacking[0]} of {of_arm[0].name} has: {known}"
+        )
+    return np.array([run.metrics[metric] for run in of_arm])
+
+
+def markdown(arms: dict[str, list[Run]], metrics: Sequence[str], against: str | None = None) -> str:
+    """One line an arm, one column a metric: the mean, and half its 95 % interval where there are several seeds.
+
+    Bold: the interval lies wholly above that of the arm `against`. Italics: wholly below. A dash: one of the seeds has
+    no such number.
+    """
+    if against is not None and against not in arms:
+        raise UserError(f"expected the arm to compare against to be one of {', '.join(arms)}, got {against!r}")
+    lines = ["| | seeds | " + " | ".join(metrics) + " |", "|---|---" + "|---:" * len(metrics) + "|"]
+    for name, of_arm in arms.items():
+        cells = []
+        for metric in metrics:
+            values = measured(of_arm, metric)
+            reference = None if against is None else measured(arms[against], metric)
+            mark = "" if reference is None or min(len(values), len(reference)) < 2 else _mark(values, reference)
+            cells.append(f"{mark}{_cell(values)}{mark}")
+        seeds = ", ".join(str(run.seed) for run in of_arm)
+        lines.append(f"| {name} | {seeds} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _mark(values: np.ndarray, reference: np.ndarray) -> str:
+    own, other = t_interval(values), t_interval(reference)
+    return "**" if own.low > other.high else "*" if own.high < other.low else ""
+
+
+def _cell(values: np.ndarray) -> str:
+    if np.isnan(values).any():  # a share of nothing, in one of the seeds at least
+        return "-"
+    if len(values) == 1:
+        return f"{values[0]:.1f}"
+    interval: Interval = t_interval(values)
+    return f"{values.mean():.1f} ± {(interval.high - interval.low) / 2:.1f}"

@@ -1,5 +1,0 @@
-"""Where in a video a network looks."""
-
-from tbe.tasks.cam.task import Cam
-
-__all__ = ["Cam"]

@@ -1,5 +1,0 @@
-"""Weights out: a trained network as files that other programs read, each checked against the network."""
-
-from tbe.tasks.export.task import Export
-
-__all__ = ["Export"]

@@ -1,0 +1,1 @@
+"""Trains networks: LightningModules, optimizers, the switches of a fast step, and the CSV log."""

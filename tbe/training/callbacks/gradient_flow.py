@@ -1,0 +1,89 @@
+"""How large the gradients of each layer are while it learns."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from tbe.errors import UserError
+from tbe.viz.gradient_plot import draw_layers
+
+COLUMNS = ("step", "layer", "mean", "max")
+
+
+class Row(NamedTuple):
+    """A line of gradients.csv."""
+
+    step: int
+    layer: str
+    mean: float
+    max: float
+
+
+class GradientFlow(pl.Callback):
+    """Writes the mean and the largest |gradient| of each layer, every `every` steps of the optimizer.
+
+    They are those that the optimizer gets, of all processes and micro-batches, but not yet clipped. A layer is what
+    has parameters of its own: weight and bias are taken together. In the folder `gradients.csv` grows with the run, a
+    row a layer; at its end, or where it is stopped, `gradients.png` is drawn of it, layers in the order of the network.
+    """
+
+    def __init__(self, folder: str, every: int = 10):
+        if every < 1:
+            raise UserError(f"gradient_flow.every: expected at least 1, got {every}")
+        self.table = Path(folder, "gradients.csv")
+        self.every = every
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if trainer.is_global_zero:
+            # A resumed run repeats the steps since its checkpoint.
+            known = [row for row in self._rows() if row.step < trainer.global_step]
+            self.table.parent.mkdir(parents=True, exist_ok=True)
+            self._write([COLUMNS, *known], "w")
+
+    def on_before_optimizer_step(self, trainer: pl.Trainer, module: pl.LightningModule, optimizer: Optimizer) -> None:
+        if trainer.global_step % self.every == 0 and trainer.is_global_zero:
+            found = layer_gradients(module)
+            sizes = torch.stack([torch.stack(pair) for pair in found.values()]).tolist()  # waits for the device once
+            self._write([(trainer.global_step, name, *pair) for name, pair in zip(found, sizes, strict=True)], "a")
+
+    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self._draw(trainer)
+
+    def on_exception(self, trainer: pl.Trainer, module: pl.LightningModule, exception: BaseException) -> None:
+        self._draw(trainer)
+
+    def _draw(self, trainer: pl.Trainer) -> None:
+        rows = self._rows() if trainer.is_global_zero else []
+        if rows:
+            draw_layers(rows, self.table.with_suffix(".png"))
+
+    def _rows(self) -> list[Row]:
+        if not self.table.exists():
+            return []
+        with self.table.open(newline="", encoding="utf-8") as table:
+            return [
+                Row(int(row["step"]), row["layer"], float(row["mean"]), float(row["max"]))
+                for row in csv.DictReader(table)
+            ]
+
+    def _write(self, rows: list[Any], mode: str) -> None:
+        with self.table.open(mode, newline="", encoding="utf-8") as table:
+            csv.writer(table).writerows(rows)
+
+
+def layer_gradients(module: nn.Module) -> dict[str, tuple[Tensor, Tensor]]:
+    """The mean and the largest |gradient| of each layer that has gradients, in the order of the module."""
+    gradients: dict[str, list[Tensor]] = {}
+    for name, parameter in module.named_parameters():
+        if parameter.grad is not None:
+            layer = name.rpartition(".")[0] or name
+            gradients.setdefault(layer, []).append(parameter.grad.detach().flatten().float().abs())
+    joined = {layer: torch.cat(parts) for layer, parts in gradients.items()}
+    return {layer: (sizes.mean(), sizes.max()) for layer, sizes in joined.items()}

@@ -1,0 +1,73 @@
+"""How good the features are while they are learned."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from tbe.data.video_ids import video_ids
+from tbe.distributed import gather_uneven, rank
+from tbe.evaluation.metrics import knn_accuracy
+from tbe.evaluation.neighbors import Exclusion
+
+log = logging.getLogger(__name__)
+
+
+class KnnProbe(pl.Callback):
+    """Logs `val/knn_top1`: nearest neighbours of the validation videos among those of the gallery.
+
+    Reads the outputs of the module's validation step: loader 0 is the gallery, loader 1 the queries. It needs
+    labels for measuring only; a data set without them, or without a val split, is trained without the probe. Videos
+    with a label below 0 do not count. A validation video that is also in the gallery does not find itself; that there
+    are such is said once, as models are chosen on this number.
+    """
+
+    def __init__(self, k: int = 20, temperature: float = 0.07):
+        self.k = k
+        self.temperature = temperature
+        self.collected: tuple[list, list] = ([], [])
+        self._has_warned = False
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self.collected = ([], [])
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        module: pl.LightningModule,
+        outputs: dict[str, Tensor],
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self.collected[dataloader_idx].append({**outputs, "index": batch["index"]})
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        data = trainer.datamodule  # type: ignore[attr-defined]  # Lightning does not declare it
+        (gallery, gallery_labels, known), (queries, query_labels, asked) = (
+            self._joined(part, torch.from_numpy(video_ids(data.val_records[split])))
+            for part, split in zip(self.collected, data.val_splits, strict=True)
+        )
+        excluded = Exclusion.of(asked, known)
+        if excluded and not self._has_warned and rank() == 0:
+            log.warning(
+                "val/knn_top1: %d of the %d validation videos are also in the gallery that they are compared with, as "
+                "lists share them: none finds itself, but a model is chosen on videos that it may have been trained on",
+                len(excluded.queries.unique()),
+                len(asked),
+            )
+            self._has_warned = True
+        accuracy = knn_accuracy(queries, query_labels, gallery, gallery_labels, self.k, self.temperature, excluded)
+        module.log("val/knn_top1", accuracy, prog_bar=True, sync_dist=True)
+
+    @staticmethod
+    def _joined(outputs: list[dict[str, Tensor]], videos: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Features, labels and video numbers of what all processes saw; videos: the numbers of the split's rows."""
+        names = ("features", "labels", "index")
+        features, labels, index = (gather_uneven(torch.cat([part[name] for part in outputs])) for name in names)
+        counted = labels >= 0
+        return features[counted], labels[counted], videos[index[counted].cpu()]

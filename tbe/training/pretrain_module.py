@@ -1,0 +1,102 @@
+"""Pretraining on unlabelled videos: any method, with or without Background Erasing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytorch_lightning as pl
+from torch import Tensor, nn
+
+from tbe.backbones.base import VideoBackbone
+from tbe.errors import UserError
+from tbe.methods.base import Comparisons, Method, Predictions
+from tbe.methods.consistency import Consistency
+from tbe.methods.losses import contrast_accuracy
+from tbe.training.optim import Schedule, configure
+
+DISTRACTED = {"query": ("query",), "key": ("key",), "both": ("query", "key")}
+
+
+class PretrainModule(pl.LightningModule):
+    """Erases the background of the query, lets the method compare the views, and the loss judge.
+
+    The batch holds the views that the method reads, of query, key and negative, each (B, C, T, H, W). A consistency
+    regulariser compares the features of the distracted and the clean query. Validation hands the features of labelled
+    clips to the callbacks that probe them.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        erase: nn.Module,
+        loss: nn.Module,
+        optimizer: Callable,
+        schedule: Schedule,
+        consistency: Consistency,
+        distracted: str = "query",
+    ):
+        super().__init__()
+        if distracted not in DISTRACTED:
+            raise UserError(f"distracted: expected one of {', '.join(DISTRACTED)}, got {distracted!r}")
+        if not set(DISTRACTED[distracted]) <= set(method.views):
+            raise UserError(
+                f"distracted: expected a view that {type(method).__name__} reads, {', '.join(method.views)}, got "
+                f"{distracted!r}"
+            )
+        if consistency.weight and getattr(erase, "inplace", False):
+            raise UserError(
+                "be.inplace: expected false with a consistency, which compares the distracted query with the clean "
+                f"one, got true and a weight of {consistency.weight}. Set be.inplace=false or consistency=none"
+            )
+        self.distracted = DISTRACTED[distracted]
+        self.method = method
+        self.consistency = consistency
+        self.erase = erase
+        self.loss = loss
+        self.optimizer = optimizer
+        self.schedule = schedule
+
+    @property
+    def backbone(self) -> VideoBackbone:
+        """What is kept of pretraining."""
+        return self.method.backbone
+
+    def on_train_start(self) -> None:
+        self.method.see_data(len(self.trainer.train_dataloader.dataset))
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        views = {name: batch[name] for name in self.method.views}
+        query = views["query"]
+        for name in self.distracted:
+            views[name] = self.erase(views[name])
+        comparisons = self.method(*views.values())
+        loss = self.loss(*comparisons)
+        if self.consistency.weight:
+            penalty = self.consistency(self.backbone, views["query"], query)
+            self.log("train/consistency", penalty)
+            loss = loss + penalty
+        self.log("train/loss", loss, prog_bar=True)
+        for name, value in _accuracy(comparisons).items():
+            self.log(f"train/{name}", value, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
+        clips = batch["clips"]
+        features = self.backbone(clips.flatten(0, 1)).unflatten(0, clips.shape[:2]).mean(dim=1)
+        return {"features": features.float(), "labels": batch["label"]}
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        super().optimizer_step(*args, **kwargs)
+        # Here and not in training_step: under accumulation the keys would move once a micro-batch.
+        self.method.after_step()
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        return configure(self.trainer, self.method.parameters(), self.optimizer, self.schedule)
+
+
+def _accuracy(comparisons: Comparisons | Predictions) -> dict[str, Tensor]:
+    """How often the method was right, in percent; nothing for a method without negatives."""
+    if isinstance(comparisons, Predictions):
+        return {"pretext_accuracy": 100 * (comparisons.logits.argmax(dim=1) == comparisons.targets).float().mean()}
+    return {"contrast_accuracy": contrast_accuracy(*comparisons)} if comparisons.negatives.shape[1] else {}

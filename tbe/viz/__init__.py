@@ -1,0 +1,1 @@
+"""Draws clips, classes and gradients as pictures and films."""

@@ -1,0 +1,73 @@
+"""What was written before the packages moved still loads, resumes and is shown."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from hydra.utils import get_class
+
+from tbe.checkpoints import checkpoint as checkpoints
+from tbe.checkpoints.moved_names import MOVED, read_config, with_present_names
+from tbe.config import build
+from tbe.launch.train_config import continued
+from tbe.reporting.html.folders import find_runs
+
+# Written by the version before the move, by: python train.py experiment=demo data.num_train=16 data.num_val=8
+# data.num_test=8 data.num_actions=2 data.num_scenes=2 data.size=32 data.num_frames=16 batch_size=8 num_workers=0
+# "backbone.widths=[4]" "backbone.layers=[1]" "backbone.temporal_strides=[2]" "backbone.spatial_strides=[2]"
+# queue_size=8 val_limit=4 epochs=1 trainer=cpu method.encoder.dim=4 optimizer=sgd
+BEFORE = Path(__file__).with_name("before_the_move.ckpt")
+
+
+@pytest.fixture
+def config():
+    """The config that the run of before wrote into its folder, and into its checkpoint."""
+    return torch.load(BEFORE, weights_only=True)["tbe"]["config"]
+
+
+@pytest.fixture
+def run(config, tmp_path):
+    """The folder of the run of before, stopped after its last checkpoint."""
+    folder = tmp_path / "run"
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "checkpoints" / "last.ckpt").write_bytes(BEFORE.read_bytes())
+    (folder / "config.yaml").write_text(yaml.safe_dump({**config, "run_dir": str(folder)}))
+    return folder
+
+
+def targets(config):
+    if isinstance(config, dict) and "_target_" in config:
+        yield config["_target_"]
+    for value in config.values() if isinstance(config, dict) else config if isinstance(config, list) else ():
+        yield from targets(value)
+
+
+def test_a_checkpoint_of_before_is_read_and_its_parts_are_built():
+    found = checkpoints.read(BEFORE)
+    assert found.backbone()(torch.rand(1, 3, 8, 32, 32)).shape[1] == 4
+    for part in ("data", "reader"):
+        assert build(found.config[part])
+
+
+def test_all_that_a_config_of_before_names_is_where_the_table_says(config):
+    before, now = set(targets(config)), set(targets(with_present_names(config)))
+    assert {target.rpartition(".")[0] for target in before} & MOVED.keys()
+    assert not {target.rpartition(".")[0] for target in now} & MOVED.keys()
+    assert all(map(get_class, now))
+
+
+@pytest.mark.parametrize("module", MOVED.values())
+def test_the_table_leads_to_modules_that_are_there(module):
+    assert __import__(module, fromlist=["_"])
+
+
+def test_a_run_of_before_is_resumed_where_it_was(run):
+    config = read_config(continued(run / "config.yaml"))
+    assert config["resume"] == str(run / "checkpoints" / "last.ckpt")
+    assert config["module"]["_target_"] == "tbe.training.pretrain_module.PretrainModule"
+
+
+def test_a_report_compares_runs_of_before_with_those_of_now_by_present_names(run):
+    (found,) = find_runs([run])
+    assert found.config["loss"]["_target_"] == "tbe.methods.losses.InfoNCE"

@@ -1,0 +1,141 @@
+import numpy as np
+import pytest
+import torch
+
+from tbe.data.fault_tolerance.quarantine import Fault, Quarantine, ReadableVideos
+from tbe.data.sources.base import VideoSource
+from tbe.data.sources.records import make_records
+
+
+def test_a_video_is_named_once_whoever_meets_it(tmp_path):
+    one, other = (Quarantine(tmp_path / "run" / "quarantine.csv") for _ in range(2))
+    one.add([Fault("a.mp4", 'could not open a.mp4: "what, ever"', "PyAV"), Fault("b.mp4", "why", "PyAV")])
+    other.add([Fault("b.mp4", "why", "PyAV"), Fault("c.mp4", "two\nlines", "watchdog")])
+    assert one.paths() == {"a.mp4", "b.mp4", "c.mp4"}
+    lines = (tmp_path / "run" / "quarantine.csv").read_text().splitlines()
+    assert lines[:2] == ["path,reason,reader", 'a.mp4,"could not open a.mp4: ""what, ever""",PyAV']
+    records = make_records("", ["c.mp4", "d.mp4"], [0, 0], [0, 0])
+    assert Quarantine(tmp_path / "run" / "quarantine.csv").holds(records).tolist() == [True, False]
+
+
+def test_names_that_are_no_text_are_kept_as_they_are_and_logged_as_text(tmp_path, caplog):
+    name = b"caf\xe9.mp4".decode("utf-8", errors="surrogateescape")
+    quarantine = Quarantine(tmp_path / "quarantine.csv")
+    quarantine.add([Fault(name, f"could not open {name}", "PyAV")])
+    assert quarantine.paths() == {name}
+    assert r"could not open caf\xe9.mp4" in caplog.text
+
+
+def test_what_stood_in_for_what_is_noted(tmp_path):
+    Quarantine(tmp_path / "quarantine.csv").replaced(3, [("a.mp4", "b.mp4"), ("c, d.mp4", "e.mp4")])
+    assert (tmp_path / "replaced.csv").read_text() == 'epoch,path,replaced_by\n3,a.mp4,b.mp4\n3,"c, d.mp4",e.mp4\n'
+
+
+def test_too_many_faults_end_the_run(tmp_path):
+    quarantine = Quarantine(tmp_path / "quarantine.csv", most=0.25)
+    quarantine.add([Fault(f"{number}.mp4", "why", "PyAV") for number in range(10)])
+    quarantine.check(12)  # ten are never too many
+    quarantine.add([Fault("10.mp4", "why", "PyAV")])
+    quarantine.check(32)
+    quarantine.add([Fault("11.mp4", "why", "PyAV")])
+    with pytest.raises(ValueError, match=r"expected at most 25% .* got 12 of the first 45\. .*quarantine\.csv names"):
+        quarantine.check(1)
+
+
+@pytest.mark.parametrize("most", [-0.1, 1.5])
+def test_a_share_is_between_nothing_and_all(most):
+    with pytest.raises(ValueError, match=f"max_failed: expected a share from 0 to 1, got {most}"):
+        Quarantine("quarantine.csv", most)
+
+
+class Numbered(VideoSource):
+    """Videos of which all that is known is their number."""
+
+    name = "mine"
+    num_classes = 9
+    class_names = tuple("abcdefghi")
+
+    def prepare(self):
+        raise NotImplementedError("prepared")
+
+    def has(self, split):
+        return split == "train"
+
+    def records(self, split):
+        numbers = list(range(9))
+        return make_records("/data", [f"{number}.mp4" for number in numbers], numbers, numbers)
+
+    def scenes(self, split):
+        return torch.arange(9)
+
+    def foreground(self, split, index, frames):
+        return np.full((len(frames), 1, 1), index)
+
+    def labellings(self):
+        return {"number": self, "again": self}
+
+
+def check_aligned(source, split):
+    """All that a source says of a video whose label is its number must be about that number."""
+    records = source.records(split)
+    for place, number in enumerate(records.labels.tolist()):
+        assert records.path(place) == f"/data/{number}.mp4"
+        assert records.num_frames[place] == number
+        assert (source.foreground(split, place, [0, 5]) == number).all()
+    assert source.scenes(split).tolist() == records.labels.tolist()
+    return records.labels.tolist()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_all_that_is_known_of_a_video_stays_with_it_whichever_are_unreadable(tmp_path, seed):
+    unreadable = np.random.default_rng(seed).permutation(9)[:seed]
+    quarantine = Quarantine(tmp_path / "quarantine.csv")
+    quarantine.add([Fault(f"/data/{number}.mp4", "why", "PyAV") for number in unreadable])
+    readable = ReadableVideos(Numbered(), quarantine)
+    expected = sorted(set(range(9)) - set(unreadable.tolist()))
+    assert check_aligned(readable, "train") == expected
+    assert [check_aligned(source, "train") for source in readable.labellings().values()] == [expected] * 2
+    quarantine.add([Fault("/data/8.mp4", "found while others are measured", "PyAV")])
+    assert check_aligned(readable, "train") == expected
+
+
+def test_a_source_without_unreadable_videos_forwards_all_there_is(tmp_path):
+    readable = ReadableVideos(Numbered(), Quarantine(tmp_path / "quarantine.csv"))
+    interface = {name for name in vars(VideoSource) if not name.startswith("_")}
+    assert interface <= set(vars(ReadableVideos)), "what is not forwarded says the default"
+    assert (readable.name, readable.num_classes, readable.class_names) == ("mine", 9, tuple("abcdefghi"))
+    assert (readable.has("train"), readable.has("val")) == (True, False)
+    assert list(readable.labellings()) == ["number", "again"]
+    with pytest.raises(NotImplementedError, match="prepared"):
+        readable.prepare()
+
+
+def test_a_split_without_a_readable_video_is_said(tmp_path):
+    quarantine = Quarantine(tmp_path / "quarantine.csv")
+    quarantine.add([Fault(f"/data/{number}.mp4", "why", "PyAV") for number in range(9)])
+    with pytest.raises(ValueError, match=r"data=mine: expected readable videos in train, got none: .*csv names all 9"):
+        ReadableVideos(Numbered(), quarantine).records("train")
+
+
+class Least(VideoSource):
+    """What a source of one's own has to have."""
+
+    name = "least"
+    num_classes = 1
+
+    def has(self, split):
+        return split == "train"
+
+    def records(self, split):
+        return make_records("/data", ["a.mp4", "b.mp4"], [0, 0], [0, 0])
+
+
+def test_a_source_of_ones_own_needs_its_splits_alone(tmp_path):
+    quarantine = Quarantine(tmp_path / "quarantine.csv")
+    quarantine.add([Fault("/data/a.mp4", "why", "PyAV")])
+    for source in (Least(), ReadableVideos(Least(), quarantine)):
+        source.prepare()
+        assert source.class_names is None
+        assert source.scenes("train") is None
+        assert source.foreground("train", 0, [0]) is None
+        assert [type(found) for found in source.labellings().values()] == [type(source)]

@@ -1,0 +1,193 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tbe.data.readers import DecodeError
+from tbe.data.sources.video_lists import VideoLists
+
+
+def source(folder, **settings):
+    return VideoLists(
+        **{
+            "name": "mine",
+            "root": str(folder),
+            "splits": {"train": "train.txt", "test": "test.txt"},
+            "num_classes": 2,
+            "variable": "MINE_ROOT",
+            **settings,
+        }
+    )
+
+
+def test_without_a_val_list_a_share_of_each_class_is_held_out(video_folder):
+    data = source(video_folder, val_share=0.25)
+    data.prepare()
+    train, val = data.records("train"), data.records("val")
+    assert (len(train), len(val)) == (6, 2)
+    assert sorted(val.labels.tolist()) == [0, 1]
+    assert not set(train.paths.tolist()) & set(val.paths.tolist())
+    assert len(data.records("test")) == 4
+
+
+def test_no_share_trains_on_everything(video_folder):
+    data = source(video_folder, val_share=0)
+    assert not data.has("val")
+    assert len(data.records("train")) == 8
+
+
+def test_where_no_class_has_two_videos_there_is_no_val_split(video_folder, tmp_path):
+    (tmp_path / "train.txt").write_text("class 0/video 0.mp4 0\nclass 1/video 1.mp4 1\n")
+    data = source(video_folder, lists=str(tmp_path), splits={"train": "train.txt"}, val_share=0.9)
+    assert not data.has("val")
+    assert len(data.records("train")) == 2
+    with pytest.raises(ValueError, match="expected a split among train, got 'val': no class of the train list has two"):
+        data.records("val")
+    with (tmp_path / "train.txt").open("a") as file:
+        file.write("class 0/video 2.mp4 0\n")
+    assert data.has("val")
+    assert (len(data.records("train")), len(data.records("val"))) == (2, 1)  # of two videos one stays, whatever share
+
+
+def test_a_file_is_no_folder_of_videos_or_lists(video_folder, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(FileNotFoundError, match=r"data=mine: expected the folder of .*, got a file: .*file\. Set"):
+        source(tmp_path / "file").prepare()
+    with pytest.raises(FileNotFoundError, match=r"data=mine: expected data.lists to be a folder, got a file: .*file"):
+        source(video_folder, lists=str(tmp_path / "file")).prepare()
+
+
+def test_a_val_list_is_taken_as_it_is(video_folder):
+    data = source(video_folder, splits={"train": "train.txt", "val": "test.txt"})
+    assert len(data.records("train")) == 8
+    assert np.array_equal(data.records("val").paths, source(video_folder).records("test").paths)
+
+
+def test_a_split_of_null_is_none(video_folder):
+    data = source(video_folder, splits={"train": "train.txt", "val": None, "test": "test.txt"}, val_share=0)
+    data.prepare()
+    assert not data.has("val")
+    assert len(data.records("train")) == 8
+
+
+def test_a_missing_folder_names_key_variable_and_readme(tmp_path):
+    for root in (None, tmp_path / "gone"):
+        with pytest.raises(
+            FileNotFoundError, match=r"data=mine: .*data.root=<folder>.*MINE_ROOT.*README, section 'Data sets'"
+        ):
+            source(tmp_path, root=root).prepare()
+
+
+def test_videos_that_are_elsewhere_are_missed_before_anything_is_read(video_folder, tmp_path, caplog):
+    lists = {"lists": str(video_folder)}
+    with pytest.raises(FileNotFoundError, match=r"found none of those looked at: 5 of train, such as .*data.root=<fol"):
+        source(tmp_path, **lists).prepare()
+    test = source(tmp_path, **lists).records("test")
+    (tmp_path / "class 0").mkdir()
+    Path(test.path(0)).touch()  # the first of test is enough, but the others are missed
+    source(tmp_path, **lists).prepare()
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert f"found none of those looked at: 5 of train, such as {tmp_path}/class 0/video 0.mp4. Set data.root" in said
+
+
+def test_a_list_that_nobody_asks_for_may_be_at_fault(video_folder, tmp_path):
+    (tmp_path / "train.txt").write_bytes((video_folder / "train.txt").read_bytes())
+    (tmp_path / "test.txt").write_text("no label\n")
+    data = source(video_folder, lists=str(tmp_path))
+    data.prepare()
+    with pytest.raises(ValueError, match=r"test\.txt:1: expected"):
+        data.records("test")
+
+
+def test_a_missing_list_names_its_place_and_how_to_make_it(tmp_path):
+    with pytest.raises(
+        FileNotFoundError, match=r"train videos at .*train.txt.*data.lists=<folder>.*Make it with: do this"
+    ):
+        source(tmp_path, how_to_get_lists="do this").prepare()
+
+
+@pytest.mark.parametrize(
+    "path", ["/etc/passwd", "../other/a.mp4", "class/../../a.mp4", "class/..", "C:/a.mp4", "..\\a.mp4"]
+)
+def test_a_list_does_not_lead_out_of_the_root(tmp_path, path):
+    (tmp_path / "train.txt").write_text(f"b..mp4 0\n..c/a.mp4 1\n{path} 0\n")
+    with pytest.raises(
+        ValueError, match=r"train\.txt \(data=mine\): expected paths below .* as video 3\. .*allow_outside"
+    ):
+        source(tmp_path, val_share=0).records("train")
+    assert len(source(tmp_path, val_share=0, allow_outside_root=True).records("train")) == 3
+
+
+def test_a_link_does_not_lead_out_of_the_root(tmp_path):
+    (tmp_path / "secret.mp4").write_bytes(b"")
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "inside.mp4").write_bytes(b"")
+    (root / "out.mp4").symlink_to(tmp_path / "secret.mp4")
+    (root / "in.mp4").symlink_to(root / "inside.mp4")
+    (root / "train.txt").write_text("out.mp4 0\nin.mp4 1\ninside.mp4 0\n")
+    records = source(root, val_share=0).records("train").select(np.array([0, 1, 2]))
+    with pytest.raises(
+        DecodeError, match=r"out\.mp4: it is a link to .*secret\.mp4, outside of .*allow_outside_root=true"
+    ):
+        records.path_to_open(0)
+    assert [records.path_to_open(index) for index in (1, 2)] == [str(root / "in.mp4"), str(root / "inside.mp4")]
+    allowed = source(root, val_share=0, allow_outside_root=True).records("train")
+    assert allowed.path_to_open(0) == str(root / "out.mp4")
+
+
+def test_an_unknown_split_is_refused(video_folder):
+    with pytest.raises(ValueError, match="a split among train, test, got 'trial'"):
+        source(video_folder).records("trial")
+
+
+def test_labels_beyond_the_classes_are_refused(video_folder):
+    with pytest.raises(ValueError, match=r"train.txt \(data=mine, data.num_classes=1\): expected labels from 0 to 0"):
+        source(video_folder, num_classes=1).records("train")
+
+
+def test_the_number_of_a_split_fills_its_file_names(tmp_path):
+    data = source(tmp_path, split=2, splits={"train": "train_{split}.txt"})
+    assert data.splits == {"train": "train_2.txt"}
+
+
+def test_lists_can_lie_elsewhere(video_folder, tmp_path):
+    (tmp_path / "train.txt").write_text("class 0/video 0.mp4 0\nclass 0/video 2.mp4 0\n")
+    data = source(video_folder, lists=str(tmp_path), splits={"train": "train.txt"}, val_share=0)
+    data.prepare()
+    assert data.records("train").path(1) == str(video_folder / "class 0/video 2.mp4")
+
+
+def boxes_of(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.csv").write_text("0,4,4,20,20\n")
+    return str(folder)
+
+
+def test_the_foreground_is_found_where_there_is_one(video_folder, tmp_path, caplog):
+    masks = boxes_of(tmp_path, "class 0/video 8", "class 0/video 0")
+    data = source(video_folder, masks=masks)
+    with caplog.at_level("INFO"):
+        data.prepare()
+    assert "data.masks: 1 of the 4 videos of test have masks or boxes" in caplog.text
+    found = data.foreground("test", 0, [0, 3])
+    assert found.shape == (2, 32, 40)
+    assert found.sum() == 2 * 16 * 16
+    assert data.foreground("test", 1, [0]) is None
+    assert source(video_folder).foreground("test", 0, [0]) is None
+
+
+def test_masks_of_no_video_are_refused(video_folder, tmp_path):
+    with pytest.raises(
+        FileNotFoundError, match=r"below data.masks=.*, such as .*class 0/video 8/000001.png or .*.csv, found none"
+    ):
+        source(video_folder, masks=boxes_of(tmp_path, "class 0/video")).prepare()
+
+
+def test_a_split_of_videos_elsewhere_has_full_paths(video_folder, tmp_path):
+    (tmp_path / "other.txt").write_text(f"{video_folder}/class 1/video 1.mp4 1\n")
+    splits = {"test": "test.txt", "other": str(tmp_path / "other.txt")}
+    data = source(tmp_path, lists=str(video_folder), splits=splits, allow_outside_root=True)
+    data.prepare()
+    assert data.records("other").path(0) == f"{video_folder}/class 1/video 1.mp4"

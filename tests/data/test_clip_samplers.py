@@ -1,0 +1,81 @@
+import pytest
+import torch
+
+from tbe.data.clip_samplers import AnchorAndAnother, RandomClip, UniformClips
+
+
+def seeded(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_a_random_clip_reaches_every_start_and_no_further():
+    sampler = RandomClip(num_frames=3, stride=3)
+    starts = {sampler(9, seeded(seed))[0, 0].item() for seed in range(100)}
+    assert starts == {0, 1, 2}
+    assert sampler(9, seeded(0)).diff().unique().tolist() == [3]
+
+
+@pytest.mark.parametrize(("short", "expected"), [("loop", [0, 2, 4, 1, 3]), ("pad", [0, 2, 4, 4, 4])])
+def test_a_short_video_loops_or_is_padded(short, expected):
+    assert RandomClip(5, 2, short)(5).tolist() == [expected]
+
+
+def test_uniform_clips_are_spread_from_the_first_to_the_last_start():
+    assert UniformClips(4, 2, num_clips=3)(17)[:, 0].tolist() == [0, 5, 10]
+    assert UniformClips(4, 2, num_clips=1)(17)[:, 0].tolist() == [5]
+    assert UniformClips(4, 2, num_clips=10)(3).shape == (10, 4)
+
+
+def test_the_other_clip_is_far_enough_and_reaches_everywhere():
+    sampler, length = AnchorAndAnother(4, 2, min_shift=2), 20
+    seen = set()
+    for seed in range(500):
+        anchor, other = sampler(length, seeded(seed))[:, 0].tolist()
+        assert abs(anchor - other) >= 4
+        assert max(anchor, other) + 6 < length
+        seen.add(other)
+    assert seen == set(range(14))
+
+
+@pytest.mark.parametrize("short", ["loop", "pad"])
+def test_an_anchor_alone_is_the_one_that_is_drawn_beside_another_clip(short):
+    sampler = AnchorAndAnother(4, 3, short)
+    for length in (1, 5, 12, 40, 300):
+        assert torch.equal(sampler.anchor()(length, seeded(length)), sampler(length, seeded(length))[:1])
+
+
+def test_where_the_video_is_too_short_the_other_clip_is_a_third_later():
+    for seed in range(20):
+        anchor, other = AnchorAndAnother(8, 2)(17, seeded(seed))[:, 0].tolist()
+        assert other == (anchor + 5) % 17
+
+
+@pytest.mark.parametrize("length", [1, 2, 5, 16, 100])
+@pytest.mark.parametrize("short", ["loop", "pad"])
+@pytest.mark.parametrize("sampler", [RandomClip, UniformClips, AnchorAndAnother])
+def test_indices_stay_within_the_video(sampler, short, length):
+    for seed in range(10):
+        indices = sampler(8, 2, short)(length, seeded(seed))
+        assert indices.dtype == torch.long
+        assert indices.shape[1] == 8
+        assert indices.min() >= 0
+        assert indices.max() < length
+
+
+def test_the_generator_decides():
+    sampler = AnchorAndAnother(4, 2)
+    assert torch.equal(sampler(100, seeded(5)), sampler(100, seeded(5)))
+    assert not torch.equal(sampler(100, seeded(5)), sampler(100, seeded(6)))
+
+
+@pytest.mark.parametrize(
+    "settings", [{"num_frames": 0}, {"num_frames": 4, "stride": 0}, {"num_frames": 4, "short": "cut"}]
+)
+def test_settings_that_make_no_clip_are_refused(settings):
+    with pytest.raises(ValueError, match="expected"):
+        RandomClip(**settings)
+
+
+def test_an_empty_video_is_refused():
+    with pytest.raises(ValueError, match="at least 1 frame, got 0"):
+        RandomClip(4)(0)

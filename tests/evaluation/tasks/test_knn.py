@@ -1,0 +1,32 @@
+import pytest
+import torch
+
+from tbe.evaluation.metrics import knn_accuracy
+from tbe.evaluation.neighbors import Exclusion
+from tbe.evaluation.tasks.knn import Knn
+
+
+def videos(num, seed):
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(num) % 4
+    return torch.nn.functional.one_hot(labels, 8) + 0.8 * torch.randn(num, 8, generator=generator), labels
+
+
+def test_no_video_is_its_own_neighbour(known):
+    same = videos(20, 1)
+    excluded = Exclusion.of(torch.arange(20), torch.arange(20))
+    metrics = Knn(k=3).run(known(iid=same, test=same, gallery="iid"))
+    assert metrics == {"knn/top1": knn_accuracy(*same, *same, k=3, excluded=excluded)}
+    assert metrics["knn/top1"] < 100
+
+
+def test_a_gallery_of_fewer_than_k_videos_votes_as_a_whole_and_it_is_said(known, caplog):
+    gallery, queries = videos(7, 0), videos(4, 1)
+    assert Knn(k=20).run(known(train=gallery, test=queries))["knn/top1"] == knn_accuracy(*queries, *gallery, k=7)
+    assert "knn: all 7 videos of train vote, fewer than k=20" in caplog.text
+
+
+def test_what_cannot_be_is_refused():
+    for settings in ({"k": 0}, {"temperature": 0}):
+        with pytest.raises(ValueError, match="expected k of at least 1 and temperature above 0"):
+            Knn(**settings)

@@ -1,0 +1,78 @@
+import csv
+import json
+import math
+
+import pytest
+
+from tbe.evaluation.tasks.robustness.task import Robustness, by_split, markdown, summary
+
+
+def test_the_drop_is_the_share_of_the_clean_score_that_is_lost():
+    scores = {name: {"linear_top1": 80.0} for name in Robustness(None).probes()}
+    scores["swap"] = {"linear_top1": 20.0}  # three quarters lost, of three probes
+    scores["static"] = {"linear_top1": 100.0}  # a quarter gained, of five
+    found = summary(scores, chance=10)
+    assert found["robustness/background_drop"] == pytest.approx(25)
+    assert found["robustness/motion_drop"] == pytest.approx(-5)
+
+
+def test_the_head_is_what_counts_where_there_is_one():
+    scores = {name: {"head_top1": 50.0, "linear_top1": 80.0} for name in Robustness(None).probes()}
+    for name in ("swap", "swap_class", "foreground_only"):
+        scores[name]["head_top1"] = 25.0
+    assert summary(scores, chance=10)["robustness/background_drop"] == pytest.approx(50)
+
+
+@pytest.mark.parametrize(("clean", "is_known"), [(0.0, False), (12.5, False), (13.0, True)])
+def test_nothing_is_lost_of_what_chance_gives(clean, is_known):
+    scores = {name: {"R@1": clean} for name in Robustness(None).probes()}
+    assert all(math.isnan(drop) != is_known for drop in summary(scores, chance=12.5).values())
+
+
+def test_the_table_shows_scores_and_gaps():
+    rows = {
+        "one": {"robustness/clean/R@1": 50.0, "robustness/swap/R@1": 20.0, "robustness/background_drop": 60.0},
+        "two": {"robustness/clean/R@1": 40.0, "robustness/swap/R@1": 30.0, "linear/top1": 1.0},
+    }
+    table = markdown(rows).splitlines()
+    assert table[0] == "| | one | two |"
+    assert "| swap/R@1 | 20.0 (-30.0) | 30.0 (-10.0) |" in table
+    assert "| background_drop | 60.0 |  |" in table
+    assert not any("linear/top1" in line for line in table)
+
+
+def test_splits_are_told_apart():
+    rows = {"one": {"robustness/swap/R@1/iid": 1.0, "robustness/swap/R@1/swap": 2.0, "robustness/scene_R@1/iid": 3.0}}
+    assert by_split(rows) == {"_iid": {"one": {"swap/R@1": 1.0}}, "_swap": {"one": {"swap/R@1": 2.0}}}
+
+
+def test_the_suite_measures_and_draws_several_checkpoints(train, evaluate):
+    pretrained = train()
+    finetuned = train("stage=finetune", folder="finetuned")
+    names = ["random", str(pretrained), str(finetuned)]
+    run = evaluate(f"checkpoint=[{','.join(names)}]", "task=robustness", "query=[iid,swap]")
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert set(metrics) == {"random init", "demo", "demo_finetune", "protocol"}
+    for split in ("iid", "swap"):
+        row = metrics["demo_finetune"]
+        assert 0 <= row[f"robustness/swap/head_top1/{split}"] <= 100
+        assert f"robustness/scene_linear_top1/{split}" in row
+        assert f"robustness/background_drop/{split}" in row
+    for picture in ("probes_iid.png", "added_iid.png", "probes_swap.png", "table.md"):
+        assert (run / "robustness" / picture).stat().st_size > 500
+    rows = list(csv.DictReader((run / "robustness" / "demo_iid.csv").open()))
+    assert [row["probe"] for row in rows][:4] == ["clean", "swap", "swap_class", "foreground_only"]
+    assert rows[0]["R@1_gap"] == "0.00"
+
+
+def test_a_probe_does_not_depend_on_the_batch(train, evaluate):
+    run = train()
+    rows = []
+    for size in (3, 8):
+        folder = evaluate(
+            f"checkpoint={run}", "task=robustness", f"batch_size={size}", "cache=null", folder=f"by {size}"
+        )
+        rows.append(json.loads((folder / "metrics.json").read_text()))
+    assert {name: rows[0][name] for name in rows[0] if name != "protocol"} == pytest.approx(
+        {name: rows[1][name] for name in rows[1] if name != "protocol"}, nan_ok=True
+    )

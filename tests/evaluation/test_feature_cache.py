@@ -1,0 +1,67 @@
+import os
+
+import pytest
+import torch
+from torch import nn
+
+from tbe.data.sources.records import make_records
+from tbe.evaluation.feature_cache import FeatureCache, weights_digest
+from tbe.evaluation.features import Features
+from tbe.evaluation.perturbations import AddedFrame, Clean
+
+
+@pytest.fixture
+def records(tmp_path):
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).write_bytes(b"video")
+    return make_records(tmp_path, ["a.mp4", "b.mp4"], [0, 1], [0, 0])
+
+
+def cache(folder, network="n", **protocol):
+    return FeatureCache(folder, network, protocol)
+
+
+def test_what_was_written_is_read(tmp_path, records):
+    store = cache(tmp_path)
+    file = store.file(records, "test", Clean(), per_clip=True)
+    assert store.read(file) is None
+    found = Features(torch.rand(2, 3, 4), torch.tensor([0, 1]))
+    store.write(file, found)
+    assert all(torch.equal(a, b) for a, b in zip(store.read(file), found, strict=True))
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_the_name_depends_on_all_that_the_features_do(tmp_path, records):
+    store = cache(tmp_path, clips=2)
+    usual = store.file(records, "test", Clean(), True)
+    assert store.file(records, "test", Clean(), True) == usual
+    others = {
+        store.file(records, "train", Clean(), True),
+        store.file(records, "test", AddedFrame(0.5), True),
+        store.file(records, "test", Clean(), False),
+        cache(tmp_path, clips=3).file(records, "test", Clean(), True),
+        cache(tmp_path, network="m", clips=2).file(records, "test", Clean(), True),
+        store.file(make_records(tmp_path, ["a.mp4", "b.mp4"], [0, 0], [0, 0]), "test", Clean(), True),
+        store.file(make_records(tmp_path, ["b.mp4", "a.mp4"], [0, 1], [0, 0]), "test", Clean(), True),
+    }
+    os.utime(tmp_path / "b.mp4", (1, 1))
+    others.add(store.file(records, "test", Clean(), True))
+    assert len(others - {usual}) == 8
+
+
+def test_a_torn_file_is_computed_again(tmp_path, records):
+    store = cache(tmp_path)
+    file = store.file(records, "test", Clean(), True)
+    store.write(file, Features(torch.rand(2, 4), torch.tensor([0, 1])))
+    file.write_bytes(file.read_bytes()[:100])
+    assert store.read(file) is None
+
+
+def test_every_weight_and_the_structure_are_in_the_fingerprint():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    before = weights_digest(network)
+    assert weights_digest(network) == before
+    network[1].running_mean[0] = 1e-6
+    assert weights_digest(network) != before
+    assert weights_digest(nn.Sequential(nn.Linear(2, 2), nn.ReLU())) != weights_digest(nn.Sequential(nn.Linear(2, 2)))

@@ -1,0 +1,57 @@
+"""Features of clips, as many in one go as memory holds."""
+
+import logging
+
+import pytest
+import torch
+from torch import nn
+
+from tbe.evaluation.features import CLEAN, _Extractor
+
+
+class Network(nn.Module):
+    """Means of clips, with memory for so many."""
+
+    def __init__(self, room):
+        super().__init__()
+        self.room = room
+        self.seen = []
+
+    def forward(self, clips):
+        self.seen.append(len(clips))
+        if len(clips) > self.room:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return clips.mean(dim=(2, 3, 4))
+
+
+def vectors(network, max_clips_per_forward=None, num_batches=2):
+    """What is extracted from batches of 5 videos, 4 clips each, (num_batches, 5, 4, F)."""
+    extractor = _Extractor(network, True, CLEAN, max_clips_per_forward)
+    generator = torch.Generator().manual_seed(0)
+    for batch in range(num_batches):
+        clips = torch.rand(5, 4, 3, 2, 4, 4, generator=generator)
+        index = torch.arange(5) + 5 * batch
+        extractor.predict_step({"clips": clips, "label": index, "index": index}, batch)
+    return torch.stack([found for *_, found in extractor.rows])
+
+
+def test_where_memory_is_too_small_fewer_max_clips_per_forward_give_the_same_features(caplog):
+    small = Network(room=6)
+    with caplog.at_level(logging.WARNING):
+        found = vectors(small)
+    assert torch.equal(found, vectors(Network(room=20)))
+    assert small.seen == [20, 10, 5, 5, 5, 5, 5, 5, 5, 5]  # the second batch does not try again
+    said = [record.getMessage() for record in caplog.records]
+    assert said == ["memory holds no 20 clips at once: the network gets 5 from now on"]
+
+
+def test_fewer_clips_than_were_asked_for_at_once_are_no_fault(caplog):
+    network = Network(room=3)
+    vectors(network, max_clips_per_forward=3)
+    assert network.seen == [3, 3, 3, 3, 3, 3, 2] * 2
+    assert not caplog.records
+
+
+def test_a_network_that_one_clip_is_too_much_for_is_an_error():
+    with pytest.raises(torch.OutOfMemoryError):
+        vectors(Network(room=0))

@@ -1,0 +1,16 @@
+from tbe.prepare.common import existing_videos
+
+
+def test_videos_that_links_lead_out_of_the_root_are_counted(tmp_path, capsys):
+    root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
+    for folder in (root / "walk", elsewhere):
+        folder.mkdir(parents=True)
+        (folder / "a.mp4").touch()
+    (root / "run").symlink_to(elsewhere, target_is_directory=True)
+    (root / "walk" / "out.mp4").symlink_to(elsewhere / "a.mp4")
+    (root / "walk" / "in.mp4").symlink_to(root / "walk" / "a.mp4")
+    rows = [(path, 0) for path in ("walk/a.mp4", "walk/in.mp4", "walk/out.mp4", "run/a.mp4", "gone.mp4")]
+    assert existing_videos({"train": rows}, root) == {"train": rows[:-1]}
+    said = capsys.readouterr().out
+    assert "4 of the 5 train videos found, 1 missing" in said
+    assert "links lead 2 of them out of it: train with data.allow_outside_root=true" in said

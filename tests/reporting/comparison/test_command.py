@@ -1,0 +1,195 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from tbe.reporting.comparison.__main__ import main
+from tbe.reporting.comparison.drawing import _limits
+from tbe.reporting.comparison.runs import arms, read_runs, read_sweeps
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    """sweep([(overrides, name, metrics, metrics of the run that followed), ...]) writes the folders of a sweep."""
+
+    def write(rows, folder="sweep"):
+        for number, (overrides, name, metrics, followed) in enumerate(rows):
+            run = tmp_path / folder / str(number)
+            (run / ".hydra").mkdir(parents=True)
+            (run / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(overrides))
+            seed = next((int(part.split("=")[1]) for part in overrides if part.startswith("seed=")), 0)
+            protocol = {"name": name, "seed": seed, "init_from": None, "resume": str(run / "checkpoints" / "last.ckpt")}
+            (run / "metrics.json").write_text(json.dumps({**metrics, "protocol": protocol}))
+            if followed:
+                (run / "finetune").mkdir()
+                (run / "finetune" / "metrics.json").write_text(json.dumps({**followed, "protocol": {}}))
+        return str(tmp_path / folder)
+
+    return write
+
+
+@pytest.fixture
+def two_arms(sweep):
+    rows = []
+    for name, values in {"moco": (20.0, 21.0, 22.0), "be": (50.0, 52.0, 54.0)}.items():
+        for seed, value in enumerate(values):
+            overrides = [f"experiment=proof/{name}", f"seed={seed}", "epochs=3"]
+            rows.append((overrides, name, {"R@1/swap": value, "scene": 100 - value}, {"test/top1": value / 2}))
+    return sweep(rows)
+
+
+def test_arms_are_what_differs_but_in_the_seed(two_arms):
+    runs = read_sweeps([two_arms])
+    found = arms(runs)
+    assert {name: [run.seed for run in of_arm] for name, of_arm in found.items()} == {
+        "moco": [0, 1, 2],
+        "be": [0, 1, 2],
+    }
+    assert found["be"][2].metrics == {"R@1/swap": 54.0, "scene": 46.0, "finetune/test/top1": 27.0}
+
+
+def test_a_protocol_does_not_say_where_its_machine_keeps_runs(two_arms):
+    protocol = read_sweeps([two_arms])[0].protocol
+    assert (protocol["init_from"], protocol["resume"]) == (None, "checkpoints/last.ckpt")
+
+
+def test_the_table_has_means_and_intervals(two_arms, tmp_path, capsys):
+    main([two_arms, "--metrics", "R@1/swap", "scene", "--against", "moco", "--out", str(tmp_path / "out")])
+    half = 4.302653 * np.array([20.0, 21.0, 22.0]).std(ddof=1) / 3**0.5  # the t distribution's quantile for three
+    assert half == pytest.approx(2.484, abs=1e-3)
+    table = (tmp_path / "out" / "table.md").read_text().splitlines()
+    assert table[0] == "| | seeds | R@1/swap | scene |"
+    assert table[2:] == [
+        "| moco | 0, 1, 2 | 21.0 ± 2.5 | 79.0 ± 2.5 |",
+        "| be | 0, 1, 2 | **52.0 ± 5.0** | *48.0 ± 5.0* |",
+    ]
+    assert "| be | 0, 1, 2 |" in capsys.readouterr().out
+    assert Image.open(tmp_path / "out" / "points.png").width > 400
+    assert not (tmp_path / "out" / "curves.png").exists()
+
+
+def test_unasked_it_shows_the_last_numbers_but_learning_rates(sweep, tmp_path):
+    numbers = {**{f"metric_{number}": 1.0 for number in range(8)}, "lr-SGD": 0.1}
+    main([sweep([(["be=none"], "demo", numbers, {}), (["be=inter"], "demo", numbers, {})])])
+    head = (tmp_path / "sweep" / "table.md").read_text().splitlines()[0]
+    assert head == "| | seeds | metric_2 | metric_3 | metric_4 | metric_5 | metric_6 | metric_7 |"
+
+
+def test_it_is_drawn_again_from_its_own_file(two_arms, tmp_path):
+    main([two_arms, "--out", str(tmp_path / "first"), "--metrics", "scene", "--against", "moco"])
+    main([str(tmp_path / "first" / "runs.json"), "--out", str(tmp_path / "again")])
+    assert "| | seeds | scene |" in (tmp_path / "again" / "table.md").read_text()
+    assert (tmp_path / "again" / "table.md").read_text() == (tmp_path / "first" / "table.md").read_text()
+    assert read_runs(tmp_path / "again" / "runs.json") == read_sweeps([two_arms])
+
+
+def test_a_number_that_was_varied_becomes_a_curve(sweep, tmp_path):
+    rows = [
+        ([f"be.ratio={ratio}", f"be={kind}", f"seed={seed}"], "proof", {"R@1": 10 * ratio + seed}, {})
+        for ratio in (0, 0.3, 0.9)
+        for kind in ("inter", "original")
+        for seed in (0, 1)
+    ]
+    main([sweep(rows), "--out", str(tmp_path / "out")])
+    table = (tmp_path / "out" / "table.md").read_text()
+    assert "| be.ratio=0.9 be=inter | 0, 1 | 9.5 ± 6.4 |" in table
+    assert Image.open(tmp_path / "out" / "curves.png").height > 300
+
+
+def test_parts_of_a_sweep_are_shown_as_the_first_was(sweep, tmp_path):
+    parts = []
+    for seed in (1, 2):
+        rows = [([f"arm={arm}", f"seed={seed}"], "proof", {"a": 1.0, "b": 2.0}, {}) for arm in ("moco", "be")]
+        parts.append(sweep(rows, folder=f"part {seed}"))
+        main([parts[-1], "--metrics", "a", "--against", "moco"])
+    main([*parts, "--out", str(tmp_path / "out")])
+    assert (tmp_path / "out" / "table.md").read_text().startswith("| | seeds | a |\n")
+
+
+@pytest.fixture
+def with_curve(sweep):
+    """A comparison of two arms at their own settings, and one of them with another value of one."""
+    rows = [([f"arm={arm}", "sweep=proof", "then=tune"], "proof", {"a": 1.0}, {}) for arm in ("be", "inter")]
+    parts = [sweep(rows, "all"), sweep([(["arm=be", "sweep=ratio", "be.ratio=0.9"], "proof", {"a": 2.0}, {})], "more")]
+    for number, ratio in enumerate((0.3, 0.6)):
+        config = {"be": {"ratio": ratio}, "sweep": "no key of a config"}
+        (Path(parts[0]) / str(number) / "config.yaml").write_text(yaml.safe_dump(config))
+    return parts
+
+
+def test_what_only_some_were_told_the_others_have_from_their_config(with_curve):
+    assert list(arms(read_sweeps(with_curve))) == ["be be.ratio=0.3", "inter be.ratio=0.6", "be be.ratio=0.9"]
+
+
+def test_some_arms_alone_are_shown(with_curve, tmp_path):
+    main([*with_curve, "--arms", "be", "--out", str(tmp_path / "out")])
+    assert [run.settings["be.ratio"] for run in read_runs(tmp_path / "out" / "runs.json")] == ["0.3", "0.9"]
+    assert (tmp_path / "out" / "curves.png").exists()
+    main([*reversed(with_curve), "--out", str(tmp_path / "sorted")])
+    rows = (tmp_path / "sorted" / "table.md").read_text().splitlines()[2:]
+    assert [row.split("|")[1].strip() for row in rows] == ["be be.ratio=0.3", "be be.ratio=0.9", "inter be.ratio=0.6"]
+    with pytest.raises(SystemExit, match="error: expected arms of these runs, be, inter, got moco"):
+        main([*with_curve, "--arms", "moco"])
+
+
+def test_an_arm_is_called_by_its_name_and_what_lies_below_is_in_italics(sweep, tmp_path):
+    parts = [
+        sweep(
+            [
+                ([f"arm={arm}", f"seed={seed}", f"seeds={seed}"], "proof", {"leak": leak + seed, "constant": 1.0}, {})
+                for arm, leak in {"moco": 90, "inter": 40}.items()
+            ],
+            folder=f"part {seed}",
+        )
+        for seed in (1, 2, 3)
+    ]
+    main([*parts, "--metrics", "leak", "constant", "--against", "moco", "--out", str(tmp_path / "out")])
+    assert (tmp_path / "out" / "table.md").read_text().splitlines()[2:] == [
+        "| moco | 1, 2, 3 | 92.0 ± 2.5 | 1.0 ± 0.0 |",
+        "| inter | 1, 2, 3 | *42.0 ± 2.5* | 1.0 ± 0.0 |",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "limits"), [([0, 40], (0, 102)), ([-27, 40], None), ([5, 400], None), ([0.1, 0.5], None)]
+)
+def test_nothing_is_cut_off_an_axis(values, limits):
+    assert _limits([np.array(values, float), np.array([np.nan, 0.5])]) == limits
+
+
+def test_what_one_seed_does_not_have_has_no_mean(sweep, tmp_path):
+    rows = [(["be=none", f"seed={seed}"], "demo", {"drop": value}, {}) for seed, value in enumerate((1.0, np.nan))]
+    main([sweep(rows)])
+    assert "| demo | 0, 1 | - |" in (tmp_path / "sweep" / "table.md").read_text()
+
+
+def test_one_seed_has_no_interval_and_is_never_bold(sweep, tmp_path):
+    rows = [(["be=none"], "demo", {"R@1": 1.0}, {}), (["be=original"], "demo", {"R@1": 99.0}, {})]
+    main([sweep(rows), "--against", "be=none"])
+    assert "| be=original | 0 | 99.0 |" in (tmp_path / "sweep" / "table.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "arguments", "complaint"),
+    [
+        ("2/metrics.json", [], "expected metrics.json of every run, found none of 2"),
+        (None, ["--metrics", "mAP"], "expected the metric mAP of every run, seed 0 of moco has: R@1/swap, finetune"),
+        (None, ["--against", "triplet"], "expected the arm to compare against to be one of moco, be, got 'triplet'"),
+    ],
+)
+def test_what_cannot_be_compared_is_said(two_arms, tmp_path, spoil, arguments, complaint):
+    if spoil:
+        (tmp_path / "sweep" / spoil).unlink()
+    with pytest.raises(SystemExit) as stopped:
+        main([two_arms, *arguments])
+    assert complaint in str(stopped.value)
+
+
+def test_a_folder_without_a_sweep_and_a_seed_twice_are_refused(two_arms, tmp_path):
+    with pytest.raises(SystemExit, match="expected the folder of a sweep"):
+        main([str(tmp_path)])
+    with pytest.raises(SystemExit, match=r"expected a run of each seed, got seeds \[0, 1, 2, 0, 1, 2\]"):
+        main([two_arms, two_arms])

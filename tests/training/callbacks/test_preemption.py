@@ -1,0 +1,169 @@
+"""A run that was stopped and goes on ends as one that was not: all that its last checkpoint and its tables hold."""
+
+import itertools
+import json
+import os
+import signal
+import time
+from unittest.mock import patch
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+import tbe.train
+from tbe.evaluation.tasks.knn import Knn
+from tbe.training.callbacks.preemption import SIGNALS, SaveOnInterrupt
+from tests.conftest import NARROW, SMALL, composed
+from tests.forked import Forked, pair
+
+INT, TERM = signal.SIGINT, signal.SIGTERM
+# 4 batches an epoch, of a network as small as can be.
+TINY = [*SMALL, *NARROW, "trainer=cpu", "epochs=2", "trainer.log_every_n_steps=1", "logger=csv"]
+MOCO = ("method=moco",)
+BYOL = ("method=byol", "loss=cosine")  # with a moving average as its target
+ROTATION = ("method=rotation", "loss=cross_entropy")
+FINETUNE = ("stage=finetune", "task=none")  # with momentum and dropout
+
+
+def run(folder, settings, resume=None):
+    config = composed("train", *TINY, *settings, run_dir=folder)
+    config.resume = resume and str(resume)
+    tbe.train.run(tbe.train.prepare(config, []))
+    return folder
+
+
+def stop(folder, settings, after, by):
+    """A run that gets a signal at the end of so many batches, None for none, and leaves."""
+    batches = itertools.count(1)
+
+    def ask(callback, *batch, real=SaveOnInterrupt.on_train_batch_end):
+        if next(batches) == after and by:
+            os.kill(os.getpid(), by)
+        real(callback, *batch)
+
+    with patch.object(SaveOnInterrupt, "on_train_batch_end", ask), pytest.raises(SystemExit) as exit_code:
+        run(folder, settings)
+    assert exit_code.value.code == 130
+    return folder
+
+
+def last(folder):
+    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+
+
+def assert_same_end(straight, resumed):
+    ours, theirs = last(straight), last(resumed)
+    assert ours.keys() == theirs.keys()
+    assert ours["optimizer_states"][0]["state"]
+    # Weights, queue and moving averages are in the first, moments in the second.
+    for part in ("state_dict", "optimizer_states", "lr_schedulers", "epoch", "global_step", "metrics"):
+        assert_close(theirs[part], ours[part], rtol=0, atol=0, msg=lambda text, part=part: f"{part}: {text}")
+    assert (straight / "metrics.csv").read_bytes() == (resumed / "metrics.csv").read_bytes()
+    measured = [json.loads((folder / "metrics.json").read_text()) for folder in (straight, resumed)]
+    assert {**measured[0], "protocol": None} == {**measured[1], "protocol": None}
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    """straight(settings) is a run that nobody stops, trained once for all tests that compare with it."""
+    known = {}
+
+    def trained(settings):
+        if settings not in known:
+            known[settings] = run(tmp_path_factory.mktemp("straight"), settings)
+        return known[settings]
+
+    return trained
+
+
+@pytest.mark.parametrize(
+    ("settings", "after", "by", "steps"),
+    [
+        (MOCO, 2, INT, 2),
+        (MOCO, 4, INT, 4),  # at the end of an epoch
+        (MOCO, 6, TERM, 6),
+        (MOCO, 8, INT, 8),  # with nothing left to train
+        ((*MOCO, "accumulate=3"), 1, INT, 1),  # within the first of its steps, of batches 1 2 3 and 4
+        ((*MOCO, "accumulate=3"), 8, INT, 4),
+        ((*BYOL, "accumulate=2"), 5, TERM, 3),
+        (ROTATION, 3, INT, 3),
+        (FINETUNE, 5, INT, 5),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else str(int(value)),
+)
+def test_a_stopped_run_resumes_as_if_it_had_not_been(straight, tmp_path, settings, after, by, steps):
+    expected = straight(settings)
+    stopped = stop(tmp_path, settings, after, by)
+    assert last(stopped)["global_step"] == steps
+    assert_same_end(expected, run(stopped, settings, resume=stopped))
+
+
+@pytest.mark.parametrize(("where", "by"), [("task", INT), ("network", TERM)])
+def test_a_run_that_gets_a_signal_while_it_measures_leaves_and_measures_when_it_goes_on(
+    straight, tmp_path, monkeypatch, where, by
+):
+    settings = (*MOCO, "task=[knn]", "evaluation.clips=1")
+    expected, handlers, queued = straight(settings), [signal.getsignal(number) for number in SIGNALS], []
+
+    def measure(task, evaluation, real=Knn.run):
+        if where == "task":
+            os.kill(os.getpid(), by)
+        with torch.nn.modules.module.register_module_forward_pre_hook(lambda *call: os.kill(os.getpid(), by)):
+            return real(task, evaluation)
+
+    def requeue():
+        queued.append(by)
+        os.kill(os.getpid(), by)  # a scheduler that asks twice is not heard
+
+    monkeypatch.setattr(tbe.train.cluster_jobs, "requeue", requeue)
+    with monkeypatch.context() as patched, pytest.raises(SystemExit) as exit_code:
+        patched.setattr(Knn, "run", measure)
+        run(tmp_path, settings)
+    assert exit_code.value.code == 130
+    assert queued == [TERM] * (by == TERM)
+    assert [signal.getsignal(number) for number in SIGNALS] == handlers
+    assert not (tmp_path / "metrics.json").exists()
+    assert_same_end(expected, run(tmp_path, settings, resume=tmp_path))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="starts the run with fork")
+def test_a_killed_run_resumes_as_if_it_had_not_been(straight, tmp_path):
+    settings = (*MOCO, "epochs=4", "validate_every=4")
+    expected = straight(settings)
+    process = Forked(lambda: run(tmp_path, settings))
+    while not (tmp_path / "checkpoints" / "last.ckpt.previous").exists() and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert 8 <= last(tmp_path)["global_step"] < 16
+    assert_same_end(expected, run(tmp_path, settings, resume=tmp_path))
+
+
+def test_a_checkpoint_within_a_step_of_several_batches_is_warned_of(tmp_path, caplog):
+    def save(callback, trainer, module, outputs, batch, batch_idx):
+        trainer.save_checkpoint(tmp_path / f"{batch_idx}.ckpt")
+
+    with patch.object(SaveOnInterrupt, "on_train_batch_end", save):
+        run(tmp_path, (*MOCO, "accumulate=3", "epochs=1", "datamodule.val_limit=1"))
+    (warning,) = [record.getMessage() for record in caplog.records if "within a step" in record.getMessage()]
+    assert "a checkpoint within a step of 3 batches, at step 0: a run that goes on from it has" in warning
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="starts the run with fork")
+def test_two_processes_leave_together_at_the_end_of_a_step_and_resume_as_if_they_had_not(tmp_path):
+    """They agree in the steps of batches 1 2 of an epoch, not in those of 3 4; the second one alone gets a signal."""
+    settings = (*MOCO, "trainer=ddp_cpu", "batch_size=4", "accumulate=2", "+callbacks.interrupt.every=4")
+    composed("train", *TINY, *settings, run_dir=tmp_path)  # for both of them
+
+    def leave(rank):
+        run(tmp_path / "straight", settings)
+        stop(tmp_path / "stopped", settings, after=3, by=TERM if rank else None)
+
+    assert pair(leave) == [0, 0]
+    (tmp_path / "stopped" / "checkpoints" / "last.ckpt").rename(tmp_path / "left.ckpt")
+    assert pair(lambda rank: run(tmp_path / "stopped", settings, resume=tmp_path / "left.ckpt")) == [0, 0]
+    left = torch.load(tmp_path / "left.ckpt", weights_only=True)
+    assert left["global_step"] == 3
+    assert not torch.equal(*left["statistics"])
+    assert_same_end(tmp_path / "straight", tmp_path / "stopped")

@@ -1,0 +1,144 @@
+"""The switches that make a step faster or smaller, each in a run of its own."""
+
+import os
+
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+from tbe.backbones.activation_checkpointing import Chain
+from tbe.backbones.resnet3d import ResNet3D
+from tbe.methods.encoder import Encoder
+from tbe.methods.losses import InfoNCE
+from tbe.methods.moco import MoCo
+from tbe.training.acceleration import accelerate, check_compiler
+
+CPU = torch.device("cpu")
+# Three steps at the learning rate of the recipe: what differs by rounding alone stays close.
+SHORT = ("trainer.limit_train_batches=3", "trainer.log_every_n_steps=1")
+WITHOUT = {}  # the weights of a run of each stage without any switch
+
+
+@pytest.fixture(autouse=True)
+def _global_settings():
+    torch.compiler.reset()
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark
+    yield
+    torch.set_float32_matmul_precision(before[0])
+    torch.backends.cudnn.benchmark = before[1]
+
+
+def weights(run):
+    return torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+
+
+@pytest.mark.parametrize("stage", ["pretrain", "finetune"])
+@pytest.mark.parametrize(
+    "switches",
+    [
+        ["performance.compile=eager"],
+        ["performance.checkpoint_activations=true"],
+        ["optimizer.fused=true"],
+        ["performance.matmul_precision=medium", "performance.cudnn_benchmark=false"],
+    ],
+    ids=lambda switches: " ".join(switches),
+)
+def test_a_switch_changes_neither_the_weights_nor_their_names(train, stage, switches):
+    settings = [f"stage={stage}", *SHORT]
+    if stage not in WITHOUT:
+        WITHOUT[stage] = weights(train(*settings, folder="without"))
+    plain, switched = WITHOUT[stage], weights(train(*settings, *switches, folder="with"))
+    assert plain.keys() == switched.keys()
+    for name, value in plain.items():
+        assert_close(switched[name], value, atol=1e-3, rtol=1e-2, msg=lambda text, name=name: f"{name}: {text}")
+
+
+def test_a_compiled_run_is_validated_resumed_and_exported(train):
+    settings = ["performance.compile=eager", *SHORT]
+    run = train(*settings)
+    resumed = train(*settings, f"resume={run}", "epochs=2", "task=export", "evaluation.splits=[iid]")
+    assert any((resumed / "export").rglob("*.pt2"))
+
+
+def moco(blocks=(1, 1)):
+    torch.manual_seed(0)
+    strides = (1, 2)[: len(blocks)]
+    widths = (4, 8)[: len(blocks)]
+    network = ResNet3D("basic", layers=blocks, widths=widths, temporal_strides=strides, spatial_strides=strides)
+    return MoCo(Encoder(network, dim=4), queue_size=8).train()
+
+
+def step(method):
+    """Loss, gradients and all that a checkpoint has after a step."""
+    views = torch.rand(3, 4, 3, 4, 16, 16, generator=torch.Generator().manual_seed(1))
+    loss = InfoNCE()(*method(*views))
+    loss.backward()
+    method.after_step()
+    return loss, {name: value.grad for name, value in method.encoder.named_parameters()}, method.state_dict()
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+def test_both_encoders_are_compiled_and_compute_the_same(backend):
+    plain, compiled = moco(), moco()
+    accelerate(compiled, CPU, compile=backend)
+    assert all(encoder.backbone._compiled_call_impl is not None for encoder in (compiled.encoder, compiled.key_encoder))
+    for _ in range(2):
+        assert_close(step(compiled), step(plain), atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.slow
+def test_true_stands_for_torchs_own_compiler():
+    plain, compiled = moco(blocks=(1,)), moco(blocks=(1,))  # a block more is ten seconds more
+    accelerate(compiled, CPU, compile=True)
+    assert_close(step(compiled), step(plain), atol=1e-4, rtol=1e-3)
+
+
+def test_where_nothing_can_be_compiled_that_is_said(monkeypatch, tmp_path):
+    from torch._inductor import config
+
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    without = config.patch({"cpp.cxx": (None, os.path.join(tmp_path, "no-compiler")), "force_disable_caches": True})
+    with without, pytest.raises(ValueError, match=r"expected that torch\.compile works.*g\+\+.*compile=false"):
+        check_compiler("inductor", CPU)
+    with pytest.raises(ValueError, match="compile: expected .* got .*nonsense"):
+        accelerate(moco(), CPU, compile="nonsense")
+
+
+def test_recomputing_reaches_all_backbones():
+    method = moco()
+    accelerate(method, CPU, checkpoint_activations=True)
+    assert [part.recomputed for part in method.modules() if isinstance(part, Chain)] == [True] * 4
+    assert_close(step(method), step(moco()), atol=0, rtol=0)
+
+
+def test_the_memory_format_is_that_of_the_weights():
+    method = moco()
+    accelerate(method, CPU, channels_last=True)
+    kernels = [part.weight for part in method.modules() if isinstance(part, nn.Conv3d)]
+    assert all(kernel.is_contiguous(memory_format=torch.channels_last_3d) for kernel in kernels)
+    assert_close(step(method), step(moco()), atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("precision", ["highest", "high", "medium"])
+def test_the_precision_of_products_is_set_on_gpus_alone(precision):
+    accelerate(nn.Linear(2, 2), CPU, matmul_precision=precision)
+    assert torch.get_float32_matmul_precision() == "highest"
+    accelerate(nn.Linear(2, 2), torch.device("cuda"), matmul_precision=precision)
+    assert torch.get_float32_matmul_precision() == precision
+
+
+def test_what_does_not_go_together_is_refused():
+    with pytest.raises(ValueError, match="compile, checkpoint_activations: expected at most one of them, got both"):
+        accelerate(moco(), CPU, compile=True, checkpoint_activations=True)
+
+
+def test_an_unknown_precision_is_refused():
+    with pytest.raises(ValueError, match="matmul_precision: expected one of highest, high, medium, got 'tf32'"):
+        accelerate(nn.Linear(2, 2), CPU, matmul_precision="tf32")
+
+
+@pytest.mark.parametrize("benchmark", [True, False])
+def test_the_search_for_algorithms_reaches_the_trainer(train, benchmark):
+    train(f"performance.cudnn_benchmark={str(benchmark).lower()}", "trainer.limit_train_batches=1")
+    assert torch.backends.cudnn.benchmark is benchmark

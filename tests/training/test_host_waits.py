@@ -1,0 +1,138 @@
+"""A training step does not make the host wait for the GPU: tried on one that is pretended, and on a real one."""
+
+import pytest
+import torch
+
+from tbe.augment import ClipAugment, ColourJitter, RandomCrop, RandomResizedCrop
+from tbe.data.views import ContrastiveViews
+from tbe.erasing import BackgroundErasing, ForegroundMerge, InterVideoErasing, NoiseErasing
+from tbe.methods.byol import BYOL
+from tbe.methods.consistency import Consistency
+from tbe.methods.encoder import Encoder
+from tbe.methods.losses import CosineRegression, InfoNCE, TripletMargin
+from tbe.methods.moco import MoCo
+from tbe.methods.pretext import ArrowOfTime, Flip, Pace, PretextMethod, Rotation
+from tbe.methods.simclr import SimCLR
+from tbe.methods.triplet import Triplet
+from tbe.training.finetune_module import FinetuneModule
+from tbe.training.pretrain_module import PretrainModule
+from tests.methods.networks import Mean
+from tests.pretended_gpu import PretendedGPU
+
+SIZE = 16
+AUGMENTS = {
+    "modern": lambda: ClipAugment(
+        SIZE, RandomResizedCrop(), colour=ColourJitter(0.4, 0.4, 0.4, 0.1, 0.8), grey=0.2, blur=0.5
+    ),
+    "original": lambda: ClipAugment(SIZE, RandomCrop(), rotation=10, colour=ColourJitter(0.5, 0.5, 0.5, 0.25)),
+    "flow": lambda: ClipAugment(SIZE, RandomResizedCrop(), mean=(0.5, 0.5), std=(0.25, 0.25)),
+}
+METHODS = {
+    "moco": (lambda: MoCo(encoder(), queue_size=32, negative="same_video"), InfoNCE),
+    "simclr": (lambda: SimCLR(encoder(), negative="same_video"), InfoNCE),
+    "byol": (lambda: BYOL(encoder()), CosineRegression),
+    "triplet": (lambda: Triplet(encoder()), TripletMargin),
+    **{
+        name: (lambda pretext=pretext: PretextMethod(Mean(batch_norm=True), pretext()), torch.nn.CrossEntropyLoss)
+        for name, pretext in {"rotation": Rotation, "flip": Flip, "arrow_of_time": ArrowOfTime, "pace": Pace}.items()
+    },
+}
+ERASINGS = {"be": BackgroundErasing, "inter": InterVideoErasing, "noise": NoiseErasing, "merge": ForegroundMerge}
+
+
+def encoder():
+    return Encoder(Mean(batch_norm=True), dim=4)
+
+
+def module_of(method, erase, loss, weight=0.0):
+    module = PretrainModule(method, erase, loss, None, None, Consistency(weight))
+    module.log = lambda name, value, **settings: value.detach().clone()  # Lightning's keeps the tensor
+    return module
+
+
+def raw(channels=3):
+    clips = torch.zeros(4, 2, 8, channels, 20, 24, dtype=torch.uint8, device="cuda")
+    return {"clips": clips, "size": torch.full((4, 2), 20, device="cuda")}
+
+
+@pytest.mark.parametrize("augment", AUGMENTS)
+def test_augmentation_does_not(augment):
+    views = ContrastiveViews(AUGMENTS[augment]())
+    channels = 2 if augment == "flow" else 3
+    with PretendedGPU() as gpu:
+        views(raw(channels))
+        batch = raw(channels)
+        gpu.settled = True
+        shapes = {name: tuple(clips.shape) for name, clips in views(batch).items()}
+    assert shapes == dict.fromkeys(("query", "key", "negative"), (4, channels, 8, SIZE, SIZE))
+
+
+@pytest.mark.parametrize("erasing", ERASINGS)
+@pytest.mark.parametrize("method", METHODS)
+def test_a_step_of_any_method_does_not(method, erasing):
+    build, loss = METHODS[method]
+    with PretendedGPU() as gpu:
+        with torch.device("cuda"):
+            module = module_of(build(), ERASINGS[erasing](prob=0.5), loss(), weight=1.0)
+            views = {name: torch.zeros(4, 3, 8, SIZE, SIZE) for name in ("query", "key", "negative")}
+        module.training_step(views, 0)
+        gpu.settled = True
+        assert module.training_step(views, 0).shape == ()  # autograd runs on no pretended device
+        module.method.after_step()
+
+
+def test_a_step_of_finetuning_does_not():
+    with PretendedGPU() as gpu:
+        with torch.device("cuda"):
+            module = FinetuneModule(Mean(batch_norm=True), 6, torch.nn.CrossEntropyLoss(), None, None)
+            batch = {"clips": torch.zeros(4, 2, 3, 8, SIZE, SIZE), "label": torch.zeros(4, dtype=torch.long)}
+        module.log = lambda name, value, **settings: value.detach().clone()
+        gpu.settled = True
+        assert module.training_step(batch, 0).shape == ()
+
+
+@pytest.mark.parametrize(
+    "waits",
+    [
+        lambda clips: clips.sum().item(),
+        lambda clips: bool(clips.sum() > 0),
+        lambda clips: clips.tolist(),
+        lambda clips: clips.cpu(),
+        lambda clips: clips[clips > 0],
+        lambda clips: clips + torch.ones(4).to(clips.device),
+        lambda clips: clips + clips.new_tensor([1.0, 2.0, 3.0, 4.0]),
+        lambda clips: clips.__setitem__(clips > 0, torch.ones(4, device="cuda")),
+        lambda clips: clips.nonzero(),
+    ],
+)
+def test_what_waits_is_found(waits):
+    with PretendedGPU() as gpu:
+        clips = torch.rand(4, device="cuda")
+        gpu.settled = True
+        with pytest.raises((RuntimeError, NotImplementedError)):
+            waits(clips)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("method", METHODS)
+def test_a_step_does_not_on_a_real_gpu(method):
+    build, loss = METHODS[method]
+    views = ContrastiveViews(AUGMENTS["modern"]())
+    module = module_of(build().cuda(), BackgroundErasing(), loss().cuda())
+    optimizer = torch.optim.SGD([p for p in module.parameters() if p.requires_grad], lr=0.1, momentum=0.9, fused=True)
+
+    def step(batch):
+        optimizer.zero_grad()
+        with torch.autocast("cuda", torch.bfloat16):
+            loss = module.training_step(views(batch), 0)
+        loss.backward()
+        optimizer.step()
+        module.method.after_step()
+
+    step(raw())
+    batch = raw()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        step(batch)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")

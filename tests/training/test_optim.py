@@ -1,0 +1,72 @@
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+from tbe.training.optim import Constant, Cosine, MultiStep, fused_on_gpus
+from tests.pretended_gpu import PretendedGPU
+
+
+def test_cosine_falls_from_one_to_its_final_share():
+    schedule = Cosine(final=0.1)
+    factors = [schedule(step, 100, 10) for step in range(101)]
+    assert factors[0] == 1
+    assert factors[50] == pytest.approx(0.55)
+    assert factors[100] == pytest.approx(0.1)
+    assert factors == sorted(factors, reverse=True)
+
+
+def test_cosine_equals_torchs_schedule():
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    theirs = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=20)
+    for step in range(20):
+        assert Cosine()(step, 20, 5) == pytest.approx(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        theirs.step()
+
+
+def test_warmup_rises_linearly():
+    schedule = Cosine(warmup_epochs=2)
+    assert [schedule(step, 100, 2) for step in range(4)] == pytest.approx([0.2, 0.4, 0.6, 0.8])
+    assert schedule(4, 100, 2) == 1
+
+
+def test_milestones_are_epochs():
+    schedule = MultiStep((2, 3), factor=0.1)
+    assert [schedule(step, 40, 10) for step in (0, 19, 20, 29, 30)] == pytest.approx([1, 1, 0.1, 0.1, 0.01])
+
+
+def test_constant_is_constant():
+    assert {Constant()(step, 10, 2) for step in range(10)} == {1.0}
+
+
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.AdamW])
+def test_an_open_optimizer_is_fused_where_all_parameters_lie_on_a_gpu(kind):
+    unsaid = partial(kind, lr=0.1, fused=None)
+    here = [nn.Parameter(torch.ones(3))]
+    with PretendedGPU():
+        there = [nn.Parameter(torch.ones(3, device="cuda"))]
+        assert fused_on_gpus(unsaid, there, "bf16-mixed")(there).defaults["fused"] is True
+        assert fused_on_gpus(unsaid, there, "16-mixed")(there).defaults["fused"] is None
+        assert fused_on_gpus(partial(unsaid, fused=False), there, "32-true")(there).defaults["fused"] is False
+        assert fused_on_gpus(partial(kind, lr=0.1), there, "32-true")(there).defaults["fused"] is None
+    assert fused_on_gpus(unsaid, here, "32-true")(here).defaults["fused"] is None
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [partial(torch.optim.SGD, momentum=0.9, weight_decay=0.1), partial(torch.optim.AdamW, weight_decay=0.1)],
+)
+def test_a_fused_optimizer_takes_the_same_steps(optimizer):
+    ends = []
+    for fused in (None, True):
+        parameters = [nn.Parameter(torch.linspace(-1, 1, 12).view(3, 4)), nn.Parameter(torch.ones(5))]
+        built = optimizer(parameters, lr=0.1, fused=fused)
+        for _ in range(5):
+            built.zero_grad()
+            sum(parameter.pow(3).sum() for parameter in parameters).backward()
+            built.step()
+        ends.append(parameters)
+    assert_close(ends[1], ends[0])

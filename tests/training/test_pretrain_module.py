@@ -1,0 +1,62 @@
+import pytest
+import torch
+
+from tbe import BackgroundErasing
+from tbe.methods.consistency import Consistency
+from tbe.methods.encoder import Encoder
+from tbe.methods.losses import InfoNCE
+from tbe.methods.moco import MoCo
+from tbe.methods.pretext import Flip, PretextMethod
+from tbe.training.pretrain_module import PretrainModule
+from tests.methods.networks import Mean
+
+
+class Marked(torch.nn.Module):
+    """Stands in for an erasing: marks what it saw."""
+
+    def forward(self, clips):
+        return clips + 100
+
+
+class Seeing(MoCo):
+    """A method that remembers its views."""
+
+    def forward(self, query, key, negative):
+        self.seen = [bool(view.min() > 50) for view in (query, key, negative)]
+        return super().forward(query, key, negative)
+
+
+def module(distracted):
+    method = Seeing(Encoder(Mean(), dim=4), queue_size=4, negative="same_video")
+    built = PretrainModule(method, Marked(), InfoNCE(), None, None, Consistency(0.0), distracted)
+    built.log = lambda *args, **kwargs: None  # nothing is logged without a trainer
+    return built
+
+
+@pytest.mark.parametrize(
+    ("distracted", "expected"),
+    [("query", [True, False, False]), ("key", [False, True, False]), ("both", [True, True, False])],
+)
+def test_the_chosen_view_is_distracted(distracted, expected):
+    built = module(distracted)
+    loss = built.training_step({name: torch.rand(2, 3, 2, 4, 4) for name in ("query", "key", "negative")}, 0)
+    assert built.method.seen == expected
+    assert loss.isfinite()
+
+
+def test_an_unknown_view_is_refused():
+    with pytest.raises(ValueError, match="expected one of query, key, both, got 'negative'"):
+        module("negative")
+
+
+@pytest.mark.parametrize("distracted", ["key", "both"])
+def test_a_view_that_the_method_does_not_read_is_not_distracted(distracted):
+    method = PretextMethod(Mean(), Flip())
+    with pytest.raises(ValueError, match=f"expected a view that PretextMethod reads, query, got '{distracted}'"):
+        PretrainModule(method, Marked(), InfoNCE(), None, None, Consistency(0.0), distracted)
+
+
+def test_a_consistency_needs_the_clean_query_to_be_kept():
+    method = MoCo(Encoder(Mean(), dim=4), queue_size=4)
+    with pytest.raises(ValueError, match="be.inplace: expected false .* got true and a weight of 0.5"):
+        PretrainModule(method, BackgroundErasing(inplace=True), InfoNCE(), None, None, Consistency(0.5))
