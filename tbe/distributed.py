@@ -56,7 +56,7 @@ def gather_with_gradient(tensor: Tensor) -> Tensor:
     return tensor if world_size() == 1 else _GatherWithGradient.apply(tensor)
 
 
-def preceding(tensor: Tensor) -> Tensor:
+def previous_in_global_batch(tensor: Tensor) -> Tensor:
     """For each row (B, ...) the one before it in the batch of all processes, for the first the last; with gradient."""
     return gather_with_gradient(tensor).roll(1, dims=0)[rank() * len(tensor) :][: len(tensor)]
 
@@ -104,7 +104,7 @@ def _exchange(tensor: Tensor, order: Tensor) -> Tensor:
     return arrived[taken.argsort(stable=True).argsort()]  # they arrive by sender
 
 
-def average(tensors: Sequence[Tensor]) -> None:
+def all_reduce_mean_(tensors: Sequence[Tensor]) -> None:
     """Gives float tensors, in place, the mean of their values on all processes."""
     if world_size() > 1 and tensors:
         joined = torch.cat([tensor.flatten() for tensor in tensors])
@@ -114,7 +114,7 @@ def average(tensors: Sequence[Tensor]) -> None:
             tensor.copy_(mean.view_as(tensor))
 
 
-def share_first(tensors: Iterable[Tensor]) -> None:
+def broadcast_from_rank0(tensors: Iterable[Tensor]) -> None:
     """Gives tensors, in place, the values that they have on the first process."""
     if world_size() > 1:
         for tensor in tensors:

@@ -39,7 +39,7 @@ class Distractor(nn.Module, ABC):
         return result if plain is clips else result.as_subclass(type(clips))
 
 
-class Erasing(Distractor):
+class StaticDistractor(Distractor):
     """Adds a static picture to all frames of each clip, as a background that says nothing about the clip.
 
         x~_j = (1 - weight) * x_j + weight * picture,    one weight ~ U[least, ratio] for each clip.
@@ -74,7 +74,7 @@ class Erasing(Distractor):
         self.inplace = inplace
 
     @abstractmethod
-    def pictures(self, clips: Tensor) -> Tensor:
+    def sample_frame(self, clips: Tensor) -> Tensor:
         """What is added to each clip: (B, C, 1, H, W)."""
 
     def distract(self, clips: Tensor) -> Tensor:
@@ -82,25 +82,25 @@ class Erasing(Distractor):
             return clips
         count = len(clips) if self.per == "clip" else 1
         weights = draw_weights(count, self.ratio, self.prob, clips.device, self.least)
-        return add_static_frame(clips, self.pictures(clips), weights, out=clips if self.inplace else None)
+        return add_static_frame(clips, self.sample_frame(clips), weights, out=clips if self.inplace else None)
 
     def extra_repr(self) -> str:
         return f"ratio={self.ratio}, prob={self.prob}, per={self.per}, inplace={self.inplace}, least={self.least}"
 
 
-class BackgroundErasing(Erasing):
+class BackgroundErasing(StaticDistractor):
     """Adds one random frame of each clip, as a static background, to all frames of that clip.
 
-    Motion keeps its direction: frame differences only shrink. See `Erasing` for shapes and ranges.
+    Motion keeps its direction: frame differences only shrink. See `StaticDistractor` for shapes and ranges.
     Wang et al., "Removing the Background by Adding the Background", CVPR 2021 (arXiv:2009.05769);
     the paper's gamma is `ratio`, its lambda the weight.
     """
 
-    def pictures(self, clips: Tensor) -> Tensor:
+    def sample_frame(self, clips: Tensor) -> Tensor:
         return random_frames(clips)
 
 
-class InterVideoErasing(Erasing):
+class InterVideoErasing(StaticDistractor):
     """Adds one random frame of another clip of the batch: a background that the clip never had.
 
     A distractor of the same paper's ablation, and the operator of StillMix (Li et al., ICCV 2023, arXiv:2211.12883),
@@ -108,17 +108,17 @@ class InterVideoErasing(Erasing):
     refused.
     """
 
-    def pictures(self, clips: Tensor) -> Tensor:
+    def sample_frame(self, clips: Tensor) -> Tensor:
         return random_frames(clips).roll(_another(clips), dims=0)
 
 
-class NoiseErasing(Erasing):
+class NoiseErasing(StaticDistractor):
     """Adds one frame of Gaussian noise to all frames of each clip, with the clip's own mean and deviation.
 
     A distractor of the same paper's ablation: it hides the background without being one.
     """
 
-    def pictures(self, clips: Tensor) -> Tensor:
+    def sample_frame(self, clips: Tensor) -> Tensor:
         values = clips if clips.is_floating_point() else clips.float()
         deviation, mean = torch.std_mean(values, dim=(2, 3, 4), keepdim=True)
         noise = mean + deviation * torch.randn_like(values[:, :, :1])
@@ -130,7 +130,7 @@ class ForegroundMerge(Distractor):
 
     What moves is the share `foreground` of the pixels whose smoothed frame difference is largest, one mask for all
     frames of a clip. A clip is left as it is with probability 1 - prob. In the spirit of FAME (Ding et al., CVPR 2022,
-    arXiv:2109.15130), without its refinement by colour.
+    arXiv:2109.15130), without its refinement by color.
     """
 
     def __init__(self, foreground: float = 0.5, prob: float = 1.0, layout: str | None = None):

@@ -46,7 +46,7 @@ def run(files: list[Path]) -> None:
             name = name or _unused_name(checkpoint, measured)
             pl.seed_everything(config["seed"], workers=True, verbose=False)
             folder.mkdir(parents=True, exist_ok=True)
-            metrics = evaluate(official_splits.of_split(config, number, folder), name, checkpoint)
+            metrics = evaluate(official_splits.config_for_split(config, number, folder), name, checkpoint)
             measured.setdefault(name, {})[number] = metrics
             origin = checkpoint.origin() if checkpoint else RANDOM
             if isinstance(found, dict):
@@ -70,7 +70,7 @@ def _report(
     columns, alone = rows, len(rows) == 1
     if len(folders) > 1:
         rows = {
-            name: official_splits.summarised({f"split {number}": metrics for number, metrics in found.items()})
+            name: official_splits.summarize({f"split {number}": metrics for number, metrics in found.items()})
             for name, found in measured.items()
         }
         columns = {
@@ -117,7 +117,7 @@ def evaluate(config: dict[str, Any], name: str, checkpoint: Checkpoint | Foreign
         max_clips_per_forward=config["max_clips_per_forward"],
     )
     metrics: dict[str, float] = {}
-    with worker_processes.ending_together(evaluation.trainer.strategy.launcher):
+    with worker_processes.abort_together(evaluation.trainer.strategy.launcher):
         for task in config["tasks"].values():
             metrics |= build(task).run(evaluation)
     return metrics
@@ -144,7 +144,7 @@ def describe(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read(file: str, config: dict[str, Any]) -> Checkpoint | ForeignWeights | None:
-    return None if file == RANDOM else checkpoints.read_any(file, config["backbone"], config["least_matched"])
+    return None if file == RANDOM else checkpoints.read_any(file, config["backbone"], config["min_matched"])
 
 
 def _unused_name(checkpoint: Checkpoint | ForeignWeights | None, used: Iterable[str]) -> str:

@@ -60,7 +60,7 @@ def train(config: dict[str, Any]) -> float | None:
     last_metrics, leaving = LastMetrics(), LeaveOnInterrupt(last)
     trainer = build_trainer(config, last_metrics, leaving)
     accelerate(module, trainer.strategy.root_device, **{name: config["performance"][name] for name in ACCELERATIONS})
-    with leaving, _to_be_continued(config, trainer), worker_processes.ending_together(trainer.strategy.launcher):
+    with leaving, _exit_with_resume_hint(config, trainer), worker_processes.abort_together(trainer.strategy.launcher):
         _fit(config, module, datamodule, trainer)
         if not trainer.global_step:  # epochs=0: the untrained network, to measure or to finetune beside trained ones
             trainer.save_checkpoint(last)
@@ -110,7 +110,7 @@ def _initialise(module: Any, config: dict[str, Any]) -> dict[str, Any] | None:
     """Loads the weights that `init_from` names into the backbone; returns where they come from."""
     if not config["init_from"]:
         return None
-    source = checkpoints.read_any(config["init_from"], least=config["least_matched"])
+    source = checkpoints.read_any(config["init_from"], least=config["min_matched"])
     source.load_into(module.backbone)
     return source.origin()
 
@@ -118,14 +118,14 @@ def _initialise(module: Any, config: dict[str, Any]) -> dict[str, Any] | None:
 def _fit(config: dict[str, Any], module: pl.LightningModule, datamodule: Any, trainer: pl.Trainer) -> None:
     """Trains; where the run is asked to stop all processes have agreed to, and none has to end the others."""
     try:
-        with _to_be_continued(config, trainer):
+        with _exit_with_resume_hint(config, trainer):
             trainer.fit(module, datamodule, ckpt_path=config["resume"], weights_only=True)
     finally:
         _finish(trainer.loggers)
 
 
 @contextmanager
-def _to_be_continued(config: dict[str, Any], trainer: pl.Trainer) -> Iterator[None]:
+def _exit_with_resume_hint(config: dict[str, Any], trainer: pl.Trainer) -> Iterator[None]:
     """A run that is asked to stop says how to continue, and is queued again where a scheduler asked."""
     try:
         yield
@@ -157,7 +157,7 @@ def _evaluate(config: dict[str, Any], module: Any, datamodule: Any, trainer: pl.
     best = Path(config["run_dir"], "checkpoints", "best.ckpt")
     if best.exists():
         checkpoints.load_module(module, best)
-    datamodule.measure_readable()
+    datamodule.drop_unreadable()
     datamodule.eval_clips = dataclasses.replace(datamodule.eval_clips, num_clips=config["evaluation"]["clips"])
     evaluation = Evaluation(
         name=config["run_name"],

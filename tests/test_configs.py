@@ -51,7 +51,7 @@ def of_a_leaf_of_each_group(turn):
 def test_every_leaf_is_built(group, choice):
     config = copy.deepcopy(of_a_leaf_of_each_group(CHOICES[group].index(choice)))
     if group in BUILT:
-        config_allowlist.check(config[group], "a checkpoint")  # which may carry it
+        config_allowlist.validate_config(config[group], "a checkpoint")  # which may carry it
     if group == "clip":
         assert config["clip"]["num_frames"] > 0
         assert config["clip"]["short_side"] >= config["clip"]["size"]
@@ -70,13 +70,13 @@ def test_every_leaf_is_built(group, choice):
         assert type(built).__module__.startswith(("tbe.", "torch.nn"))
 
 
-@pytest.mark.parametrize("arm", sorted(file.stem for file in (CONFIGS / "arm").glob("[!_]*.yaml")))
+@pytest.mark.parametrize("variant", sorted(file.stem for file in (CONFIGS / "variant").glob("[!_]*.yaml")))
 @pytest.mark.parametrize("experiment", ["proof", "kinetics_be"])
-def test_every_arm_can_be_chosen_over_an_experiment(arm, experiment, tmp_path):
-    overrides = [f"experiment={experiment}", f"arm={arm}", "backbone=tiny", "contrastive.queue_size=8"]
+def test_every_variant_can_be_chosen_over_an_experiment(variant, experiment, tmp_path):
+    overrides = [f"experiment={experiment}", f"variant={variant}", "backbone=tiny", "contrastive.queue_size=8"]
     config = composed("train", *overrides, run_dir=tmp_path)
     assert build_module(plain(config), num_classes=3).method.backbone.num_features > 0
-    assert_in_effect(CONFIGS / "arm" / f"{arm}.yaml", OmegaConf.to_container(config))
+    assert_in_effect(CONFIGS / "variant" / f"{variant}.yaml", OmegaConf.to_container(config))
 
 
 @pytest.mark.parametrize("trainer", sorted(file.stem for file in (CONFIGS / "trainer").glob("[!_]*.yaml")))

@@ -72,7 +72,7 @@ def test_weights_can_have_a_lower_bound_that_changes_no_other_draw():
 
 
 def test_stillmix_adds_another_clips_frame_at_half_weight_to_half_of_the_clips():
-    config = plain(composed("train", "arm=stillmix", run_dir="."))
+    config = plain(composed("train", "variant=stillmix", run_dir="."))
     assert config["method"]["negative"] == "none"
     clips = torch.arange(64.0).view(64, 1, 1, 1, 1).expand(64, 3, 4, 2, 2)
     torch.manual_seed(0)
@@ -155,7 +155,7 @@ def test_clips_without_time_are_refused():
 def test_the_inter_video_distractor_adds_another_clips_frame_to_each():
     clips = torch.arange(5.0).view(5, 1, 1, 1, 1).expand(5, 3, 4, 6, 6)
     for _ in range(20):
-        added = InterVideoErasing().pictures(clips)[:, 0, 0, 0, 0]
+        added = InterVideoErasing().sample_frame(clips)[:, 0, 0, 0, 0]
         assert sorted(added.tolist()) == [0, 1, 2, 3, 4]
         assert (added != torch.arange(5.0)).all()
 
@@ -191,7 +191,7 @@ def test_a_weight_can_be_drawn_once_for_the_batch():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.uint8])
 def test_noise_has_the_clips_mean_and_deviation(dtype):
     clips = (60 + 20 * torch.randn(4, 3, 6, 40, 40)).clamp(0, 255).to(dtype)
-    pictures = NoiseErasing().pictures(clips)
+    pictures = NoiseErasing().sample_frame(clips)
     assert pictures.shape == (4, 3, 1, 40, 40)
     assert pictures.dtype == dtype
     assert_close(pictures.float().mean(), torch.tensor(60.0), atol=1, rtol=0)

@@ -65,7 +65,7 @@ def test_every_task_measures_a_pretrained_network(train, evaluate, capsys):
     protocol = metrics["protocol"]
     assert protocol["data"] == "biased_scenes"
     assert (protocol["gallery"], protocol["query"], protocol["clips"]) == ("train", ["test"], 2)
-    assert (run / "retrieval" / "demo" / "neighbours.png").stat().st_size > 1000
+    assert (run / "retrieval" / "demo" / "neighbors.png").stat().st_size > 1000
     features = np.load(run / "features" / "demo" / "test_features.npy")
     assert features.shape == (16, 8)
     assert np.load(run / "features" / "demo" / "test_labels.npy").shape == (16,)

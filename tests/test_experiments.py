@@ -1,6 +1,6 @@
 """Every experiment composes as it is, and trains two steps with its own method, on generated clips of a small size.
 
-What its name says of the method is what the arm of that name says.
+What its name says of the method is what the variant of that name says.
 
 Its own network is built without memory; that each network trains with each method is tested for itself.
 """
@@ -72,9 +72,9 @@ def built_without_memory(backbone):
 
 
 def is_trained(experiment):
-    """Whether more differs from another recipe than the arm; of those that differ by it alone one set's are trained."""
+    """Whether more than the variant differs from another recipe; where that alone does, one set's are trained."""
     chosen = OmegaConf.load(FOLDER / f"{experiment}.yaml").get("defaults", [])
-    is_variant = any(str(choice).startswith("/arm/") for choice in chosen) and "_self_" in chosen
+    is_variant = any(str(choice).startswith("/variant/") for choice in chosen) and "_self_" in chosen
     return not is_variant or experiment.startswith("hmdb51")
 
 
@@ -115,28 +115,31 @@ def test_an_experiment_says_how_it_is_run(experiment):
     assert any(f"experiment={experiment}" in line or experiment == "demo" for line in comments)
 
 
-ARMS = sorted((file.stem for file in (ROOT / "configs" / "arm").glob("[!_]*.yaml")), key=len, reverse=True)
+VARIANTS = sorted((file.stem for file in (ROOT / "configs" / "variant").glob("[!_]*.yaml")), key=len, reverse=True)
 
 
-def arm_in(experiment):
-    """The arm that the name of an experiment has: moco_negative of ucf101_moco_negative_released."""
-    return next((arm for arm in ARMS if f"_{arm}_" in f"_{experiment}_"), None)
+def variant_in(experiment):
+    """The variant that the name of an experiment has: moco_negative of ucf101_moco_negative_released."""
+    return next((variant for variant in VARIANTS if f"_{variant}_" in f"_{experiment}_"), None)
 
 
-@pytest.mark.parametrize("experiment", [name for name in EXPERIMENTS if arm_in(name)])
-def test_a_recipe_with_a_method_in_its_name_is_that_recipe_with_that_arm(experiment):
-    arm, own = arm_in(experiment), composed("train", f"experiment={experiment}", run_dir=".")
-    base = experiment.replace(f"_{arm}", "")
+@pytest.mark.parametrize("experiment", [name for name in EXPERIMENTS if variant_in(name)])
+def test_a_recipe_with_a_method_in_its_name_is_that_recipe_with_that_variant(experiment):
+    variant, own = variant_in(experiment), composed("train", f"experiment={experiment}", run_dir=".")
+    base = experiment.replace(f"_{variant}", "")
     base = base if base in EXPERIMENTS else experiment
-    said = [f"name={experiment}", f"contrastive.mlp={own.contrastive.mlp}"]  # the head is the recipe's, not the arm's
-    assert plain(own) == plain(composed("train", f"experiment={base}", f"arm={arm}", *said, run_dir="."))
+    said = [
+        f"name={experiment}",
+        f"contrastive.mlp={own.contrastive.mlp}",
+    ]  # the head is the recipe's, not the variant's
+    assert plain(own) == plain(composed("train", f"experiment={base}", f"variant={variant}", *said, run_dir="."))
 
 
 @pytest.mark.parametrize(
-    "experiment", [name for name in EXPERIMENTS if arm_in(name) in ("moco", "moco_negative", "be")]
+    "experiment", [name for name in EXPERIMENTS if variant_in(name) in ("moco", "moco_negative", "be")]
 )
 def test_moco_has_no_extra_negative_and_what_be_is_compared_with_has(experiment):
     config = composed("train", f"experiment={experiment}", run_dir=".")
     usual = "other_video" if experiment.startswith("something") else "same_video"
-    assert config.method.negative == ("none" if arm_in(experiment) == "moco" else usual)
-    assert config.be.ratio == (0.3 if arm_in(experiment) == "be" else 0)
+    assert config.method.negative == ("none" if variant_in(experiment) == "moco" else usual)
+    assert config.be.ratio == (0.3 if variant_in(experiment) == "be" else 0)

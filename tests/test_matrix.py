@@ -68,7 +68,7 @@ def test_one_step_moves_the_backbone_towards_a_finite_loss(method, backbone, con
     optimizer = build(plain(config.optimizer))(module.parameters())
     batch = {view: torch.randn(2, 3, frames_for(method), 32, 32) for view in ("query", "key", "negative")}
     query, *others = (batch[view] for view in module.method.views)
-    loss = module.loss(*module.method(module.erase(query), *others))
+    loss = module.loss(*module.method(module.distractor(query), *others))
     loss.backward()
     optimizer.step()
     module.method.after_step()

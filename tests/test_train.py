@@ -184,7 +184,7 @@ def test_the_objective_of_a_sweep_is_returned(tmp_path):
         ["be=noise"],
         ["be=inter"],
         ["be.per=batch"],
-        ["module.distracted=both"],
+        ["module.distractor_views=both"],
         ["logger=csv"],
         ["augment=original"],
         ["datamodule.eval_clips.num_clips=2", "datamodule.val_limit=4"],

@@ -18,7 +18,7 @@ import torch
 
 from benchmarks.faults.corrupt import truncated, with_another_byte
 from benchmarks.faults.report import Outcome
-from tbe.checkpoints.atomic_io import PART, PREVIOUS, WholeCheckpoints, is_whole, whole
+from tbe.checkpoints.atomic_io import PART, PREVIOUS, AtomicCheckpoints, is_intact, latest_intact
 
 NUMBERS = 2_000_000  # float32 in a checkpoint: writing it takes some hundredths of a second
 
@@ -30,7 +30,7 @@ def killed_while_writing(trials: int) -> Outcome:
         with tempfile.TemporaryDirectory() as folder:
             last = Path(folder, "last.ckpt")
             kill_writer(last, 0.02 + chance.uniform(0, 0.15))
-            readable += is_whole(last) and is_uniform(last)
+            readable += is_intact(last) and is_uniform(last)
             begun += last.with_name(last.name + PART).exists()
     return Outcome(
         "killed (SIGKILL) while checkpoints are written one after the other",
@@ -57,7 +57,7 @@ def kill_writer(last: Path, seconds: float) -> None:
 
 def save(path: Path, number: int) -> None:
     """A checkpoint all of whose numbers are this one."""
-    WholeCheckpoints().save_checkpoint({"number": number, "weights": torch.full((NUMBERS,), float(number))}, path)
+    AtomicCheckpoints().save_checkpoint({"number": number, "weights": torch.full((NUMBERS,), float(number))}, path)
 
 
 def is_uniform(path: Path) -> bool:
@@ -100,7 +100,7 @@ def _spoiled(trials: int, run: Path, spoil: Callable[[bytes, Random], bytes]) ->
         contents = [torch.load(run / "checkpoints" / name, weights_only=True) for name in (last.name, before.name)]
         for _ in range(trials):
             last.write_bytes(spoil(content, chance))
-            taken = whole(last)
+            taken = latest_intact(last)
             found += taken == before and are_equal(torch.load(taken, weights_only=True), contents[1])
             harmless += taken == last and are_equal(torch.load(taken, weights_only=True), contents[0])
     return found, harmless, trials - found - harmless

@@ -14,7 +14,7 @@ import torch
 from benchmarks.faults.corrupt import truncated, with_another_byte
 from benchmarks.faults.report import Outcome
 from benchmarks.faults.small_runs import EPOCHS, LAST, STEPS, SmallRuns, Stopped, as_torchrun
-from tbe.checkpoints.atomic_io import is_whole
+from tbe.checkpoints.atomic_io import is_intact
 
 AS_IF = "as without the fault, to the last bit (weights, queue, optimizer, metrics.csv)"
 
@@ -57,7 +57,7 @@ def disk_full(trials: int, runs: SmallRuns) -> Outcome:
             f"full_{index}", fill, "datamodule.num_workers=0"
         )  # the limit also holds for shared memory
         is_clear = runs.said(stopped.folder).startswith("error: could not write the checkpoint")
-        is_kept = not (stopped.folder / LAST).exists() or is_whole(stopped.folder / LAST)
+        is_kept = not (stopped.folder / LAST).exists() or is_intact(stopped.folder / LAST)
         resume = [f"resume={stopped.folder}"] if stopped.saved else []
         same = runs.ends_well(stopped.folder, *resume) and runs.is_as_whole(stopped.folder)
         return stopped.done - stopped.saved, is_clear, is_kept, same

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import torch
 
 from benchmarks.faults.checkpoints import are_equal
-from tbe.checkpoints.atomic_io import is_whole
+from tbe.checkpoints.atomic_io import is_intact
 
 ROOT = Path(__file__).resolve().parents[2]
 EPOCHS, STEPS = 10, 4  # steps an epoch
@@ -111,7 +111,7 @@ class SmallRuns:
             time.sleep(chance.uniform(0, self.seconds))
             fault(process, chance)
             if code := _code(process):
-                saved = torch.load(run / LAST, weights_only=True)["global_step"] if is_whole(run / LAST) else 0
+                saved = torch.load(run / LAST, weights_only=True)["global_step"] if is_intact(run / LAST) else 0
                 return Stopped(run, code, _steps(run), saved)
         raise ValueError(f"{name}: expected a fault to end one of {ATTEMPTS} runs, got none: {self.said(run)}")
 

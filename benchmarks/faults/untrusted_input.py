@@ -25,7 +25,7 @@ from benchmarks.faults.report import Outcome
 from benchmarks.faults.small_runs import PATIENCE, ROOT, SIZE
 from benchmarks.faults.videos import whole_videos
 from tbe.checkpoints import checkpoint as checkpoints
-from tbe.data.fault_tolerance.quarantine import LEAST_COUNTED
+from tbe.data.fault_tolerance.quarantine import MIN_COUNTED
 from tbe.data.readers import DecodeError
 from tbe.data.sources.records import fence, read_list, write_list
 
@@ -36,7 +36,7 @@ OTHERS += ("torchvision.models", "torchvision.io", "torchvision.datasets", "nump
 PARTS = ("backbone", "data", "reader", "clip")
 STEPS = ("..", ".", "inside", "linked_outside", "linked_inside", "clip.mp4")
 STARTS = ("", "/", "{root}/", "{outside}/", "C:\\", "..\\")
-VIDEOS, MOST = 40, 0.05  # of a run, and max_failed
+VIDEOS, MAX = 40, 0.05  # of a run, and max_failed
 FOLDER_OF_VIDEOS = ["experiment=none", "data=folder", "data.num_classes=2", "data.val_share=0", "~data.splits.test"]
 FOLDER_OF_VIDEOS += ["clip=8x2_32", "clip.stride=1", "augment=crop_flip", "backbone=tiny", "batch_size=4", "epochs=1"]
 FOLDER_OF_VIDEOS += ["contrastive.queue_size=8", "datamodule.num_workers=1", "trainer=cpu", "task=none", "logger=csv"]
@@ -129,27 +129,27 @@ def too_many_unreadable(trials: int) -> Outcome:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             whole = next(iter(whole_videos(folder).values()))
-            bad = chance.randint(LEAST_COUNTED + 1, VIDEOS // 2) if trial % 2 else chance.randint(1, LEAST_COUNTED)
+            bad = chance.randint(MIN_COUNTED + 1, VIDEOS // 2) if trial % 2 else chance.randint(1, MIN_COUNTED)
             victims = set(chance.sample(range(VIDEOS), bad))
             for number in range(VIDEOS):
                 (folder / f"{number}.mp4").write_bytes(whole[:100] if number in victims else whole)
             write_list(folder / "train.txt", [(f"{number}.mp4", number % 2) for number in range(VIDEOS)])
             run = folder / "run"
             code, said = _train(
-                *FOLDER_OF_VIDEOS, f"data.root={folder}", f"datamodule.max_failed={MOST}", f"hydra.run.dir={run}"
+                *FOLDER_OF_VIDEOS, f"data.root={folder}", f"datamodule.max_failed={MAX}", f"hydra.run.dir={run}"
             )
             table = run / "quarantine.csv"
             named = len(table.read_text().splitlines()) - 1 if table.exists() else 0
-        is_stopped = code == 1 and said.startswith(f"error: expected at most {MOST:.0%} of the videos to be unreadable")
+        is_stopped = code == 1 and said.startswith(f"error: expected at most {MAX:.0%} of the videos to be unreadable")
         stopped += is_stopped
         ended += code == 0
-        right += is_stopped and named > LEAST_COUNTED if trial % 2 else code == 0 and named == bad
+        right += is_stopped and named > MIN_COUNTED if trial % 2 else code == 0 and named == bad
     happened = (
-        f"{stopped} runs with {LEAST_COUNTED + 1} to {VIDEOS // 2} of {VIDEOS} stopped with one line, {ended} with up "
-        f"to {LEAST_COUNTED} ended well, with all of these in quarantine.csv"
+        f"{stopped} runs with {MIN_COUNTED + 1} to {VIDEOS // 2} of {VIDEOS} stopped with one line, {ended} with up "
+        f"to {MIN_COUNTED} ended well, with all of these in quarantine.csv"
     )
     lost = "nothing" if right == trials else f"**{trials - right} runs**"
-    return Outcome(f"more videos than accepted are unreadable (`datamodule.max_failed={MOST}`)", trials, happened, lost)
+    return Outcome(f"more videos than accepted are unreadable (`datamodule.max_failed={MAX}`)", trials, happened, lost)
 
 
 def unwritable_folders(trials: int) -> Outcome:

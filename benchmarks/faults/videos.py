@@ -21,7 +21,7 @@ from benchmarks.faults.report import Outcome
 from tbe.data.clip_samplers import RandomClip
 from tbe.data.dataset import VideoDataset
 from tbe.data.epoch_samplers import EpochSampler
-from tbe.data.fault_tolerance.loader import GuardedLoader, GuardedVideos, ReplayedSampler
+from tbe.data.fault_tolerance.loader import FaultTolerantDataset, FaultTolerantLoader, ReplayedSampler
 from tbe.data.fault_tolerance.quarantine import Quarantine
 from tbe.data.readers import OpenVideo, VideoReader
 from tbe.data.readers.auto_reader import AutoReader
@@ -83,9 +83,9 @@ class Epoch(NamedTuple):
 def epoch(root: Path, names: Sequence[str], open_video: OpenVideo, seconds: float, seed: int = 0) -> Epoch:
     """Reads a clip of each video with two workers, as pretraining does, and quarantines what fails."""
     records = make_records(root, names, [0] * len(names), [0] * len(names))
-    videos = GuardedVideos(VideoDataset(records, open_video, RandomClip(4, 2)), seconds, replaces=True)
+    videos = FaultTolerantDataset(VideoDataset(records, open_video, RandomClip(4, 2)), seconds, replaces=True)
     sampler = ReplayedSampler(EpochSampler(len(names), seed=seed, batch_size=2))
-    loader = GuardedLoader(videos, batch_size=2, sampler=sampler, num_workers=2, collate_fn=videos.collate)
+    loader = FaultTolerantLoader(videos, batch_size=2, sampler=sampler, num_workers=2, collate_fn=videos.collate)
     quarantine, began = Quarantine(root / "quarantine.csv"), time.monotonic()
     given: set[str] = set()
     replaced: set[str] = set()

@@ -1,8 +1,8 @@
 """ClipAugment against torchvision v2 transforms called clip by clip: `python -m benchmarks.speed.augment`.
 
-Both do random resized crop, flip, colour jitter, grey, blur and normalisation, of the strengths of
+Both do random resized crop, flip, color jitter, gray, blur and normalisation, of the strengths of
 configs/augment/modern.yaml. A ratio is torchvision's time over ours, so above 1 ours is faster. On a GPU one kernel
-changes the colours; what it gives is compared with what changes one after the other give.
+changes the colors; what it gives is compared with what changes one after the other give.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torchvision.transforms import v2
 
 from benchmarks.common import harness
 from benchmarks.common.harness import Finding, compare, in_turn
-from tbe.augment import ClipAugment, ColourJitter, RandomResizedCrop
+from tbe.augment import ClipAugment, ColorJitter, RandomResizedCrop
 from tbe.augment.clip_augment import KINETICS_MEAN, KINETICS_STD
 
 SOURCES = {112: (128, 171), 224: (256, 340)}
@@ -60,8 +60,8 @@ def levels_apart(size: int, blur: float, clips: Tensor, sizes: Tensor, setting: 
 
 
 def ours(size: int, blur: float, fused: bool = False) -> ClipAugment:
-    colour = ColourJitter(0.4, 0.4, 0.4, 0.1, prob=0.8)
-    return ClipAugment(size, RandomResizedCrop((0.2, 1.0)), colour=colour, grey=0.2, blur=blur, fused=fused)
+    color = ColorJitter(0.4, 0.4, 0.4, 0.1, prob=0.8)
+    return ClipAugment(size, RandomResizedCrop((0.2, 1.0)), color=color, gray=0.2, blur=blur, fused=fused)
 
 
 def clip_by_clip(size: int, blur: float, as_float: bool) -> Callable[[Tensor, Tensor], Tensor]:

@@ -47,7 +47,7 @@ TASKS = {
     "step: I3D, compiled": Task("step", 120, {"names": ["I3D"], "rounds": 5, "compiled": True}),
 }
 SECONDS = 480
-LEAST = 20.0  # seconds without which no part is begun
+MIN = 20.0  # seconds without which no part is begun
 
 
 def measure(device: str, quick: bool, seconds: float, file: Path) -> int:
@@ -57,10 +57,10 @@ def measure(device: str, quick: bool, seconds: float, file: Path) -> int:
     facts = harness.machine(device)
     for name, task in TASKS.items():
         left = seconds - (time.monotonic() - start)
-        if left < LEAST:
+        if left < MIN:
             print(f"{name}: left out, {seconds - left:.0f} of {seconds:.0f} seconds are spent", flush=True)
             continue
-        findings, text = harness.parted(found_by(name, device, quick, min(left - LEAST / 4, task.seconds)))
+        findings, text = harness.parted(found_by(name, device, quick, min(left - MIN / 4, task.seconds)))
         if findings:
             title = run.title_of(importlib.import_module(f"benchmarks.speed.{task.module}"))
             parts[run.key(name, device)] = run.Part(title, facts, findings, text)

@@ -27,9 +27,9 @@ from benchmarks.common import harness
 from benchmarks.common.harness import Finding
 from benchmarks.speed.augment import BLUR, ours
 from benchmarks.speed.step_variants import CASES, QUICK, Case, OurStep, Switches
-from tbe.data.clip_samplers import AnchorAndAnother
+from tbe.data.clip_samplers import AnchorAndNegativeClips
 from tbe.data.dataset import VideoDataset
-from tbe.data.fault_tolerance.loader import GuardedLoader, GuardedVideos, ReplayedSampler
+from tbe.data.fault_tolerance.loader import FaultTolerantDataset, FaultTolerantLoader, ReplayedSampler
 from tbe.data.readers import FrameFolderReader, OpenVideo
 from tbe.data.sources.records import Records, make_records
 from tbe.data.views import ContrastiveViews
@@ -135,10 +135,10 @@ def _mean_seconds(work: Callable[[], Any], times: int, training: Training, share
 
 def _batches(training: Training, files: Files, workers: int, batch: int) -> Iterator[dict[str, Any]]:
     """Raw batches on the device, from a loader as a run has it."""
-    clips = AnchorAndAnother(num_frames=training.case.num_frames, stride=STRIDE)
+    clips = AnchorAndNegativeClips(num_frames=training.case.num_frames, stride=STRIDE)
     videos = VideoDataset(files.records, files.open_video, clips, short_side=training.case.source[0])
-    guarded = GuardedVideos(videos, seconds=60)
-    loader = GuardedLoader(
+    guarded = FaultTolerantDataset(videos, seconds=60)
+    loader = FaultTolerantLoader(
         guarded,
         batch,
         sampler=ReplayedSampler(_InTurn(len(videos), 1000 * batch)),

@@ -27,7 +27,7 @@ from benchmarks.common import harness
 from benchmarks.common.harness import Finding, compare, in_turn
 from benchmarks.speed.augment import clip_by_clip, ours
 from benchmarks.speed.readers import scenery
-from tbe.data.clip_samplers import AnchorAndAnother, RandomClip
+from tbe.data.clip_samplers import AnchorAndNegativeClips, RandomClip
 from tbe.data.dataset import VideoDataset
 from tbe.data.readers import DecordReader, OpenVideo
 from tbe.data.readers.auto_reader import AutoReader
@@ -131,7 +131,7 @@ def epoch_of_ours(
     records: Records, size: int, batch: int, device: str, of: tuple[str, ...] = VIEWS
 ) -> Callable[[], None]:
     """What makes all batches of these views, and decodes the clips they show."""
-    clips = AnchorAndAnother(num_frames=16, stride=4)
+    clips = AnchorAndNegativeClips(num_frames=16, stride=4)
     sampler = clips if "negative" in of else clips.anchor()
     videos = VideoDataset(records, AutoReader(), sampler, SHORT_SIDES[size])
     views = ContrastiveViews(ours(size, BLUR), of).to(device)

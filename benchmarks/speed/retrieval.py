@@ -85,7 +85,7 @@ def searches(queries: Tensor, gallery: Tensor, rounds: int) -> Iterator[Finding]
     for other in list(ways)[1:]:
         yield compare(times, other, "nearest", setting_of(queries, gallery))
         shared = agreement(found["nearest"], found[other])
-        yield Finding(f"neighbours of {other} that nearest has too", setting_of(queries, gallery), *[shared] * 3)
+        yield Finding(f"neighbors of {other} that nearest has too", setting_of(queries, gallery), *[shared] * 3)
 
 
 def setting_of(queries: Tensor, gallery: Tensor) -> str:
@@ -101,7 +101,7 @@ def bare_product(queries: Tensor, gallery: Tensor) -> None:
 
 
 def agreement(found: Tensor, others: Tensor) -> float:
-    """The share of neighbours (n, k) that are among the others (n, k) too."""
+    """The share of neighbors (n, k) that are among the others (n, k) too."""
     return (found.unsqueeze(2) == others.unsqueeze(1)).any(dim=2).float().mean().item()
 
 

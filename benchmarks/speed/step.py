@@ -93,7 +93,7 @@ def setting_of(name: str, case: Case) -> str:
 def of_parts(case: Case, device: str, step: OurStep, setting: str, rounds: int) -> Iterator[Finding]:
     """The erasing and the augmentation of the raw batch against the step."""
     raw = case.raw(device)
-    parts: dict[str, Callable] = {"erasing": partial(step.module.erase, step.views["query"])}
+    parts: dict[str, Callable] = {"erasing": partial(step.module.distractor, step.views["query"])}
     for name, fused in {"augmentation": False, **({FUSED: True} if device == "cuda" else {})}.items():
         views = ContrastiveViews(ours(case.size, BLUR, fused))
         parts[name] = lambda views=views: views(dict(raw))  # it takes the batch apart

@@ -27,20 +27,20 @@ def load(
     preprocessing: str | Preprocessing | None = None,
     device: str | torch.device = "cpu",
     runs: str | os.PathLike | None = None,
-    least_matched: float = 0.9,
+    min_matched: float = 0.9,
 ) -> VideoBackbone:
     """Returns a trained backbone, (B, C, T, H, W) -> (B, F), in eval mode, with its `preprocessing` attached.
 
     checkpoint: a file, the folder of a run, that of several runs (the newest), or 'latest', the newest run below
     `runs` (None: the environment variable TBE_RUNS, else runs/). A checkpoint of this project says which backbone it
     holds and how its clips are made. Weights of other projects need `backbone`, a choice of `configs/backbone` or a
-    network, whose tensors they must give at least the share `least_matched` of; their clips are made as
+    network, whose tensors they must give at least the share `min_matched` of; their clips are made as
     `preprocessing` says, a choice of `configs/clip` or the numbers. None leaves open how, and `embed` then asks.
     A FileNotFoundError where there is no such file; a ValueError for a torn one, or weights of another architecture.
     """
     root = os.environ.get("TBE_RUNS", "runs") if runs is None else runs
     path = folders.find(os.fspath(checkpoint), root)
-    found = checkpoints.read_any(path, least=least_matched)
+    found = checkpoints.read_any(path, least=min_matched)
     if backbone is not None:
         network = build("backbone", backbone) if isinstance(backbone, str) else backbone
         found.load_into(network)

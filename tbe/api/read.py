@@ -12,7 +12,7 @@ from tbe.backbones.preprocessing import Preprocessing
 from tbe.data.clip_samplers import UniformClips
 from tbe.data.dataset import VideoDataset
 from tbe.data.epoch_samplers import ShardSampler
-from tbe.data.fault_tolerance.loader import FAILED, GuardedLoader, GuardedVideos, ReplayedSampler
+from tbe.data.fault_tolerance.loader import FAILED, FaultTolerantDataset, FaultTolerantLoader, ReplayedSampler
 from tbe.data.fault_tolerance.quarantine import Fault
 from tbe.data.readers import DecodeError, OpenVideo
 from tbe.data.sources.records import UNLABELLED, make_records
@@ -39,8 +39,10 @@ def read_clips(
     records = make_records("", [os.fspath(path) for path in paths], labels, [0] * len(paths))
     take = UniformClips(preprocessing.num_frames, preprocessing.stride, preprocessing.short, num_clips=num_clips)
     videos = VideoDataset(records, open_video, take, preprocessing.short_side)
-    guarded = _VideosOrBlanks(videos, preprocessing, read_timeout) if skips else GuardedVideos(videos, read_timeout)
-    yield from GuardedLoader(
+    guarded = (
+        _VideosOrBlanks(videos, preprocessing, read_timeout) if skips else FaultTolerantDataset(videos, read_timeout)
+    )
+    yield from FaultTolerantLoader(
         guarded,
         batch_size=batch_size,
         sampler=ReplayedSampler(ShardSampler(len(records))),
@@ -50,7 +52,7 @@ def read_clips(
     )
 
 
-class _VideosOrBlanks(GuardedVideos):
+class _VideosOrBlanks(FaultTolerantDataset):
     """Videos of which those that can't be read are black."""
 
     def __init__(self, videos: VideoDataset, preprocessing: Preprocessing, seconds: float):

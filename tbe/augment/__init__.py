@@ -5,7 +5,7 @@ flip and blur into two matrix products, `color_jitter` jitters; `clip_augment` p
 """
 
 from tbe.augment.clip_augment import KINETICS_MEAN, KINETICS_STD, ClipAugment
-from tbe.augment.color_jitter import ColourJitter
+from tbe.augment.color_jitter import ColorJitter
 from tbe.augment.crops import CenterCrop, RandomCrop, RandomResizedCrop, UniformCrop
 
 __all__ = [
@@ -13,7 +13,7 @@ __all__ = [
     "KINETICS_STD",
     "CenterCrop",
     "ClipAugment",
-    "ColourJitter",
+    "ColorJitter",
     "RandomCrop",
     "RandomResizedCrop",
     "UniformCrop",

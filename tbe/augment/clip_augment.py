@@ -1,4 +1,4 @@
-"""The augmentation of a batch: crop, flip, blur, rotation, colour, normalisation."""
+"""The augmentation of a batch: crop, flip, blur, rotation, color, normalisation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from tbe.augment.color_jitter import Change, ColourJitter, adjust_saturation_, change_
+from tbe.augment.color_jitter import Change, ColorJitter, adjust_saturation_, change_
 from tbe.augment.crops import Crop
 from tbe.augment.fused_color import change_and_normalise
 from tbe.augment.resample import matrices, resample, resample_in_bands, resample_in_levels, rotate
@@ -31,16 +31,16 @@ class ClipAugment(nn.Module):
     height and width, become float32 (B, C, T, size, size). Padding is never seen. Draws come from torch's global RNG
     on the device of the clips.
 
-    flip, grey and blur are probabilities, rotation the largest angle in degrees, blur_sigma a range in pixels of the
-    result. Blur comes before colour, folded into the resizing: the two all but commute. Rotation turns the cropped
+    flip, gray and blur are probabilities, rotation the largest angle in degrees, blur_sigma a range in pixels of the
+    result. Blur comes before color, folded into the resizing: the two all but commute. Rotation turns the cropped
     square and mirrors what lies outside it. A stage of strength 0 is skipped and draws nothing. On a CPU, large clips
     that are not blurred are resized as bytes, right to a level.
 
-    C is as many as mean and std have. 3 are colours; 2 are optical flow, motion to the right and then down, 0 to 255
-    with none at 127.5. Flow that is flipped also changes the sign of its first channel, v to 255 - v. Colour, grey and
+    C is as many as mean and std have. 3 are colors; 2 are optical flow, motion to the right and then down, 0 to 255
+    with none at 127.5. Flow that is flipped also changes the sign of its first channel, v to 255 - v. Color, gray and
     rotation are not for flow.
 
-    fused: whether one kernel changes the colours and normalises, in two passes over the pixels in place of some
+    fused: whether one kernel changes the colors and normalises, in two passes over the pixels in place of some
     thirty, on GPUs, where Triton works. Values are the same but for rounding.
     """
 
@@ -53,8 +53,8 @@ class ClipAugment(nn.Module):
         crop: Crop,
         flip: float = 0.5,
         rotation: float = 0.0,
-        colour: ColourJitter | None = None,
-        grey: float = 0.0,
+        color: ColorJitter | None = None,
+        gray: float = 0.0,
         blur: float = 0.0,
         blur_sigma: Sequence[float] = (0.1, 2.0),
         mean: Sequence[float] = KINETICS_MEAN,
@@ -66,10 +66,10 @@ class ClipAugment(nn.Module):
             raise UserError(f"ClipAugment: expected size to be a whole number above 0, got {size!r}")
         if not callable(crop):
             raise UserError(f"ClipAugment: expected crop to map sizes to boxes, like RandomCrop(), got {crop!r}")
-        _check_strengths(flip, rotation, grey, blur, blur_sigma)
-        _check_channels(mean, std, coloured=colour is not None or grey > 0, rotated=rotation > 0)
+        _check_strengths(flip, rotation, gray, blur, blur_sigma)
+        _check_channels(mean, std, colored=color is not None or gray > 0, rotated=rotation > 0)
         self.size, self.crop, self.flip, self.rotation = size, crop, flip, rotation
-        self.colour, self.grey, self.blur, self.blur_sigma = colour, grey, blur, tuple(blur_sigma)
+        self.color, self.gray, self.blur, self.blur_sigma = color, gray, blur, tuple(blur_sigma)
         self.fused = fused
         # Not in checkpoints: they are settings, and the resolved config carries those.
         self.register_buffer("mean", torch.tensor(list(mean), dtype=torch.float32).view(-1, 1, 1, 1), persistent=False)
@@ -100,9 +100,9 @@ class ClipAugment(nn.Module):
             sigma = self._uniform(batch, device, *self.blur_sigma) * self._chosen(batch, device, self.blur)
         if self.rotation > 0:
             degrees = self._uniform(batch, device, -self.rotation, self.rotation)
-        changes = self.colour.draw(batch, device) if self.colour is not None else []
-        if self.grey > 0:
-            kept = 1 - self._chosen(batch, device, self.grey).float()
+        changes = self.color.draw(batch, device) if self.color is not None else []
+        if self.gray > 0:
+            kept = 1 - self._chosen(batch, device, self.gray).float()
             changes = [*changes, Change(adjust_saturation_, kept, neutral=1.0)]
         return Draws(boxes, flipped, sigma, degrees, changes)
 
@@ -216,20 +216,20 @@ def turn_motion_(flow: Tensor, flipped: Tensor) -> None:
     right.copy_(torch.where(flipped.view(-1, 1, 1, 1), 1 - right, right))
 
 
-def _check_strengths(flip: float, rotation: float, grey: float, blur: float, blur_sigma: Sequence[float]) -> None:
-    for name, value, highest in (("flip", flip, 1), ("grey", grey, 1), ("blur", blur, 1), ("rotation", rotation, 180)):
+def _check_strengths(flip: float, rotation: float, gray: float, blur: float, blur_sigma: Sequence[float]) -> None:
+    for name, value, highest in (("flip", flip, 1), ("gray", gray, 1), ("blur", blur, 1), ("rotation", rotation, 180)):
         if not 0 <= value <= highest:
             raise UserError(f"ClipAugment: expected {name} in [0, {highest}], got {value}")
     if len(blur_sigma) != 2 or not 0 < blur_sigma[0] <= blur_sigma[1] < math.inf:
         raise UserError(f"ClipAugment: expected blur_sigma to be 0 < low <= high, got {blur_sigma}")
 
 
-def _check_channels(mean: Sequence[float], std: Sequence[float], coloured: bool, rotated: bool) -> None:
+def _check_channels(mean: Sequence[float], std: Sequence[float], colored: bool, rotated: bool) -> None:
     if len(mean) != len(std) or not len(mean) or min(std) <= 0:
         raise UserError(f"ClipAugment: expected a mean and a std above 0 for each channel, got {mean} and {std}")
-    if coloured and len(mean) != 3:
+    if colored and len(mean) != 3:
         raise UserError(
-            f"ClipAugment: expected 3 channels for colour and grey, got a mean of {len(mean)}. Set colour=null grey=0."
+            f"ClipAugment: expected 3 channels for color and gray, got a mean of {len(mean)}. Set color=null gray=0."
         )
     if rotated and len(mean) == FLOW:
         raise UserError(

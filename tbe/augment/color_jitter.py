@@ -1,4 +1,4 @@
-"""Colour changes of RGB clips (B, 3, T, H, W) in [0, 1], one strength for each clip, in place.
+"""Color changes of RGB clips (B, 3, T, H, W) in [0, 1], one strength for each clip, in place.
 
 Each `adjust_..._` means what torchvision's `adjust_...` means for one clip.
 """
@@ -14,12 +14,12 @@ from torch import Tensor
 
 from tbe.errors import UserError
 
-GREY_WEIGHTS = (0.2989, 0.587, 0.114)  # ITU-R BT.601 luma, rounded as in torchvision
+GRAY_WEIGHTS = (0.2989, 0.587, 0.114)  # ITU-R BT.601 luma, rounded as in torchvision
 OPPOSITE_HUES = (3, 5, 1)  # in sixths of the circle: where red, green and blue are at their lowest
 
 
 @dataclass(frozen=True)
-class ColourJitter:
+class ColorJitter:
     """Changes brightness, contrast, saturation and hue of a clip at random, with probability `prob`.
 
     Factors are drawn from 1 - strength to 1 + strength, shifts of hue from -hue to hue, in turns. The order of the
@@ -35,7 +35,7 @@ class ColourJitter:
     def __post_init__(self):
         for name, highest in (("brightness", 1), ("contrast", 1), ("saturation", 1), ("hue", 0.5), ("prob", 1)):
             if not 0 <= getattr(self, name) <= highest:
-                raise UserError(f"ColourJitter: expected {name} in [0, {highest}], got {getattr(self, name)}")
+                raise UserError(f"ColorJitter: expected {name} in [0, {highest}], got {getattr(self, name)}")
 
     def __call__(self, clips: Tensor) -> Tensor:
         """Changes RGB clips (B, 3, T, H, W) in [0, 1] in place."""
@@ -81,16 +81,16 @@ def adjust_brightness_(clips: Tensor, factors: Tensor) -> Tensor:
 
 
 def adjust_contrast_(clips: Tensor, factors: Tensor) -> Tensor:
-    """Scales each clip by its factor (B,) about the mean grey of each frame: every frame keeps its brightness."""
+    """Scales each clip by its factor (B,) about the mean gray of each frame: every frame keeps its brightness."""
     factors = _per_clip(factors)
-    mean = grey(clips).mean(dim=(1, 3, 4), keepdim=True)
+    mean = gray(clips).mean(dim=(1, 3, 4), keepdim=True)
     return clips.mul_(factors).add_(mean * (1 - factors)).clamp_(0, 1)
 
 
 def adjust_saturation_(clips: Tensor, factors: Tensor) -> Tensor:
-    """Scales each clip by its factor (B,) about its grey picture; 0 is grey, 1 changes nothing."""
+    """Scales each clip by its factor (B,) about its gray picture; 0 is gray, 1 changes nothing."""
     factors = _per_clip(factors)
-    rest = grey(clips).mul_(1 - factors)
+    rest = gray(clips).mul_(1 - factors)
     return clips.mul_(factors).add_(rest).clamp_(0, 1)
 
 
@@ -117,10 +117,10 @@ def adjust_hue_(clips: Tensor, shifts: Tensor) -> Tensor:
     return clips
 
 
-def grey(clips: Tensor) -> Tensor:
+def gray(clips: Tensor) -> Tensor:
     """The luma of RGB clips, (B, 1, T, H, W)."""
     red, green, blue = clips.split(1, dim=1)
-    return (red * GREY_WEIGHTS[0]).add_(green, alpha=GREY_WEIGHTS[1]).add_(blue, alpha=GREY_WEIGHTS[2])
+    return (red * GRAY_WEIGHTS[0]).add_(green, alpha=GRAY_WEIGHTS[1]).add_(blue, alpha=GRAY_WEIGHTS[2])
 
 
 def _per_clip(values: Tensor) -> Tensor:

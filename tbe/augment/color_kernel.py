@@ -31,7 +31,7 @@ def change_frames(
     frame = (tl.program_id(0) % num_frames).to(tl.int64)
     source = pictures + clip * of_clip + frame * of_frame
     target = result + (clip * 3 * num_frames + frame) * pixels
-    mean_grey = 0.0
+    mean_gray = 0.0
     if has_contrast:
         total = tl.full([block], 0.0, tl.float32)
         for start in range(0, pixels, block):
@@ -39,14 +39,14 @@ def change_frames(
             place = source + (index // size) * of_row + (index % size) * of_column
             red, green, blue = load_(place, of_channel, index < pixels)
             red, green, blue = changed(red, green, blue, early + clip * plan_length, 0.0)
-            total += tl.where(index < pixels, grey(red, green, blue), 0.0)
-        mean_grey = tl.reduce(total, 0, added) / pixels
+            total += tl.where(index < pixels, gray(red, green, blue), 0.0)
+        mean_gray = tl.reduce(total, 0, added) / pixels
     for start in range(0, pixels, block):
         index = start + tl.arange(0, block)
         inside = index < pixels
         place = source + (index // size) * of_row + (index % size) * of_column
         red, green, blue = load_(place, of_channel, inside)
-        red, green, blue = changed(red, green, blue, plan + clip * plan_length, mean_grey)
+        red, green, blue = changed(red, green, blue, plan + clip * plan_length, mean_gray)
         step = num_frames * pixels
         tl.store(target + index, (red - tl.load(mean)) / tl.load(std), mask=inside)
         tl.store(target + step + index, (green - tl.load(mean + 1)) / tl.load(std + 1), mask=inside)
@@ -67,13 +67,13 @@ def load_(place, of_channel, inside):
 
 
 @triton.jit
-def changed(red, green, blue, plan, mean_grey):
+def changed(red, green, blue, plan, mean_gray):
     """By a row of a plan: three slots, the hue, four slots."""
     for slot in tl.static_range(7):
         if slot == 3:
             red, green, blue = turned(red, green, blue, tl.load(plan))
         scale = tl.load(plan + 1 + 3 * slot)
-        rest = tl.load(plan + 2 + 3 * slot) * grey(red, green, blue) + tl.load(plan + 3 + 3 * slot) * mean_grey
+        rest = tl.load(plan + 2 + 3 * slot) * gray(red, green, blue) + tl.load(plan + 3 + 3 * slot) * mean_gray
         red = tl.minimum(tl.maximum(scale * red + rest, 0.0), 1.0)
         green = tl.minimum(tl.maximum(scale * green + rest, 0.0), 1.0)
         blue = tl.minimum(tl.maximum(scale * blue + rest, 0.0), 1.0)
@@ -82,7 +82,7 @@ def changed(red, green, blue, plan, mean_grey):
 
 @triton.jit
 def turned(red, green, blue, shift):
-    """As `colour.adjust_hue_`."""
+    """As `color.adjust_hue_`."""
     value = tl.maximum(tl.maximum(red, green), blue)
     chroma = value - tl.minimum(tl.minimum(red, green), blue)
     others = tl.where(green == value, blue - red + 2.0 * chroma, red - green + 4.0 * chroma)
@@ -98,5 +98,5 @@ def channel(value, chroma, hue, opposite):
 
 
 @triton.jit
-def grey(red, green, blue):
+def gray(red, green, blue):
     return 0.2989 * red + 0.587 * green + 0.114 * blue

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tbe.errors import UserError
 
-POSITIONS = ("left", "centre", "right")
+POSITIONS = ("left", "center", "right")
 NUM_TRIES = 10  # torchvision's: after as many boxes that do not fit comes the largest one of an allowed shape
 
 
@@ -93,12 +93,12 @@ class CenterCrop:
 
 @dataclass(frozen=True)
 class UniformCrop:
-    """One of the three squares that cover the long side of a clip: `left`, `centre` or `right`.
+    """One of the three squares that cover the long side of a clip: `left`, `center` or `right`.
 
     In an upright clip `left` is the top. For the evaluation with three crops.
     """
 
-    position: str = "centre"
+    position: str = "center"
 
     def __post_init__(self):
         if self.position not in POSITIONS:

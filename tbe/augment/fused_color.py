@@ -1,12 +1,12 @@
-"""The colour changes of a batch and its normalisation by one kernel, for GPUs that Triton knows.
+"""The color changes of a batch and its normalisation by one kernel, for GPUs that Triton knows.
 
 One after the other, each change reads and writes all pixels several times. Their order is drawn for each batch, and a
 kernel for each order would be two dozen of them; so the order is data. Brightness, contrast and saturation are
 
-    x -> clamp(scale * x + towards_grey * grey(x) + towards_mean * m)
+    x -> clamp(scale * x + towards_gray * gray(x) + towards_mean * m)
 
 with coefficients of each clip, and have slots before and after the hue; (1, 0, 0) in a slot changes nothing. m is the
-mean grey of a frame before its contrast changes: a first pass over a frame makes the changes before that one.
+mean gray of a frame before its contrast changes: a first pass over a frame makes the changes before that one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tbe.augment.color_jitter import (
     adjust_saturation_,
 )
 
-BEFORE, AFTER = 3, 4  # slots: brightness, contrast and saturation, and after them grey
+BEFORE, AFTER = 3, 4  # slots: brightness, contrast and saturation, and after them gray
 BLOCK, WARPS = 2048, 8  # pixels at a time, and by how many threads / 32
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def _kernel(device: str) -> Any:
     except Exception as error:  # of many kinds, by what is missing
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         logger.warning(
-            "augment.fused: Triton does not work here (%s), so colours are changed one after the other. It needs a C "
+            "augment.fused: Triton does not work here (%s), so colors are changed one after the other. It needs a C "
             "compiler. Or set augment.fused=false",
             reason,
         )
@@ -87,7 +87,7 @@ def planned(changes: Sequence[Change]) -> tuple[Tensor, Tensor | None]:
     """Changes as a plan: numbers (B, 1 + 3 * (BEFORE + AFTER)), the shift of the hue and the coefficients of the slots.
 
     And the same for those before the contrast changes, None where it does not. At least one change, each kind at most
-    once, and grey at the end. Nothing is read from the device: what is done when is known to the host.
+    once, and gray at the end. Nothing is read from the device: what is done when is known to the host.
     """
     kinds = [change.adjust_ for change in changes]
     whole = _plan(changes, kinds)
@@ -113,7 +113,7 @@ def _plan(changes: Sequence[Change], kinds: list[Callable]) -> Tensor:
 
 
 def _coefficients(change: Change) -> tuple[Tensor, Tensor, Tensor]:
-    """How much of a pixel, of its grey and of the mean grey of its frame: each (B,)."""
+    """How much of a pixel, of its gray and of the mean gray of its frame: each (B,)."""
     factors, nothing = change.amounts, torch.zeros_like(change.amounts)
     rest: dict[Callable, tuple[Tensor, Tensor]] = {
         adjust_brightness_: (nothing, nothing),

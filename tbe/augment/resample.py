@@ -107,9 +107,9 @@ def resize_matrix(start: Tensor, length: Tensor, size: int, extent: int) -> Tens
     """
     start, length = start.view(-1, 1, 1).float(), length.view(-1, 1, 1).float()
     step = length / size
-    centres = (torch.arange(size, device=start.device).view(-1, 1) + 0.5) * step
+    centers = (torch.arange(size, device=start.device).view(-1, 1) + 0.5) * step
     pixels = torch.arange(extent, device=start.device) + 0.5 - start
-    weights = (1 - (pixels - centres).abs() / step.clamp(min=1)).clamp(min=0)
+    weights = (1 - (pixels - centers).abs() / step.clamp(min=1)).clamp(min=0)
     weights = weights * ((pixels > 0) & (pixels < length))
     return weights / weights.sum(dim=-1, keepdim=True)
 
@@ -123,7 +123,7 @@ def blur_matrix(sigma: Tensor, size: int) -> Tensor:
 
 
 def rotate(clips: Tensor, degrees: Tensor) -> Tensor:
-    """Turns square clips (B, C, T, S, S) counter-clockwise by degrees (B,) about their centre.
+    """Turns square clips (B, C, T, S, S) counter-clockwise by degrees (B,) about their center.
 
     Bilinear. What comes in from outside is the mirrored picture: black corners would tell the angle.
     """

@@ -23,7 +23,7 @@ FOLDER = 0x10  # the attribute of an entry of a zip file that is a folder
 log = logging.getLogger(__name__)
 
 
-class WholeCheckpoints(TorchCheckpointIO):
+class AtomicCheckpoints(TorchCheckpointIO):
     """Writes beside the file, then puts it in its place: whenever a run is killed, there is a whole checkpoint.
 
     The checkpoint that stood there is kept as `<name>.previous`, for the case that the disk spoils the new one. An
@@ -56,13 +56,13 @@ class WholeCheckpoints(TorchCheckpointIO):
             Path(name).unlink(missing_ok=True)
 
 
-def whole(path: str | os.PathLike) -> Path:
+def latest_intact(path: str | os.PathLike) -> Path:
     """The checkpoint, or, where its file is torn, the one before, with a warning; a ValueError where both are."""
     path = Path(path)
     previous = path.with_name(path.name + PREVIOUS)
-    if is_whole(path):
+    if is_intact(path):
         return path
-    if is_whole(previous):
+    if is_intact(previous):
         log.warning("%s is torn: going on from the checkpoint before it, %s", path, previous)
         return previous
     raise UserError(
@@ -71,7 +71,7 @@ def whole(path: str | os.PathLike) -> Path:
     )
 
 
-def refuse_torn(path: str | os.PathLike) -> None:
+def require_intact(path: str | os.PathLike) -> None:
     """A ValueError for a checkpoint with other bytes than were written, which says whether that before it is whole.
 
     For what is measured or started from, where another checkpoint than the named one would give other numbers.
@@ -81,7 +81,7 @@ def refuse_torn(path: str | os.PathLike) -> None:
     previous = Path(f"{path}{PREVIOUS}")
     advice = (
         f"The one before it is whole: name that, or put it in its place: {previous}"
-        if is_whole(previous)
+        if is_intact(previous)
         else "There is no whole one before it: name another checkpoint"
     )
     raise UserError(f"{path}: expected a whole checkpoint, got a torn file. {advice}")
@@ -93,7 +93,7 @@ def could_be_torn(path: str | os.PathLike) -> bool:
         return file.read(len(MAGIC)) == MAGIC or os.path.exists(f"{path}{PREVIOUS}")
 
 
-def is_whole(path: str | os.PathLike) -> bool:
+def is_intact(path: str | os.PathLike) -> bool:
     """Whether all bytes of a checkpoint are those that were written, by the checksums in it, and torch can read it."""
     if not _has_its_bytes(path):
         return False

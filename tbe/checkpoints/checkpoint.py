@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from tbe.backbones.base import VideoBackbone
 from tbe.backbones.classifier import Classifier
 from tbe.checkpoints import config_allowlist, foreign
-from tbe.checkpoints.atomic_io import could_be_torn, refuse_torn
+from tbe.checkpoints.atomic_io import could_be_torn, require_intact
 from tbe.checkpoints.foreign import ForeignWeights
 from tbe.checkpoints.moved_names import with_present_names
 from tbe.config import build
@@ -101,7 +101,7 @@ def load_exactly(network: nn.Module, weights: dict[str, Tensor], where: str) -> 
 
 def load_module(module: nn.Module, path: str | os.PathLike) -> None:
     """Loads all weights of a checkpoint back into the module that wrote it; a ValueError for a torn file."""
-    refuse_torn(path)
+    require_intact(path)
     module.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["state_dict"])
 
 
@@ -123,15 +123,18 @@ def read_any(
     raw = _read(path)
     if not isinstance(raw, dict) or KEY not in raw:
         return ForeignWeights(os.fspath(path), raw, backbone, least)
-    refuse_torn(path)  # torch itself does not look at the checksums
+    require_intact(path)  # torch itself does not look at the checksums
     ours = raw[KEY]
     config = with_present_names(ours["config"])
     for part in BUILT:
-        config_allowlist.check(config.get(part), where=f"{path} ({part})")
+        config_allowlist.validate_config(config.get(part), where=f"{path} ({part})")
     return Checkpoint(
         path=os.fspath(path),
         stage=ours["stage"],
-        config={name: config_allowlist.fenced(part) if name in BUILT else part for name, part in config.items()},
+        config={
+            name: config_allowlist.strip_path_permissions(part) if name in BUILT else part
+            for name, part in config.items()
+        },
         epoch=raw["epoch"],
         step=raw["global_step"],
         weights=raw["state_dict"],
@@ -145,5 +148,5 @@ def _read(path: str | os.PathLike) -> Any:
         return foreign.read(path)
     except UserError:
         if could_be_torn(path):
-            refuse_torn(path)
+            require_intact(path)
         raise

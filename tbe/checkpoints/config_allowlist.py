@@ -20,7 +20,7 @@ SOURCE, READER = ("prepare", "has", "records"), ("__call__", "worker_context")
 FENCE = "allow_outside_root"
 
 
-def check(config: Any, where: str) -> None:
+def validate_config(config: Any, where: str) -> None:
     """Refuses a config that would build something else than networks, data sets and readers; a ValueError names it.
 
     What is stored is resolved: an interpolation would only be looked at when the object is built.
@@ -38,11 +38,11 @@ def check(config: Any, where: str) -> None:
             )
 
 
-def fenced(config: Any) -> Any:
+def strip_path_permissions(config: Any) -> Any:
     """The same config without leave to read videos outside of their root: a user gives that, no file does."""
     if isinstance(config, dict):
-        return {key: False if key == FENCE else fenced(value) for key, value in config.items()}
-    return [fenced(value) for value in config] if isinstance(config, list | tuple) else config
+        return {key: False if key == FENCE else strip_path_permissions(value) for key, value in config.items()}
+    return [strip_path_permissions(value) for value in config] if isinstance(config, list | tuple) else config
 
 
 def folder_name(name: Any) -> str:

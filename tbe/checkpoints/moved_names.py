@@ -37,15 +37,34 @@ MOVED = {
     "tbe.tasks.test": "tbe.evaluation.tasks.accuracy",
     "tbe.tasks.tsne": "tbe.evaluation.tasks.tsne",
 }
+# A class there that has another name now.
+RENAMED = {
+    "tbe.augment.ColourJitter": "tbe.augment.ColorJitter",
+    "tbe.checkpoints.atomic_io.WholeCheckpoints": "tbe.checkpoints.atomic_io.AtomicCheckpoints",
+    "tbe.data.clip_samplers.AnchorAndAnother": "tbe.data.clip_samplers.AnchorAndNegativeClips",
+}
+# A key of a config, and of one of our classes, that has another name now.
+KEYS = {
+    "clips_at_once": "max_clips_per_forward",
+    "colour": "color",
+    "distracted": "distractor_views",
+    "erase": "distractor",
+    "grey": "gray",
+    "least_matched": "min_matched",
+    "test_queries": "test_splits",
+}
+VALUES = {"centre": "center"}  # of a position
+SETTINGS = {"arm": "variant", "arms": "variants"}  # of a command, in the results of sweeps
 
 
 def with_present_names(config: Any) -> Any:
-    """The same config, with each `_target_` of a module that has moved at its present place."""
-    if isinstance(config, dict):
-        return {
-            key: _present(value) if key == "_target_" else with_present_names(value) for key, value in config.items()
-        }
-    return [with_present_names(value) for value in config] if isinstance(config, list | tuple) else config
+    """The same config, with the present names of our classes and of their keys; those of other packages stay."""
+    return _renamed(config, is_ours=isinstance(config, dict))
+
+
+def present_settings(settings: dict[str, str]) -> dict[str, str]:
+    """What a command was given, by the present names of its settings."""
+    return {SETTINGS.get(key, key): value for key, value in settings.items()}
 
 
 def read_config(file: Path) -> Any:
@@ -53,6 +72,20 @@ def read_config(file: Path) -> Any:
     return with_present_names(yaml.safe_load(file.read_text()))
 
 
+def _renamed(config: Any, is_ours: bool = False) -> Any:
+    if isinstance(config, list | tuple):
+        return [_renamed(value) for value in config]
+    if not isinstance(config, dict):
+        return config
+    config = {**config, "_target_": _present(config["_target_"])} if "_target_" in config else config
+    if is_ours or str(config.get("_target_")).startswith("tbe."):
+        config = {KEYS.get(key, key): value for key, value in config.items()}
+        if config.get("position") in VALUES:
+            config["position"] = VALUES[config["position"]]
+    return {key: _renamed(value) for key, value in config.items()}
+
+
 def _present(target: Any) -> Any:
     module, _, name = target.rpartition(".") if isinstance(target, str) else ("", "", "")
-    return f"{MOVED[module]}.{name}" if module in MOVED else target
+    moved = f"{MOVED[module]}.{name}" if module in MOVED else target
+    return RENAMED.get(moved, moved) if isinstance(moved, str) else moved

@@ -72,7 +72,7 @@ class UniformClips(ClipShape):
 
 
 @dataclass(frozen=True)
-class AnchorAndAnother(ClipShape):
+class AnchorAndNegativeClips(ClipShape):
     """A random clip and another one of the same video, at least `min_shift` sampled frames away.
 
     Where the video is too short for that, the other clip starts a third of the video later, wrapping

@@ -17,12 +17,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from tbe.data.clip_samplers import AnchorAndAnother, UniformClips
+from tbe.data.clip_samplers import AnchorAndNegativeClips, UniformClips
 from tbe.data.dataset import ClipSampler, VideoDataset
 from tbe.data.epoch_samplers import EpochSampler, ShardSampler
-from tbe.data.fault_tolerance.loader import GuardedLoader, GuardedVideos, ReplayedSampler
+from tbe.data.fault_tolerance.loader import FaultTolerantDataset, FaultTolerantLoader, ReplayedSampler
 from tbe.data.fault_tolerance.quarantine import Quarantine, ReadableVideos
-from tbe.data.perturbation_dataset import SurroundedVideos
+from tbe.data.perturbation_dataset import PerturbationDataset
 from tbe.data.readers import OpenVideo
 from tbe.data.sources.base import VideoSource
 from tbe.data.sources.records import UNLABELLED, Records
@@ -31,7 +31,7 @@ from tbe.errors import UserError
 
 log = logging.getLogger(__name__)
 
-MOST_WORKERS = 8
+MAX_WORKERS = 8
 ON_ERROR = ("raise", "skip")
 
 Part = TypeVar("Part")
@@ -108,7 +108,7 @@ class VideoDataModule(pl.LightningDataModule):
         self.read_timeout = read_timeout
         self.quarantine = Quarantine(quarantine, max_failed) if on_error == "skip" else None
         self.predict_split = "test"
-        self.surrounded = False  # whether videos to predict come with what probes need beside them
+        self.with_context = False  # whether videos to predict come with what perturbations need beside them
         self.val_records: dict[str, Records] = {}  # of each loader of validation, in the order of its batches' indices
         self._train_batches = 0  # of a whole epoch, 0 until its loader has been made
 
@@ -119,7 +119,7 @@ class VideoDataModule(pl.LightningDataModule):
         """
         if isinstance(self.train_views, ContrastiveViews):
             self.train_views = ContrastiveViews(self.train_views.augment, views)
-        if isinstance(self.train_clips, AnchorAndAnother) and "negative" not in views:
+        if isinstance(self.train_clips, AnchorAndNegativeClips) and "negative" not in views:
             self.train_clips = self.train_clips.anchor()
 
     def prepare_data(self) -> None:
@@ -169,14 +169,14 @@ class VideoDataModule(pl.LightningDataModule):
         return [self._val_dataloader(split) for split in self.val_splits]
 
     def predict_dataloader(self) -> DataLoader:
-        """All videos of `predict_split`; `surrounded` ones with the masks that the source knows."""
+        """All videos of `predict_split`; `with_context` ones with the masks that the source knows."""
         plain = self._videos(self.source.records(self.predict_split), self.eval_clips)
         videos: Videos = plain
-        if self.surrounded:
-            videos = SurroundedVideos(plain, self.seed, partial(self.source.foreground, self.predict_split))
+        if self.with_context:
+            videos = PerturbationDataset(plain, self.seed, partial(self.source.foreground, self.predict_split))
         return self.shared_loader(videos, self.trainer.global_rank, self.trainer.world_size)
 
-    def measure_readable(self) -> None:
+    def drop_unreadable(self) -> None:
         """From now on the source is without the videos that this run found unreadable."""
         if self.quarantine:
             self.source = ReadableVideos(self.source, self.quarantine)
@@ -245,8 +245,8 @@ class VideoDataModule(pl.LightningDataModule):
         known = self.quarantine.holds(records) if self.quarantine and records is not None else None
         note = self.quarantine.add if self.quarantine else None
         reader = type(self.open_video).__name__
-        guarded = GuardedVideos(videos, self.read_timeout, known is not None, known, reader, note)
-        return GuardedLoader(
+        guarded = FaultTolerantDataset(videos, self.read_timeout, known is not None, known, reader, note)
+        return FaultTolerantLoader(
             guarded,
             batch_size=batch_size,
             sampler=ReplayedSampler(sampler),
@@ -289,4 +289,4 @@ def _leave_ctrl_c_to_the_run(worker: int) -> None:
 
 def _available_cores() -> int:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(MOST_WORKERS, cores)
+    return min(MAX_WORKERS, cores)

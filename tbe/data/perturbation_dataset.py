@@ -1,4 +1,4 @@
-"""Videos together with what probes of background robustness need beside them: other backgrounds, masks, an order."""
+"""Videos with what perturbations need beside them: other backgrounds, masks, an order of frames."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from tbe.errors import UserError
 Foreground = Callable[[int, list[int]], "np.ndarray | None"]
 
 BACKDROP_FRAMES = UniformClips(num_frames=1, num_clips=9)  # their median is the background of a video
-MOST_TRIES = 1000
+MAX_TRIES = 1000
 
 
-class SurroundedVideos(Dataset):
+class PerturbationDataset(Dataset):
     """Items of a VideoDataset with `backdrops`, `order` and, where it is known, `foreground`.
 
     backdrops: two pictures uint8 (1, C, H, W), each the median of frames from all over another video, the second
@@ -103,7 +103,7 @@ def other_videos(labels: np.ndarray, seed: int, another_class: bool, ids: np.nda
     rng = np.random.default_rng((seed, another_class))
     chosen = np.arange(count)
     wrong = np.ones(count, dtype=bool)
-    for _ in range(MOST_TRIES):
+    for _ in range(MAX_TRIES):
         chosen[wrong] = rng.integers(count, size=wrong.sum())
         wrong = labels[chosen] == labels if another_class else ids[chosen] == ids
         if not wrong.any():

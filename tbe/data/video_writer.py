@@ -46,7 +46,7 @@ def video_file(
 
     `codec` and `options` are FFmpeg's: `libx264` for .mp4, `mpeg4` for .avi; `gop` is the largest
     number of frames from one key frame to the next. Frames follow each other at `fps`, whatever their own times, and
-    keep the colour space of the first. One thread, but x264 writes the same bytes in each run
+    keep the color space of the first. One thread, but x264 writes the same bytes in each run
     only with `{"x264-params": "mbtree=0"}`, and as long as it is not decord's that PyAV finds loaded.
     ValueError for frames that cannot be encoded as yuv420p, or for a suffix of no known container.
     """

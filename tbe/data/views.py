@@ -39,7 +39,7 @@ class ContrastiveViews(nn.Module):
         if clips.shape[1] < needed:
             raise UserError(
                 f"train_clips: expected {needed} clips of each video, for the views {', '.join(self.views)}, got "
-                f"{clips.shape[1]}. tbe.data.clip_samplers.AnchorAndAnother draws them"
+                f"{clips.shape[1]}. tbe.data.clip_samplers.AnchorAndNegativeClips draws them"
             )
         return {view: self.augment(clips[:, CLIP_OF[view]], sizes) for view in self.views} | batch
 
@@ -53,9 +53,9 @@ class LabelledClips(nn.Module):
     With M `crops` a clip is augmented once for each, in place of the augmentation's own crop: `clips` is
     (B, N * M, C, T, S, S), the crops of a clip beside each other.
 
-    Of surrounded videos (`SurroundedVideos`) also `backdrops` (B, 2, C, 1, S, S), the `order` of the frames of each of
-    these clips and, where there are masks, `foreground` bool (B, N * M, 1, T, S, S), cropped as the clips are: for an
-    augmentation without chance.
+    Of surrounded videos (`PerturbationDataset`) also `backdrops` (B, 2, C, 1, S, S), the `order` of the frames of each
+    of these clips and, where there are masks, `foreground` bool (B, N * M, 1, T, S, S), cropped as the clips are: for
+    an augmentation without chance.
     """
 
     def __init__(self, augment: nn.Module, crops: Sequence[Crop] = ()):

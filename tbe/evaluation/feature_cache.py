@@ -18,7 +18,7 @@ from tbe.data.sources.records import Records
 from tbe.data.sources.unicode_forms import found_path
 from tbe.distributed import rank
 from tbe.evaluation.features import Features
-from tbe.evaluation.perturbations import Probe
+from tbe.evaluation.perturbations import Perturbation
 
 NUM_FILES = 64  # videos of a split whose size and time of change are looked at
 
@@ -35,9 +35,9 @@ class FeatureCache:
     network: str
     protocol: dict[str, Any]
 
-    def file(self, records: Records, split: str, probe: Probe, per_clip: bool) -> Path:
+    def file(self, records: Records, split: str, perturbation: Perturbation, per_clip: bool) -> Path:
         """The file of these features. It has another name when a list, or a video looked at, has changed."""
-        known = [self.network, self.protocol, split, repr(probe), per_clip, _seen(records)]
+        known = [self.network, self.protocol, split, repr(perturbation), per_clip, _seen(records)]
         digest = hashlib.blake2b(json.dumps(known, sort_keys=True).encode(), digest_size=16)
         for column in (records.paths, records.labels):
             digest.update(column.tobytes())

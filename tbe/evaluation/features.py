@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tbe.data.datamodule import VideoDataModule
 from tbe.distributed import first_of_each, gather_uneven
 from tbe.errors import UserError
-from tbe.evaluation.perturbations import Clean, Probe, Surroundings, moving_foreground
+from tbe.evaluation.perturbations import Clean, Perturbation, PerturbationContext, moving_foreground
 
 log = logging.getLogger(__name__)
 
@@ -40,19 +40,19 @@ def extract(
     split: str,
     trainer: pl.Trainer,
     per_clip: bool = False,
-    probes: Mapping[str, Probe] = CLEAN,
+    perturbations: Mapping[str, Perturbation] = CLEAN,
     max_clips_per_forward: int | None = None,
 ) -> dict[str, Features]:
-    """Runs a network (B, C, T, H, W) -> (B, F) over a split, once for each probe of the same clips.
+    """Runs a network (B, C, T, H, W) -> (B, F) over a split, once for each perturbation of the same clips.
 
     The clips of a video are averaged unless `per_clip`. The network, in eval and inference mode, gets all clips of a
     batch in one go, or at most `max_clips_per_forward`, which takes less memory and changes nothing; half as many from
     where memory does not hold them. Each process sees its share, all of them get all rows, no video counts twice. A
     ValueError for features that are not finite.
     """
-    extractor = _Extractor(network, per_clip, probes, max_clips_per_forward)
+    extractor = _Extractor(network, per_clip, perturbations, max_clips_per_forward)
     datamodule.predict_split = split
-    datamodule.surrounded = any(not isinstance(probe, Clean) for probe in probes.values())
+    datamodule.with_context = any(not isinstance(perturbation, Clean) for perturbation in perturbations.values())
     trainer.predict(extractor, datamodule=datamodule, return_predictions=False)
     for name, found in extractor.found.items():
         wrong = ~found.vectors.isfinite().flatten(1).all(dim=1)
@@ -67,19 +67,26 @@ def extract(
 
 class _Extractor(pl.LightningModule):
     def __init__(
-        self, network: nn.Module, per_clip: bool, probes: Mapping[str, Probe], max_clips_per_forward: int | None
+        self,
+        network: nn.Module,
+        per_clip: bool,
+        perturbations: Mapping[str, Perturbation],
+        max_clips_per_forward: int | None,
     ):
         super().__init__()
         self.network = network
         self.per_clip = per_clip
-        self.probes = probes
+        self.perturbations = perturbations
         self.max_clips_per_forward = max_clips_per_forward
         self.rows: list[tuple[Tensor, ...]] = []
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         clips = batch["clips"].flatten(0, 1)
         around: Any = surroundings(batch) if "backdrops" in batch else None  # which Clean does not look at
-        vectors = [self._features(probe(clips, around), len(batch["index"])) for probe in self.probes.values()]
+        vectors = [
+            self._features(perturbation(clips, around), len(batch["index"]))
+            for perturbation in self.perturbations.values()
+        ]
         self.rows.append((batch["label"], batch["index"], *vectors))
         return batch["index"]  # Lightning warns of a step that returns nothing
 
@@ -113,15 +120,15 @@ class _Extractor(pl.LightningModule):
         self.rows = []
         self.found = {
             name: Features(found[order].cpu(), labels[order].cpu())
-            for name, found in zip(self.probes, vectors, strict=True)
+            for name, found in zip(self.perturbations, vectors, strict=True)
         }
 
 
-def surroundings(batch: dict[str, Any]) -> Surroundings:
-    """What probes may use, for all clips of a batch of surrounded videos, B * N of them."""
+def surroundings(batch: dict[str, Any]) -> PerturbationContext:
+    """What perturbations may use, for all clips of a batch of surrounded videos, B * N of them."""
     clips = batch["clips"]
     backdrop, of_class = batch["backdrops"].repeat_interleave(clips.shape[1], dim=0).unbind(dim=1)
-    return Surroundings(foreground(batch).flatten(0, 1), backdrop, of_class, batch["order"].flatten(0, 1))
+    return PerturbationContext(foreground(batch).flatten(0, 1), backdrop, of_class, batch["order"].flatten(0, 1))
 
 
 def foreground(batch: dict[str, Any]) -> Tensor:

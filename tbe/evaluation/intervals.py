@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import t as student
 
-MOST_DRAWN = 2**22  # values drawn in one go
+MAX_DRAWN = 2**22  # values drawn in one go
 NORMAL = 1.96  # standard errors to either side hold 95 % of a normal distribution
 
 
@@ -25,7 +25,7 @@ def bootstrap_interval(values: np.ndarray, draws: int = 10_000, seed: int = 0) -
     Efron, Canadian Journal of Statistics 1981.
     """
     rng = np.random.default_rng(seed)
-    rows = max(1, MOST_DRAWN // len(values))
+    rows = max(1, MAX_DRAWN // len(values))
     sizes = [min(rows, draws - start) for start in range(0, draws, rows)]
     means = [values[rng.integers(len(values), size=(size, len(values)))].mean(axis=1) for size in sizes]
     return Interval(*np.percentile(np.concatenate(means), [2.5, 97.5]).tolist())

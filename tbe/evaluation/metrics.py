@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tbe.evaluation.neighbors import Exclusion, Space, nearest
 
-MOST_PAIRS = 2**26  # of a query and a gallery video, ranked in one go: 256 MiB
+MAX_PAIRS = 2**26  # of a query and a gallery video, ranked in one go: 256 MiB
 
 
 def recall_at_k(
@@ -34,7 +34,7 @@ def recall_at_k(
 
 
 def hit_rates(indices: Tensor, query_labels: Tensor, gallery_labels: Tensor, ks: Sequence[int]) -> dict[int, float]:
-    """`recall_at_k` of neighbours that were found already: indices (n, k), nearest first, -1 where there is none."""
+    """`recall_at_k` of neighbors that were found already: indices (n, k), nearest first, -1 where there is none."""
     hits = (gallery_labels[indices] == query_labels.unsqueeze(1)) & (indices >= 0)
     return {k: 100 * hits[:, :k].any(dim=1).float().mean().item() for k in ks}
 
@@ -52,12 +52,12 @@ def mean_average_precision(
 
     The average precision is the mean, over the videos of the query's class, of the share of that class among those
     that are as near or nearer (equally near ones count together, as in sklearn). A query without any counts 0.
-    Needs a copy of the gallery and `MOST_PAIRS` floats; the time of n sorts of m floats beside that of the products.
+    Needs a copy of the gallery and `MAX_PAIRS` floats; the time of n sorts of m floats beside that of the products.
     """
     space = Space.of(gallery, metric)
-    queries, gallery = space.placed(queries), space.placed(gallery)
+    queries, gallery = space.normalize(queries), space.normalize(gallery)
     by_label = gallery_labels.argsort(stable=True)
-    size, total, start = max(1, MOST_PAIRS // len(gallery)), 0.0, 0
+    size, total, start = max(1, MAX_PAIRS // len(gallery)), 0.0, 0
     for part, labels in zip(queries.split(size), query_labels.split(size), strict=True):
         scores = space.scores(part, gallery)
         if excluded:
@@ -105,7 +105,7 @@ def knn_accuracy(
     temperature: float = 0.07,
     excluded: Exclusion | None = None,
 ) -> float:
-    """Top-1 of the weighted k-nearest-neighbour classifier `knn_classes`, in percent."""
+    """Top-1 of the weighted k-nearest-neighbor classifier `knn_classes`, in percent."""
     predicted = knn_classes(queries, gallery, gallery_labels, k, temperature, excluded)
     return 100 * (predicted == query_labels).float().mean().item()
 
@@ -118,13 +118,13 @@ def knn_classes(
     temperature: float = 0.07,
     excluded: Exclusion | None = None,
 ) -> Tensor:
-    """Returns the class that the k nearest neighbours of each query vote for, int64 (n,), -1 where it has none.
+    """Returns the class that the k nearest neighbors of each query vote for, int64 (n,), -1 where it has none.
 
-    Neighbours vote with exp(cosine / temperature), as in Wu et al., CVPR 2018 (arXiv:1805.01978).
+    Neighbors vote with exp(cosine / temperature), as in Wu et al., CVPR 2018 (arXiv:1805.01978).
     A gallery smaller than k votes as a whole.
     """
     found, indices = nearest(queries, gallery, min(k, len(gallery)), excluded=excluded)
-    weights = (found / temperature).softmax(dim=1)  # of neighbours that there are not: 0, or nan where there are none
+    weights = (found / temperature).softmax(dim=1)  # of neighbors that there are not: 0, or nan where there are none
     votes = weights.new_zeros(len(queries), int(gallery_labels.max()) + 1)
     votes.scatter_add_(1, gallery_labels[indices], weights)
     return votes.argmax(dim=1).masked_fill(indices[:, 0] < 0, -1)

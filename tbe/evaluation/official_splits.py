@@ -29,7 +29,7 @@ def check(numbers: list[int], data: Mapping[str, Any]) -> None:
         )
 
 
-def of_split(config: dict[str, Any], number: int | None, folder: Path) -> dict[str, Any]:
+def config_for_split(config: dict[str, Any], number: int | None, folder: Path) -> dict[str, Any]:
     """The config of an evaluation of one split, which writes below `folder`; None for the data's own."""
     config = config | {"run_dir": str(folder)}
     if number is None:
@@ -38,7 +38,7 @@ def of_split(config: dict[str, Any], number: int | None, folder: Path) -> dict[s
     return config | {"data": data, "datamodule": config["datamodule"] | {"source": data}}
 
 
-def summarised(rows: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+def summarize(rows: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
     """The metrics of each split, and the `mean` and standard `deviation` of those that all of them have."""
     every = list(rows.values())
     common = [metric for metric in every[0] if all(metric in row for row in every)]

@@ -13,8 +13,8 @@ from torch import Tensor
 NUM_BINS = 64  # of the histogram that the threshold of motion is found in
 
 
-class Surroundings(NamedTuple):
-    """What a probe may use beside the clips (B, C, T, H, W), each a function of the video and the seed alone."""
+class PerturbationContext(NamedTuple):
+    """What a perturbation may use beside the clips (B, C, T, H, W), each a function of the video and the seed alone."""
 
     foreground: Tensor  # bool (B, 1, T, H, W): where the actor is
     backdrop: Tensor  # (B, C, 1, H, W): another video's picture without what moves there
@@ -23,14 +23,14 @@ class Surroundings(NamedTuple):
 
 
 # Clips (B, C, T, H, W) and their surroundings -> clips of the same shape.
-Probe = Callable[[Tensor, Surroundings], Tensor]
+Perturbation = Callable[[Tensor, PerturbationContext], Tensor]
 
 
 @dataclass(frozen=True)
 class Clean:
     """The clips themselves."""
 
-    def __call__(self, clips: Tensor, surroundings: Surroundings) -> Tensor:
+    def __call__(self, clips: Tensor, surroundings: PerturbationContext) -> Tensor:
         return clips
 
 
@@ -38,7 +38,7 @@ class Clean:
 class Static:
     """The middle frame, throughout."""
 
-    def __call__(self, clips: Tensor, surroundings: Surroundings) -> Tensor:
+    def __call__(self, clips: Tensor, surroundings: PerturbationContext) -> Tensor:
         middle = clips.shape[2] // 2
         return clips[:, :, middle : middle + 1].expand_as(clips)
 
@@ -47,7 +47,7 @@ class Static:
 class Median:
     """The median of all frames, throughout: with a camera at rest, the scene without the actor."""
 
-    def __call__(self, clips: Tensor, surroundings: Surroundings) -> Tensor:
+    def __call__(self, clips: Tensor, surroundings: PerturbationContext) -> Tensor:
         return median_frame(clips).expand_as(clips)
 
 
@@ -55,7 +55,7 @@ class Median:
 class Shuffled:
     """The frames in another order."""
 
-    def __call__(self, clips: Tensor, surroundings: Surroundings) -> Tensor:
+    def __call__(self, clips: Tensor, surroundings: PerturbationContext) -> Tensor:
         return clips.gather(2, surroundings.order[:, None, :, None, None].expand_as(clips))
 
 
@@ -63,7 +63,7 @@ class Shuffled:
 class Reversed:
     """The frames backwards."""
 
-    def __call__(self, clips: Tensor, surroundings: Surroundings) -> Tensor:
+    def __call__(self, clips: Tensor, surroundings: PerturbationContext) -> Tensor:
         return clips.flip(2)
 
 
@@ -73,7 +73,7 @@ class BackgroundSwap:
 
     another_class: bool = False
 
-    def __call__(self, clips: Tensor, surroundings: Surroundings) -> Tensor:
+    def __call__(self, clips: Tensor, surroundings: PerturbationContext) -> Tensor:
         backdrop = surroundings.backdrop_of_class if self.another_class else surroundings.backdrop
         return torch.where(surroundings.foreground, clips, backdrop)
 
@@ -82,15 +82,15 @@ class BackgroundSwap:
 class ForegroundRemoved:
     """The background alone: where the foreground is, the median of all frames."""
 
-    def __call__(self, clips: Tensor, surroundings: Surroundings) -> Tensor:
+    def __call__(self, clips: Tensor, surroundings: PerturbationContext) -> Tensor:
         return torch.where(surroundings.foreground, median_frame(clips), clips)
 
 
 @dataclass(frozen=True)
 class ForegroundOnly:
-    """The foreground alone: elsewhere 0, which is the mean colour of normalised clips."""
+    """The foreground alone: elsewhere 0, which is the mean color of normalised clips."""
 
-    def __call__(self, clips: Tensor, surroundings: Surroundings) -> Tensor:
+    def __call__(self, clips: Tensor, surroundings: PerturbationContext) -> Tensor:
         return clips * surroundings.foreground
 
 
@@ -100,7 +100,7 @@ class AddedFrame:
 
     weight: float
 
-    def __call__(self, clips: Tensor, surroundings: Surroundings) -> Tensor:
+    def __call__(self, clips: Tensor, surroundings: PerturbationContext) -> Tensor:
         chosen = surroundings.order[:, None, :1, None, None].expand(*clips.shape[:2], 1, *clips.shape[3:])
         return clips.lerp(clips.gather(2, chosen), self.weight)
 
@@ -111,7 +111,7 @@ class AddedBackdrop:
 
     weight: float
 
-    def __call__(self, clips: Tensor, surroundings: Surroundings) -> Tensor:
+    def __call__(self, clips: Tensor, surroundings: PerturbationContext) -> Tensor:
         return clips.lerp(surroundings.backdrop.to(clips.dtype), self.weight)
 
 
@@ -140,9 +140,9 @@ def otsu_threshold(values: Tensor) -> Tensor:
     """Where to cut rows of values in [0, 1], (B, n) -> (B,), for the greatest variance between their two parts."""
     bins = (values * NUM_BINS).long().clamp(max=NUM_BINS - 1)
     counts = values.new_zeros(len(values), NUM_BINS).scatter_add_(1, bins, torch.ones_like(values))
-    centres = (torch.arange(NUM_BINS, device=values.device, dtype=values.dtype) + 0.5) / NUM_BINS
+    centers = (torch.arange(NUM_BINS, device=values.device, dtype=values.dtype) + 0.5) / NUM_BINS
     below, total = counts.cumsum(dim=1), counts.sum(dim=1, keepdim=True)
-    sum_below = (counts * centres).cumsum(dim=1)
+    sum_below = (counts * centers).cumsum(dim=1)
     above, sum_above = total - below, sum_below[:, -1:] - sum_below
     distance = sum_below / below.clamp_min(1) - sum_above / above.clamp_min(1)
     between = below * above * distance.square()

@@ -26,7 +26,7 @@ from tbe.runs import run_folder
 
 log = logging.getLogger(__name__)
 
-LISTS = ("seeds", "arms", "values")  # of configs/sweep
+LISTS = ("seeds", "variants", "values")  # of configs/sweep
 
 
 def command(config_name: str, story: str) -> Callable[[], None]:
@@ -37,7 +37,7 @@ def command(config_name: str, story: str) -> Callable[[], None]:
     """
 
     def job(config: DictConfig) -> Any:
-        _quieten()  # a launcher may run this in a process of its own
+        _silence_known_warnings()  # a launcher may run this in a process of its own
         overrides = list(HydraConfig.get().overrides.task)
         config.run_dir = os.path.abspath(HydraConfig.get().runtime.output_dir)
         is_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
@@ -46,15 +46,15 @@ def command(config_name: str, story: str) -> Callable[[], None]:
             files = module.prepare(config, overrides)
             started = cluster_jobs.current()
             if started and not is_sweep:
-                cluster_jobs.tell(started, files, overrides)
-            with worker_processes.handing_on(files):
+                cluster_jobs.publish_configs(started, files, overrides)
+            with worker_processes.sharing_configs(files):
                 return module.run(files)
         except Exception as error:
             if is_sweep:  # the others go on
                 file = write_error(config.run_dir, error)
-                log.error("this run of the sweep failed: %s", _line(error, file), exc_info=file is None)
+                log.error("this run of the sweep failed: %s", _message_of(error, file), exc_info=file is None)
                 return None
-            _say(error, config.run_dir)
+            _exit_with_message(error, config.run_dir)
             raise
 
     def main() -> None:
@@ -65,17 +65,17 @@ def command(config_name: str, story: str) -> Callable[[], None]:
         sys.stdout.reconfigure(line_buffering=True)
         files: list[Path] = []
         try:
-            files = worker_processes.given_files() or _files_of_job(story)
+            files = worker_processes.inherited_configs() or _files_of_job(story)
             if not files:
                 moved_keys.check(sys.argv[1:], moved_keys.EVAL if config_name == "eval" else moved_keys.TRAIN)
             if files:
-                _quieten()
+                _silence_known_warnings()
                 import_module(story).run(files)
                 return
         except Exception as error:
-            _say(error, files[0].parent if files else None)
+            _exit_with_message(error, files[0].parent if files else None)
             raise
-        sys.argv[1:] = map(whole_list, sys.argv[1:])
+        sys.argv[1:] = map(quote_list_option, sys.argv[1:])
         hydra.main(version_base="1.3", config_path=config_dir(), config_name=config_name)(job)()
 
     return main
@@ -90,16 +90,16 @@ def _files_of_job(story: str) -> list[Path]:
     if flags:
         raise UserError(f"expected one process for {' '.join(flags)}, got several of {job.name}")
     if job.rank:
-        return cluster_jobs.told(job, arguments)
-    found = cluster_jobs.earlier(job, arguments)
+        return cluster_jobs.wait_for_configs(job, arguments)
+    found = cluster_jobs.configs_of_previous_start(job, arguments)
     go_on = getattr(import_module(story), "continued", None) if found else None
     files = [go_on(file) for file in found] if go_on else found
     if files:
-        cluster_jobs.tell(job, files, arguments)
+        cluster_jobs.publish_configs(job, files, arguments)
     return files
 
 
-def _say(error: Exception, folder: str | os.PathLike | None) -> None:
+def _exit_with_message(error: Exception, folder: str | os.PathLike | None) -> None:
     """Ends the command with one line; the traceback of what no user can put right is kept in the run's folder.
 
     Where there is no such folder, and with HYDRA_FULL_ERROR=1, it returns, for the error to be raised as it is.
@@ -112,10 +112,10 @@ def _say(error: Exception, folder: str | os.PathLike | None) -> None:
         if file is None:
             traceback.print_exception(error)  # Hydra would cut it
     if "HYDRA_FULL_ERROR" not in os.environ:
-        raise _OneLine(_line(error, file)) from None
+        raise _OneLine(_message_of(error, file)) from None
 
 
-def _line(error: Exception, file: Path | None) -> str:
+def _message_of(error: Exception, file: Path | None) -> str:
     """What is said of an error: all that a user is told, or the beginning, with the file that has the traceback."""
     cause = _cause(error)
     if isinstance(cause, _user_errors()):
@@ -130,8 +130,8 @@ def _cause(error: BaseException) -> BaseException:
     return error
 
 
-def whole_list(argument: str) -> str:
-    """`seeds=1,2` and `arms=moco,be` quoted: what a sweep goes over is told to each of its runs whole.
+def quote_list_option(argument: str) -> str:
+    """`seeds=1,2` and `variants=moco,be` quoted: what a sweep goes over is told to each of its runs whole.
 
     Hydra would take the commas for a sweep over single seeds, of sweeps over all.
     """
@@ -146,7 +146,7 @@ def _user_errors() -> tuple[type[Exception], ...]:
     return UserError, DecodeError
 
 
-def _quieten() -> None:
+def _silence_known_warnings() -> None:
     """Leaves out what says nothing about the run: advertisements and a warning between two libraries."""
     for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.rank_zero"):
         logging.getLogger(name).addFilter(lambda record: "Tip:" not in record.getMessage())

@@ -47,7 +47,7 @@ def current() -> Job | None:
     return None
 
 
-def tell(job: Job, files: Sequence[Path], arguments: Sequence[str]) -> None:
+def publish_configs(job: Job, files: Sequence[Path], arguments: Sequence[str]) -> None:
     """Names the config files of a job to its other processes, and to those of a later start."""
     file = _note(job, arguments)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -57,7 +57,7 @@ def tell(job: Job, files: Sequence[Path], arguments: Sequence[str]) -> None:
     os.replace(part, file)
 
 
-def told(job: Job, arguments: Sequence[str], patience: float = PATIENCE) -> list[Path]:
+def wait_for_configs(job: Job, arguments: Sequence[str], patience: float = PATIENCE) -> list[Path]:
     """The config files that the first process of this start names; a ValueError when it takes too long."""
     file, limit = _note(job, arguments), time.monotonic() + patience
     while time.monotonic() < limit:
@@ -71,7 +71,7 @@ def told(job: Job, arguments: Sequence[str], patience: float = PATIENCE) -> list
     )
 
 
-def earlier(job: Job, arguments: Sequence[str]) -> list[Path]:
+def configs_of_previous_start(job: Job, arguments: Sequence[str]) -> list[Path]:
     """The config files of an earlier start of this job, none where this is the first."""
     start, files = _read(_note(job, arguments))
     return files if start < job.start else []

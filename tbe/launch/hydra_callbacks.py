@@ -46,7 +46,7 @@ class SweepSummary(Callback):
     """Prints a line for each run of a multirun, with what was varied and the final numbers; writes sweep.csv.
 
     Reads the runs' folders, so it works with any launcher. A run without metrics.json is shown as failed. With
-    `metrics` these are compared over the seeds instead (`tbe.reporting.comparison`), beside the arm `against`.
+    `metrics` these are compared over the seeds instead (`tbe.reporting.comparison`), beside the variant `against`.
     """
 
     def __init__(self, metrics: Sequence[str] | None = None, against: str | None = None):

@@ -7,12 +7,19 @@ from collections.abc import Iterable, Mapping
 from tbe.errors import UserError
 
 TRAIN = {
+    "arm": "variant",
+    "arms": "variants",
+    "least_matched": "min_matched",
+    "augment.colour": "augment.color",
+    "augment.grey": "augment.gray",
+    "module.distracted": "module.distractor_views",
+    "module.erase": "be",
     "negative": "method.negative",
     "queue_size": "method.queue_size",
     "key_momentum": "method.momentum",
     "mlp_head": "method.encoder.mlp",
     "temperature": "loss.temperature",
-    "distracted": "module.distracted",
+    "distracted": "module.distractor_views",
     "num_workers": "datamodule.num_workers",
     "read_timeout": "datamodule.read_timeout",
     "on_error": "datamodule.on_error",
@@ -34,6 +41,7 @@ TRAIN = {
     "evaluate": "tasks",
 }
 EVAL = {
+    "least_matched": "min_matched",
     "num_workers": "datamodule.num_workers",
     "read_timeout": "datamodule.read_timeout",
     "channels_last": "performance.channels_last",
@@ -42,10 +50,12 @@ EVAL = {
 
 
 def check(overrides: Iterable[str], moved: Mapping[str, str]) -> None:
-    """Raises a UserError for the first override of a key that moved: it says the place, and the override there."""
+    """Raises a UserError for the first override of a key that moved, with its place and the override there."""
     for override in overrides:
         key, equals, value = override.lstrip("+~").partition("=")
-        first, _, rest = key.partition(".")
-        if equals and first in moved:
-            place = f"{moved[first]}.{rest}" if rest else moved[first]
-            raise UserError(f"{key} is now {place}: expected {place}={value}, got {override}")
+        parts = key.split(".")
+        for length in range(len(parts), 0, -1):
+            place = moved.get(".".join(parts[:length]))
+            if equals and place:
+                place = ".".join([place, *parts[length:]])
+                raise UserError(f"{key} is now {place}: expected {place}={value}, got {override}")

@@ -64,7 +64,7 @@ KINDS = {
     "evaluation.max_clips_per_forward": or_null(whole(1), "all"),
     "datamodule.val_limit": or_null(whole(1), "all"),
     "datamodule.max_failed": SHARE,
-    "least_matched": SHARE,
+    "min_matched": SHARE,
     "datamodule.read_timeout": SECONDS,
     "process_timeout": SECONDS,
     "callbacks.finite_loss.limit": number(0, above=True),

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from tbe import runs
 from tbe.checkpoints import checkpoint as checkpoints
-from tbe.checkpoints.atomic_io import whole
+from tbe.checkpoints.atomic_io import latest_intact
 from tbe.checkpoints.moved_names import read_config
 from tbe.config import plain
 from tbe.errors import UserError
@@ -88,7 +88,7 @@ def _with_checkpoint(config: DictConfig, overrides: list[str]) -> DictConfig:
     """Turns 'latest' and run folders into files, and takes the backbone from where the weights come from."""
     if config.resume:
         folder = os.path.join(config.runs, config.run_name)
-        config.resume = str(whole(runs.find(str(config.resume), folder, nested=False).resolve()))
+        config.resume = str(latest_intact(runs.find(str(config.resume), folder, nested=False).resolve()))
         stage = checkpoints.read(config.resume).stage
         if stage != config.stage:
             raise UserError(f"resume={config.resume}: expected a checkpoint of stage={config.stage}, got {stage}'s")
@@ -117,7 +117,7 @@ def _continue(config: dict[str, Any]) -> Path:
     if metrics.exists():
         return metrics
     if is_same and last.exists():
-        config = config | {"resume": str(whole(last))}
+        config = config | {"resume": str(latest_intact(last))}
     return _write(config, is_new=not is_same and not config["resume"])
 
 

@@ -36,7 +36,7 @@ class ProcessLost(UserError, ConnectionError):
     """Another process of the run failed, was ended or does not answer; the message says what is known of it."""
 
 
-def given_files() -> list[Path]:
+def inherited_configs() -> list[Path]:
     """The config files to run where this process was started by another one; none where a user started it."""
     if "LOCAL_RANK" not in os.environ or VARIABLE not in os.environ:
         return []
@@ -44,7 +44,7 @@ def given_files() -> list[Path]:
 
 
 @contextmanager
-def handing_on(files: list[Path]) -> Iterator[None]:
+def sharing_configs(files: list[Path]) -> Iterator[None]:
     """Names the config files to processes started meanwhile; afterwards the next job can start its own."""
     if VARIABLE in os.environ:
         yield
@@ -60,7 +60,7 @@ def handing_on(files: list[Path]) -> Iterator[None]:
 
 
 @contextmanager
-def ending_together(launcher: Any) -> Iterator[None]:
+def abort_together(launcher: Any) -> Iterator[None]:
     """What a Trainer with this launcher does: when it fails, the processes that Lightning started end as well.
 
     A connection that broke or an answer that did not come within `process_timeout` becomes a `ProcessLost`. Where

@@ -40,7 +40,7 @@ class Method(nn.Module, ABC):
     def forward(self, *views: Tensor) -> Comparisons | Predictions:
         """Compares its `views`, each (B, C, T, H, W): key shows the query's frames, negative others of its video."""
 
-    def see_data(self, num_videos: int) -> None:
+    def check_num_videos(self, num_videos: int) -> None:
         """Called before training with the number of videos, for a method to warn of settings that don't suit it."""
 
     def after_step(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from tbe.distributed import preceding, world_size
+from tbe.distributed import previous_in_global_batch, world_size
 from tbe.errors import UserError
 
 KINDS = ("same_video", "other_video", "none")
@@ -41,7 +41,7 @@ class ExtraNegative(nn.Module):
                     "method.negative=other_video: expected a batch of at least 2 videos over all processes, "
                     f"got {len(others)}"
                 )
-            others = preceding(others)
+            others = previous_in_global_batch(others)
         return (queries * others.repeat(len(queries) // len(others), 1)).sum(dim=1, keepdim=True)
 
     def extra_repr(self) -> str:

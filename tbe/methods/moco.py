@@ -55,7 +55,7 @@ class MoCo(Method):
     def backbone(self):
         return self.encoder.backbone
 
-    def see_data(self, num_videos: int) -> None:
+    def check_num_videos(self, num_videos: int) -> None:
         if len(self.queue) > num_videos:
             log.warning(
                 "the queue of %d keys holds each of the %d training videos more than once, so that earlier keys of a "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tbe.distributed import preceding, world_size
+from tbe.distributed import previous_in_global_batch, world_size
 from tbe.errors import UserError
 from tbe.methods.base import Comparisons, Method
 from tbe.methods.encoder import Encoder
@@ -37,5 +37,5 @@ class Triplet(Method):
             raise UserError(f"Triplet: expected a batch of at least 2 videos over all processes, got {len(query)}")
         queries, keys, others = (self.encoder(view) for view in (query, key, negative))
         intra = (queries * others).sum(dim=1)
-        inter = (queries * preceding(others)).sum(dim=1)
+        inter = (queries * previous_in_global_batch(others)).sum(dim=1)
         return Comparisons((queries * keys).sum(dim=1), torch.stack([intra, inter], dim=1))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 TOLERANCE = 1e-3  # of the motion's or a picture's root mean square
-LEAST_WEIGHT = 1e-3
+MIN_WEIGHT = 1e-3
 
 
 class Blend(NamedTuple):
@@ -39,7 +39,7 @@ def find_blend(clips: Tensor, distracted: Tensor, number: int) -> Blend:
     """What was added to clip `number` of a batch (B, C, T, H, W)."""
     clip, result = clips[number : number + 1], distracted[number : number + 1]
     weight = still_weights(clip, result)
-    if not weight > LEAST_WEIGHT:
+    if not weight > MIN_WEIGHT:
         # A clip that is left as it is has no motion to tell by where it stands still.
         return Blend(0.0 if torch.equal(clip, result) or not weight.isnan() else torch.nan, -1, -1)
     picture = ((result - (1 - weight) * clip).mean(dim=2) / weight).squeeze(0)

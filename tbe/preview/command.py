@@ -20,7 +20,7 @@ from tbe.data.sources.class_names import class_names, shown_path
 from tbe.data.sources.records import UNLABELLED, Records
 from tbe.launch.settings import check_settings
 from tbe.preview.blending import find_blend, still_weights
-from tbe.preview.drawing import draw_views, told
+from tbe.preview.drawing import draw_views, format_blend
 from tbe.preview.first_batch import FirstBatch, first_batch
 from tbe.viz.class_counts import draw_counts
 
@@ -49,7 +49,7 @@ def run(files: list[Path]) -> None:
         with torch.device("meta"):  # as it is trained, without memory for its network
             module = build(config["module"])
         datamodule.train_on(module.method.views)
-        erase, views = build(config["be"]), module.distracted
+        erase, views = build(config["be"]), module.distractor_views
     seen = first_batch(datamodule, config["trainer"]["accelerator"], erase, views)
     shown = min(config["videos"], len(seen.batch["index"]))
     augment = datamodule.train_views.augment
@@ -110,7 +110,7 @@ def _titles(seen: FirstBatch, source: VideoSource, shown: int) -> list[str]:
         label = int(records.labels[number])
         lines = [names[label], paths[number]] if label >= 0 else [paths[number]]
         for view, clips in seen.distracted.items():
-            added = told(find_blend(seen.batch[view], clips, number), number, paths)
+            added = format_blend(find_blend(seen.batch[view], clips, number), number, paths)
             lines.append(added if len(seen.distracted) == 1 else f"{view}: {added}")
         titles.append("\n".join(lines))
     return titles

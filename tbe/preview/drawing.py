@@ -23,7 +23,7 @@ def draw_views(
     draw_videos(file, shown, titles, fps)
 
 
-def told(blend: Blend, number: int, names: list[str]) -> str:
+def format_blend(blend: Blend, number: int, names: list[str]) -> str:
     """In words what was added to video `number` of a batch with these names."""
     if math.isnan(blend.weight):
         return "another picture for part of it"

@@ -29,30 +29,30 @@ class PretrainModule(pl.LightningModule):
     def __init__(
         self,
         method: Method,
-        erase: nn.Module,
+        distractor: nn.Module,
         loss: nn.Module,
         optimizer: Callable,
         schedule: Schedule,
         consistency: Consistency,
-        distracted: str = "query",
+        distractor_views: str = "query",
     ):
         super().__init__()
-        if distracted not in DISTRACTED:
-            raise UserError(f"distracted: expected one of {', '.join(DISTRACTED)}, got {distracted!r}")
-        if not set(DISTRACTED[distracted]) <= set(method.views):
+        if distractor_views not in DISTRACTED:
+            raise UserError(f"distractor_views: expected one of {', '.join(DISTRACTED)}, got {distractor_views!r}")
+        if not set(DISTRACTED[distractor_views]) <= set(method.views):
             raise UserError(
-                f"distracted: expected a view that {type(method).__name__} reads, {', '.join(method.views)}, got "
-                f"{distracted!r}"
+                f"distractor_views: expected a view that {type(method).__name__} reads, {', '.join(method.views)}, got "
+                f"{distractor_views!r}"
             )
-        if consistency.weight and getattr(erase, "inplace", False):
+        if consistency.weight and getattr(distractor, "inplace", False):
             raise UserError(
                 "be.inplace: expected false with a consistency, which compares the distracted query with the clean "
                 f"one, got true and a weight of {consistency.weight}. Set be.inplace=false or consistency=none"
             )
-        self.distracted = DISTRACTED[distracted]
+        self.distractor_views = DISTRACTED[distractor_views]
         self.method = method
         self.consistency = consistency
-        self.erase = erase
+        self.distractor = distractor
         self.loss = loss
         self.optimizer = optimizer
         self.schedule = schedule
@@ -63,13 +63,13 @@ class PretrainModule(pl.LightningModule):
         return self.method.backbone
 
     def on_train_start(self) -> None:
-        self.method.see_data(len(self.trainer.train_dataloader.dataset))
+        self.method.check_num_videos(len(self.trainer.train_dataloader.dataset))
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         views = {name: batch[name] for name in self.method.views}
         query = views["query"]
-        for name in self.distracted:
-            views[name] = self.erase(views[name])
+        for name in self.distractor_views:
+            views[name] = self.distractor(views[name])
         comparisons = self.method(*views.values())
         loss = self.loss(*comparisons)
         if self.consistency.weight:

@@ -54,7 +54,7 @@ def write_strips(file: Path, shown: dict[str, np.ndarray], titles: Sequence[str]
 def write_gif(file: Path, frames: Sequence[Image.Image], fps: float) -> None:
     """Writes pictures of one size as a GIF that plays for ever."""
     # One palette for all frames, or what stands still would flicker.
-    # Refined by k-means: a plain median cut loses the colours of small things.
+    # Refined by k-means: a plain median cut loses the colors of small things.
     palette = _sampled(frames).quantize(256, Image.Quantize.MEDIANCUT, kmeans=3, dither=Image.Dither.NONE)
     first, *others = (frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames)
     first.save(file, save_all=True, append_images=others, duration=round(1000 / fps), loop=0, optimize=False)

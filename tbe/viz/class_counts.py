@@ -7,19 +7,19 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from tbe.viz.palette import COLOURS
+from tbe.viz.palette import COLORS
 
-BAR, MOST_HEIGHT = 0.16, 80.0  # inches of a class and of the whole picture
+BAR, MAX_HEIGHT = 0.16, 80.0  # inches of a class and of the whole picture
 
 
 def draw_counts(counts: dict[str, np.ndarray], names: list[str], title: str, file: Path) -> None:
     """Draws, for each split, a bar a class: counts (num_classes,)."""
-    height = min(MOST_HEIGHT, max(0.5, BAR * len(names)) + 0.9)
+    height = min(MAX_HEIGHT, max(0.5, BAR * len(names)) + 0.9)
     figure = Figure(figsize=(2.2 + 2.4 * len(counts), height), layout="constrained")
     panels = figure.subplots(1, len(counts), sharey=True, squeeze=False)[0]
     places = np.arange(len(names))
     for number, (panel, (split, of_split)) in enumerate(zip(panels, counts.items(), strict=True)):
-        panel.barh(places, of_split, color=COLOURS[number % len(COLOURS)], height=0.8)
+        panel.barh(places, of_split, color=COLORS[number % len(COLORS)], height=0.8)
         panel.set_title(f"{split}: {of_split.sum()} videos", fontsize=9)
         panel.set_xlabel("videos", fontsize=8)
         panel.xaxis.get_major_locator().set_params(integer=True, nbins=4)

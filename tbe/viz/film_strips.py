@@ -17,9 +17,9 @@ from tbe.viz.to_rgb import FLOW
 FRAME_HEIGHT = 72  # pixels
 TITLE_HEIGHT, MARGIN, GAP, LINE = 24, 10, 2, 4
 FONT_SIZE = 9.5  # points
-MOST_WIDE = 16 / 9
+MAX_WIDE = 16 / 9
 DPI = 100
-# The Okabe-Ito palette, told apart by the colour-blind; a sign says the same.
+# The Okabe-Ito palette, told apart by the color-blind; a sign says the same.
 RIGHT, WRONG, NEUTRAL = "#009E73", "#D55E00", "#555555"
 SIGNS = {True: ("✓ ", RIGHT), False: ("✗ ", WRONG), None: ("", NEUTRAL)}
 
@@ -36,7 +36,7 @@ def draw(rows: list[list[Strip]], file: Path) -> None:
     """Writes rows of strips as a PNG, each row as long as it is, all frames of one size."""
     strips = [strip for row in rows for strip in row]
     shapes = [strip.frames.shape for strip in strips]
-    frame_width = round(FRAME_HEIGHT * min(MOST_WIDE, max(shape[2] / shape[1] for shape in shapes)))
+    frame_width = round(FRAME_HEIGHT * min(MAX_WIDE, max(shape[2] / shape[1] for shape in shapes)))
     strip_width = max(shape[0] for shape in shapes) * (frame_width + GAP) - GAP
     step = np.array([strip_width + 2 * MARGIN, FRAME_HEIGHT + TITLE_HEIGHT + 2 * MARGIN])
     width, height = step * (max(map(len, rows)), len(rows))
@@ -51,19 +51,19 @@ def draw(rows: list[list[Strip]], file: Path) -> None:
             for number, frame in enumerate(strip.frames):
                 start = left + number * (frame_width + GAP)
                 canvas[top : top + FRAME_HEIGHT, start : start + frame_width] = _fitted(frame, frame_width)
-            sign, colour = SIGNS[strip.right]
+            sign, color = SIGNS[strip.right]
             corner = (left - LINE / 2 - 1, top - LINE / 2 - 1)
             size = (strip_width + LINE + 1, FRAME_HEIGHT + LINE + 1)
-            axes.add_patch(Rectangle(corner, *size, fill=False, edgecolor=colour, linewidth=LINE * 72 / DPI))
+            axes.add_patch(Rectangle(corner, *size, fill=False, edgecolor=color, linewidth=LINE * 72 / DPI))
             place = (left - LINE, top - LINE - 7)
-            title = axes.text(*place, sign + strip.title, color=colour, fontsize=FONT_SIZE, parse_math=False)
+            title = axes.text(*place, sign + strip.title, color=color, fontsize=FONT_SIZE, parse_math=False)
             _shorten(title, strip_width, renderer)
     axes.imshow(canvas, extent=(0, width, height, 0), interpolation="nearest", aspect="auto")
     figure.savefig(file, dpi=DPI)
 
 
 def _fitted(frame: np.ndarray, width: int) -> np.ndarray:
-    """A picture (H, W, C) of this width and FRAME_HEIGHT, uint8 RGB: the whole frame, in its shape, before grey."""
+    """A picture (H, W, C) of this width and FRAME_HEIGHT, uint8 RGB: the whole frame, in its shape, before gray."""
     if frame.shape[2] == FLOW:  # as `pixels` shows it
         frame = np.stack([frame[..., 0], np.full_like(frame[..., 0], 128), frame[..., 1]], axis=2)
     scale = min(FRAME_HEIGHT / frame.shape[0], width / frame.shape[1])

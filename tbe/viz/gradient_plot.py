@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from tbe.viz.palette import COLOURS
+from tbe.viz.palette import COLORS
 
-LINE, MOST_HEIGHT = 0.17, 80.0  # inches of a layer and of the whole picture
-MEAN, LARGEST = COLOURS[0], COLOURS[5]
+LINE, MAX_HEIGHT = 0.17, 80.0  # inches of a layer and of the whole picture
+MEAN, LARGEST = COLORS[0], COLORS[5]
 
 
 def draw_layers(rows: Sequence[tuple[int, str, float, float]], file: Path) -> None:
@@ -23,18 +23,18 @@ def draw_layers(rows: Sequence[tuple[int, str, float, float]], file: Path) -> No
     steps = sorted({step for step, _, _, _ in rows})
     places = np.arange(len(layers))
     width = 5.5 + 0.075 * max(map(len, layers))
-    figure = Figure(figsize=(width, min(MOST_HEIGHT, LINE * len(layers) + 1.4)), layout="constrained")
+    figure = Figure(figsize=(width, min(MAX_HEIGHT, LINE * len(layers) + 1.4)), layout="constrained")
     panel = figure.subplots()
     sizes = [_by_layer(rows, layers, column) for column in (0, 1)]
     positive = np.concatenate([values for of_kind in sizes for values in of_kind])
     least = positive[positive > 0].min() / 3 if (positive > 0).any() else 1e-12
-    for values, colour, marker, label in zip(sizes, (MEAN, LARGEST), "o^", ("mean", "largest"), strict=True):
+    for values, color, marker, label in zip(sizes, (MEAN, LARGEST), "o^", ("mean", "largest"), strict=True):
         low, middle, high = (
             np.array([of_layer(found) for found in values]) for of_layer in (np.min, np.median, np.max)
         )
         shown = middle > 0
-        panel.hlines(places[shown], np.maximum(low, least)[shown], high[shown], colour, linewidth=2.5, alpha=0.35)
-        panel.plot(middle[shown], places[shown], marker, color=colour, markersize=4, label=f"{label} |gradient|")
+        panel.hlines(places[shown], np.maximum(low, least)[shown], high[shown], color, linewidth=2.5, alpha=0.35)
+        panel.plot(middle[shown], places[shown], marker, color=color, markersize=4, label=f"{label} |gradient|")
     none = np.array([found.max() == 0 for found in sizes[1]])
     if none.any():
         panel.plot(np.full(none.sum(), least), places[none], "x", color="black", markersize=5, label="no gradient")

@@ -1,12 +1,12 @@
-"""Colours and shapes of classes, told apart without seeing red or green."""
+"""Colors and shapes of classes, told apart without seeing red or green."""
 
 from __future__ import annotations
 
 import math
 from typing import NamedTuple
 
-# Okabe and Ito's colours (https://jfly.uni-koeln.de/color/); yellow, which white paper swallows, towards the end.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
+# Okabe and Ito's colors (https://jfly.uni-koeln.de/color/); yellow, which white paper swallows, towards the end.
+COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 AMOUNTS = "Blues"  # Matplotlib's map for amounts: white is nothing, darker is more
 HEAT = "viridis"  # and for maps over pictures: every step is lighter than the one before it
 
@@ -14,16 +14,16 @@ Shape = tuple[tuple[float, float], ...]
 
 
 class Style(NamedTuple):
-    """How the points of a class are drawn: a colour and the corners of a shape within the unit circle."""
+    """How the points of a class are drawn: a color and the corners of a shape within the unit circle."""
 
-    colour: str
+    color: str
     shape: Shape
 
 
 def style(number: int) -> Style:
-    """The look of class `number`: the first 104 all differ, any eight in a row in colour and in shape."""
+    """The look of class `number`: the first 104 all differ, any eight in a row in color and in shape."""
     # 8 and 13 have no common divisor, so that a pair comes back after 8 * 13 classes only.
-    return Style(COLOURS[number % len(COLOURS)], SHAPES[number % len(SHAPES)])
+    return Style(COLORS[number % len(COLORS)], SHAPES[number % len(SHAPES)])
 
 
 def _ring(corners: int, turn: float = 0.0, inner: float = 1.0) -> Shape:

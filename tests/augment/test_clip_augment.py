@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 from torch.testing import assert_close
 from torchvision.transforms.v2 import functional as F
 
-from tbe.augment import CenterCrop, ClipAugment, ColourJitter, RandomResizedCrop, clip_augment
+from tbe.augment import CenterCrop, ClipAugment, ColorJitter, RandomResizedCrop, clip_augment
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "augment"
 LEAVES = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
@@ -16,8 +16,8 @@ SIZES = torch.tensor([[40, 56], [40, 30], [24, 56], [33, 47]])
 
 def strong(size: int = 24, **changes) -> ClipAugment:
     """Everything that can be drawn is drawn."""
-    settings = {"crop": RandomResizedCrop(), "rotation": 10.0, "colour": ColourJitter(0.4, 0.4, 0.4, 0.1, prob=0.8)}
-    return ClipAugment(size, **(settings | {"grey": 0.3, "blur": 0.5} | changes))
+    settings = {"crop": RandomResizedCrop(), "rotation": 10.0, "color": ColorJitter(0.4, 0.4, 0.4, 0.1, prob=0.8)}
+    return ClipAugment(size, **(settings | {"gray": 0.3, "blur": 0.5} | changes))
 
 
 def random_clips(batch: int = 4, channels: int = 3) -> torch.Tensor:
@@ -87,7 +87,7 @@ def one_by_one_and_as_a_batch(monkeypatch, augment, clips):
 
 @pytest.mark.parametrize("channels", [3, 2])
 def test_large_clips_one_by_one_are_what_they_are_in_a_batch(monkeypatch, channels):
-    changes = {} if channels == 3 else {"rotation": 0.0, "colour": None, "grey": 0.0, "mean": [0.5] * 2, "std": [1] * 2}
+    changes = {} if channels == 3 else {"rotation": 0.0, "color": None, "gray": 0.0, "mean": [0.5] * 2, "std": [1] * 2}
     augment, clips = strong(blur=1.0, **changes), random_clips(channels=channels)
     assert_close(*one_by_one_and_as_a_batch(monkeypatch, augment, clips), atol=1e-4, rtol=0)
 
@@ -115,15 +115,15 @@ def test_inference_mode_and_autocast_change_nothing():
         assert_close(with_seed(augment, clips, SIZES), expected, atol=0, rtol=0)
 
 
-def test_flip_and_grey_come_as_often_as_their_probability():
+def test_flip_and_gray_come_as_often_as_their_probability():
     torch.manual_seed(0)
     clips = random_clips(1)[:, :1].expand(400, -1, -1, -1, -1)
-    augment = ClipAugment(8, CenterCrop(), flip=0.3, grey=0.6, mean=(0, 0, 0), std=(1, 1, 1))
+    augment = ClipAugment(8, CenterCrop(), flip=0.3, gray=0.6, mean=(0, 0, 0), std=(1, 1, 1))
     result = augment(clips, SIZES[:1].expand(400, -1))
-    plain = ClipAugment(8, CenterCrop(), flip=0.0, grey=1.0, mean=(0, 0, 0), std=(1, 1, 1))(clips[:1], SIZES[:1])
-    is_grey = (result[:, 0] - result[:, 1]).abs().amax(dim=(1, 2, 3)) < 1e-5
-    unflipped = (result - plain).abs().amax(dim=(1, 2, 3, 4))[is_grey] < 1e-5
-    assert 0.5 < is_grey.float().mean() < 0.7
+    plain = ClipAugment(8, CenterCrop(), flip=0.0, gray=1.0, mean=(0, 0, 0), std=(1, 1, 1))(clips[:1], SIZES[:1])
+    is_gray = (result[:, 0] - result[:, 1]).abs().amax(dim=(1, 2, 3)) < 1e-5
+    unflipped = (result - plain).abs().amax(dim=(1, 2, 3, 4))[is_gray] < 1e-5
+    assert 0.5 < is_gray.float().mean() < 0.7
     assert 0.6 < unflipped.float().mean() < 0.8
 
 
@@ -184,15 +184,15 @@ def test_evaluation_draws_nothing(leaf):
         ({"size": 0}, "size"),
         ({"crop": 0.875}, "crop"),
         ({"flip": 1.5}, "flip"),
-        ({"grey": -0.1}, "grey"),
+        ({"gray": -0.1}, "gray"),
         ({"blur": 2}, "blur"),
         ({"rotation": -1.0}, "rotation"),
         ({"blur_sigma": (2.0, 0.1)}, "blur_sigma"),
         ({"std": (0.2, 0.2)}, "std"),
         ({"std": (0.2, 0.2, 0.0)}, "std"),
         ({"mean": (0.5, 0.5), "std": (0.2, 0.2)}, "3 channels"),
-        ({"mean": (0.5, 0.5), "std": (0.2, 0.2), "colour": None}, "3 channels"),
-        ({**FLOW, "colour": None, "grey": 0.0}, "expected rotation 0 for 2 channels"),
+        ({"mean": (0.5, 0.5), "std": (0.2, 0.2), "color": None}, "3 channels"),
+        ({**FLOW, "color": None, "gray": 0.0}, "expected rotation 0 for 2 channels"),
     ],
 )
 def test_impossible_settings_are_refused(settings, match):

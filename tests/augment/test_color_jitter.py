@@ -5,8 +5,8 @@ import torch
 from torch.testing import assert_close
 from torchvision.transforms.v2 import functional as F
 
-from tbe.augment import ColourJitter, color_jitter
-from tbe.augment.color_jitter import adjust_brightness_, adjust_contrast_, adjust_hue_, adjust_saturation_, grey
+from tbe.augment import ColorJitter, color_jitter
+from tbe.augment.color_jitter import adjust_brightness_, adjust_contrast_, adjust_hue_, adjust_saturation_, gray
 
 FACTORS = torch.tensor([0.0, 0.3, 0.6, 1.0, 1.4, 2.0])
 SHIFTS = torch.tensor([-0.5, -0.2, 0.0, 0.05, 0.3, 0.5])
@@ -51,16 +51,16 @@ def test_strides_do_not_matter(adjust):
     assert_close(adjust(strided, values), adjust(clips, values), atol=1e-5, rtol=0)
 
 
-def test_grey_equals_torchvisions():
+def test_gray_equals_torchvisions():
     clips = random_clips()
     expected = F.rgb_to_grayscale(clips.transpose(1, 2)).transpose(1, 2)
-    assert_close(grey(clips), expected, atol=1e-5, rtol=0)
+    assert_close(gray(clips), expected, atol=1e-5, rtol=0)
 
 
 def test_jitter_changes_a_share_of_the_clips_each_by_its_own_factor():
     torch.manual_seed(0)
     clips = torch.full((400, 3, 2, 1, 1), 0.5)
-    ratios = ColourJitter(brightness=0.4, prob=0.7)(clips) / 0.5
+    ratios = ColorJitter(brightness=0.4, prob=0.7)(clips) / 0.5
     assert_close(ratios, ratios[:, :1, :1].expand_as(ratios))
     factors = ratios[:, 0, 0, 0, 0]
     changed = factors != 1
@@ -76,14 +76,14 @@ def test_the_order_of_the_changes_is_drawn_for_each_batch(monkeypatch):
     for name in ("brightness", "contrast", "saturation", "hue"):
         monkeypatch.setattr(color_jitter, f"adjust_{name}_", lambda clips, values, name=name: calls.append(name))
     for _ in range(300):
-        ColourJitter(0.4, 0.4, 0.4, 0.1)(torch.rand(1, 3, 1, 1, 1))
+        ColorJitter(0.4, 0.4, 0.4, 0.1)(torch.rand(1, 3, 1, 1, 1))
     orders = {tuple(calls[start : start + 4]) for start in range(0, len(calls), 4)}
     assert orders == set(permutations(("brightness", "contrast", "saturation", "hue")))
 
 
 def test_strength_0_or_probability_0_changes_nothing():
     clips = random_clips()
-    for jitter in (ColourJitter(), ColourJitter(0.4, 0.4, 0.4, 0.1, prob=0.0)):
+    for jitter in (ColorJitter(), ColorJitter(0.4, 0.4, 0.4, 0.1, prob=0.0)):
         assert_close(jitter(clips.clone()), clips, atol=1e-5, rtol=0)
 
 
@@ -92,4 +92,4 @@ def test_strength_0_or_probability_0_changes_nothing():
 )
 def test_impossible_strengths_are_refused(settings):
     with pytest.raises(ValueError, match=f"expected {next(iter(settings))} in"):
-        ColourJitter(**settings)
+        ColorJitter(**settings)

@@ -6,7 +6,7 @@ from tbe.augment import CenterCrop, RandomCrop, RandomResizedCrop, UniformCrop
 
 SIZES = torch.tensor([[128, 171], [240, 320], [64, 64], [171, 128], [37, 240], [3, 5]])
 CROPS = [RandomResizedCrop(), RandomResizedCrop(scale=(0.05, 0.1)), RandomCrop(0.875), RandomCrop(1.0), CenterCrop(0.5)]
-CROPS += [UniformCrop(position) for position in ("left", "centre", "right")]
+CROPS += [UniformCrop(position) for position in ("left", "center", "right")]
 
 
 def many(height: int, width: int, num_draws: int = 2000) -> torch.Tensor:
@@ -61,9 +61,9 @@ def test_center_crop_is_the_middle():
 
 def test_three_uniform_crops_cover_the_long_side():
     sizes = torch.tensor([[10, 25], [25, 10]])
-    lefts, centres, rights = (UniformCrop(position)(sizes).tolist() for position in ("left", "centre", "right"))
+    lefts, centers, rights = (UniformCrop(position)(sizes).tolist() for position in ("left", "center", "right"))
     assert lefts == [[0, 0, 10, 10], [0, 0, 10, 10]]
-    assert centres == [[0, 7, 10, 10], [7, 0, 10, 10]]
+    assert centers == [[0, 7, 10, 10], [7, 0, 10, 10]]
     assert rights == [[0, 15, 10, 10], [15, 0, 10, 10]]
 
 

@@ -1,4 +1,4 @@
-"""Colour changes by one kernel are what they are one after the other. Triton's interpreter stands for a GPU."""
+"""Color changes by one kernel are what they are one after the other. Triton's interpreter stands for a GPU."""
 
 import importlib.util
 import logging
@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from tbe.augment import ClipAugment, ColourJitter, RandomResizedCrop, fused_color
+from tbe.augment import ClipAugment, ColorJitter, RandomResizedCrop, fused_color
 from tbe.augment.color_jitter import (
     Change,
     adjust_brightness_,
@@ -60,7 +60,7 @@ def one_after_the_other(clips, changes):
 @pytest.mark.parametrize("order", list(permutations(KINDS))[::7])
 def test_any_order_of_the_changes_is_data_of_one_kernel(kernel, order):
     torch.manual_seed(0)
-    changes, clips = [*map(change, order), change(adjust_saturation_)], pictures(torch.float16)  # grey comes last
+    changes, clips = [*map(change, order), change(adjust_saturation_)], pictures(torch.float16)  # gray comes last
     found = fused_color._launched(kernel, clips, changes, MEAN, STD)
     assert_close(found, one_after_the_other(clips, changes), atol=1e-4, rtol=0)
     assert found.is_contiguous()
@@ -89,8 +89,8 @@ def test_the_kernel_compiles_for_a_gpu_that_is_not_here():
 
 
 def augment(**settings):
-    colour = ColourJitter(0.4, 0.4, 0.4, 0.1, prob=0.8)
-    return ClipAugment(24, RandomResizedCrop(), colour=colour, grey=0.3, blur=0.5, **settings)
+    color = ColorJitter(0.4, 0.4, 0.4, 0.1, prob=0.8)
+    return ClipAugment(24, RandomResizedCrop(), color=color, gray=0.3, blur=0.5, **settings)
 
 
 def test_on_a_gpu_the_kernel_gets_pictures_in_half_precision_and_nobody_waits(monkeypatch):

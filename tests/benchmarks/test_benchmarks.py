@@ -177,7 +177,7 @@ def test_faults_of_files_are_counted(tmp_path):
     checkpoints, videos = (importlib.import_module(f"benchmarks.faults.{name}") for name in ("checkpoints", "videos"))
     last = tmp_path / "checkpoints" / "last.ckpt"
     for epoch in range(2):
-        checkpoints.WholeCheckpoints().save_checkpoint({"epoch": epoch, "weights": torch.rand(1000)}, last)
+        checkpoints.AtomicCheckpoints().save_checkpoint({"epoch": epoch, "weights": torch.rand(1000)}, last)
     rows = [checkpoints.killed_while_writing(1), checkpoints.torn(5, tmp_path), checkpoints.changed(20, tmp_path)]
     rows += [videos.spoiled_videos(6, story) for story in videos.SPOILED] + [videos.spoiled_lists(10)]
     assert [row.trials for row in rows] == [1, 5, 20] + [6] * 5 + [10]
@@ -191,7 +191,7 @@ def test_a_file_that_could_not_be_told_from_a_whole_one_is_counted_as_lost(tmp_p
     checkpoints = importlib.import_module("benchmarks.faults.checkpoints")
     last = tmp_path / "checkpoints" / "last.ckpt"
     for epoch in range(2):
-        checkpoints.WholeCheckpoints().save_checkpoint({"weights": torch.full((9,), float(epoch))}, last)
+        checkpoints.AtomicCheckpoints().save_checkpoint({"weights": torch.full((9,), float(epoch))}, last)
     monkeypatch.setattr(checkpoints, "whole", lambda path: path.with_name("last.ckpt.previous").rename(path))
     monkeypatch.setattr(checkpoints, "truncated", lambda content, chance: content)
     assert checkpoints.torn(1, tmp_path).lost == "**1 times other weights**"

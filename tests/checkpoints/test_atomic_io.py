@@ -8,11 +8,11 @@ from zipfile import ZipFile
 import pytest
 import torch
 
-from tbe.checkpoints.atomic_io import WholeCheckpoints, is_whole, whole
+from tbe.checkpoints.atomic_io import AtomicCheckpoints, is_intact, latest_intact
 
 
 def saved(path, number, size=1000):
-    WholeCheckpoints().save_checkpoint({"number": number, "weights": torch.full((size,), float(number))}, path)
+    AtomicCheckpoints().save_checkpoint({"number": number, "weights": torch.full((size,), float(number))}, path)
     return path
 
 
@@ -33,7 +33,7 @@ def test_the_checkpoint_before_is_kept(tmp_path):
     assert number(last) == 3
     assert number(tmp_path / "checkpoints" / "last.ckpt.previous") == 2
     assert len(list(last.parent.iterdir())) == 2
-    WholeCheckpoints().remove_checkpoint(last)
+    AtomicCheckpoints().remove_checkpoint(last)
     assert list(last.parent.iterdir()) == []
 
 
@@ -51,7 +51,7 @@ def test_it_is_kept_on_disks_without_second_names_of_files(tmp_path, monkeypatch
 def test_a_run_killed_while_it_writes_leaves_a_whole_checkpoint(tmp_path, monkeypatch, trial):
     last = tmp_path / "last.ckpt"
     importlib.import_module("benchmarks.faults.checkpoints").kill_writer(last, 0.02 + 0.013 * trial)
-    assert is_whole(last)
+    assert is_intact(last)
     assert number(last) >= 0
 
 
@@ -79,10 +79,10 @@ def test_a_folder_that_cannot_be_written_to_is_said(tmp_path):
 @pytest.mark.parametrize("at", [0, 0.3, 0.999])
 def test_of_a_torn_checkpoint_the_one_before_is_used(tmp_path, caplog, at):
     last = saved(saved(tmp_path / "last.ckpt", 1), 2)
-    assert whole(last) == last
+    assert latest_intact(last) == last
     tear(last, at)
     with caplog.at_level(logging.WARNING):
-        assert number(whole(last)) == 1
+        assert number(latest_intact(last)) == 1
     assert f"{last} is torn: going on from the checkpoint before it, {last}.previous" in caplog.text
 
 
@@ -91,7 +91,7 @@ def test_a_changed_byte_of_the_weights_is_found(tmp_path):
     content = bytearray(last.read_bytes())
     content[len(content) // 2] ^= 1
     last.write_bytes(content)
-    assert not is_whole(last)
+    assert not is_intact(last)
 
 
 def test_any_changed_bit_of_the_directory_is_found_or_changes_nothing(tmp_path):
@@ -104,7 +104,7 @@ def test_any_changed_bit_of_the_directory_is_found_or_changes_nothing(tmp_path):
         changed = bytearray(content)
         changed[start + bit // 8] ^= 1 << bit % 8
         last.write_bytes(changed)
-        if is_whole(last):
+        if is_intact(last):
             assert number(last) == 1, f"bit {bit}"
         else:
             found += 1
@@ -116,7 +116,7 @@ def test_two_torn_checkpoints_are_refused(tmp_path):
     for path in tmp_path.iterdir():
         tear(path)
     with pytest.raises(ValueError, match=r"expected a whole checkpoint, got a torn file, and no whole one before it"):
-        whole(last)
+        latest_intact(last)
 
 
 def test_a_run_goes_on_from_the_checkpoint_before_a_torn_one(train, caplog):

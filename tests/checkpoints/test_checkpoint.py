@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tbe.checkpoints import checkpoint as checkpoints
-from tbe.checkpoints.atomic_io import WholeCheckpoints
+from tbe.checkpoints.atomic_io import AtomicCheckpoints
 from tbe.checkpoints.checkpoint import load_exactly, load_module, read, read_any
 from tbe.launch.eval_config import _completed
 from tbe.runs import find, run_folder
@@ -155,7 +155,7 @@ def test_a_checkpoint_does_not_allow_itself_to_read_outside_of_the_root(tmp_path
 @pytest.mark.parametrize("at", [0, 0.3, 0.999, "a changed byte"])
 def test_a_torn_checkpoint_is_neither_measured_nor_started_from(tmp_path, at):
     file = written(tmp_path, unused="0" * 5000)
-    WholeCheckpoints().save_checkpoint(torch.load(file, weights_only=True), file)
+    AtomicCheckpoints().save_checkpoint(torch.load(file, weights_only=True), file)
     content = file.read_bytes()
     place = content.index(b"0" * 5000)
     spoilt = content[:place] + b"1" + content[place + 1 :] if isinstance(at, str) else content[: int(at * len(content))]

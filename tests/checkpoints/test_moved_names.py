@@ -57,6 +57,21 @@ def test_all_that_a_config_of_before_names_is_where_the_table_says(config):
     assert all(map(get_class, now))
 
 
+def test_keys_that_have_another_name_now_are_found_by_it(config):
+    before, now = config, with_present_names(config)
+    augment = now["datamodule"]["train_views"]["augment"]
+    assert augment["gray"] == before["datamodule"]["train_views"]["augment"]["grey"]
+    assert augment["color"]["_target_"] == "tbe.augment.ColorJitter"
+    assert build(augment).gray == augment["gray"]
+    assert now["module"]["distractor"] == before["module"]["erase"]
+    assert now["min_matched"] == before["least_matched"]
+
+
+def test_the_keys_of_other_packages_stay():
+    theirs = {"_target_": "mine.Data", "grey": 1, "position": "centre"}
+    assert with_present_names({"data": theirs}) == {"data": theirs}
+
+
 @pytest.mark.parametrize("module", MOVED.values())
 def test_the_table_leads_to_modules_that_are_there(module):
     assert __import__(module, fromlist=["_"])

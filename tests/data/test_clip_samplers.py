@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tbe.data.clip_samplers import AnchorAndAnother, RandomClip, UniformClips
+from tbe.data.clip_samplers import AnchorAndNegativeClips, RandomClip, UniformClips
 
 
 def seeded(seed):
@@ -27,7 +27,7 @@ def test_uniform_clips_are_spread_from_the_first_to_the_last_start():
 
 
 def test_the_other_clip_is_far_enough_and_reaches_everywhere():
-    sampler, length = AnchorAndAnother(4, 2, min_shift=2), 20
+    sampler, length = AnchorAndNegativeClips(4, 2, min_shift=2), 20
     seen = set()
     for seed in range(500):
         anchor, other = sampler(length, seeded(seed))[:, 0].tolist()
@@ -39,20 +39,20 @@ def test_the_other_clip_is_far_enough_and_reaches_everywhere():
 
 @pytest.mark.parametrize("short", ["loop", "pad"])
 def test_an_anchor_alone_is_the_one_that_is_drawn_beside_another_clip(short):
-    sampler = AnchorAndAnother(4, 3, short)
+    sampler = AnchorAndNegativeClips(4, 3, short)
     for length in (1, 5, 12, 40, 300):
         assert torch.equal(sampler.anchor()(length, seeded(length)), sampler(length, seeded(length))[:1])
 
 
 def test_where_the_video_is_too_short_the_other_clip_is_a_third_later():
     for seed in range(20):
-        anchor, other = AnchorAndAnother(8, 2)(17, seeded(seed))[:, 0].tolist()
+        anchor, other = AnchorAndNegativeClips(8, 2)(17, seeded(seed))[:, 0].tolist()
         assert other == (anchor + 5) % 17
 
 
 @pytest.mark.parametrize("length", [1, 2, 5, 16, 100])
 @pytest.mark.parametrize("short", ["loop", "pad"])
-@pytest.mark.parametrize("sampler", [RandomClip, UniformClips, AnchorAndAnother])
+@pytest.mark.parametrize("sampler", [RandomClip, UniformClips, AnchorAndNegativeClips])
 def test_indices_stay_within_the_video(sampler, short, length):
     for seed in range(10):
         indices = sampler(8, 2, short)(length, seeded(seed))
@@ -63,7 +63,7 @@ def test_indices_stay_within_the_video(sampler, short, length):
 
 
 def test_the_generator_decides():
-    sampler = AnchorAndAnother(4, 2)
+    sampler = AnchorAndNegativeClips(4, 2)
     assert torch.equal(sampler(100, seeded(5)), sampler(100, seeded(5)))
     assert not torch.equal(sampler(100, seeded(5)), sampler(100, seeded(6)))
 

@@ -6,7 +6,7 @@ import pytorch_lightning as pl
 import torch
 
 from tbe.augment import CenterCrop, ClipAugment, RandomResizedCrop
-from tbe.data.clip_samplers import AnchorAndAnother, UniformClips
+from tbe.data.clip_samplers import AnchorAndNegativeClips, UniformClips
 from tbe.data.datamodule import VideoDataModule
 from tbe.data.readers import DecodeError, DecordReader
 from tbe.data.sources.video_lists import VideoLists
@@ -41,7 +41,7 @@ def datamodule(folder, **settings):
         open_video=DecordReader("cpu"),
         eval_clips=UniformClips(4, num_clips=2),
         eval_views=LabelledClips(ClipAugment(16, CenterCrop(1.0), flip=0.0)),
-        train_clips=AnchorAndAnother(4),
+        train_clips=AnchorAndNegativeClips(4),
         train_views=ContrastiveViews(ClipAugment(16, RandomResizedCrop((0.5, 1.0)))),
         batch_size=2,
         val_splits=("train", "val"),

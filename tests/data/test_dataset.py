@@ -2,8 +2,8 @@ import torch
 from torch.testing import assert_close
 from torch.utils.data import DataLoader
 
-from tbe.augment import ClipAugment, ColourJitter, RandomCrop
-from tbe.data.clip_samplers import AnchorAndAnother, UniformClips
+from tbe.augment import ClipAugment, ColorJitter, RandomCrop
+from tbe.data.clip_samplers import AnchorAndNegativeClips, UniformClips
 from tbe.data.dataset import VideoDataset, collate, shrink
 from tbe.data.readers import DecordReader
 from tbe.data.sources.records import read_list
@@ -26,7 +26,7 @@ def test_an_item_holds_the_raw_frames_that_the_sampler_chose(video_folder):
 
 
 def test_the_same_draw_gives_the_same_frames(video_folder):
-    data = dataset(video_folder, AnchorAndAnother(4, 1))
+    data = dataset(video_folder, AnchorAndNegativeClips(4, 1))
     assert torch.equal(data[3, 7]["clips"], data[3, 7]["clips"])
     assert any(not torch.equal(data[3, 7]["clips"], data[3, draw]["clips"]) for draw in range(5))
 
@@ -52,7 +52,7 @@ class Counting:
 
 def test_a_video_is_opened_once_and_two_clips_of_it_decoded_for_three_views(video_folder):
     reader = Counting()
-    data = VideoDataset(read_list(video_folder / "train.txt", video_folder), reader, AnchorAndAnother(4, 1))
+    data = VideoDataset(read_list(video_folder / "train.txt", video_folder), reader, AnchorAndNegativeClips(4, 1))
     views = ContrastiveViews(ClipAugment(16, RandomCrop()))(collate([data[0, 0], data[1, 1]]))
     assert reader.opened == [data.path(0), data.path(1)]
     assert reader.decoded == [2 * 4, 2 * 4]
@@ -88,7 +88,7 @@ def test_workers_give_what_one_process_gives_in_the_order_of_the_decoders_memory
 
 def test_augmentation_gives_the_same_bits_whatever_the_order_in_memory():
     sizes = torch.tensor([[20, 30], [24, 28]])
-    augment = ClipAugment(16, RandomCrop(), colour=ColourJitter(0.4, 0.4, 0.4, 0.1), grey=0.2, blur=0.5)
+    augment = ClipAugment(16, RandomCrop(), color=ColorJitter(0.4, 0.4, 0.4, 0.1), gray=0.2, blur=0.5)
     planes = torch.randint(0, 256, (2, 4, 3, 24, 30), dtype=torch.uint8)
     pixels = planes.movedim(2, -1).contiguous().movedim(-1, 2)
     views = []

@@ -6,7 +6,7 @@ from torch.utils.data import DataLoader
 from tbe.augment import CenterCrop, ClipAugment
 from tbe.data.clip_samplers import UniformClips
 from tbe.data.dataset import VideoDataset
-from tbe.data.perturbation_dataset import SurroundedVideos, other_videos
+from tbe.data.perturbation_dataset import PerturbationDataset, other_videos
 from tbe.data.readers import DecordReader
 from tbe.data.sources.records import read_list
 from tbe.data.views import LabelledClips
@@ -16,7 +16,7 @@ from tbe.evaluation.perturbations import moving_foreground
 
 def surrounded(folder, seed=0, foreground=None):
     videos = VideoDataset(read_list(folder / "train.txt", folder), DecordReader("cpu"), UniformClips(4, 2, num_clips=2))
-    return SurroundedVideos(videos, seed, foreground)
+    return PerturbationDataset(videos, seed, foreground)
 
 
 def test_the_backdrop_is_the_median_of_another_video(video_folder):

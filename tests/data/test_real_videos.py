@@ -37,7 +37,7 @@ def test_every_clip_is_decoded_from_its_first_to_its_last_frame(shared_clips):
         item = data[index]
         assert item["clips"].shape[:3] == (2, 4, 3), paths[index]
         assert min(item["clips"].shape[-2:]) == 64
-        assert item["clips"].float().std() > 1, f"{paths[index]} is one colour"
+        assert item["clips"].float().std() > 1, f"{paths[index]} is one color"
 
 
 def test_pictures_of_all_shapes_make_one_batch(shared_clips):
@@ -139,6 +139,6 @@ def test_every_reader_that_a_clip_is_given_to_reads_what_decoding_it_whole_gives
 
 def test_the_comparison_on_weizmann_trains_on_a_fold(train, weizmann_root, tmp_path):
     prepare.main(["weizmann", "--root", str(weizmann_root), "--out", str(tmp_path / "lists" / "weizmann"), "--folds"])
-    told = ["arm=inter", "seed=3", f"data.root={weizmann_root}", f"data_dir={tmp_path}", "trainer=debug"]
+    told = ["variant=inter", "seed=3", f"data.root={weizmann_root}", f"data_dir={tmp_path}", "trainer=debug"]
     run = train("experiment=weizmann_proof", *told, "evaluation.splits=[]", small=False)
     assert json.loads((run / "metrics.json").read_text())["protocol"]["steps"] == 2

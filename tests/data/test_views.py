@@ -44,7 +44,9 @@ def test_views_that_nobody_reads_are_not_made():
 
 
 def test_a_negative_without_another_clip_is_refused():
-    with pytest.raises(ValueError, match="train_clips: expected 2 clips of each video, .* got 1. .*AnchorAndAnother"):
+    with pytest.raises(
+        ValueError, match="train_clips: expected 2 clips of each video, .* got 1. .*AnchorAndNegativeClips"
+    ):
         ContrastiveViews(Counting())(raw(1))
     with pytest.raises(ValueError, match="views: expected some of query, key, negative, got positive"):
         ContrastiveViews(Counting(), ("query", "positive"))
@@ -71,7 +73,7 @@ def test_each_clip_is_seen_by_each_crop():
     pixels = torch.randint(0, 256, (2, 3, 4, 3, 8, 14), dtype=torch.uint8)
     plain = {"flip": 0.0, "mean": [0.0] * 3, "std": [1.0] * 3}
     augment = ClipAugment(8, CenterCrop(1.0), **plain)
-    views = LabelledClips(augment, [UniformCrop(position) for position in ("left", "centre", "right")])
+    views = LabelledClips(augment, [UniformCrop(position) for position in ("left", "center", "right")])
     order = torch.rand(2, 3, 4).argsort(dim=2)
     batch = views({"clips": pixels, "size": torch.tensor([[8, 14], [8, 14]]), "order": order})
     assert batch["clips"].shape == (2, 9, 3, 4, 8, 8)

@@ -24,7 +24,7 @@ def test_of_right_and_wrong_the_bootstrap_is_the_binomial_distribution():
 def test_the_bootstrap_repeats_by_its_seed_however_little_it_draws_at_once(monkeypatch):
     values = np.arange(20) % 3
     once = bootstrap_interval(values, draws=100, seed=3)
-    monkeypatch.setattr(tbe.evaluation.intervals, "MOST_DRAWN", 50)
+    monkeypatch.setattr(tbe.evaluation.intervals, "MAX_DRAWN", 50)
     assert bootstrap_interval(values, draws=100, seed=3) == once
     assert bootstrap_interval(values, draws=100, seed=4) != once
 

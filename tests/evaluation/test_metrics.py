@@ -21,8 +21,8 @@ from tbe.evaluation.neighbors import Exclusion
 def embedded(num, seed, num_classes=6):
     generator = torch.Generator().manual_seed(seed)
     labels = torch.randint(num_classes, (num,), generator=generator)
-    centres = torch.randn(num_classes, 16, generator=torch.Generator().manual_seed(99))
-    return centres[labels] + 4 * torch.randn(num, 16, generator=generator), labels
+    centers = torch.randn(num_classes, 16, generator=torch.Generator().manual_seed(99))
+    return centers[labels] + 4 * torch.randn(num, 16, generator=generator), labels
 
 
 def nearness(queries, gallery, metric):
@@ -34,7 +34,7 @@ def nearness(queries, gallery, metric):
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 @pytest.mark.parametrize("pairs", [2**24, 100])  # all queries at once, and one at a time
 def test_recall_and_precision_equal_those_of_torchmetrics(metric, pairs, monkeypatch):
-    monkeypatch.setattr(tbe.evaluation.metrics, "MOST_PAIRS", pairs)
+    monkeypatch.setattr(tbe.evaluation.metrics, "MAX_PAIRS", pairs)
     (queries, query_labels), (gallery, gallery_labels) = embedded(40, 0), embedded(90, 1)
     query_labels[0] = 6  # a class that nobody else has
     data = (queries, query_labels, gallery, gallery_labels)
@@ -54,7 +54,7 @@ def test_recall_and_precision_equal_those_of_torchmetrics(metric, pairs, monkeyp
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 @pytest.mark.parametrize("pairs", [2**24, 100])
 def test_excluding_videos_equals_a_loop_over_galleries_without_them(metric, pairs, monkeypatch):
-    monkeypatch.setattr(tbe.evaluation.metrics, "MOST_PAIRS", pairs)
+    monkeypatch.setattr(tbe.evaluation.metrics, "MAX_PAIRS", pairs)
     asked = torch.tensor([*range(39, 9, -2), 3, 3, 50])  # backwards, a part, one twice, one that only the queries have
     known = torch.tensor([*range(30), *range(5)])  # some twice
     (queries, query_labels), (gallery, gallery_labels) = embedded(len(asked), 0), embedded(len(known), 1)
@@ -75,7 +75,7 @@ def test_excluding_videos_equals_a_loop_over_galleries_without_them(metric, pair
 
 @pytest.mark.parametrize("pairs", [2**24, 100])
 def test_equally_near_videos_count_together_as_in_sklearn(pairs, monkeypatch):
-    monkeypatch.setattr(tbe.evaluation.metrics, "MOST_PAIRS", pairs)
+    monkeypatch.setattr(tbe.evaluation.metrics, "MAX_PAIRS", pairs)
     generator = torch.Generator().manual_seed(0)
     # Of length 4, so that the cosines are exact and many of them equal.
     queries, gallery = (torch.randint(2, (num, 16), generator=generator) * 2.0 - 1 for num in (20, 60))
@@ -119,8 +119,8 @@ def test_knn_equals_sklearn_with_the_same_weights():
 
 def test_prototypes_equal_a_loop():
     generator = torch.Generator().manual_seed(0)
-    centres = torch.randn(6, 5, 1, 8, generator=generator)
-    support, queries = (centres + 2 * torch.randn(6, 5, num, 8, generator=generator) for num in (3, 4))
+    centers = torch.randn(6, 5, 1, 8, generator=generator)
+    support, queries = (centers + 2 * torch.randn(6, 5, num, 8, generator=generator) for num in (3, 4))
     for episode, accuracy in enumerate(prototype_accuracy(support, queries)):
         right = 0
         for way in range(5):

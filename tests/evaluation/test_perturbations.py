@@ -6,7 +6,7 @@ import torch
 from torch.testing import assert_close
 
 from tbe.evaluation import perturbations
-from tbe.evaluation.perturbations import Surroundings, median_frame, moving_foreground, otsu_threshold
+from tbe.evaluation.perturbations import PerturbationContext, median_frame, moving_foreground, otsu_threshold
 
 
 def walking_actor(num_frames=12, size=32):
@@ -24,7 +24,7 @@ def around(clip, mask, seed=0):
     generator = torch.Generator().manual_seed(seed)
     backdrop, of_class = torch.rand(2, *clip[:, :, :1].shape, generator=generator)
     order = torch.rand(len(clip), clip.shape[2], generator=generator).argsort(dim=1)
-    return Surroundings(mask, backdrop, of_class, order)
+    return PerturbationContext(mask, backdrop, of_class, order)
 
 
 def test_the_swap_keeps_the_actors_pixels_and_replaces_all_others():
@@ -44,7 +44,7 @@ def test_without_the_foreground_the_background_is_left_alone():
     assert_close(perturbations.Median()(clip, surroundings), background.expand_as(clip))
 
 
-def test_the_foreground_alone_is_on_grey():
+def test_the_foreground_alone_is_on_gray():
     clip, mask, _ = walking_actor()
     alone = perturbations.ForegroundOnly()(clip, around(clip, mask))
     assert torch.equal(alone[mask.expand_as(clip)], clip[mask.expand_as(clip)])

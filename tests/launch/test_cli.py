@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 import tbe.train
-from tbe.launch.cli import whole_list
+from tbe.launch.cli import quote_list_option
 from tests.conftest import NARROW, ROOT, SMALL, command_line, composed, once, run_command, started
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -77,16 +77,16 @@ def test_a_sweep_can_be_chosen_by_name(tmp_path):
     assert "4: be.prob=1" in done.stdout
 
 
-def test_a_named_sweep_goes_over_the_arms_and_seeds_that_it_is_told(tmp_path):
-    told = ["arms=random,moco", "seeds=5", "trainer=debug", *TINY, "~hydra.sweeper.params.then"]
+def test_a_named_sweep_goes_over_the_variants_and_seeds_that_it_is_told(tmp_path):
+    told = ["variants=random,moco", "seeds=5", "trainer=debug", *TINY, "~hydra.sweeper.params.then"]
     done = succeeded("train.py", "sweep=proof", *told, "evaluation.splits=[]", f"hydra.sweep.dir={tmp_path}/sweep")
-    assert "0: arm=random" in done.stdout
-    assert "1: arm=moco" in done.stdout
+    assert "0: variant=random" in done.stdout
+    assert "1: variant=moco" in done.stdout
     assert len(list((tmp_path / "sweep").glob("*/metrics.json"))) == 2
-    assert whole_list("seeds=1") == "seeds=1"
-    assert whole_list("values=0,1") == "values='0,1'"
-    assert whole_list("seeds='1,2'") == "seeds='1,2'"
-    assert whole_list("be.ratio=0.1,0.3") == "be.ratio=0.1,0.3"
+    assert quote_list_option("seeds=1") == "seeds=1"
+    assert quote_list_option("values=0,1") == "values='0,1'"
+    assert quote_list_option("seeds='1,2'") == "seeds='1,2'"
+    assert quote_list_option("be.ratio=0.1,0.3") == "be.ratio=0.1,0.3"
 
 
 def test_a_repeated_sweep_does_what_is_not_done(tmp_path):
@@ -217,7 +217,7 @@ def trained_runs(tmp_path_factory, data_dir):
             run_command(
                 tbe.train,
                 "train",
-                ["arm=moco_negative", "name=demo_moco_negative", *start],
+                ["variant=moco_negative", "name=demo_moco_negative", *start],
                 runs / "demo_moco_negative" / "first",
             )
             run_command(tbe.train, "train", start, runs / "demo" / "first")

@@ -67,17 +67,17 @@ def test_torchrun_without_a_name_is_known_by_its_process_on_one_machine_alone(en
 def test_what_the_first_process_tells_the_others_of_its_start_hear(tmp_path):
     arguments = ["experiment=demo", f"runs={tmp_path}"]
     files = [tmp_path / "a" / "config.yaml", tmp_path / "a" / "finetune" / "config.yaml"]
-    assert cluster_jobs.earlier(cluster_jobs.Job("job", 0, 0), arguments) == []
-    cluster_jobs.tell(cluster_jobs.Job("job", 0, 0), files, arguments)
-    assert cluster_jobs.told(cluster_jobs.Job("job", 0, 1), arguments) == files
-    assert cluster_jobs.earlier(cluster_jobs.Job("job", 0, 0), arguments) == []
-    assert cluster_jobs.earlier(cluster_jobs.Job("job", 1, 0), arguments) == files
+    assert cluster_jobs.configs_of_previous_start(cluster_jobs.Job("job", 0, 0), arguments) == []
+    cluster_jobs.publish_configs(cluster_jobs.Job("job", 0, 0), files, arguments)
+    assert cluster_jobs.wait_for_configs(cluster_jobs.Job("job", 0, 1), arguments) == files
+    assert cluster_jobs.configs_of_previous_start(cluster_jobs.Job("job", 0, 0), arguments) == []
+    assert cluster_jobs.configs_of_previous_start(cluster_jobs.Job("job", 1, 0), arguments) == files
     with pytest.raises(
         ValueError, match=r"process 1 of job: expected the first process to name its config in .*job\.json"
     ):
-        cluster_jobs.told(cluster_jobs.Job("job", 1, 1), arguments, patience=0.2)
+        cluster_jobs.wait_for_configs(cluster_jobs.Job("job", 1, 1), arguments, patience=0.2)
     with pytest.raises(ValueError, match="process 1 of other"):
-        cluster_jobs.told(cluster_jobs.Job("other", 0, 1), arguments, patience=0.2)
+        cluster_jobs.wait_for_configs(cluster_jobs.Job("other", 0, 1), arguments, patience=0.2)
 
 
 def test_a_sweep_wants_one_process(environment, monkeypatch):

@@ -11,13 +11,15 @@ from tbe.launch.hydra_callbacks import SweepSummary
 
 @pytest.fixture
 def swept(tmp_path):
-    """The config of a sweep, whose folder has two arms with two seeds."""
-    for number, (arm, seed, value) in enumerate(
+    """The config of a sweep, whose folder has two variants with two seeds."""
+    for number, (variant, seed, value) in enumerate(
         [("moco", 1, 10.0), ("moco", 2, 11.0), ("be", 1, 50.0), ("be", 2, 51.0)]
     ):
         run = tmp_path / str(number)
         (run / ".hydra").mkdir(parents=True)
-        (run / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump([f"arm={arm}", f"seed={seed}", "epochs=3"]))
+        (run / ".hydra" / "overrides.yaml").write_text(
+            yaml.safe_dump([f"variant={variant}", f"seed={seed}", "epochs=3"])
+        )
         content = {"R@1": value, "loss": 1.0, "protocol": {"name": "proof", "seed": seed}}
         (run / "metrics.json").write_text(json.dumps(content))
     return OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}})
@@ -26,8 +28,8 @@ def swept(tmp_path):
 def test_all_numbers_are_in_the_table_of_a_sweep(swept, tmp_path, capsys):
     SweepSummary().on_multirun_end(swept)
     rows = (tmp_path / "sweep.csv").read_text().splitlines()
-    assert rows[:2] == ["run,R@1,loss", "0: arm=moco seed=1,10.0,1.0"]
-    assert "3: arm=be seed=2" in capsys.readouterr().out
+    assert rows[:2] == ["run,R@1,loss", "0: variant=moco seed=1,10.0,1.0"]
+    assert "3: variant=be seed=2" in capsys.readouterr().out
     assert not (tmp_path / "table.md").exists()
 
 
@@ -51,4 +53,4 @@ def test_a_metric_that_no_run_has_is_said_and_the_table_shown(swept, tmp_path, c
     SweepSummary(metrics=["mAP"]).on_multirun_end(swept)
     printed = capsys.readouterr().out
     assert "expected the metric mAP of every run, seed 1 of proof has: R@1, loss" in printed
-    assert "3: arm=be seed=2" in printed
+    assert "3: variant=be seed=2" in printed

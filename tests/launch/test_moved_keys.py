@@ -11,7 +11,9 @@ def test_every_key_that_moved_is_where_the_message_says(config, moved, tmp_path)
     found = composed(config, run_dir=tmp_path)
     for old, new in moved.items():
         assert old not in found
-        is_there = new == "task" or OmegaConf.select(found, new, default=moved_keys) is not moved_keys
+        is_there = (
+            new in ("task", "variant", "variants") or OmegaConf.select(found, new, default=moved_keys) is not moved_keys
+        )
         assert is_there, f"{old} -> {new}"
 
 
@@ -34,3 +36,22 @@ def test_a_key_at_its_old_place_is_answered_with_the_new_one(override, said):
 
 def test_other_keys_and_values_with_such_names_pass():
     moved_keys.check(["name=negative", "be.per=batch", "optimizer.lr=1", "--help", "loss=nce"], moved_keys.TRAIN)
+
+
+@pytest.mark.parametrize(
+    ("override", "now"),
+    [
+        ("arm=moco", "variant=moco"),
+        ("arms=moco,be", "variants=moco,be"),
+        ("augment.colour.hue=0.2", "augment.color.hue=0.2"),
+        ("++augment.grey=0", "augment.gray=0"),
+        ("least_matched=0.5", "min_matched=0.5"),
+    ],
+)
+def test_names_of_before_get_one_line_with_those_of_now(override, now):
+    with pytest.raises(UserError, match=f"is now {now.partition('=')[0]}: expected {now}, got "):
+        moved_keys.check(["seed=1", override], moved_keys.TRAIN)
+
+
+def test_names_of_now_are_let_through():
+    moved_keys.check(["variant=moco", "augment.color.hue=0.2", "data.arm=1"], moved_keys.TRAIN)

@@ -85,7 +85,7 @@ def test_a_run_that_is_stopped_says_how_to_go_on_with_it(tmp_path, capsys):
     last.parent.mkdir()
     last.touch()
     config, trainer = {"run_dir": str(tmp_path)}, SimpleNamespace(is_global_zero=True)
-    with pytest.raises(SystemExit), tbe.train._to_be_continued(config, trainer):
+    with pytest.raises(SystemExit), tbe.train._exit_with_resume_hint(config, trainer):
         raise Interrupted(str(last))
     said = capsys.readouterr().out.splitlines()[0]
     assert read(shlex.split(said.partition(" with ")[2]), "resume") == str(last)

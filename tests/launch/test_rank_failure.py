@@ -44,10 +44,10 @@ class Line(pl.LightningModule):
 
 def test_config_files_with_any_letters_are_handed_on(monkeypatch):
     files = [Path("/runs/a:b/c;d/config.yaml"), Path('/runs/e"f/\u00e9 \\ g/config.yaml')]
-    with worker_processes.handing_on(files):
-        assert worker_processes.given_files() == []  # a user started this one
+    with worker_processes.sharing_configs(files):
+        assert worker_processes.inherited_configs() == []  # a user started this one
         monkeypatch.setenv("LOCAL_RANK", "1")
-        assert worker_processes.given_files() == files
+        assert worker_processes.inherited_configs() == files
 
 
 def run(trainer, failing, how, told):
@@ -60,7 +60,7 @@ def run(trainer, failing, how, told):
         worker_processes._parent = os.getppid() if rank else None
         trained = build(trainer)(logger=False, enable_checkpointing=False, enable_progress_bar=False)
         try:
-            with worker_processes.ending_together(SimpleNamespace(procs=started)):
+            with worker_processes.abort_together(SimpleNamespace(procs=started)):
                 trained.fit(Line(failing, how), DataLoader(torch.rand(8, 2)))
         except Exception as error:
             (told / f"{rank}.json").write_text(json.dumps([type(error).__name__, str(error)]))
@@ -140,7 +140,7 @@ def test_a_first_process_that_was_stopped_is_ended_by_the_others(tmp_path, monke
 
 
 def test_an_error_that_has_nothing_to_do_with_others_stays_what_it_is():
-    with pytest.raises(RuntimeError, match="out of memory") as raised, worker_processes.ending_together(None):
+    with pytest.raises(RuntimeError, match="out of memory") as raised, worker_processes.abort_together(None):
         raise RuntimeError("CUDA out of memory")
     assert not isinstance(raised.value, worker_processes.ProcessLost)
 

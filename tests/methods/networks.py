@@ -5,7 +5,7 @@ from torch import nn
 
 
 class Mean(nn.Module):
-    """Features: a linear map of the mean colour, with batch norm where asked for."""
+    """Features: a linear map of the mean color, with batch norm where asked for."""
 
     num_features = 8
 

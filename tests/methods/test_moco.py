@@ -106,9 +106,9 @@ def test_an_impossible_momentum_is_refused():
 
 
 def test_a_queue_that_holds_videos_twice_is_warned_of(caplog):
-    moco().see_data(num_videos=6)
+    moco().check_num_videos(num_videos=6)
     assert not caplog.records
-    moco().see_data(num_videos=5)
+    moco().check_num_videos(num_videos=5)
     assert "queue of 6 keys holds each of the 5 training videos more than once" in caplog.text
 
 

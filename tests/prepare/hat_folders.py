@@ -13,7 +13,7 @@ def person(video, number):
 
 
 def write_hat(root, parts=("ori", "inp", "seg")):
-    """White people on grey archery, black ones on bowling; its background is 100 + 20 * frame."""
+    """White people on gray archery, black ones on bowling; its background is 100 + 20 * frame."""
     for video, size in SIZES.items():
         for part in parts:
             (root / part / video).mkdir(parents=True)

@@ -5,7 +5,7 @@ import torch
 
 from tbe.erasing import BackgroundErasing, ForegroundMerge, InterVideoErasing, NoiseErasing, add_static_frame
 from tbe.preview.blending import find_blend, still_weights
-from tbe.preview.drawing import told
+from tbe.preview.drawing import format_blend
 
 
 def clips():
@@ -35,22 +35,22 @@ def test_another_video_is_named():
     distracted = InterVideoErasing(ratio=0.9)(clips())
     found = find_blend(clips(), distracted, 2)
     assert found.source in {0, 1, 3}
-    words = told(found, 2, ["a", "b", "c", "d"])
+    words = format_blend(found, 2, ["a", "b", "c", "d"])
     assert words == f"+ {found.weight:.2f} x frame {found.frame + 1} of {'abcd'[found.source]}"
 
 
 def test_noise_is_of_no_video():
     found = find_blend(clips(), NoiseErasing(ratio=0.3)(clips()), 1)
     assert 0 < found.weight <= 0.3
-    assert told(found, 1, ["a"] * 4) == f"+ {found.weight:.2f} x a picture of no video"
+    assert format_blend(found, 1, ["a"] * 4) == f"+ {found.weight:.2f} x a picture of no video"
 
 
 def test_a_merged_clip_is_no_blend():
     found = find_blend(clips(), ForegroundMerge()(clips()), 0)
     assert math.isnan(found.weight)
-    assert told(found, 0, ["a"] * 4) == "another picture for part of it"
+    assert format_blend(found, 0, ["a"] * 4) == "another picture for part of it"
 
 
 def test_a_clip_that_stands_still_and_stays_as_it_is_has_nothing_added():
     still = torch.rand(2, 3, 1, 8, 8).expand(2, 3, 5, 8, 8)
-    assert told(find_blend(still, still.clone(), 0), 0, ["a", "b"]) == "nothing added"
+    assert format_blend(find_blend(still, still.clone(), 0), 0, ["a", "b"]) == "nothing added"

@@ -61,9 +61,9 @@ def test_views_and_classes_are_drawn(preview, capsys):
     ("overrides", "columns", "weights"),
     [
         (["be=none"], ["query", "distracted query", "key", "negative"], {"query": 0.0}),
-        (["be=merge", "module.distracted=key", "method.negative=none"], ["query", "key", "distracted key"], {}),
+        (["be=merge", "module.distractor_views=key", "method.negative=none"], ["query", "key", "distracted key"], {}),
         (
-            ["module.distracted=both", "method.negative=other_video"],
+            ["module.distractor_views=both", "method.negative=other_video"],
             ["query", "distracted query", "key", "distracted key", "negative of another video"],
             {"query": math.inf, "key": math.inf},
         ),

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tbe.augment import ClipAugment, ColourJitter, RandomCrop, RandomResizedCrop
+from tbe.augment import ClipAugment, ColorJitter, RandomCrop, RandomResizedCrop
 from tbe.data.views import ContrastiveViews
 from tbe.erasing import BackgroundErasing, ForegroundMerge, InterVideoErasing, NoiseErasing
 from tbe.methods.byol import BYOL
@@ -22,9 +22,9 @@ from tests.pretended_gpu import PretendedGPU
 SIZE = 16
 AUGMENTS = {
     "modern": lambda: ClipAugment(
-        SIZE, RandomResizedCrop(), colour=ColourJitter(0.4, 0.4, 0.4, 0.1, 0.8), grey=0.2, blur=0.5
+        SIZE, RandomResizedCrop(), color=ColorJitter(0.4, 0.4, 0.4, 0.1, 0.8), gray=0.2, blur=0.5
     ),
-    "original": lambda: ClipAugment(SIZE, RandomCrop(), rotation=10, colour=ColourJitter(0.5, 0.5, 0.5, 0.25)),
+    "original": lambda: ClipAugment(SIZE, RandomCrop(), rotation=10, color=ColorJitter(0.5, 0.5, 0.5, 0.25)),
     "flow": lambda: ClipAugment(SIZE, RandomResizedCrop(), mean=(0.5, 0.5), std=(0.25, 0.25)),
 }
 METHODS = {

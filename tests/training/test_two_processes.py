@@ -32,7 +32,7 @@ CASES = [
     "byol",
     "flip",
     "moco",
-    "moco method.negative=other_video method.encoder.mlp=true loss=nce module.distracted=both",
+    "moco method.negative=other_video method.encoder.mlp=true loss=nce module.distractor_views=both",
     "pace",
     "rotation consistency=mse",
     "simclr",
@@ -55,7 +55,7 @@ class FixedVideos(pl.LightningDataModule):
     def __init__(self):
         super().__init__()
         drawn = torch.rand(BATCH * STEPS, 3, 3, 8, 16, 16, generator=torch.Generator().manual_seed(5))
-        # Each video has a colour of its own, or embeddings of noise would all be alike.
+        # Each video has a color of its own, or embeddings of noise would all be alike.
         views = drawn * torch.rand(BATCH * STEPS, 1, 3, 1, 1, 1, generator=torch.Generator().manual_seed(6))
         names = ("query", "key", "negative")
         self.videos = [dict(zip(names, video, strict=True)) for video in views]
@@ -157,7 +157,7 @@ def evaluated(num_videos, configs):
 
 
 def validated(stage, configs):
-    """What validation logs of an untrained network: the nearest neighbours' or the head's accuracy."""
+    """What validation logs of an untrained network: the nearest neighbors' or the head's accuracy."""
     config, source = configs[stage], datamodule(VIDEOS[0], configs, stage)
     torch.manual_seed(0)
     module = build_module(config, source.source.num_classes)

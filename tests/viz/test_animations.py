@@ -27,7 +27,7 @@ def test_films_have_all_frames_at_their_speed(files):
     assert frames[0].shape[1::-1] == size
 
 
-def test_a_film_moves_and_keeps_small_colours(files):
+def test_a_film_moves_and_keeps_small_colors(files):
     with Image.open(files[".gif"]) as film:
         first = np.asarray(film.convert("RGB")).astype(int)
         film.seek(9)

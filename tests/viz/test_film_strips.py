@@ -5,8 +5,8 @@ from PIL import Image
 from tbe.viz.film_strips import FRAME_HEIGHT, NEUTRAL, RIGHT, WRONG, Strip, draw
 
 
-def strip(colour, title="", right=None, size=(40, 60)):
-    return Strip(np.full((4, *size, len(colour)), colour, dtype=np.uint8), title, right)
+def strip(color, title="", right=None, size=(40, 60)):
+    return Strip(np.full((4, *size, len(color)), color, dtype=np.uint8), title, right)
 
 
 def drawn(rows, tmp_path):
@@ -14,20 +14,20 @@ def drawn(rows, tmp_path):
     return np.asarray(Image.open(tmp_path / "strips.png").convert("RGB")).astype(int)
 
 
-def near(picture, colour):
-    """How many pixels have this colour, but for smoothing."""
-    if isinstance(colour, str):
-        colour = [int(colour[start : start + 2], 16) for start in (1, 3, 5)]
-    return int((abs(picture - np.array(colour)).max(axis=-1) < 12).sum())
+def near(picture, color):
+    """How many pixels have this color, but for smoothing."""
+    if isinstance(color, str):
+        color = [int(color[start : start + 2], 16) for start in (1, 3, 5)]
+    return int((abs(picture - np.array(color)).max(axis=-1) < 12).sum())
 
 
 def test_what_is_right_has_another_frame_than_what_is_wrong(tmp_path):
     picture = drawn(
         [[strip((0, 0, 200)), strip((200, 200, 0), right=True), strip((200, 0, 200), right=False)]], tmp_path
     )
-    for part, colour in zip(np.split(picture, 3, axis=1), (NEUTRAL, RIGHT, WRONG), strict=True):
-        others = {NEUTRAL, RIGHT, WRONG} - {colour}
-        assert near(part, colour) > 1000
+    for part, color in zip(np.split(picture, 3, axis=1), (NEUTRAL, RIGHT, WRONG), strict=True):
+        others = {NEUTRAL, RIGHT, WRONG} - {color}
+        assert near(part, color) > 1000
         assert not any(near(part, other) for other in others)
 
 

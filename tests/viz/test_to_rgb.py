@@ -13,7 +13,7 @@ def test_pixels_undo_what_the_augmentation_normalised():
     assert_close(torch.from_numpy(shown), clips.movedim(2, -1), atol=1, rtol=0)
 
 
-def test_flow_is_shown_as_colours_and_no_motion_as_grey():
+def test_flow_is_shown_as_colors_and_no_motion_as_gray():
     clips = torch.zeros(1, 2, 1, 1, 3)
     clips[0, 0, 0, 0] = torch.tensor([0.0, 2.0, 0.0])
     clips[0, 1, 0, 0] = torch.tensor([0.0, 0.0, 2.0])

@@ -80,7 +80,7 @@ def _same(one: Found, other: Found) -> bool:
 def _refusal(backbone: nn.Module, found: Found, path: str | os.PathLike, least: float) -> str:
     match = found.match
     reason = f" It can't be used: {found.misfit}." if found.misfit and match.share >= 0.5 else ""
-    lower = ", or set least_matched lower" if match.share < least and not match.reshaped and not match.surplus else ""
+    lower = ", or set min_matched lower" if match.share < least and not match.reshaped and not match.surplus else ""
     return (
         f"{path}: expected the weights of {type(backbone).__name__}, at least {least:.0%} of its tensors and none of "
         f"another shape, got: {match}.{reason} The names are those of {match.family}: choose "

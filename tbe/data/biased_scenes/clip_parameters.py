@@ -37,8 +37,8 @@ class Clip(NamedTuple):
     direction: int
     period: float
     amplitude: float
-    centre_x: float
-    centre_y: float
+    center_x: float
+    center_y: float
     phase_x: float
     phase_y: float
     phase_angle: float
@@ -84,8 +84,8 @@ def draw_clip(
         direction=int(rng.choice((-1, 1))),
         period=rng.uniform(12, 16),
         amplitude=rng.uniform(0.11, 0.16),
-        centre_x=rng.uniform(-0.12, 0.12),
-        centre_y=rng.uniform(-0.12, 0.12),
+        center_x=rng.uniform(-0.12, 0.12),
+        center_y=rng.uniform(-0.12, 0.12),
         phase_x=rng.random(),
         phase_y=rng.random(),
         phase_angle=rng.random(),
@@ -116,8 +116,8 @@ def motion(clip: Clip, num_frames: int) -> Motion:
     phases = (clip.phase_x, clip.phase_y, clip.phase_angle, clip.phase_size, clip.phase_aspect)
     x, y, angle, size, aspect = (2 * np.pi * (phase + rate * turns) for phase, rate in zip(phases, rates, strict=True))
     return Motion(
-        x=0.5 + clip.centre_x + clip.amplitude * np.cos(x),
-        y=0.5 + clip.centre_y + clip.amplitude * np.cos(y),
+        x=0.5 + clip.center_x + clip.amplitude * np.cos(x),
+        y=0.5 + clip.center_y + clip.amplitude * np.cos(y),
         angle=angle,
         size=clip.actor_size * np.exp(0.4 * np.cos(size)),
         aspect=np.exp(0.35 * np.cos(aspect)),

@@ -35,9 +35,9 @@ def render(clip: Clip, num_frames: int, size: int, seed: int) -> Rendering:
     cover, first_half = _actor(clip, num_frames, size)
     mask = cover > 0
     palette = PALETTES[(clip.actor % len(SHAPES) + clip.actor // len(SHAPES)) % len(PALETTES)]
-    colours = np.where(first_half[mask][:, None], *np.array(palette, np.float32))
+    colors = np.where(first_half[mask][:, None], *np.array(palette, np.float32))
     behind = frames[mask]
-    frames[mask] = behind + cover[mask][:, None] * (colours - behind) + 0.5  # rounds: uint8 cuts the fraction off
+    frames[mask] = behind + cover[mask][:, None] * (colors - behind) + 0.5  # rounds: uint8 cuts the fraction off
     return Rendering(frames, mask)
 
 
@@ -62,7 +62,7 @@ def actor_mask(clip: Clip, num_frames: int, size: int) -> np.ndarray:
 
 
 def scene_name(scene: int) -> str:
-    """The scene's number and texture; those with the same texture differ in colour, frequency and tilt."""
+    """The scene's number and texture; those with the same texture differ in color, frequency and tilt."""
     return f"{scene}_{SCENES[scene % len(SCENES)]}"
 
 
@@ -80,7 +80,7 @@ def _actor(clip: Clip, num_frames: int, size: int) -> tuple[np.ndarray, np.ndarr
 
 
 def _grid(clip: Clip, num_frames: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """The world's columns (T, 1, W) and rows (T, H, 1) at each pixel's centre: a slow drift and a slight shake."""
+    """The world's columns (T, 1, W) and rows (T, H, 1) at each pixel's center: a slow drift and a slight shake."""
     time = 2 * np.pi * np.arange(num_frames, dtype=np.float32)[:, None, None]
     pixels = np.arange(size, dtype=np.float32) + 0.5
     shift_x, shift_y = (
@@ -91,14 +91,14 @@ def _grid(clip: Clip, num_frames: int, size: int) -> tuple[np.ndarray, np.ndarra
 
 
 def _scene(scene: int, seed: int) -> tuple[np.ndarray, np.ndarray, float, float]:
-    """Two colours (3,) within [55, 200], the periods in a picture's side, and a tilt in radians."""
+    """Two colors (3,) within [55, 200], the periods in a picture's side, and a tilt in radians."""
     first_hue = np.random.default_rng(seed).random()
     rng = np.random.default_rng((seed, scene))
     # Steps of the golden ratio: far apart however many scenes there are, so no scene depends on their number.
     hue = first_hue + scene * 0.618034
     dark = colorsys.hsv_to_rgb((hue + rng.uniform(0.05, 0.15)) % 1, 0.8, 0.4)
     light = colorsys.hsv_to_rgb(hue % 1, 0.6, 1.0)
-    dark, light = (np.float32(55) + np.float32(145) * np.array(colour, np.float32) for colour in (dark, light))
+    dark, light = (np.float32(55) + np.float32(145) * np.array(color, np.float32) for color in (dark, light))
     return dark, light, rng.uniform(2.5, 4.5), rng.uniform(0, np.pi)
 
 

@@ -19,17 +19,17 @@ from tbe.data.fault_tolerance.quarantine import Fault
 from tbe.data.readers import DecodeError
 from tbe.errors import UserError
 
-MOST_REPLACED = 100  # draws in a row
-MOST_DEATHS = 3  # of workers that were reading nothing
+MAX_REPLACED = 100  # draws in a row
+MAX_DEATHS = 3  # of workers that were reading nothing
 ENDED_BY_WATCHDOG = 1  # the exit code of `faulthandler`
 ENDED_WITHOUT_MEMORY = 3  # that of a worker that could not hand a batch over
 NOTHING, SUSPECT, FAILED = 0, 1, 2
-MOST_WORKERS = 4096
+MAX_WORKERS = 4096
 REASON_BYTES = 2000
 NOTES = ("faults", "replaced")
 
 
-class GuardedVideos(Dataset):
+class FaultTolerantDataset(Dataset):
     """Videos that are given up after `seconds`, and replaced where they can't be read.
 
     A watchdog thread that does not need Python's lock ends a worker whose video takes longer; without workers there is
@@ -58,7 +58,7 @@ class GuardedVideos(Dataset):
         self.note = note
         # Shared with all workers: what failed in one is not tried in another, and what each is reading.
         self.state = torch.zeros(len(videos), dtype=torch.uint8).share_memory_()
-        self.reading = torch.full((MOST_WORKERS,), -1, dtype=torch.int64).share_memory_()
+        self.reading = torch.full((MAX_WORKERS,), -1, dtype=torch.int64).share_memory_()
         self.first_reason = torch.zeros(REASON_BYTES, dtype=torch.uint8).share_memory_()
         if known is not None:
             self.state[torch.from_numpy(known)] = FAILED
@@ -124,7 +124,7 @@ class GuardedVideos(Dataset):
     def _candidates(self, index: int, draw: int | None) -> Iterator[int]:
         yield index
         rng = np.random.default_rng((index, draw or 0))
-        for _ in range(MOST_REPLACED):
+        for _ in range(MAX_REPLACED):
             yield int(rng.integers(len(self)))
 
     def _read(self, index: int, key: int | tuple[int, int]) -> dict[str, Any]:
@@ -147,7 +147,7 @@ class NothingReadable(DecodeError):
     """None of the videos that were drawn in the place of one can be read. faults: those that this found out."""
 
     def __init__(self, path: str, reason: str, faults: list[Fault]):
-        super().__init__(f"expected a readable video among {MOST_REPLACED} draws, got none: {path}, ... ({reason})")
+        super().__init__(f"expected a readable video among {MAX_REPLACED} draws, got none: {path}, ... ({reason})")
         self.path, self.reason, self.faults = path, reason, faults
 
     def __reduce__(self) -> Any:
@@ -188,18 +188,18 @@ class ReplayedSampler(Sampler):
         yield from self.keys[start:]
 
 
-class GuardedLoader(DataLoader):
-    """A loader of GuardedVideos by a ReplayedSampler, that outlives its workers.
+class FaultTolerantLoader(DataLoader):
+    """A loader of FaultTolerantDataset by a ReplayedSampler, that outlives its workers.
 
     When a worker has died, all are started anew and the epoch goes on with the batch that is missing. The video that
     it was reading is at fault when it was ended by the watchdog, or when it died there for the second time: that is
     replaced, or, where the videos do not replace, the DecodeError that names it.
     """
 
-    dataset: GuardedVideos
+    dataset: FaultTolerantDataset
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        return _Surviving(self)
+        return _RestartingIterator(self)
 
     def begun(self) -> Iterator[dict[str, Any]]:
         """A plain iteration, with new workers where there are none."""
@@ -218,8 +218,8 @@ class GuardedLoader(DataLoader):
         return self.begun()
 
 
-class _Surviving(Iterator):
-    def __init__(self, loader: GuardedLoader):
+class _RestartingIterator(Iterator):
+    def __init__(self, loader: FaultTolerantLoader):
         self.loader = loader
         self.videos = loader.dataset
         self.batches = loader.begun()
@@ -274,7 +274,7 @@ class _Surviving(Iterator):
         for number, index in blamed.items():
             self._blame(index, dead[number], error)
         self.num_deaths += not blamed
-        if self.num_deaths > MOST_DEATHS:
+        if self.num_deaths > MAX_DEATHS:
             raise RuntimeError(
                 f"expected the workers of the loader to live, but some died {self.num_deaths} times while they read "
                 f"nothing (exit codes {sorted(set(dead.values()))}; -9 is often a machine out of memory: fewer "

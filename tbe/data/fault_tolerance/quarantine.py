@@ -20,7 +20,7 @@ from tbe.errors import UserError
 
 log = logging.getLogger(__name__)
 
-LEAST_COUNTED = 10  # so many unreadable videos are never too many
+MIN_COUNTED = 10  # so many unreadable videos are never too many
 
 
 class Fault(NamedTuple):
@@ -78,7 +78,7 @@ class Quarantine:
     def check(self, num_asked: int) -> None:
         """Counts videos that were asked for; a ValueError when too many of all of them failed."""
         self.num_asked += num_asked
-        if self.num_failed > max(LEAST_COUNTED, self.most * self.num_asked):
+        if self.num_failed > max(MIN_COUNTED, self.most * self.num_asked):
             raise UserError(
                 f"expected at most {self.most:.0%} of the videos to be unreadable (max_failed={self.most}), got "
                 f"{self.num_failed} of the first {self.num_asked}. {self.file} names them and why; mend what they have "

@@ -7,8 +7,8 @@ from typing import Protocol, runtime_checkable
 from tbe.data.readers.base import OpenVideo
 
 # Where reducing in decoding was measured to pay, by 1.1 to 3 times; smaller pictures, or by less, take as long.
-LEAST_SIDE = 480
-LEAST_FACTOR = 2.5
+MIN_SIDE = 480
+MIN_FACTOR = 2.5
 
 
 @runtime_checkable
@@ -28,7 +28,7 @@ def reducing(open_video: OpenVideo, short_side: int | None) -> OpenVideo:
 
 def pays(height: int, width: int, short_side: int | None) -> bool:
     """Whether pictures of this size had better be reduced while they are decoded; None is for whole ones."""
-    return short_side is not None and min(height, width) >= max(LEAST_SIDE, LEAST_FACTOR * short_side)
+    return short_side is not None and min(height, width) >= max(MIN_SIDE, MIN_FACTOR * short_side)
 
 
 def reduced_size(height: int, width: int, short_side: int) -> tuple[int, int]:

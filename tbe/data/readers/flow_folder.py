@@ -1,4 +1,4 @@
-"""Folders of optical flow, two grey pictures a frame."""
+"""Folders of optical flow, two gray pictures a frame."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tbe.errors import UserError
 
 @dataclass(frozen=True)
 class FlowFolderReader:
-    """Opens folders with two grey pictures a frame, how far pixels move right and how far down.
+    """Opens folders with two gray pictures a frame, how far pixels move right and how far down.
 
     Such as `flow_x_00001.jpg` and `flow_y_00001.jpg`, or `x/1.png` and `y/1.png`: a template names files as that of
     FrameFolderReader does, and may begin with a sub-folder. Frames are uint8 (n, 2, H, W), x and then y, as they are

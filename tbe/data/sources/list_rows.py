@@ -15,7 +15,7 @@ from tbe.errors import UserError
 FORMATS = {2: "<path> <label>", 3: "<path> <label> <num_frames>"}
 LINES_AT_ONCE = 262_144
 BYTES_AT_ONCE = 2**24
-MOST_DIGITS = 18  # what an int64 holds in any case
+MAX_DIGITS = 18  # what an int64 holds in any case
 SEPARATORS, SPACES, QUOTES = (np.frombuffer(octets, np.uint8) for octets in (b" \t", b" \t\v\f", b"\"'"))
 
 
@@ -127,10 +127,8 @@ class _Parser:
             hint = hint_of_line(stripped, self.file)
             raise UserError(f"{self.file}:{number}: expected {wanted}, got {stripped!r}.{hint}")
         for field in numbers:
-            if len(field.lstrip("0")) > MOST_DIGITS:
-                raise UserError(
-                    f"{self.file}:{number}: expected at most {MOST_DIGITS} digits, got {field} for {path!r}"
-                )
+            if len(field.lstrip("0")) > MAX_DIGITS:
+                raise UserError(f"{self.file}:{number}: expected at most {MAX_DIGITS} digits, got {field} for {path!r}")
         if hint := hint_of_quotes(path, self.root):
             raise UserError(f"{self.file}:{number}: expected '{FORMATS[self.num_columns]}', got {stripped!r}.{hint}")
         ahead = line[: len(line) - len(line.lstrip())]
@@ -143,7 +141,7 @@ def _counts_before(octets: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> 
     What is before them is not empty. The ends of pieces that are otherwise are left where they can still be looked at.
     """
     counts, places, left, scale = np.zeros(len(starts), np.int64), ends.copy(), np.arange(len(starts)), 1
-    for _ in range(MOST_DIGITS):
+    for _ in range(MAX_DIGITS):
         digits = octets[places[left] - 1] - np.uint8(ord("0"))  # below it, far above 9
         is_digit = (digits < 10) & (places[left] > starts[left] + 1)
         left, digits = left[is_digit], digits[is_digit]

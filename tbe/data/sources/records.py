@@ -25,7 +25,7 @@ UNLABELLED = -1
 HOW_TO_LEAVE = "Where the list is trusted, allow it with data.allow_outside_root=true, or verify's --allow-outside-root"
 # Absolute paths, of Windows too, and steps up, in paths that stand one a line.
 OUTSIDE = re.compile(rb"^[/\\]|^[A-Za-z]:|(?:^|[/\\])\.\.(?:[/\\]|$)", re.MULTILINE)
-MOST_LOOKED_UP = 100  # paths, where one that is there tells how all are meant
+MAX_LOOKED_UP = 100  # paths, where one that is there tells how all are meant
 
 log = logging.getLogger(__name__)
 
@@ -186,7 +186,7 @@ def _with_slashes(paths: TextColumn, root: str | os.PathLike, file: str | os.Pat
     """Paths of Windows as others write them; where files are named with '\\', or nobody can tell, as they are."""
     if os.sep == "\\" or not os.fspath(root) or b"\\" not in paths.buffer:
         return paths
-    found = [path for path in paths if b"\\" in path][:MOST_LOOKED_UP]
+    found = [path for path in paths if b"\\" in path][:MAX_LOOKED_UP]
     if not found or any(os.path.exists(os.path.join(root, os.fsdecode(path))) for path in found):
         return paths
     log.warning("%s: %r and others have '\\' between folders, as Windows: read as '/'", file, os.fsdecode(found[0]))

@@ -13,7 +13,7 @@ from tbe.evaluation.neighbors.exclusion import Exclusion
 from tbe.evaluation.neighbors.space import PRECISIONS, Space, check
 
 BLOCKS = (1024, 8192)  # of queries and of gallery: enough for fast products, 64 MiB of them
-GROUP = 32  # neighbours in the gallery that are looked at together
+GROUP = 32  # neighbors in the gallery that are looked at together
 LAST = 0xFFFFFFFF  # the largest index that a key has room for
 NOTHING = torch.iinfo(torch.int64).min  # a key below all others
 
@@ -40,7 +40,7 @@ def nearest(
     if precision not in PRECISIONS:
         raise UserError(f"expected precision to be one of {', '.join(PRECISIONS)}, got {precision!r}")
     space = Space.of(gallery, metric)
-    queries = space.placed(queries)
+    queries = space.normalize(queries)
     best = torch.full((len(queries), k), NOTHING, device=queries.device)
     for first, start, scores in _blocks(space, queries, gallery, excluded, precision, blocks):
         _merge(best[first : first + len(scores)], scores, start)
@@ -60,7 +60,7 @@ def _blocks(
     products = queries.new_empty(min(blocks[0], len(queries)) * size)
     for start in range(0, len(gallery), size):
         block = gallery[start : start + size]
-        block = space.placed(block, vectors[: len(block)])
+        block = space.normalize(block, vectors[: len(block)])
         for first in range(0, len(queries), blocks[0]):
             part = queries[first : first + blocks[0]]
             room = products[: len(part) * len(block)].view(len(part), len(block))

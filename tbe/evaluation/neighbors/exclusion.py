@@ -1,4 +1,4 @@
-"""Which neighbours do not count: the query's own video."""
+"""Which neighbors do not count: the query's own video."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Exclusion(NamedTuple):
         scores[rows[inside].to(scores.device), columns[inside].to(scores.device)] = -torch.inf
 
     def among(self, indices: Tensor) -> Tensor:
-        """Which of the neighbours that were found are such, bool (n, k); indices int64 (n, k), a row a query."""
+        """Which of the neighbors that were found are such, bool (n, k); indices int64 (n, k), a row a query."""
         size = int(max(indices.max(), self.gallery.max())) + 1
         rows = torch.arange(len(indices), device=indices.device).unsqueeze(1)
         return torch.isin(rows * size + indices, (self.queries * size + self.gallery).to(indices.device))

@@ -28,10 +28,10 @@ def nearest_by_faiss(
     space = Space.of(gallery, metric)
     index = (faiss.IndexFlatIP if metric == "cosine" else faiss.IndexFlatL2)(gallery.shape[1])
     for block in gallery.split(BLOCK):
-        index.add(space.placed(block).cpu().numpy())
+        index.add(space.normalize(block).cpu().numpy())
     more = int(excluded.counts(len(queries)).max()) if excluded else 0  # that are found and don't count
     found, indices = map(
-        torch.from_numpy, index.search(space.placed(queries).cpu().numpy(), min(k + more, len(gallery)))
+        torch.from_numpy, index.search(space.normalize(queries).cpu().numpy(), min(k + more, len(gallery)))
     )
     found = found if metric == "cosine" else -found.clamp_min(0).sqrt()
     if excluded:

@@ -15,9 +15,9 @@ PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 class Space(NamedTuple):
-    """A gallery's vectors (m, F) under a metric. centre (F,): their mean, of the Euclidean metric alone."""
+    """A gallery's vectors (m, F) under a metric. center (F,): their mean, of the Euclidean metric alone."""
 
-    centre: Tensor | None = None
+    center: Tensor | None = None
 
     @classmethod
     def of(cls, gallery: Tensor, metric: str) -> Space:
@@ -27,11 +27,11 @@ class Space(NamedTuple):
         # Distances stay, and what is small beside the vectors themselves is not rounded away.
         return cls(gallery.mean(dim=0, dtype=torch.float32) if metric == "euclidean" else None)
 
-    def placed(self, vectors: Tensor, out: Tensor | None = None) -> Tensor:
-        """Vectors (n, F) of any float type as float32, of unit length or around the centre: a copy, or in `out`."""
-        if self.centre is None:
+    def normalize(self, vectors: Tensor, out: Tensor | None = None) -> Tensor:
+        """Vectors (n, F) of any float type as float32, of unit length or around the center: a copy, or in `out`."""
+        if self.center is None:
             return F.normalize(vectors.float(), dim=1, out=out)
-        return torch.sub(vectors.float(), self.centre, out=out)
+        return torch.sub(vectors.float(), self.center, out=out)
 
     def scores(self, queries: Tensor, gallery: Tensor, precision: str = "fp32", out: Tensor | None = None) -> Tensor:
         """The larger the nearer, float32 (n, m), of placed vectors (n, F) and (m, F); may lie in `out` (n, m)."""
@@ -40,16 +40,16 @@ class Space(NamedTuple):
             products = (queries.to(kind) @ gallery.to(kind).T).float()
         else:
             products = torch.mm(queries, gallery.T, out=out)
-        return products if self.centre is None else products.sub_(gallery.norm(dim=1).square() / 2)
+        return products if self.center is None else products.sub_(gallery.norm(dim=1).square() / 2)
 
     def similarities(self, scores: Tensor, queries: Tensor) -> Tensor:
         """The cosine, or minus the Euclidean distance: (n, k), of scores (n, k) and placed queries (n, F)."""
-        if self.centre is None:
+        if self.center is None:
             return scores
         return -(queries.norm(dim=1, keepdim=True).square() - 2 * scores).clamp_min(0).sqrt()
 
 
 def check(gallery: Tensor, k: int) -> None:
-    """A ValueError for more neighbours than there are."""
+    """A ValueError for more neighbors than there are."""
     if k > len(gallery):
-        raise UserError(f"expected at least {k} gallery videos for {k} neighbours, got {len(gallery)}")
+        raise UserError(f"expected at least {k} gallery videos for {k} neighbors, got {len(gallery)}")

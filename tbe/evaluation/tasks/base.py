@@ -21,7 +21,7 @@ from tbe.errors import UserError
 from tbe.evaluation.feature_cache import FeatureCache
 from tbe.evaluation.features import CLEAN, Features, extract
 from tbe.evaluation.neighbors import Exclusion
-from tbe.evaluation.perturbations import Probe
+from tbe.evaluation.perturbations import Perturbation
 
 log = logging.getLogger(__name__)
 
@@ -73,11 +73,11 @@ class Evaluation:
 
     def features(self, split: str) -> Features:
         """Backbone features (n, F) of a split, averaged over the clips of each video."""
-        return self.probed(split, CLEAN)["clean"].averaged()
+        return self.perturbed_features(split, CLEAN)["clean"].averaged()
 
     def logits(self, split: str) -> Features:
         """What the trained head says of each clip of a split: vectors (n, N, num_classes)."""
-        return self.classify(self.probed(split, CLEAN, per_clip=True)["clean"])
+        return self.classify(self.perturbed_features(split, CLEAN, per_clip=True)["clean"])
 
     def classify(self, found: Features) -> Features:
         """What the trained head says of backbone features: vectors (..., F) become (..., num_classes)."""
@@ -114,36 +114,38 @@ class Evaluation:
             )
         self._warned.add(split)
 
-    def probed(self, split: str, probes: Mapping[str, Probe], per_clip: bool | None = None) -> dict[str, Features]:
-        """Backbone features of a split under each probe, all that are not known yet in one pass over the videos.
+    def perturbed_features(
+        self, split: str, perturbations: Mapping[str, Perturbation], per_clip: bool | None = None
+    ) -> dict[str, Features]:
+        """Backbone features of a split under each perturbation, all that are not known yet in one pass over the videos.
 
         Clips are kept apart, (n, N, F), where `per_clip` says so, which None leaves to the split: those of queries
         are. Otherwise they may be averaged, (n, F).
         """
         per_clip = split in self.queries if per_clip is None else per_clip
-        looked_up = {name: self._known(split, probe, per_clip) for name, probe in probes.items()}
+        looked_up = {name: self._known(split, perturbation, per_clip) for name, perturbation in perturbations.items()}
         known = {name: found for name, found in looked_up.items() if found is not None}
-        missing = {name: probe for name, probe in probes.items() if name not in known}
+        missing = {name: perturbation for name, perturbation in perturbations.items() if name not in known}
         if missing:
             settings = (self.trainer, per_clip, missing, self.max_clips_per_forward)
             computed = extract(self.backbone, self.datamodule, split, *settings)
             for name, found in computed.items():
-                known[name] = self._found[split, repr(probes[name])] = found
+                known[name] = self._found[split, repr(perturbations[name])] = found
                 if self.cache:
-                    self.cache.write(self._file(split, probes[name], per_clip), found)
-        return {name: known[name] for name in probes}
+                    self.cache.write(self._file(split, perturbations[name], per_clip), found)
+        return {name: known[name] for name in perturbations}
 
-    def _known(self, split: str, probe: Probe, per_clip: bool) -> Features | None:
-        found = self._found.get((split, repr(probe)))
+    def _known(self, split: str, perturbation: Perturbation, per_clip: bool) -> Features | None:
+        found = self._found.get((split, repr(perturbation)))
         if found is None and self.cache:
             with suppress(FileNotFoundError):  # a data set that is not drawn yet
-                found = self.cache.read(self._file(split, probe, per_clip))
+                found = self.cache.read(self._file(split, perturbation, per_clip))
                 if found is not None:
-                    self._found[split, repr(probe)] = found
+                    self._found[split, repr(perturbation)] = found
         return None if found is None or (per_clip and found.vectors.ndim == 2) else found
 
-    def _file(self, split: str, probe: Probe, per_clip: bool) -> Path:
-        return self.cache.file(self.datamodule.source.records(split), split, probe, per_clip)
+    def _file(self, split: str, perturbation: Perturbation, per_clip: bool) -> Path:
+        return self.cache.file(self.datamodule.source.records(split), split, perturbation, per_clip)
 
     def key(self, metric: str, split: str) -> str:
         """How a metric of a split is called: plainly for a single query split, else with the split's name."""

@@ -1,4 +1,4 @@
-"""The weighted k-nearest-neighbour classifier on frozen features."""
+"""The weighted k-nearest-neighbor classifier on frozen features."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 class Knn:
     """Top-1 in percent of the query split among the k nearest of the gallery split.
 
-    A query is never its own neighbour, where both have the same video.
+    A query is never its own neighbor, where both have the same video.
     """
 
     k: int = 20

@@ -24,7 +24,7 @@ from tbe.viz.film_strips import FRAME_HEIGHT, Strip, draw
 BACKENDS = ("torch", "faiss")
 USUAL_KS = (1, 5, 10, 20, 50)
 NUM_FRAMES = 4
-NUM_NEIGHBOURS = 5
+NUM_NEIGHBORS = 5
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Retrieval:
     leave_one_out: each query split is its own gallery. In any case a query is excluded from its own results, where
     gallery and query split share it. backend: torch or faiss; precision: of torch's products, fp32 or bf16. Both
     concern R@k alone: mAP needs the whole ranking, which is torch's. On a GPU where that has room, as exactly. Draws
-    `pictures` queries, spread evenly over the split, with their nearest neighbours and how near they are (the cosine,
-    or the distance) into `retrieval/<name>[/<split>]/neighbours.png`.
+    `pictures` queries, spread evenly over the split, with their nearest neighbors and how near they are (the cosine,
+    or the distance) into `retrieval/<name>[/<split>]/neighbors.png`.
     """
 
     ks: tuple[int, ...] | None = None
@@ -67,7 +67,7 @@ class Retrieval:
             excluded = evaluation.same_videos(split, searched)
             candidates = len(gallery.labels) - int(excluded.counts(len(queries.labels)).max())
             ks = self._ks(candidates, searched, bool(excluded))
-            most = max(*ks, min(NUM_NEIGHBOURS, candidates))
+            most = max(*ks, min(NUM_NEIGHBORS, candidates))
             with exact_search(evaluation.trainer.strategy.root_device, queries.vectors, gallery.vectors) as device:
                 asked, kept = (Features(*(part.to(device) for part in found)) for found in (queries, gallery))
                 near, indices = self._search(asked.vectors, kept.vectors, most, self.metric, excluded)
@@ -105,7 +105,7 @@ class Retrieval:
         gallery: Features,
         found: tuple[Tensor, Tensor],
     ) -> None:
-        near, indices = (part[:, :NUM_NEIGHBOURS] for part in found)
+        near, indices = (part[:, :NUM_NEIGHBORS] for part in found)
         count = min(self.pictures, len(queries.labels))
         data = evaluation.datamodule
         records, others = data.source.records(split), data.source.records(searched)
@@ -123,7 +123,7 @@ class Retrieval:
             rows.append(row)
         folder = evaluation.folder / evaluation.key(f"retrieval/{evaluation.name}", split)
         folder.mkdir(parents=True, exist_ok=True)
-        draw(rows, folder / "neighbours.png")
+        draw(rows, folder / "neighbors.png")
 
 
 def _frames(datamodule: VideoDataModule, records: Records) -> Iterator[np.ndarray]:

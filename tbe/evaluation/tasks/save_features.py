@@ -27,7 +27,7 @@ class SaveFeatures:
         metrics: dict[str, float] = {}
         for split in dict.fromkeys([evaluation.gallery, *evaluation.queries]):
             if self.per_clip:
-                vectors, labels = evaluation.probed(split, CLEAN, per_clip=True)["clean"]
+                vectors, labels = evaluation.perturbed_features(split, CLEAN, per_clip=True)["clean"]
             else:
                 vectors, labels = evaluation.features(split)
             records = evaluation.datamodule.source.records(split)

@@ -33,14 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_list(parser)
 
 
-def run(chosen: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> None:
     """Writes the lists and prints how many videos each has."""
-    check_folder(chosen.root, "ori, inp and seg")
-    labels = own_labels(chosen.list)
+    check_folder(args.root, "ori, inp and seg")
+    labels = own_labels(args.list)
     lists = {name: [(f"{part}/{video}", label) for video, label in labels.items()] for name, part in PARTS.items()}
-    for name, rows in existing_videos(lists, chosen.root).items():
-        file = (chosen.out or chosen.list.parent) / f"{name}.txt"
-        write_split(file, rows, chosen.root, "reader=mixed reader.folders.template=%06d.jpg")
-    masks = chosen.root / "seg"
+    for name, rows in existing_videos(lists, args.root).items():
+        file = (args.out or args.list.parent) / f"{name}.txt"
+        write_split(file, rows, args.root, "reader=mixed reader.folders.template=%06d.jpg")
+    masks = args.root / "seg"
     use = f"{override('++data.masks', masks.resolve())} ++data.mask_above=128"
     print(f"masks: {use}" if masks.is_dir() else f"{masks}: no masks there")

@@ -35,23 +35,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--suffix", default=".mp4", help="what follows a video's name (%(default)s)")
 
 
-def run(chosen: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> None:
     """Writes the list and prints how many videos it has."""
-    expect_files(chosen.annotations.parent, [chosen.annotations.name])
-    expect_files(chosen.lists, [CLASSES])
-    check_folder(chosen.root, "the videos")
-    classes = [name for _, name in numbered_lines(chosen.lists / CLASSES)]
+    expect_files(args.annotations.parent, [args.annotations.name])
+    expect_files(args.lists, [CLASSES])
+    check_folder(args.root, "the videos")
+    classes = [name for _, name in numbered_lines(args.lists / CLASSES)]
     labels = {name: label for label, name in enumerate(classes)}
-    clips = clips_of(chosen.annotations)
+    clips = clips_of(args.annotations)
     if missing := sorted({clip.label for clip in clips} - labels.keys()):
-        wanted = f"the classes of {chosen.annotations} among its {len(classes)}"
-        raise UserError(f"{chosen.lists / CLASSES}: expected {wanted}; missing: {', '.join(missing)}")
+        wanted = f"the classes of {args.annotations} among its {len(classes)}"
+        raise UserError(f"{args.lists / CLASSES}: expected {wanted}; missing: {', '.join(missing)}")
     if len(clips) != NUM_OFFICIAL:
-        print(f"{chosen.annotations}: {len(clips)} rows (officially {NUM_OFFICIAL})")
-    rows = [(path_of(clip, chosen.root, chosen.suffix), labels[clip.label]) for clip in clips]
-    rows = existing_videos({"mimetics": rows}, chosen.root)["mimetics"]
+        print(f"{args.annotations}: {len(clips)} rows (officially {NUM_OFFICIAL})")
+    rows = [(path_of(clip, args.root, args.suffix), labels[clip.label]) for clip in clips]
+    rows = existing_videos({"mimetics": rows}, args.root)["mimetics"]
     print(f"{len({label for _, label in rows})} classes")
-    write_split(chosen.lists / "mimetics.txt", rows, chosen.root)
+    write_split(args.lists / "mimetics.txt", rows, args.root)
 
 
 def path_of(clip: Clip, root: Path, suffix: str) -> str:

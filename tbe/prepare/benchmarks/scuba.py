@@ -38,17 +38,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", default="scuba", help="of the split and its list (%(default)s)")
 
 
-def run(chosen: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> None:
     """Writes the list and prints how many videos it has."""
-    expect_files(chosen.annotations.parent, [chosen.annotations.name])
-    check_folder(chosen.root, "the videos")
-    labels = {PurePosixPath(video).name: label for video, label in own_labels(chosen.list).items()}
-    rows, num_checked = rows_of(chosen.annotations, chosen.root, labels)
-    print(f"{chosen.list}: has the videos of {num_checked} of {len(rows)} rows, and their labels agree")
-    rows = existing_videos({chosen.name: rows}, chosen.root)[chosen.name]
-    template = template_of(chosen.root / rows[0][0])
-    file = (chosen.out or chosen.list.parent) / f"{chosen.name}.txt"
-    write_split(file, rows, chosen.root, f"reader=mixed reader.folders.template={template}")
+    expect_files(args.annotations.parent, [args.annotations.name])
+    check_folder(args.root, "the videos")
+    labels = {PurePosixPath(video).name: label for video, label in own_labels(args.list).items()}
+    rows, num_checked = rows_of(args.annotations, args.root, labels)
+    print(f"{args.list}: has the videos of {num_checked} of {len(rows)} rows, and their labels agree")
+    rows = existing_videos({args.name: rows}, args.root)[args.name]
+    template = template_of(args.root / rows[0][0])
+    file = (args.out or args.list.parent) / f"{args.name}.txt"
+    write_split(file, rows, args.root, f"reader=mixed reader.folders.template={template}")
 
 
 def rows_of(file: Path, root: Path, labels: dict[str, int]) -> tuple[list[Row], int]:

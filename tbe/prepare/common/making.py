@@ -47,7 +47,7 @@ def make_of_each(
     make: Callable[[str], Made],
     renamed: Callable[[str], str],
     settings: str,
-    chosen: argparse.Namespace,
+    args: argparse.Namespace,
     use: str = "",
     further: bool = False,
 ) -> None:
@@ -57,18 +57,18 @@ def make_of_each(
     settings, for paths outside the folders, and for two videos that would have one name. use: what reads them.
     further: the lists are further splits of another data set, and have full paths.
     """
-    check_work_options(chosen)
-    if chosen.out.resolve() == chosen.root.resolve():
-        raise UserError(f"--out: expected another folder than --root, got {chosen.out}")
+    check_work_options(args)
+    if args.out.resolve() == args.root.resolve():
+        raise UserError(f"--out: expected another folder than --root, got {args.out}")
     targets = renamed_apart(given.paths(), renamed)
-    report = Report(chosen.out / f"{title}_report.csv", MadeRow)
+    report = Report(args.out / f"{title}_report.csv", MadeRow)
     for row in report.rows.values():
         if row.settings != settings:
             raise UserError(
                 f"{report.file}: expected a report of a run with {settings}, got one with {row.settings}: "
                 "change --out, or remove what was made"
             )
-    gone = {path for path, target in targets.items() if not (chosen.out / target).exists()}
+    gone = {path for path, target in targets.items() if not (args.out / target).exists()}
     report.forget(lambda row: row.status == "ok" and row.path in gone)
 
     def row_of(outcome: Outcome) -> MadeRow:
@@ -76,21 +76,21 @@ def make_of_each(
         return MadeRow(outcome.item, outcome.status, frames, height, width, settings, outcome.reason)
 
     try:
-        work_through(title, targets, report, make, row_of, chosen)
+        work_through(title, targets, report, make, row_of, args)
     except SystemExit:  # Ctrl-C, which ends the processes at their work
-        remove_parts(chosen.out, set(targets.values()))
+        remove_parts(args.out, set(targets.values()))
         raise
-    remove_parts(chosen.out, set(targets.values()))
+    remove_parts(args.out, set(targets.values()))
     rows = [report.rows[path] for path in targets]
-    folder = f"{chosen.out.resolve()}/" if further else ""
+    folder = f"{args.out.resolve()}/" if further else ""
     made = {row.path: (listable(folder + targets[row.path]), row.frames) for row in rows if row.status == "ok"}
-    write_again(given, chosen.out, made)
+    write_again(given, args.out, made)
     num_failed = print_counts(report, targets)
     if further:
         for name in given.rows:
-            print_use(chosen.out / f"{name}.txt", use)
+            print_use(args.out / f"{name}.txt", use)
     else:
-        print(f"use them with: {override('data.root', chosen.out)} {use}".rstrip())
+        print(f"use them with: {override('data.root', args.out)} {use}".rstrip())
     exit_on_failures(num_failed, len(targets), report)
 
 

@@ -25,10 +25,10 @@ def add_work_options(parser: argparse.ArgumentParser, timeout: float) -> None:
     parser.add_argument("--retry", action="store_true", help="try again what failed in an earlier run")
 
 
-def check_work_options(chosen: argparse.Namespace) -> None:
+def check_work_options(args: argparse.Namespace) -> None:
     """ValueError for impossible ones."""
-    if chosen.workers < 1 or chosen.timeout <= 0:
-        raise UserError(f"expected workers >= 1 and timeout > 0, got {chosen.workers} and {chosen.timeout}")
+    if args.workers < 1 or args.timeout <= 0:
+        raise UserError(f"expected workers >= 1 and timeout > 0, got {args.workers} and {args.timeout}")
 
 
 def work_through(
@@ -37,13 +37,13 @@ def work_through(
     report: Report,
     work: Callable[[str], Any],
     row_of: Callable[[Outcome], NamedTuple],
-    chosen: argparse.Namespace,
+    args: argparse.Namespace,
 ) -> None:
     """Calls work(path) for the paths that the report lacks, and adds the row of each outcome to it.
 
     Ctrl-C ends the command, says that the report is kept, and exits with 130.
     """
-    if chosen.retry:
+    if args.retry:
         report.forget(lambda row: row.status != "ok")
     wanted = dict.fromkeys(paths)
     missing = [path for path in wanted if path not in report.rows]
@@ -51,7 +51,7 @@ def work_through(
     try:
         with report.alone(), Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn()) as progress:
             task = progress.add_task(title, total=len(wanted), completed=len(wanted) - len(missing))
-            with closing(call_in_processes(work, missing, chosen.workers, chosen.timeout)) as outcomes:
+            with closing(call_in_processes(work, missing, args.workers, args.timeout)) as outcomes:
                 for outcome in outcomes:
                     report.add(row_of(outcome))
                     if outcome.status != "ok":

@@ -26,12 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--suffix", default=".mp4", help="what follows a video's name (%(default)s)")
 
 
-def run(chosen: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> None:
     """Writes the lists and prints how many videos each has."""
-    expect_files(chosen.annotations, [*FILES.values(), VOCABULARY])
-    classes = read_classes(chosen.annotations / VOCABULARY)
-    lists = {part: rows_of(chosen.annotations / name, len(classes), chosen.suffix) for part, name in FILES.items()}
-    write_lists("diving48", chosen.out, lists, classes, OFFICIAL)
+    expect_files(args.annotations, [*FILES.values(), VOCABULARY])
+    classes = read_classes(args.annotations / VOCABULARY)
+    lists = {part: rows_of(args.annotations / name, len(classes), args.suffix) for part, name in FILES.items()}
+    write_lists("diving48", args.out, lists, classes, OFFICIAL)
 
 
 def read_classes(file: Path) -> list[str]:

@@ -33,21 +33,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="which videos go to test.txt (%(default)s)")
 
 
-def run(chosen: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> None:
     """Writes the lists and prints how many videos each has."""
-    if not 0 <= chosen.test_share < 1:
-        raise UserError(f"--test-share: expected 0 to less than 1, got {chosen.test_share}")
-    if not chosen.test_share and (chosen.out / "test.txt").exists():
-        raise UserError(f"{chosen.out}: expected no test.txt, as train.txt gets all videos; remove it or change --out")
-    rows, classes = labelled_videos(chosen.root, chosen.suffixes, chosen.allow_outside_root)
+    if not 0 <= args.test_share < 1:
+        raise UserError(f"--test-share: expected 0 to less than 1, got {args.test_share}")
+    if not args.test_share and (args.out / "test.txt").exists():
+        raise UserError(f"{args.out}: expected no test.txt, as train.txt gets all videos; remove it or change --out")
+    rows, classes = labelled_videos(args.root, args.suffixes, args.allow_outside_root)
     labels = [label for _, label in rows]
-    held = (
-        hold_out(np.array(labels), chosen.test_share, chosen.seed) if chosen.test_share else np.zeros(len(rows), bool)
-    )
+    held = hold_out(np.array(labels), args.test_share, args.seed) if args.test_share else np.zeros(len(rows), bool)
     lists: dict[str, list[Row]] = {"train": [], "test": []}
     for row, is_held in zip(rows, held, strict=True):
         lists["test" if is_held else "train"].append(row)
-    write_lists("folder", chosen.out, {name: rows for name, rows in lists.items() if rows}, classes)
+    write_lists("folder", args.out, {name: rows for name, rows in lists.items() if rows}, classes)
     only_train = "" if lists["test"] else " '~data.splits.test'"
-    outside = " data.allow_outside_root=true" if chosen.allow_outside_root else ""
-    print(f"and: {override('data.root', chosen.root)} data.num_classes={len(classes)}{only_train}{outside}")
+    outside = " data.allow_outside_root=true" if args.allow_outside_root else ""
+    print(f"and: {override('data.root', args.root)} data.num_classes={len(classes)}{only_train}{outside}")

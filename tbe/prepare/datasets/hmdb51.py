@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_out(parser, "hmdb51")
 
 
-def run(chosen: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> None:
     """Writes the lists and prints how many videos each has."""
-    given = hmdb51_lists(chosen.annotations)
-    write_lists("hmdb51", chosen.out, given.rows, given.classes, OFFICIAL)
+    given = hmdb51_lists(args.annotations)
+    write_lists("hmdb51", args.out, given.rows, given.classes, OFFICIAL)

@@ -28,25 +28,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--suffix", default=".mp4", help="what follows a video's name (%(default)s)")
 
 
-def run(chosen: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> None:
     """Writes the lists and prints how many videos each has."""
-    for file in [*chosen.annotations, *([chosen.label_map] if chosen.label_map else [])]:
+    for file in [*args.annotations, *([args.label_map] if args.label_map else [])]:
         expect_files(file.parent, [file.name])
-    clips = [clip for file in chosen.annotations for clip in clips_of(file)]
-    labels = read_label_map(chosen.label_map) if chosen.label_map else sorted_labels(clips)
+    clips = [clip for file in args.annotations for clip in clips_of(file)]
+    labels = read_label_map(args.label_map) if args.label_map else sorted_labels(clips)
     lists: dict[str, dict[Row, None]] = {}  # a row that is repeated counts once
     for clip in clips:
         if clip.label not in labels:
-            raise UserError(f"{clip.place}: expected a class of {chosen.label_map}, got {clip.label!r}")
-        path = clip.name + chosen.suffix if chosen.flat else f"{clip.label}/{clip.name}{chosen.suffix}"
+            raise UserError(f"{clip.place}: expected a class of {args.label_map}, got {clip.label!r}")
+        path = clip.name + args.suffix if args.flat else f"{clip.label}/{clip.name}{args.suffix}"
         lists.setdefault(clip.split, {})[path, labels[clip.label]] = None
     rows = {split: list(videos) for split, videos in lists.items()}
     num_repeated = len(clips) - sum(len(videos) for videos in rows.values())
     if num_repeated:
         print(f"{num_repeated} rows are repeated and count once")
-    if chosen.root:
-        rows = existing_videos(rows, chosen.root, hint="See --flat and --suffix.")
-    write_lists("kinetics400", chosen.out, rows, list(labels), OFFICIAL)
+    if args.root:
+        rows = existing_videos(rows, args.root, hint="See --flat and --suffix.")
+    write_lists("kinetics400", args.out, rows, list(labels), OFFICIAL)
 
 
 def read_label_map(file: Path) -> dict[str, int]:

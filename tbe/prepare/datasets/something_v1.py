@@ -34,12 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_out(parser, "something_v1")
 
 
-def run(chosen: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> None:
     """Writes the lists and prints how many videos each has."""
-    expect_files(chosen.annotations, [LABELS])
-    labels = read_labels(chosen.annotations / LABELS)
-    lists = {part: rows_of(file, labels) for part, file in existing_parts(chosen.annotations, PARTS).items()}
-    write_lists("something_v1", chosen.out, lists, list(labels), OFFICIAL)
+    expect_files(args.annotations, [LABELS])
+    labels = read_labels(args.annotations / LABELS)
+    lists = {part: rows_of(file, labels) for part, file in existing_parts(args.annotations, PARTS).items()}
+    write_lists("something_v1", args.out, lists, list(labels), OFFICIAL)
 
 
 def read_labels(file: Path) -> dict[str, int]:

@@ -34,17 +34,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--suffix", default=".webm", help="what follows a video's id (%(default)s)")
 
 
-def run(chosen: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> None:
     """Writes the lists and prints how many videos each has."""
-    labels_file = existing_parts(chosen.annotations, {"classes": _names("labels.json")})["classes"]
-    files = existing_parts(chosen.annotations, {part: _names(name) for part, name in PARTS.items()})
+    labels_file = existing_parts(args.annotations, {"classes": _names("labels.json")})["classes"]
+    files = existing_parts(args.annotations, {part: _names(name) for part, name in PARTS.items()})
     if "test" in files and not _is_labelled(files["test"]):
         print(f"{files.pop('test')}: its videos have no label, so no test.txt")
     if not files:
-        raise MissingFile(f"{chosen.annotations}: expected a file with labels, train.json or validation.json")
+        raise MissingFile(f"{args.annotations}: expected a file with labels, train.json or validation.json")
     labels = read_labels(labels_file)
-    lists = {part: rows_of(file, labels, chosen.suffix) for part, file in files.items()}
-    write_lists("something_v2", chosen.out, lists, list(labels), OFFICIAL)
+    lists = {part: rows_of(file, labels, args.suffix) for part, file in files.items()}
+    write_lists("something_v2", args.out, lists, list(labels), OFFICIAL)
 
 
 def read_labels(file: Path) -> dict[str, int]:

@@ -33,9 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_out(parser, "ucf101")
 
 
-def run(chosen: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> None:
     """Writes the lists and prints how many videos each has."""
-    folder = chosen.annotations
+    folder = args.annotations
     names = [f"{part}list0{split}.txt" for split in SPLITS for part in ("train", "test")]
     expect_files(folder, ["classInd.txt", *names])
     labels = read_classes(folder / "classInd.txt")
@@ -43,7 +43,7 @@ def run(chosen: argparse.Namespace) -> None:
     for split in SPLITS:
         lists[f"train_{split}"] = train_rows(folder / f"trainlist0{split}.txt", labels)
         lists[f"test_{split}"] = test_rows(folder / f"testlist0{split}.txt", labels)
-    write_lists("ucf101", chosen.out, lists, list(labels), OFFICIAL)
+    write_lists("ucf101", args.out, lists, list(labels), OFFICIAL)
 
 
 def read_classes(file: Path) -> dict[str, int]:

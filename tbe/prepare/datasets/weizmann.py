@@ -26,28 +26,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--folds", action="store_true", help="lists for each person held out in turn")
 
 
-def run(chosen: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> None:
     """Writes the lists and prints how many videos each has."""
-    videos = sorted(chosen.root.glob("*/*_*.avi"))
+    videos = sorted(args.root.glob("*/*_*.avi"))
     if not videos:
-        raise MissingFile(f"{chosen.root}: expected videos <class>/<person>_<class>.avi, found none")
+        raise MissingFile(f"{args.root}: expected videos <class>/<person>_<class>.avi, found none")
     persons = sorted({person_of(video) for video in videos})
-    if chosen.folds:
-        if chosen.test_persons or chosen.val_persons:
+    if args.folds:
+        if args.test_persons or args.val_persons:
             raise UserError("expected --folds or named persons, got both: each fold has a test person of its own")
         for number, person in enumerate(persons, start=1):
-            _write(chosen.out / f"fold_{number}", chosen.root, videos, {person: "test"}, ("train", "test"))
+            _write(args.out / f"fold_{number}", args.root, videos, {person: "test"}, ("train", "test"))
         return
-    test = chosen.test_persons or persons[-2:]
-    val = chosen.val_persons or [person for person in persons if person not in test][-1:]
+    test = args.test_persons or persons[-2:]
+    val = args.val_persons or [person for person in persons if person not in test][-1:]
     for named in (*test, *val):
         if named not in persons:
-            raise UserError(f"{chosen.root}: expected persons among {', '.join(persons)}, got {named!r}")
+            raise UserError(f"{args.root}: expected persons among {', '.join(persons)}, got {named!r}")
     both = sorted(set(test) & set(val))
     if both:
         raise UserError(f"expected different persons for val and test, got {', '.join(both)} in both")
     held_out = {**dict.fromkeys(test, "test"), **dict.fromkeys(val, "val")}
-    _write(chosen.out, chosen.root, videos, held_out, ("train", "val", "test"))
+    _write(args.out, args.root, videos, held_out, ("train", "val", "test"))
 
 
 def _write(out: Path, root: Path, videos: list[Path], held_out: dict[str, str], splits: Sequence[str]) -> None:

@@ -37,19 +37,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_work_options(parser, timeout=600.0)
 
 
-def run(chosen: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> None:
     """Makes the folders, writes the lists and exits 1 if any video failed."""
-    if chosen.short_side < 1 or not 1 <= chosen.quality <= 100:
-        raise UserError(f"expected short-side >= 1 and quality 1 to 100, got {chosen.short_side} and {chosen.quality}")
-    if not chosen.template.lower().endswith((".jpg", ".jpeg")) or "/" in chosen.template:
-        raise UserError(f"--template: expected a name that ends with .jpg or .jpeg, got {chosen.template!r}")
+    if args.short_side < 1 or not 1 <= args.quality <= 100:
+        raise UserError(f"expected short-side >= 1 and quality 1 to 100, got {args.short_side} and {args.quality}")
+    if not args.template.lower().endswith((".jpg", ".jpeg")) or "/" in args.template:
+        raise UserError(f"--template: expected a name that ends with .jpg or .jpeg, got {args.template!r}")
     from tbe.data.readers import FrameFolderReader  # takes seconds
 
-    FrameFolderReader(chosen.template)  # refuses a template without one number
-    extraction = FrameExtraction(chosen.root, chosen.out, chosen.short_side, chosen.quality, chosen.template)
-    given = given_lists(chosen.root, chosen.list)
-    use = f"reader=frames {override('reader.template', chosen.template)}"
-    make_of_each("frames", given, extraction, folder_name, extraction.settings, chosen, use)
+    FrameFolderReader(args.template)  # refuses a template without one number
+    extraction = FrameExtraction(args.root, args.out, args.short_side, args.quality, args.template)
+    given = given_lists(args.root, args.list)
+    use = f"reader=frames {override('reader.template', args.template)}"
+    make_of_each("frames", given, extraction, folder_name, extraction.settings, args, use)
 
 
 def folder_name(path: str) -> str:

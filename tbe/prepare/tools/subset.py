@@ -28,20 +28,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="FILE", help=help)
 
 
-def run(chosen: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> None:
     """Writes the list and prints how many videos of how many classes it has."""
-    if chosen.fraction is not None and not 0 < chosen.fraction <= 1:
-        raise UserError(f"--fraction: expected a number above 0 and up to 1, got {chosen.fraction}")
-    if chosen.per_class is not None and chosen.per_class < 1:
-        raise UserError(f"--per-class: expected at least 1, got {chosen.per_class}")
-    if not chosen.list.is_file():
-        raise MissingFile(f"{chosen.list}: expected a list, got no such file")
-    size = f"{chosen.fraction:g}" if chosen.fraction else f"{chosen.per_class}_per_class"
-    out = chosen.out or chosen.list.with_name(f"{chosen.list.stem}_{size}{chosen.list.suffix}")
-    if out.resolve() == chosen.list.resolve():
+    if args.fraction is not None and not 0 < args.fraction <= 1:
+        raise UserError(f"--fraction: expected a number above 0 and up to 1, got {args.fraction}")
+    if args.per_class is not None and args.per_class < 1:
+        raise UserError(f"--per-class: expected at least 1, got {args.per_class}")
+    if not args.list.is_file():
+        raise MissingFile(f"{args.list}: expected a list, got no such file")
+    size = f"{args.fraction:g}" if args.fraction else f"{args.per_class}_per_class"
+    out = args.out or args.list.with_name(f"{args.list.stem}_{size}{args.list.suffix}")
+    if out.resolve() == args.list.resolve():
         raise UserError(f"--out: expected another file than --list, got {out}")
-    records = read_list(chosen.list, "")
-    drawn = draw(records, chosen.seed, chosen.fraction, chosen.per_class)
+    records = read_list(args.list, "")
+    drawn = draw(records, args.seed, args.fraction, args.per_class)
     columns = [[os.fsdecode(path) for path in records.paths[drawn]], records.labels[drawn].tolist()]
     if records.num_frames.any():
         columns.append(records.num_frames[drawn].tolist())
@@ -49,8 +49,8 @@ def run(chosen: argparse.Namespace) -> None:
     num_classes = len(np.unique(records.labels))
     print(f"{out}: {len(drawn)} of {len(records)} videos, {num_classes} classes")
     counts = np.bincount(records.labels)
-    if chosen.per_class and (num_small := int(((counts > 0) & (counts < chosen.per_class)).sum())):
-        print(f"{num_small} classes have fewer than {chosen.per_class} videos: all of theirs are taken")
+    if args.per_class and (num_small := int(((counts > 0) & (counts < args.per_class)).sum())):
+        print(f"{num_small} classes have fewer than {args.per_class} videos: all of theirs are taken")
 
 
 def draw(records: Records, seed: int, fraction: float | None, per_class: int | None) -> np.ndarray:

@@ -36,14 +36,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_work_options(parser, timeout=600.0)
 
 
-def run(chosen: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> None:
     """Makes the videos, writes the lists and exits 1 if any video failed."""
-    if chosen.short_side < 2 or chosen.keyframes < 1 or not 0 <= chosen.crf <= 51:
-        got = f"{chosen.short_side}, {chosen.keyframes} and {chosen.crf}"
+    if args.short_side < 2 or args.keyframes < 1 or not 0 <= args.crf <= 51:
+        got = f"{args.short_side}, {args.keyframes} and {args.crf}"
         raise UserError(f"expected short-side >= 2, keyframes >= 1 and crf 0 to 51, got {got}")
-    transcoding = Transcoding(chosen.root, chosen.out, chosen.short_side, chosen.keyframes, chosen.crf, chosen.preset)
-    given = given_lists(chosen.root, chosen.list)
-    make_of_each("transcode", given, transcoding, mp4_name, transcoding.settings, chosen)
+    transcoding = Transcoding(args.root, args.out, args.short_side, args.keyframes, args.crf, args.preset)
+    given = given_lists(args.root, args.list)
+    make_of_each("transcode", given, transcoding, mp4_name, transcoding.settings, args)
 
 
 @dataclass(frozen=True)

@@ -89,25 +89,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_work_options(parser, timeout=120.0)
 
 
-def run(chosen: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> None:
     """Decodes the videos, writes both files and exits 1 if any video failed."""
-    check_work_options(chosen)
-    for what, is_there in ((chosen.root, chosen.root.is_dir()), (chosen.list, chosen.list.is_file())):
+    check_work_options(args)
+    for what, is_there in ((args.root, args.root.is_dir()), (args.list, args.list.is_file())):
         if not is_there:
-            raise MissingFile(f"{what}: expected {'the folder of the videos' if what is chosen.root else 'a list'}")
-    records = read_list(chosen.list, chosen.root)
-    records = records if chosen.allow_outside_root else fence(records, str(chosen.list))
+            raise MissingFile(f"{what}: expected {'the folder of the videos' if what is args.root else 'a list'}")
+    records = read_list(args.list, args.root)
+    records = records if args.allow_outside_root else fence(records, str(args.list))
     paths = [os.fsdecode(path) for path in records.paths]
     labels = dict(zip(paths, records.labels.tolist(), strict=True))
-    report = Report(chosen.report or chosen.list.with_name(f"{chosen.list.stem}_report.csv"), Verified)
+    report = Report(args.report or args.list.with_name(f"{args.list.stem}_report.csv"), Verified)
 
     def row_of(outcome: Outcome) -> Verified:
         path, status, decoded, reason = outcome
         frames, height, width = decoded or (0, 0, 0)
         return Verified(path, labels[path], status, frames, height, width, reason)
 
-    work_through("decoding", paths, report, Decoding(chosen.root, not chosen.allow_outside_root), row_of, chosen)
-    write_clean_list(records, report, chosen.out or chosen.list.with_name(f"{chosen.list.stem}_clean.txt"))
+    work_through("decoding", paths, report, Decoding(args.root, not args.allow_outside_root), row_of, args)
+    write_clean_list(records, report, args.out or args.list.with_name(f"{args.list.stem}_clean.txt"))
     exit_on_failures(print_counts(report, paths), len(labels), report)
 
 

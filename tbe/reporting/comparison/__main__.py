@@ -16,12 +16,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, help="where to write; default: beside the first of them")
     parser.add_argument("--metrics", nargs="+", help="keys of metrics.json; default: the last ones that all runs have")
     parser.add_argument(
-        "--against", metavar="ARM", help="in bold what lies above it, in italics what lies below it, intervals apart"
+        "--against",
+        metavar="VARIANT",
+        help="in bold what lies above it, in italics what lies below it, intervals apart",
     )
-    parser.add_argument("--arms", nargs="+", help="show these only")
+    parser.add_argument("--variants", "--arms", nargs="+", help="show these only")
     chosen = parser.parse_args(arguments)
     with ended_in_one_line():
-        compare(chosen.sweeps, chosen.out, chosen.metrics, chosen.against, chosen.arms)
+        compare(chosen.sweeps, chosen.out, chosen.metrics, chosen.against, chosen.variants)
 
 
 if __name__ == "__main__":

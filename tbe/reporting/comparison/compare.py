@@ -7,11 +7,11 @@ from pathlib import Path
 
 from tbe.errors import UserError
 from tbe.reporting.comparison.drawing import draw_curves, draw_points, varied_number
-from tbe.reporting.comparison.runs import Chosen, Run, arms, read_chosen, read_runs, read_sweeps, write_runs
+from tbe.reporting.comparison.runs import Chosen, Run, read_chosen, read_runs, read_sweeps, variants, write_runs
 from tbe.reporting.comparison.table import markdown
 
 FILE = "runs.json"
-MOST_METRICS = 6  # of those that are drawn and tabulated unasked
+MAX_METRICS = 6  # of those that are drawn and tabulated unasked
 
 
 def compare(
@@ -24,8 +24,8 @@ def compare(
     """Writes what was found of these sweeps, or of a runs.json, and prints the table.
 
     out: None for the folder of the first of them. metrics, against: None for those of the runs.json, or of the one that
-    lies in the first folder; without one the last metrics that all runs have, and no arm. only: the arms to show; None
-    for all.
+    lies in the first folder; without one the last metrics that all runs have, and no variant. only: the variants to
+    show; None for all.
     """
     first = Path(sweeps[0])
     is_file = first.suffix == ".json"
@@ -34,12 +34,12 @@ def compare(
         runs = _only(runs, only)
     before = read_chosen(first if is_file else first / FILE)
     out = out or (first.parent if is_file else first)
-    found = arms(runs)
+    found = variants(runs)
     setting = varied_number(found)
     if setting is not None:
         found = _along(found, setting)
     shared = [name for name in runs[0].metrics if all(name in run.metrics for run in runs) and name[:3] != "lr-"]
-    shown = metrics or before.metrics or shared[-MOST_METRICS:]
+    shown = metrics or before.metrics or shared[-MAX_METRICS:]
     chosen = Chosen(shown, against or before.against)
     table = markdown(found, shown, chosen.against)
     write_runs(runs, chosen, out / FILE)
@@ -51,19 +51,19 @@ def compare(
 
 
 def _along(found: dict[str, list[Run]], setting: str) -> dict[str, list[Run]]:
-    """The arms in the order in which they come, each from the least to the largest number of a setting."""
-    names = list(dict.fromkeys(of_arm[0].settings.get("arm") for of_arm in found.values()))
+    """The variants in the order in which they come, each from the least to the largest number of a setting."""
+    names = list(dict.fromkeys(of_variant[0].settings.get("variant") for of_variant in found.values()))
 
     def place(item: tuple[str, list[Run]]) -> tuple[int, float]:
         settings = item[1][0].settings
-        return names.index(settings.get("arm")), float(settings[setting])
+        return names.index(settings.get("variant")), float(settings[setting])
 
     return dict(sorted(found.items(), key=place))
 
 
 def _only(runs: Sequence[Run], names: Sequence[str]) -> list[Run]:
-    known = list(dict.fromkeys(run.settings.get("arm") for run in runs))
+    known = list(dict.fromkeys(run.settings.get("variant") for run in runs))
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise UserError(f"expected arms of these runs, {', '.join(map(str, known))}, got {', '.join(unknown)}")
-    return [run for run in runs if run.settings["arm"] in names]
+        raise UserError(f"expected variants of these runs, {', '.join(map(str, known))}, got {', '.join(unknown)}")
+    return [run for run in runs if run.settings["variant"] in names]

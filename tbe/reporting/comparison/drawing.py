@@ -1,4 +1,4 @@
-"""Means over seeds with their intervals, as pictures: points of each arm, and curves over a number that was varied."""
+"""Means over seeds with their intervals, as pictures: points of each variant, and curves over a varied number."""
 
 from __future__ import annotations
 
@@ -12,61 +12,61 @@ from matplotlib.figure import Figure
 from tbe.evaluation.intervals import t_interval
 from tbe.reporting.comparison.runs import Run, described
 from tbe.reporting.comparison.table import measured
-from tbe.viz.palette import COLOURS
+from tbe.viz.palette import COLORS
 
 MARKERS = "os^DvPX*"
-MOST_COLUMNS = 4
+MAX_COLUMNS = 4
 
 
-def draw_points(arms: dict[str, list[Run]], metrics: Sequence[str], file: Path) -> None:
-    """A panel a metric, a line an arm: each seed a ring, their mean a dot, the 95 % interval a bar."""
-    figure, panels = _panels(len(metrics), (3, 0.8 + 0.28 * len(arms)), left=1)
+def draw_points(variants: dict[str, list[Run]], metrics: Sequence[str], file: Path) -> None:
+    """A panel a metric, a line a variant: each seed a ring, their mean a dot, the 95 % interval a bar."""
+    figure, panels = _panels(len(metrics), (3, 0.8 + 0.28 * len(variants)), left=1)
     for panel, metric in zip(panels, metrics, strict=True):
-        for row, of_arm in enumerate(arms.values()):
-            values, colour = measured(of_arm, metric), COLOURS[row % len(COLOURS)]
-            panel.plot(values, np.full(len(values), row), "o", markersize=4, markerfacecolor="none", color=colour)
-            _interval(panel, row, values, colour)
-        _frame(panel, metric, values_of=[measured(of_arm, metric) for of_arm in arms.values()])
-        panel.set_yticks(range(len(arms)), list(arms), fontsize=8)
-        panel.set_ylim(len(arms) - 0.5, -0.5)
+        for row, of_variant in enumerate(variants.values()):
+            values, color = measured(of_variant, metric), COLORS[row % len(COLORS)]
+            panel.plot(values, np.full(len(values), row), "o", markersize=4, markerfacecolor="none", color=color)
+            _interval(panel, row, values, color)
+        _frame(panel, metric, values_of=[measured(of_variant, metric) for of_variant in variants.values()])
+        panel.set_yticks(range(len(variants)), list(variants), fontsize=8)
+        panel.set_ylim(len(variants) - 0.5, -0.5)
         panel.tick_params(labelleft=panel.get_subplotspec().is_first_col())
     figure.savefig(file, dpi=150)
 
 
-def draw_curves(arms: dict[str, list[Run]], setting: str, metrics: Sequence[str], file: Path) -> None:
+def draw_curves(variants: dict[str, list[Run]], setting: str, metrics: Sequence[str], file: Path) -> None:
     """A panel a metric over the numbers of `setting`: means, with the 95 % intervals as bands."""
     lines: dict[str, dict[float, list[Run]]] = {}
-    for of_arm in arms.values():
-        first = of_arm[0]
+    for of_variant in variants.values():
+        first = of_variant[0]
         others = described({k: v for k, v in first.settings.items() if k not in (setting, "experiment")})
-        lines.setdefault(" ".join(others) or first.name, {})[float(first.settings[setting])] = of_arm
+        lines.setdefault(" ".join(others) or first.name, {})[float(first.settings[setting])] = of_variant
     figure, panels = _panels(len(metrics), (3.2, 3.2), left=0.5)
     for panel, metric in zip(panels, metrics, strict=True):
         for number, (name, points) in enumerate(lines.items()):
             places = sorted(points)
             values = [measured(points[place], metric) for place in places]
-            colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
-            panel.plot(places, [found.mean() for found in values], color=colour, marker=marker, label=name)
+            color, marker = COLORS[number % len(COLORS)], MARKERS[number % len(MARKERS)]
+            panel.plot(places, [found.mean() for found in values], color=color, marker=marker, label=name)
             if min(map(len, values)) > 1:
                 low, high = zip(*map(t_interval, values), strict=True)
-                panel.fill_between(places, low, high, color=colour, alpha=0.15, linewidth=0)
+                panel.fill_between(places, low, high, color=color, alpha=0.15, linewidth=0)
         panel.set(xlabel=setting, title=metric)
-        panel.set_ylim(_limits([measured(of_arm, metric) for of_arm in arms.values()]))
+        panel.set_ylim(_limits([measured(of_variant, metric) for of_variant in variants.values()]))
         panel.spines[["top", "right"]].set_visible(False)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(4, len(lines)))
     figure.savefig(file, dpi=150)
 
 
-def varied_number(arms: dict[str, list[Run]]) -> str | None:
-    """The one setting whose values are numbers, in every arm; None where there is none, or several."""
-    settings = [of_arm[0].settings for of_arm in arms.values()]
+def varied_number(variants: dict[str, list[Run]]) -> str | None:
+    """The one setting whose values are numbers, in every variant; None where there is none, or several."""
+    settings = [of_variant[0].settings for of_variant in variants.values()]
     names = [name for name in settings[0] if all(_is_number(found.get(name, "")) for found in settings)]
     return names[0] if len(names) == 1 and len(settings) > 1 else None
 
 
 def _panels(count: int, size: tuple[float, float], left: float) -> tuple[Figure, list[Axes]]:
     """A figure of panels of this (width, height) in inches, in rows, with some more room at its left."""
-    columns = min(count, MOST_COLUMNS)
+    columns = min(count, MAX_COLUMNS)
     rows = -(-count // columns)
     figure = Figure(figsize=(left + size[0] * columns, size[1] * rows), layout="constrained")
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)
@@ -75,10 +75,10 @@ def _panels(count: int, size: tuple[float, float], left: float) -> tuple[Figure,
     return figure, panels[:count]
 
 
-def _interval(panel: Axes, row: int, values: np.ndarray, colour: str) -> None:
-    panel.plot(values.mean(), row, "o", markersize=6, color=colour)
+def _interval(panel: Axes, row: int, values: np.ndarray, color: str) -> None:
+    panel.plot(values.mean(), row, "o", markersize=6, color=color)
     if len(values) > 1:
-        panel.hlines(row, *t_interval(values), color=colour, linewidth=2)
+        panel.hlines(row, *t_interval(values), color=color, linewidth=2)
 
 
 def _frame(panel: Axes, metric: str, values_of: Sequence[np.ndarray]) -> None:

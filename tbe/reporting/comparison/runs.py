@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from tbe.checkpoints.moved_names import present_settings
 from tbe.errors import UserError
 
 NUMBERS = "metrics.json"
-NOT_SETTINGS = ("seed", "seeds", "arms", "values", "sweep", "then")
+NOT_SETTINGS = ("seed", "seeds", "variants", "values", "sweep", "then")
 FILES = ("init_from", "resume")  # of a protocol
 
 
@@ -58,7 +59,7 @@ def read_sweeps(folders: Sequence[str | Path]) -> list[Run]:
 
 
 class Chosen(NamedTuple):
-    """What a comparison shows: the metrics, and the arm that the others are compared with; None for open."""
+    """What a comparison shows: the metrics, and the variant that the others are compared with; None for open."""
 
     metrics: list[str] | None
     against: str | None
@@ -73,7 +74,10 @@ def write_runs(runs: Sequence[Run], chosen: Chosen, file: Path) -> None:
 
 def read_runs(file: str | Path) -> list[Run]:
     """The runs of a file that `write_runs` wrote."""
-    return [Run(**row) for row in json.loads(Path(file).read_text(encoding="utf-8"))["runs"]]
+    return [
+        Run(**{**row, "settings": present_settings(row["settings"])})
+        for row in json.loads(Path(file).read_text(encoding="utf-8"))["runs"]
+    ]
 
 
 def read_chosen(file: str | Path) -> Chosen:
@@ -84,7 +88,7 @@ def read_chosen(file: str | Path) -> Chosen:
     return Chosen(content["metrics"], content["against"])
 
 
-def arms(runs: Sequence[Run]) -> dict[str, list[Run]]:
+def variants(runs: Sequence[Run]) -> dict[str, list[Run]]:
     """The runs that differ in their seed alone, by what they are called: the recipe, and what else was varied."""
     has_names = len({run.name for run in runs}) > 1
     found: dict[str, list[Run]] = {}
@@ -93,23 +97,24 @@ def arms(runs: Sequence[Run]) -> dict[str, list[Run]]:
             {key: value for key, value in run.settings.items() if not (has_names and key == "experiment")}
         )
         found.setdefault(" ".join([run.name, *settings] if has_names or not settings else settings), []).append(run)
-    for name, of_arm in found.items():
-        seeds = [run.seed for run in of_arm]
+    for name, of_variant in found.items():
+        seeds = [run.seed for run in of_variant]
         if len(set(seeds)) < len(seeds):
             raise UserError(f"{name}: expected a run of each seed, got seeds {seeds}. Compare the sweeps one by one")
     return found
 
 
 def described(settings: dict[str, str]) -> list[str]:
-    """Settings as they were given on the command line; an arm by its name alone."""
-    return [value if key == "arm" else f"{key}={value}" for key, value in settings.items()]
+    """Settings as they were given on the command line; a variant by its name alone."""
+    return [value if key == "variant" else f"{key}={value}" for key, value in settings.items()]
 
 
 def _overrides(folder: Path) -> dict[str, str]:
     """What a run of a sweep was told, by key, but its seed and what there is in all."""
     told = yaml.safe_load((folder / ".hydra" / "overrides.yaml").read_text(encoding="utf-8"))
     pairs = (override.split("=", 1) for override in told if "=" in override)
-    return {key.lstrip("+"): value for key, value in pairs if key not in NOT_SETTINGS}
+    told = present_settings({key.lstrip("+"): value for key, value in pairs})
+    return {key: value for key, value in told.items() if key not in NOT_SETTINGS}
 
 
 def _with_config(folder: Path, overrides: dict[str, str], keys: Iterable[str]) -> dict[str, str]:

@@ -11,34 +11,34 @@ from tbe.evaluation.intervals import Interval, t_interval
 from tbe.reporting.comparison.runs import Run
 
 
-def measured(of_arm: Sequence[Run], metric: str) -> np.ndarray:
+def measured(of_variant: Sequence[Run], metric: str) -> np.ndarray:
     """The values of a metric, one a seed; a ValueError where a run has none."""
-    lacking = [run.seed for run in of_arm if metric not in run.metrics]
+    lacking = [run.seed for run in of_variant if metric not in run.metrics]
     if lacking:
-        known = ", ".join(sorted(of_arm[0].metrics)) or "none"
+        known = ", ".join(sorted(of_variant[0].metrics)) or "none"
         raise UserError(
-            f"expected the metric {metric} of every run, seed {lacking[0]} of {of_arm[0].name} has: {known}"
+            f"expected the metric {metric} of every run, seed {lacking[0]} of {of_variant[0].name} has: {known}"
         )
-    return np.array([run.metrics[metric] for run in of_arm])
+    return np.array([run.metrics[metric] for run in of_variant])
 
 
-def markdown(arms: dict[str, list[Run]], metrics: Sequence[str], against: str | None = None) -> str:
-    """One line an arm, one column a metric: the mean, and half its 95 % interval where there are several seeds.
+def markdown(variants: dict[str, list[Run]], metrics: Sequence[str], against: str | None = None) -> str:
+    """One line a variant, one column a metric: the mean, and half its 95 % interval where there are several seeds.
 
-    Bold: the interval lies wholly above that of the arm `against`. Italics: wholly below. A dash: one of the seeds has
-    no such number.
+    Bold: the interval lies wholly above that of the variant `against`. Italics: wholly below. A dash: one of the seeds
+    has no such number.
     """
-    if against is not None and against not in arms:
-        raise UserError(f"expected the arm to compare against to be one of {', '.join(arms)}, got {against!r}")
+    if against is not None and against not in variants:
+        raise UserError(f"expected the variant to compare against to be one of {', '.join(variants)}, got {against!r}")
     lines = ["| | seeds | " + " | ".join(metrics) + " |", "|---|---" + "|---:" * len(metrics) + "|"]
-    for name, of_arm in arms.items():
+    for name, of_variant in variants.items():
         cells = []
         for metric in metrics:
-            values = measured(of_arm, metric)
-            reference = None if against is None else measured(arms[against], metric)
+            values = measured(of_variant, metric)
+            reference = None if against is None else measured(variants[against], metric)
             mark = "" if reference is None or min(len(values), len(reference)) < 2 else _mark(values, reference)
             cells.append(f"{mark}{_cell(values)}{mark}")
-        seeds = ", ".join(str(run.seed) for run in of_arm)
+        seeds = ", ".join(str(run.seed) for run in of_variant)
         lines.append(f"| {name} | {seeds} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 

@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 from tbe.reporting.html.folders import CURVES, Run, read_rows
 from tbe.reporting.html.markup import Markup, tag
-from tbe.viz.palette import COLOURS
+from tbe.viz.palette import COLORS
 
 WIDTH, HEIGHT = 360, 200
 LEFT, RIGHT, TOP, BOTTOM = 46, 350, 8, 178  # the box of the lines within the chart
-MOST_POINTS = 600
+MAX_POINTS = 600
 YELLOW, BLACK = "#F0E442", "#000000"
 # White paper swallows yellow, a dark one black.
-LINES = [("var(--ink)" if colour == BLACK else colour) for colour in COLOURS if colour != YELLOW]
+LINES = [("var(--ink)" if color == BLACK else color) for color in COLORS if color != YELLOW]
 DASHES = (None, "6 3", "2 2", "8 3 2 3")
 
 Points = list[tuple[int, float]]
@@ -25,7 +25,7 @@ class Line(NamedTuple):
     """The values of a metric of one run, by step."""
 
     name: str
-    colour: str
+    color: str
     dash: str | None
     points: Points
 
@@ -35,9 +35,9 @@ def read_lines(runs: list[Run]) -> dict[str, list[Line]]:
     curved = [run for run in runs if (run.folder / CURVES).exists()]
     lines: dict[str, list[Line]] = {}
     for number, run in enumerate(curved):
-        colour, dash = LINES[number % len(LINES)], DASHES[number // len(LINES) % len(DASHES)]
+        color, dash = LINES[number % len(LINES)], DASHES[number // len(LINES) % len(DASHES)]
         for metric, points in _points(run).items():
-            lines.setdefault(metric, []).append(Line(run.label, colour, dash, _thinned(points)))
+            lines.setdefault(metric, []).append(Line(run.label, color, dash, _thinned(points)))
     return dict(sorted(lines.items(), key=lambda metric: ("/" not in metric[0], metric[0])))
 
 
@@ -93,9 +93,9 @@ def _number(text: str) -> float:
 
 def _thinned(points: Points) -> Points:
     """At most so many points as a screen shows: of each stretch the lowest and the highest, and the last of all."""
-    if len(points) <= MOST_POINTS:
+    if len(points) <= MAX_POINTS:
         return points
-    size = math.ceil(2 * len(points) / MOST_POINTS)
+    size = math.ceil(2 * len(points) / MAX_POINTS)
     kept: Points = []
     for start in range(0, len(points), size):
         stretch = points[start : start + size]
@@ -154,12 +154,12 @@ def _short(value: float) -> str:
 def _drawn(line: Line, span: Span) -> Markup:
     places = [(round(_x(step, span), 1), round(_y(value, span), 1)) for step, value in line.points]
     way = " ".join(f"{x},{y}" for x, y in places)
-    path = tag("polyline", points=way, stroke=line.colour, stroke_dasharray=line.dash)
+    path = tag("polyline", points=way, stroke=line.color, stroke_dasharray=line.dash)
     x, y = places[-1]
-    return Markup(path + tag("circle", cx=x, cy=y, r=3, fill=line.colour))
+    return Markup(path + tag("circle", cx=x, cy=y, r=3, fill=line.color))
 
 
 def _legend(line: Line) -> Markup:
-    stroke = tag("line", x1=0, x2=22, y1=5, y2=5, stroke=line.colour, stroke_width=3, stroke_dasharray=line.dash)
+    stroke = tag("line", x1=0, x2=22, y1=5, y2=5, stroke=line.color, stroke_width=3, stroke_dasharray=line.dash)
     swatch = tag("svg", stroke, viewBox="0 0 22 10", width=22, height=10, aria_hidden="true")
     return tag("li", swatch, tag("span", line.name), tag("output", f"{line.points[-1][1]:.4g}"))

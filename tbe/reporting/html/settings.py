@@ -39,29 +39,29 @@ def flattened(config: Mapping[str, Any], own_folder: str = "", above: str = "") 
         if isinstance(value, Mapping) and value:
             flat |= flattened(value, own_folder, f"{name}.")
         else:
-            flat[name] = told(value).replace(own_folder, OWN_FOLDER) if own_folder else told(value)
+            flat[name] = format_value(value).replace(own_folder, OWN_FOLDER) if own_folder else format_value(value)
     return flat
 
 
 def main_settings(config: Mapping[str, Any]) -> list[Row]:
     """What was chosen: the single values that are set, and each part as its class with its own values."""
     kept = {key: value for key, value in config.items() if key not in WIRED and value not in (None, [], {})}
-    return [(key, [_part(value) if isinstance(value, Mapping) else told(value)]) for key, value in kept.items()]
+    return [(key, [_part(value) if isinstance(value, Mapping) else format_value(value)]) for key, value in kept.items()]
 
 
-def told(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value as a config writes it."""
     if isinstance(value, bool) or value is None:
         return "null" if value is None else str(value).lower()
     if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(told, value))}]"
+        return f"[{', '.join(map(format_value, value))}]"
     return str(value)
 
 
 def _part(part: Mapping[str, Any]) -> str:
     name = str(part.get("_target_", "")).split(".")[-1]
     values = ", ".join(
-        f"{key}={_part(value) if isinstance(value, Mapping) else told(value)}"
+        f"{key}={_part(value) if isinstance(value, Mapping) else format_value(value)}"
         for key, value in part.items()
         if not key.startswith("_") and value is not None
     )

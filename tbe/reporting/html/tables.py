@@ -13,8 +13,8 @@ from tbe.reporting.html.folders import Run, read_rows
 from tbe.reporting.html.markup import Markup, tag
 from tbe.reporting.summary import SmallTable
 
-MOST_OPEN = 16  # a table of more rows is folded
-MOST_ROWS = 1000  # more of them make a page slow
+MAX_OPEN = 16  # a table of more rows is folded
+MAX_ROWS = 1000  # more of them make a page slow
 NUMBER = re.compile(r"[-+]?(\d[\d.e+-]*|nan|inf)( \([-+][\d.]+\))?")  # maybe with how far it is from another
 LONG = re.compile(r"[-+]?\d+\.\d{5,}(e[-+]?\d+)?")
 
@@ -58,8 +58,8 @@ def show(table: Table, is_open: bool | None = None, source: str = "") -> Markup:
     Folded where it is long, or as `is_open` says; `source` is where all of a very long one is.
     """
     count = f"{len(table.rows)} {'row' if len(table.rows) == 1 else 'rows'}"
-    rows = table.rows[:MOST_ROWS]
-    note = f"The first {MOST_ROWS} of {count}; all are in {source}" if len(rows) < len(table.rows) else None
+    rows = table.rows[:MAX_ROWS]
+    note = f"The first {MAX_ROWS} of {count}; all are in {source}" if len(rows) < len(table.rows) else None
     looks = ["number" if _is_number(rows, column) else None for column in range(max(map(len, [table.head, *rows])))]
     head = [
         tag("th", tag("button", name or "\u00a0", type="button"), scope="col", class_=look)
@@ -72,7 +72,7 @@ def show(table: Table, is_open: bool | None = None, source: str = "") -> Markup:
         tag("summary", table.title, " ", tag("small", count)),
         tag("p", note, class_="note") if note else None,
         tag("div", shown, class_="scroll", tabindex=0, role="region", aria_label=table.title),
-        open=len(table.rows) <= MOST_OPEN if is_open is None else is_open,
+        open=len(table.rows) <= MAX_OPEN if is_open is None else is_open,
     )
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from tbe.distributed import average, gather, rank, share_first, world_size
+from tbe.distributed import all_reduce_mean_, broadcast_from_rank0, gather, rank, world_size
 
 KEY = "statistics"  # of a checkpoint
 
@@ -35,7 +35,7 @@ class SharedStatistics(pl.Callback):
         self.loaded = checkpoint.get(KEY)
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        share_first(module.buffers())
+        broadcast_from_rank0(module.buffers())
         if self.loaded is not None and len(self.loaded) == world_size():
             ours = _statistics(module)
             parts = self.loaded[rank()].split([buffer.numel() for buffer in ours])
@@ -51,7 +51,7 @@ class SharedStatistics(pl.Callback):
 
 def average_statistics(module: nn.Module) -> None:
     """Gives all batch norms the mean of the running means and variances of all processes."""
-    average(_statistics(module))
+    all_reduce_mean_(_statistics(module))
 
 
 def _statistics(module: nn.Module) -> list[Tensor]:

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class KnnProbe(pl.Callback):
-    """Logs `val/knn_top1`: nearest neighbours of the validation videos among those of the gallery.
+    """Logs `val/knn_top1`: nearest neighbors of the validation videos among those of the gallery.
 
     Reads the outputs of the module's validation step: loader 0 is the gallery, loader 1 the queries. It needs
     labels for measuring only; a data set without them, or without a val split, is trained without the probe. Videos

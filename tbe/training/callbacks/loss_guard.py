@@ -15,8 +15,8 @@ from torch import Tensor
 from tbe.errors import UserError
 
 POLICIES = ("stop", "skip")
-MOST_OPEN = 2  # losses whose value the host does not know yet
-MOST_SKIPPED = 10  # steps in a row
+MAX_OPEN = 2  # losses whose value the host does not know yet
+MAX_SKIPPED = 10  # steps in a row
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class FiniteLoss(pl.Callback):
             self.is_bad &= batch_idx % trainer.accumulate_grad_batches > 0  # anew with each step of the optimizer
             self.batch = batch
             self.saved = [buffer.clone() for buffer in module.buffers()]
-        self._look(trainer, len(self.open) >= MOST_OPEN)
+        self._look(trainer, len(self.open) >= MAX_OPEN)
 
     def on_before_backward(self, trainer: pl.Trainer, module: pl.LightningModule, loss: Tensor) -> None:
         if self.policy == "stop":
@@ -85,7 +85,7 @@ class FiniteLoss(pl.Callback):
             self.num_skipped = 0
             return
         self.num_skipped += 1
-        if self.num_skipped > MOST_SKIPPED:
+        if self.num_skipped > MAX_SKIPPED:
             where = self._where(trainer.current_epoch, trainer.global_step, "bad_batch*.json")
             raise LossExploded(f"{where}, the last of {self.num_skipped} in a row: no step is left to train on")
         module.zero_grad(set_to_none=True)  # so that the optimizer leaves weights and moments as they are

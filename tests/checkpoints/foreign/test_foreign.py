@@ -301,7 +301,7 @@ def test_missing_tensors_are_named_in_a_warning(caplog):
 
 def test_a_lower_share_is_taken_where_it_is_asked_for():
     state = {name: value for name, value in small_state().items() if not name.startswith("layer2.0.bn")}
-    with pytest.raises(ValueError, match=r"at least 90% of its tensors.*matched 22 of 30.*least_matched lower"):
+    with pytest.raises(ValueError, match=r"at least 90% of its tensors.*matched 22 of 30.*min_matched lower"):
         weights.load(SMALL_R3D(), state, "file")
     assert weights.load(SMALL_R3D(), state, "file", least=0.7).share == pytest.approx(22 / 30)
 

@@ -171,7 +171,7 @@ def test_every_video_is_read_with_all_its_frames_and_shows_what_was_drawn(prepar
             read = np.stack([reader[frame].asnumpy() for frame in range(len(reader))]).astype(float)
             drawn = render(clip, 8, 32, prepared.seed).frames
             assert read.shape == drawn.shape
-            # Brightness, as yuv420p has colours at half the resolution: that alone blurs an actor's edges.
+            # Brightness, as yuv420p has colors at half the resolution: that alone blurs an actor's edges.
             error = (read - drawn) @ np.array([0.299, 0.587, 0.114])
             assert 10 * np.log10(255**2 / np.mean(error**2)) > 28
             assert 10 * np.log10(255**2 / np.mean((read - drawn) ** 2)) > 20

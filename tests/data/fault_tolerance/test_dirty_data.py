@@ -107,7 +107,7 @@ def test_a_resumed_run_draws_the_same_in_place_of_what_cannot_be_read(train, dir
 
 
 def test_too_many_unreadable_videos_end_the_run(train, dirty, monkeypatch):
-    monkeypatch.setattr("tbe.data.fault_tolerance.quarantine.LEAST_COUNTED", 1)
+    monkeypatch.setattr("tbe.data.fault_tolerance.quarantine.MIN_COUNTED", 1)
     settings = [*SIZE, f"data.root={dirty[0]}", "datamodule.num_workers=0", "datamodule.max_failed=0.1", "epochs=2"]
     with pytest.raises(ValueError, match=r"expected at most 10% of the videos to be unreadable .*quarantine"):
         train(*settings, small=False)

@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import SequentialSampler, default_collate
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
-from tbe.data.fault_tolerance.loader import MOST_REPLACED, GuardedLoader, GuardedVideos, ReplayedSampler
+from tbe.data.fault_tolerance.loader import MAX_REPLACED, FaultTolerantDataset, FaultTolerantLoader, ReplayedSampler
 from tbe.data.readers import DecodeError
 from tbe.errors import UserError
 
@@ -57,8 +57,8 @@ class Videos:
 
 
 def loader(videos, workers=2, replaces=True, seconds=2.0, sampler=None, known=None, batch_size=2, **settings):
-    guarded = GuardedVideos(videos, seconds, replaces, known, reader="Numbers")
-    return GuardedLoader(
+    guarded = FaultTolerantDataset(videos, seconds, replaces, known, reader="Numbers")
+    return FaultTolerantLoader(
         guarded,
         batch_size=batch_size,
         sampler=ReplayedSampler(sampler or SequentialSampler(range(len(videos)))),
@@ -124,7 +124,7 @@ def test_nothing_but_broken_videos_ends_the_run_with_a_reason_and_all_of_them_na
     broken = {f"at_{index}": "broken" for index in range(12)}
     batches, noted = loader(Videos(tmp_path, **broken), workers), []
     batches.dataset.note = noted.extend
-    told = rf"expected a readable video among {MOST_REPLACED} draws, got none: 0.mp4, .* \(could not open \d+.mp4: no"
+    told = rf"expected a readable video among {MAX_REPLACED} draws, got none: 0.mp4, .* \(could not open \d+.mp4: no"
     with pytest.raises(DecodeError, match=told):
         list(batches)
     assert {fault.path for fault in noted} == {f"{index}.mp4" for index in range(12)}
@@ -207,7 +207,7 @@ def test_a_persistent_loader_goes_on_after_a_death(tmp_path):
 
 
 def test_workers_that_die_without_a_video_end_the_run(tmp_path, monkeypatch):
-    monkeypatch.setattr("tbe.data.fault_tolerance.loader.MOST_DEATHS", 1)
+    monkeypatch.setattr("tbe.data.fault_tolerance.loader.MAX_DEATHS", 1)
 
     class Dying(Videos):
         def collate(self, items):
@@ -218,7 +218,7 @@ def test_workers_that_die_without_a_video_end_the_run(tmp_path, monkeypatch):
 
 
 def test_workers_without_shared_memory_end_the_run(tmp_path, monkeypatch):
-    monkeypatch.setattr("tbe.data.fault_tolerance.loader.MOST_DEATHS", 1)
+    monkeypatch.setattr("tbe.data.fault_tolerance.loader.MAX_DEATHS", 1)
 
     class Large(Videos):
         def collate(self, items):
@@ -251,4 +251,4 @@ def test_a_replayed_sampler_asks_again_only_when_it_begins():
 
 def test_a_time_limit_is_above_zero():
     with pytest.raises(ValueError, match="read_timeout: expected seconds above 0, got 0"):
-        GuardedVideos([], 0)
+        FaultTolerantDataset([], 0)

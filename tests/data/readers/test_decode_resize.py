@@ -23,7 +23,7 @@ ASKED = [4, 0, 5, 4]
 
 
 def pattern(height, width, num_frames=6):
-    """Moving stripes, from broad to as fine as pixels, in colours: what is badly reduced shows false ones."""
+    """Moving stripes, from broad to as fine as pixels, in colors: what is badly reduced shows false ones."""
     time, y, x = np.ogrid[:num_frames, :height, :width]
     chirp = np.sin((x / width) ** 2 * width * np.pi / 2 + time) * np.cos((y / height) ** 2 * height * np.pi / 2)
     slow = np.sin(2 * np.pi * (x + y) / width + time)

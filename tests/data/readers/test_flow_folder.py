@@ -98,7 +98,7 @@ def test_a_network_is_finetuned_with_flow(train, flow_data):
     assert np.isfinite(float(json.loads((run / "metrics.json").read_text())["train/loss"]))
 
 
-def test_augmentation_of_colours_is_refused_with_flow(train, flow_data):
+def test_augmentation_of_colors_is_refused_with_flow(train, flow_data):
     options = [*flow_data, *FLOW[1:], "batch_size=2", "trainer=debug", "contrastive.queue_size=8"]
     with pytest.raises(ValueError, match="For optical flow set augment=flow and augment@eval_augment=flow_center"):
         train("experiment=none", *options, small=False)

@@ -9,7 +9,7 @@ import torch
 from tbe.data.clip_samplers import RandomClip
 from tbe.data.dataset import VideoDataset
 from tbe.data.epoch_samplers import EpochSampler
-from tbe.data.fault_tolerance.loader import GuardedLoader, GuardedVideos, ReplayedSampler
+from tbe.data.fault_tolerance.loader import FaultTolerantDataset, FaultTolerantLoader, ReplayedSampler
 from tbe.data.readers.auto_reader import AutoReader
 from tbe.data.sources.records import make_records, read_list
 from tbe.data.video_writer import write_video
@@ -43,9 +43,9 @@ def test_every_spoiled_video_is_read_or_named(whole, spoiling, tmp_path):
         names.append(f"{spoil.__name__}_{number}.{kind.split('.')[1]}")
         (tmp_path / names[-1]).write_bytes(spoil(whole[kind], chance, **more))
     records = make_records(tmp_path, names, [0] * TRIALS, [0] * TRIALS)
-    videos = GuardedVideos(VideoDataset(records, AutoReader(), RandomClip(4, 2)), seconds=20, replaces=True)
+    videos = FaultTolerantDataset(VideoDataset(records, AutoReader(), RandomClip(4, 2)), seconds=20, replaces=True)
     sampler = ReplayedSampler(EpochSampler(TRIALS, seed=0, batch_size=10))
-    loader = GuardedLoader(videos, batch_size=10, sampler=sampler, num_workers=2, collate_fn=videos.collate)
+    loader = FaultTolerantLoader(videos, batch_size=10, sampler=sampler, num_workers=2, collate_fn=videos.collate)
     asked, failed, replaced = 0, set(), set()
     for batch in loader:
         asked += len(batch["index"])

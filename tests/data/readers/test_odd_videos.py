@@ -12,7 +12,7 @@ import torch
 from tbe.data.clip_samplers import RandomClip
 from tbe.data.dataset import VideoDataset
 from tbe.data.epoch_samplers import EpochSampler
-from tbe.data.fault_tolerance.loader import GuardedLoader, GuardedVideos, ReplayedSampler
+from tbe.data.fault_tolerance.loader import FaultTolerantDataset, FaultTolerantLoader, ReplayedSampler
 from tbe.data.fault_tolerance.quarantine import Quarantine
 from tbe.data.readers import DecodeError
 from tbe.data.readers.auto_reader import AutoReader
@@ -21,7 +21,7 @@ from tbe.data.video_writer import write_video
 from tests.conftest import remux
 
 NUM_FRAMES = 24
-LEAST_PSNR = 35.0  # dB; a frame and the next are 24 dB apart
+MIN_PSNR = 35.0  # dB; a frame and the next are 24 dB apart
 FINE = {"crf": "8"}  # of x264
 COARSE = {"flags": "+qscale", "global_quality": "236"}  # of MPEG-4: a quantizer of 2
 # tkhd matrices (a, b, c, d) of pictures to be shown turned clockwise.
@@ -29,7 +29,7 @@ MATRICES = {90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}
 
 
 def waves(num_frames=NUM_FRAMES, height=48, width=64):
-    """Smooth colours that move by a 24th of their period a frame, uint8 (T, H, W, 3)."""
+    """Smooth colors that move by a 24th of their period a frame, uint8 (T, H, W, 3)."""
     time, y, x = np.ogrid[:num_frames, :height, :width]
     phases = 2 * np.pi * (time / NUM_FRAMES + x / width + 0.5 * y / height)
     return np.stack([128 + 90 * np.sin(phases + shift) for shift in (0, 0.7, 1.4)], axis=-1).astype(np.uint8)
@@ -47,7 +47,7 @@ def assert_shows(path, written, asked=(17, 0, 23, 9, 9)):
     video = AutoReader("cpu")(str(path))
     assert len(video) == len(written)
     asked = [index for index in asked if index < len(written)]
-    assert psnr(video.frames(asked), written[asked]) >= LEAST_PSNR
+    assert psnr(video.frames(asked), written[asked]) >= MIN_PSNR
 
 
 def encoded(path, frames, codec, times=None, pixels="yuv420p", options=None, title=None):
@@ -84,7 +84,7 @@ def whole(tmp_path_factory):
 def test_frames_are_so_unlike_that_the_next_one_would_be_noticed():
     frames = waves()
     read = torch.from_numpy(np.roll(frames, 1, axis=0)).permute(0, 3, 1, 2)
-    assert psnr(read, frames) < LEAST_PSNR - 10
+    assert psnr(read, frames) < MIN_PSNR - 10
 
 
 @pytest.mark.parametrize("degrees", list(MATRICES))
@@ -172,7 +172,7 @@ def test_of_a_video_that_promises_more_frames_than_it_has_those_are_read(tmp_pat
     content = (tmp_path / "promises.mp4").read_bytes()
     (tmp_path / "promises.mp4").write_bytes(content[: len(content) * 2 // 3])
     video = AutoReader("cpu")(str(tmp_path / "promises.mp4"))
-    assert psnr(video.frames([3, 0]), waves()[[3, 0]]) >= LEAST_PSNR
+    assert psnr(video.frames([3, 0]), waves()[[3, 0]]) >= MIN_PSNR
     with pytest.raises(DecodeError, match="could not decode frames .*promises.mp4"):
         video.frames([23])
 
@@ -195,10 +195,12 @@ def test_what_is_no_video_is_one_error_and_in_training_one_line_of_the_quarantin
         assert "\n" not in str(error.value)
     (tmp_path / "whole.mp4").write_bytes(whole.read_bytes())
     records = make_records(tmp_path, [*names, "whole.mp4"], [0] * 6, [0] * 6)
-    videos = GuardedVideos(VideoDataset(records, AutoReader("cpu"), RandomClip(4, 2)), 20, True, reader="AutoReader")
+    videos = FaultTolerantDataset(
+        VideoDataset(records, AutoReader("cpu"), RandomClip(4, 2)), 20, True, reader="AutoReader"
+    )
     sampler = ReplayedSampler(EpochSampler(6, seed=0, batch_size=2))
     quarantine = Quarantine(tmp_path / "quarantine.csv")
-    for batch in GuardedLoader(videos, batch_size=2, sampler=sampler, collate_fn=videos.collate):
+    for batch in FaultTolerantLoader(videos, batch_size=2, sampler=sampler, collate_fn=videos.collate):
         assert batch["index"].tolist() == [5, 5]  # the one that is one stands in for all
         quarantine.add(batch["faults"])
     assert quarantine.paths() == {str(tmp_path / name) for name in names}

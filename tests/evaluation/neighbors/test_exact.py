@@ -58,7 +58,7 @@ def test_none_finds_what_is_excluded(metric, blocks):
     for one, video in enumerate(asked):
         others = (known != video).nonzero().squeeze(1)
         expected = nearest(queries[[one]], gallery[others], len(others), metric)
-        if metric == "cosine":  # around another centre distances are rounded otherwise
+        if metric == "cosine":  # around another center distances are rounded otherwise
             assert torch.equal(indices[one, : len(others)], others[expected[1][0]])
         assert_close(near[one, : len(others)], expected[0][0], atol=1e-3, rtol=1e-4)
         assert sorted(indices[one, : len(others)].tolist()) == others.tolist()
@@ -101,7 +101,7 @@ def test_what_is_not_a_number_comes_first_as_in_topk():
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        ({"k": 5}, "expected at least 5 gallery videos for 5 neighbours, got 3"),
+        ({"k": 5}, "expected at least 5 gallery videos for 5 neighbors, got 3"),
         ({"k": 1, "metric": "dot"}, "expected metric to be one of cosine, euclidean, got 'dot'"),
         ({"k": 1, "precision": "fp8"}, "expected precision to be one of fp32, bf16, got 'fp8'"),
     ],

@@ -12,7 +12,7 @@ from tbe.backbones.classifier import Classifier
 from tbe.config import build, plain
 from tbe.evaluation.tasks.base import Evaluation
 from tbe.evaluation.tasks.cam import Cam
-from tbe.evaluation.tasks.cam.alignment import laid_over, measured_shift
+from tbe.evaluation.tasks.cam.alignment import align_to_clips, measured_shift
 from tbe.evaluation.tasks.cam.dataset import middle_clips
 from tbe.evaluation.tasks.cam.drawing import load
 from tbe.evaluation.tasks.cam.maps import class_activation, energy, foreground_share, predicted_classes, similarity
@@ -21,7 +21,7 @@ from tests.conftest import SMALL, composed
 
 
 class Cells(nn.Module):
-    """Features that are the mean colours of cells, and their opposites."""
+    """Features that are the mean colors of cells, and their opposites."""
 
     num_features = 6
 
@@ -104,12 +104,12 @@ def test_the_share_is_100_for_the_mask_0_beside_it_and_the_area_for_what_knows_n
 def test_unmoved_maps_are_enlarged_as_torch_does():
     maps = torch.rand(2, 2, 3, 4)
     expected = F.interpolate(maps.unsqueeze(1), (6, 12, 20), mode="trilinear", align_corners=False).squeeze(1)
-    assert_close(laid_over(maps, (6, 12, 20), (0, 0, 0)), expected)
+    assert_close(align_to_clips(maps, (6, 12, 20), (0, 0, 0)), expected)
 
 
 def test_a_shift_moves_maps_to_where_they_look():
     maps = torch.rand(1, 4, 8, 8)
-    moved = laid_over(maps, (4, 8, 8), (1, -2, 3))
+    moved = align_to_clips(maps, (4, 8, 8), (1, -2, 3))
     assert_close(moved[:, 1:, :-2, 3:], maps[:, :-1, 2:, :-3])
 
 

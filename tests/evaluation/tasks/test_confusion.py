@@ -61,7 +61,7 @@ def test_a_name_does_not_break_the_table(tmp_path):
     assert (tmp_path / "pairs.md").read_text().splitlines()[2] == r"| a\|b | c | 1 | 100.0 |"
 
 
-def test_neighbours_are_those_of_the_knn_task(known):
+def test_neighbors_are_those_of_the_knn_task(known):
     gallery, queries = drawn(60), drawn(40)
     evaluation = known(train=gallery, test=queries, num_classes=5)
     metrics = Confusion().run(evaluation)
@@ -71,7 +71,7 @@ def test_neighbours_are_those_of_the_knn_task(known):
     assert 100 * (40 - wrong) / 40 == pytest.approx(metrics["confusion/top1"])
 
 
-def test_no_video_is_its_own_neighbour(known):
+def test_no_video_is_its_own_neighbor(known):
     videos = drawn(40)
     found = Confusion(k=1).run(known(train=videos, test=videos))["confusion/top1"]
     excluded = Exclusion.of(torch.arange(40), torch.arange(40))

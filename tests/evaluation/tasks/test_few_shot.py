@@ -7,12 +7,12 @@ from tbe.evaluation.tasks.few_shot import FewShot, draw
 
 
 def videos(counts, seed):
-    """Features around a centre of each class, of so many videos of each, in a mixed order."""
+    """Features around a center of each class, of so many videos of each, in a mixed order."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
     labels = labels[torch.randperm(len(labels), generator=generator)]
-    centres = torch.randn(len(counts), 8, generator=torch.Generator().manual_seed(99))
-    return centres[labels] + torch.randn(len(labels), 8, generator=generator), labels
+    centers = torch.randn(len(counts), 8, generator=torch.Generator().manual_seed(99))
+    return centers[labels] + torch.randn(len(labels), 8, generator=generator), labels
 
 
 def by_hand(task, gallery, queries, chosen, learnt, asked):

@@ -12,7 +12,7 @@ def videos(num, seed):
     return torch.nn.functional.one_hot(labels, 8) + 0.8 * torch.randn(num, 8, generator=generator), labels
 
 
-def test_no_video_is_its_own_neighbour(known):
+def test_no_video_is_its_own_neighbor(known):
     same = videos(20, 1)
     excluded = Exclusion.of(torch.arange(20), torch.arange(20))
     metrics = Knn(k=3).run(known(iid=same, test=same, gallery="iid"))

@@ -58,7 +58,7 @@ def test_without_faiss_it_is_refused_before_anything_is_computed(monkeypatch):
         Retrieval(backend="faiss")
 
 
-def test_the_usual_numbers_of_neighbours_end_where_the_videos_do(known):
+def test_the_usual_numbers_of_neighbors_end_where_the_videos_do(known):
     metrics = Retrieval(pictures=0).run(known(train=videos(12, 0), test=videos(4, 1)))
     assert list(metrics) == ["retrieval/R@1", "retrieval/R@5", "retrieval/R@10", "retrieval/mAP"]
 
@@ -66,7 +66,7 @@ def test_the_usual_numbers_of_neighbours_end_where_the_videos_do(known):
 @pytest.mark.parametrize(
     ("gallery", "candidates"), [("train", "7, the"), ("test", "3, the videos of test to find bes")]
 )
-def test_more_neighbours_than_videos_are_refused(known, gallery, candidates):
+def test_more_neighbors_than_videos_are_refused(known, gallery, candidates):
     evaluation = known(train=videos(7, 0), test=videos(4, 1), gallery=gallery)
     with pytest.raises(ValueError, match=rf"expected ks up to {candidates}.*got \[1, 10\]"):
         Retrieval(ks=(1, 10), pictures=0).run(evaluation)

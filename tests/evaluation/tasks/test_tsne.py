@@ -19,8 +19,8 @@ from tbe.evaluation.tasks.tsne.points import Points, read_points, write_points
 def clusters(num_videos=60, num_features=70, num_clusters=3):
     rng = np.random.default_rng(0)
     labels = np.arange(num_videos) % num_clusters
-    centres = 3 * rng.normal(size=(num_clusters, num_features))
-    return (centres[labels] + rng.normal(size=(num_videos, num_features))).astype(np.float32), labels
+    centers = 3 * rng.normal(size=(num_clusters, num_features))
+    return (centers[labels] + rng.normal(size=(num_videos, num_features))).astype(np.float32), labels
 
 
 def data_of(page):

@@ -90,12 +90,12 @@ def test_follow_keeps_the_actor_in_the_middle(made):
     frames = frames_of(made("boxes", "--crop", "follow", "--margin", 0.5, "--smooth", 1))
     assert frames.shape == (NUM_FRAMES, 3, 64, 32)
     actor_only = (frames.mean(dim=1) > 200).float()
-    centres = [(place.nonzero().float().mean(dim=0)) for place in actor_only]
-    assert torch.stack(centres).sub(torch.tensor([31.5, 15.5])).abs().max() < 2
+    centers = [(place.nonzero().float().mean(dim=0)) for place in actor_only]
+    assert torch.stack(centers).sub(torch.tensor([31.5, 15.5])).abs().max() < 2
 
 
-def test_masks_grey_out_what_is_no_actor(made):
-    frames = frames_of(made("masks", "--grey", 100))
+def test_masks_gray_out_what_is_no_actor(made):
+    frames = frames_of(made("masks", "--gray", 100))
     assert frames.shape == (NUM_FRAMES, 3, 120, 160)
     assert (frames[:, :, :20, 120:] - 100).abs().max() < 6  # the window is gone
     left, top, right, bottom = actor(5)
@@ -157,7 +157,7 @@ def test_masks_that_do_not_fit_are_named(made, hmdb51, tmp_path, capsys):
 
 
 def test_impossible_options_are_refused(made, tmp_path):
-    with pytest.raises(SystemExit, match="expected margin >= 0, smooth >= 1, grey 0 to 255 and crf 0 to 51, got -1.0"):
+    with pytest.raises(SystemExit, match="expected margin >= 0, smooth >= 1, gray 0 to 255 and crf 0 to 51, got -1.0"):
         made("boxes", "--margin", -1)
     with pytest.raises(SystemExit, match="expected the folder of the boxes, got no such folder"):
         made("boxes", "--boxes", tmp_path / "gone")

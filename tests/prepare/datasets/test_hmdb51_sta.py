@@ -22,7 +22,7 @@ PERSON = texture(80, 40, seed=1)
 
 
 def view(top, left):
-    """What a camera at this place of a scene sees, grey (120, 160)."""
+    """What a camera at this place of a scene sees, gray (120, 160)."""
     return SCENE[top : top + 120, left : left + 160].copy()
 
 

@@ -142,5 +142,5 @@ def test_real_videos_keep_their_frames(shared_clips, tmp_path):
     for index, name in enumerate(names):
         new, old = DecordReader("cpu")(records.path(index)), DecordReader("cpu")(str(shared_clips / name))
         assert len(new) == records.num_frames[index]
-        colours = [reader.frames([3]).float().mean(dim=(0, 2, 3)) for reader in (new, old)]
-        assert (colours[0] - colours[1]).abs().max() < 3
+        colors = [reader.frames([3]).float().mean(dim=(0, 2, 3)) for reader in (new, old)]
+        assert (colors[0] - colors[1]).abs().max() < 3

@@ -8,7 +8,7 @@ from PIL import Image
 
 from tbe.reporting.comparison.__main__ import main
 from tbe.reporting.comparison.drawing import _limits
-from tbe.reporting.comparison.runs import arms, read_runs, read_sweeps
+from tbe.reporting.comparison.runs import read_runs, read_sweeps, variants
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def sweep(tmp_path):
 
 
 @pytest.fixture
-def two_arms(sweep):
+def two_variants(sweep):
     rows = []
     for name, values in {"moco": (20.0, 21.0, 22.0), "be": (50.0, 52.0, 54.0)}.items():
         for seed, value in enumerate(values):
@@ -41,23 +41,23 @@ def two_arms(sweep):
     return sweep(rows)
 
 
-def test_arms_are_what_differs_but_in_the_seed(two_arms):
-    runs = read_sweeps([two_arms])
-    found = arms(runs)
-    assert {name: [run.seed for run in of_arm] for name, of_arm in found.items()} == {
+def test_variants_are_what_differs_but_in_the_seed(two_variants):
+    runs = read_sweeps([two_variants])
+    found = variants(runs)
+    assert {name: [run.seed for run in of_variant] for name, of_variant in found.items()} == {
         "moco": [0, 1, 2],
         "be": [0, 1, 2],
     }
     assert found["be"][2].metrics == {"R@1/swap": 54.0, "scene": 46.0, "finetune/test/top1": 27.0}
 
 
-def test_a_protocol_does_not_say_where_its_machine_keeps_runs(two_arms):
-    protocol = read_sweeps([two_arms])[0].protocol
+def test_a_protocol_does_not_say_where_its_machine_keeps_runs(two_variants):
+    protocol = read_sweeps([two_variants])[0].protocol
     assert (protocol["init_from"], protocol["resume"]) == (None, "checkpoints/last.ckpt")
 
 
-def test_the_table_has_means_and_intervals(two_arms, tmp_path, capsys):
-    main([two_arms, "--metrics", "R@1/swap", "scene", "--against", "moco", "--out", str(tmp_path / "out")])
+def test_the_table_has_means_and_intervals(two_variants, tmp_path, capsys):
+    main([two_variants, "--metrics", "R@1/swap", "scene", "--against", "moco", "--out", str(tmp_path / "out")])
     half = 4.302653 * np.array([20.0, 21.0, 22.0]).std(ddof=1) / 3**0.5  # the t distribution's quantile for three
     assert half == pytest.approx(2.484, abs=1e-3)
     table = (tmp_path / "out" / "table.md").read_text().splitlines()
@@ -78,12 +78,12 @@ def test_unasked_it_shows_the_last_numbers_but_learning_rates(sweep, tmp_path):
     assert head == "| | seeds | metric_2 | metric_3 | metric_4 | metric_5 | metric_6 | metric_7 |"
 
 
-def test_it_is_drawn_again_from_its_own_file(two_arms, tmp_path):
-    main([two_arms, "--out", str(tmp_path / "first"), "--metrics", "scene", "--against", "moco"])
+def test_it_is_drawn_again_from_its_own_file(two_variants, tmp_path):
+    main([two_variants, "--out", str(tmp_path / "first"), "--metrics", "scene", "--against", "moco"])
     main([str(tmp_path / "first" / "runs.json"), "--out", str(tmp_path / "again")])
     assert "| | seeds | scene |" in (tmp_path / "again" / "table.md").read_text()
     assert (tmp_path / "again" / "table.md").read_text() == (tmp_path / "first" / "table.md").read_text()
-    assert read_runs(tmp_path / "again" / "runs.json") == read_sweeps([two_arms])
+    assert read_runs(tmp_path / "again" / "runs.json") == read_sweeps([two_variants])
 
 
 def test_a_number_that_was_varied_becomes_a_curve(sweep, tmp_path):
@@ -102,7 +102,9 @@ def test_a_number_that_was_varied_becomes_a_curve(sweep, tmp_path):
 def test_parts_of_a_sweep_are_shown_as_the_first_was(sweep, tmp_path):
     parts = []
     for seed in (1, 2):
-        rows = [([f"arm={arm}", f"seed={seed}"], "proof", {"a": 1.0, "b": 2.0}, {}) for arm in ("moco", "be")]
+        rows = [
+            ([f"variant={variant}", f"seed={seed}"], "proof", {"a": 1.0, "b": 2.0}, {}) for variant in ("moco", "be")
+        ]
         parts.append(sweep(rows, folder=f"part {seed}"))
         main([parts[-1], "--metrics", "a", "--against", "moco"])
     main([*parts, "--out", str(tmp_path / "out")])
@@ -111,9 +113,14 @@ def test_parts_of_a_sweep_are_shown_as_the_first_was(sweep, tmp_path):
 
 @pytest.fixture
 def with_curve(sweep):
-    """A comparison of two arms at their own settings, and one of them with another value of one."""
-    rows = [([f"arm={arm}", "sweep=proof", "then=tune"], "proof", {"a": 1.0}, {}) for arm in ("be", "inter")]
-    parts = [sweep(rows, "all"), sweep([(["arm=be", "sweep=ratio", "be.ratio=0.9"], "proof", {"a": 2.0}, {})], "more")]
+    """A comparison of two variants at their own settings, and one of them with another value of one."""
+    rows = [
+        ([f"variant={variant}", "sweep=proof", "then=tune"], "proof", {"a": 1.0}, {}) for variant in ("be", "inter")
+    ]
+    parts = [
+        sweep(rows, "all"),
+        sweep([(["variant=be", "sweep=ratio", "be.ratio=0.9"], "proof", {"a": 2.0}, {})], "more"),
+    ]
     for number, ratio in enumerate((0.3, 0.6)):
         config = {"be": {"ratio": ratio}, "sweep": "no key of a config"}
         (Path(parts[0]) / str(number) / "config.yaml").write_text(yaml.safe_dump(config))
@@ -121,26 +128,31 @@ def with_curve(sweep):
 
 
 def test_what_only_some_were_told_the_others_have_from_their_config(with_curve):
-    assert list(arms(read_sweeps(with_curve))) == ["be be.ratio=0.3", "inter be.ratio=0.6", "be be.ratio=0.9"]
+    assert list(variants(read_sweeps(with_curve))) == ["be be.ratio=0.3", "inter be.ratio=0.6", "be be.ratio=0.9"]
 
 
-def test_some_arms_alone_are_shown(with_curve, tmp_path):
-    main([*with_curve, "--arms", "be", "--out", str(tmp_path / "out")])
+def test_some_variants_alone_are_shown(with_curve, tmp_path):
+    main([*with_curve, "--variants", "be", "--out", str(tmp_path / "out")])
     assert [run.settings["be.ratio"] for run in read_runs(tmp_path / "out" / "runs.json")] == ["0.3", "0.9"]
     assert (tmp_path / "out" / "curves.png").exists()
     main([*reversed(with_curve), "--out", str(tmp_path / "sorted")])
     rows = (tmp_path / "sorted" / "table.md").read_text().splitlines()[2:]
     assert [row.split("|")[1].strip() for row in rows] == ["be be.ratio=0.3", "be be.ratio=0.9", "inter be.ratio=0.6"]
-    with pytest.raises(SystemExit, match="error: expected arms of these runs, be, inter, got moco"):
-        main([*with_curve, "--arms", "moco"])
+    with pytest.raises(SystemExit, match="error: expected variants of these runs, be, inter, got moco"):
+        main([*with_curve, "--variants", "moco"])
 
 
-def test_an_arm_is_called_by_its_name_and_what_lies_below_is_in_italics(sweep, tmp_path):
+def test_an_variant_is_called_by_its_name_and_what_lies_below_is_in_italics(sweep, tmp_path):
     parts = [
         sweep(
             [
-                ([f"arm={arm}", f"seed={seed}", f"seeds={seed}"], "proof", {"leak": leak + seed, "constant": 1.0}, {})
-                for arm, leak in {"moco": 90, "inter": 40}.items()
+                (
+                    [f"variant={variant}", f"seed={seed}", f"seeds={seed}"],
+                    "proof",
+                    {"leak": leak + seed, "constant": 1.0},
+                    {},
+                )
+                for variant, leak in {"moco": 90, "inter": 40}.items()
             ],
             folder=f"part {seed}",
         )
@@ -177,19 +189,23 @@ def test_one_seed_has_no_interval_and_is_never_bold(sweep, tmp_path):
     [
         ("2/metrics.json", [], "expected metrics.json of every run, found none of 2"),
         (None, ["--metrics", "mAP"], "expected the metric mAP of every run, seed 0 of moco has: R@1/swap, finetune"),
-        (None, ["--against", "triplet"], "expected the arm to compare against to be one of moco, be, got 'triplet'"),
+        (
+            None,
+            ["--against", "triplet"],
+            "expected the variant to compare against to be one of moco, be, got 'triplet'",
+        ),
     ],
 )
-def test_what_cannot_be_compared_is_said(two_arms, tmp_path, spoil, arguments, complaint):
+def test_what_cannot_be_compared_is_said(two_variants, tmp_path, spoil, arguments, complaint):
     if spoil:
         (tmp_path / "sweep" / spoil).unlink()
     with pytest.raises(SystemExit) as stopped:
-        main([two_arms, *arguments])
+        main([two_variants, *arguments])
     assert complaint in str(stopped.value)
 
 
-def test_a_folder_without_a_sweep_and_a_seed_twice_are_refused(two_arms, tmp_path):
+def test_a_folder_without_a_sweep_and_a_seed_twice_are_refused(two_variants, tmp_path):
     with pytest.raises(SystemExit, match="expected the folder of a sweep"):
         main([str(tmp_path)])
     with pytest.raises(SystemExit, match=r"expected a run of each seed, got seeds \[0, 1, 2, 0, 1, 2\]"):
-        main([two_arms, two_arms])
+        main([two_variants, two_variants])

@@ -23,7 +23,7 @@ def write_run(folder, name="demo", seed=0, ratio=0.3, curves="epoch,step,train/l
         "epochs": 3,
         "run_dir": str(folder),
         "be": erase,
-        "module": {"erase": dict(erase)},
+        "module": {"distractor": dict(erase)},
         "callbacks": {"last": {"dirpath": f"{folder}/checkpoints"}},
     }
     (folder / "config.yaml").write_text(yaml.safe_dump(config))

@@ -140,8 +140,8 @@ def test_a_phone_scrolls_down_only(opened, scheme, tmp_path):
     assert page.troubles == []
 
 
-def channels(colour):
-    return [int(part) for part in colour.removeprefix("rgb(").removesuffix(")").split(",")]
+def channels(color):
+    return [int(part) for part in color.removeprefix("rgb(").removesuffix(")").split(",")]
 
 
 def test_names_stay_text_on_the_page_of_embedded_videos(opened, tmp_path):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tbe.reporting.html.curves import MOST_POINTS, _thinned, _ticks, chart, read_lines
+from tbe.reporting.html.curves import MAX_POINTS, _thinned, _ticks, chart, read_lines
 from tbe.reporting.html.folders import find_runs
 
 
@@ -11,14 +11,14 @@ def test_lines_are_by_step_without_what_is_no_number(runs):
         "train/loss": [("demo (one)", [(1, 2.5), (5, 1.5)]), ("demo (two)", [(1, 3.5), (7, 2.0)])],
         "lr": [("demo (two)", [(1, 0.1), (4, 0.05)])],
     }
-    assert lines["lr"][0].colour == lines["train/loss"][1].colour != lines["train/loss"][0].colour
+    assert lines["lr"][0].color == lines["train/loss"][1].color != lines["train/loss"][0].color
 
 
 def test_long_curves_keep_their_extremes_and_their_end():
     values = np.random.default_rng(0).normal(size=50_000).tolist()
     points = list(enumerate(values))
     kept = _thinned(points)
-    assert len(kept) <= MOST_POINTS + 1
+    assert len(kept) <= MAX_POINTS + 1
     assert set(kept) <= set(points)
     assert kept == sorted(kept)
     assert {min(values), max(values)} <= {value for _, value in kept}

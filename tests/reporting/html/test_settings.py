@@ -5,7 +5,7 @@ FIRST = {
     "seed": 0,
     "epochs": 3,
     "be": {"_target_": "tbe.BackgroundErasing", "ratio": 0.3, "prob": 1.0},
-    "module": {"erase": {"ratio": 0.3, "prob": 1.0}},
+    "module": {"distractor": {"ratio": 0.3, "prob": 1.0}},
     "callbacks": {"last": {"dirpath": "/runs/a/checkpoints"}},
     "scales": [0.2, 1.0],
     "resume": None,
@@ -15,7 +15,7 @@ SECOND = {
     "seed": 1,
     "epochs": 3,
     "be": {"_target_": "tbe.BackgroundErasing", "ratio": 0.5, "prob": 1.0},
-    "module": {"erase": {"ratio": 0.5, "prob": 1.0}},
+    "module": {"distractor": {"ratio": 0.5, "prob": 1.0}},
     "callbacks": {"last": {"dirpath": "/runs/b/checkpoints"}},
     "scales": [0.2, 0.8],
     "resume": None,
@@ -31,7 +31,7 @@ def test_what_differs_between_two_configs():
             ("scales", ["[0.2, 1.0]", "[0.2, 0.8]"]),
             ("only_here", [ABSENT, "true"]),
         ],
-        [("module.erase.ratio", ["0.3", "0.5"])],
+        [("module.distractor.ratio", ["0.3", "0.5"])],
     )
 
 
@@ -40,8 +40,8 @@ def test_equal_configs_do_not_differ():
 
 
 def test_a_value_that_differs_only_where_it_is_used_is_shown():
-    changed = FIRST | {"module": {"erase": {"ratio": 0.9, "prob": 1.0}}}
-    assert differences([FIRST, changed])[0] == [("module.erase.ratio", ["0.3", "0.9"])]
+    changed = FIRST | {"module": {"distractor": {"ratio": 0.9, "prob": 1.0}}}
+    assert differences([FIRST, changed])[0] == [("module.distractor.ratio", ["0.3", "0.9"])]
 
 
 def test_main_settings_are_what_is_set_without_what_is_wired_of_it():

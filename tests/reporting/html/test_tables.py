@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from tbe.reporting.html.folders import Run
-from tbe.reporting.html.tables import MOST_ROWS, Table, columns_of, numbers_table, read_tables, show
+from tbe.reporting.html.tables import MAX_ROWS, Table, columns_of, numbers_table, read_tables, show
 
 
 def test_markdown_tables_are_read_with_escaped_bars(tmp_path):
@@ -23,10 +23,10 @@ def test_final_numbers_have_a_column_for_each_checkpoint_and_split():
 
 def test_long_tables_are_folded_and_very_long_ones_cut_with_a_note():
     assert "<details open>" in show(Table("short", ["a"], [["1"]]))
-    shown = show(Table("long", ["a"], [[str(number)] for number in range(MOST_ROWS + 1)]), source="here.csv")
+    shown = show(Table("long", ["a"], [[str(number)] for number in range(MAX_ROWS + 1)]), source="here.csv")
     assert "<details>" in shown
     assert "all are in here.csv" in shown
-    assert shown.count("<tr>") == MOST_ROWS + 1  # and the head
+    assert shown.count("<tr>") == MAX_ROWS + 1  # and the head
 
 
 def test_no_cell_of_an_uneven_row_is_lost():

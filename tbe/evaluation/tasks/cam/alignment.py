@@ -30,15 +30,15 @@ def measured_shift(backbone: VideoBackbone, shape: torch.Size, device: torch.dev
     total = gradient.sum().item()
     if not total > 0:  # no cell in the middle says anything
         return 0.0, 0.0, 0.0
-    centre = []
+    center = []
     for axis, length in enumerate(gradient.shape):
         along = gradient.sum(dim=[other for other in range(3) if other != axis])
         places = torch.arange(length, device=device, dtype=torch.float64)
-        centre.append((along * places).sum().item() / total - (length - 1) / 2)
-    return centre[0], centre[1], centre[2]
+        center.append((along * places).sum().item() / total - (length - 1) / 2)
+    return center[0], center[1], center[2]
 
 
-def laid_over(maps: Tensor, size: tuple[int, ...], shift: Shift) -> Tensor:
+def align_to_clips(maps: Tensor, size: tuple[int, ...], shift: Shift) -> Tensor:
     """Maps (B, t, h, w) as large as the clips, (B, T, H, W), each cell where it looks; linear between cells."""
     moved = [2 * distance / length for distance, length in zip(shift, size, strict=True)][::-1]  # x, y, time
     # Looks up what lies at each pixel: so the other way round.

@@ -15,11 +15,11 @@ from tbe.backbones.base import VideoBackbone
 from tbe.data.datamodule import VideoDataModule
 from tbe.distributed import first_of_each, gather_uneven
 from tbe.evaluation.features import foreground as where_the_actor_is
-from tbe.evaluation.tasks.cam.alignment import Shift, laid_over, measured_shift
+from tbe.evaluation.tasks.cam.alignment import Shift, align_to_clips, measured_shift
 from tbe.evaluation.tasks.cam.dataset import middle_clips
-from tbe.evaluation.tasks.cam.maps import activation_maps, contrasted, foreground_share, predicted_classes
+from tbe.evaluation.tasks.cam.maps import activation_maps, foreground_share, predicted_classes, stretch_to_unit_range
 
-MOST_PIXELS = 112  # of a side of what is kept for pictures
+MAX_PIXELS = 112  # of a side of what is kept for pictures
 
 
 class Maps(NamedTuple):
@@ -78,12 +78,12 @@ class Mapper(pl.LightningModule):
             self.shift = measured_shift(self.backbone, clips.shape[1:], clips.device)
         features = self.backbone.forward_features(clips).float()
         found = [activation_maps(features, self.head, kind).clamp_min(0) for kind in self.kinds]
-        maps = [laid_over(of_kind, clips.shape[2:], self.shift) for of_kind in found]
+        maps = [align_to_clips(of_kind, clips.shape[2:], self.shift) for of_kind in found]
         area = 100 * foreground.flatten(1).double().mean(dim=1)
         self.rows.append((index, area, *(foreground_share(of_kind, foreground) for of_kind in maps)))
         chosen = torch.isin(index, self.drawn.to(index.device))
         predicted = torch.full_like(index, -1) if self.head is None else predicted_classes(features, self.head)
-        heat = (_small(contrasted(of_kind[chosen]).unsqueeze(1)).squeeze(1) for of_kind in maps)
+        heat = (_small(stretch_to_unit_range(of_kind[chosen]).unsqueeze(1)).squeeze(1) for of_kind in maps)
         self.kept.append((index[chosen], predicted[chosen], _small(clips[chosen]), *heat))
         return index  # Lightning warns of a step that returns nothing
 
@@ -104,5 +104,5 @@ def _gathered(rows: list[tuple[Tensor, ...]]) -> list[Tensor]:
 
 def _small(clips: Tensor) -> Tensor:
     """Clips (B, C, T, S, S) reduced to what is shown of them."""
-    side = min(clips.shape[-1], MOST_PIXELS)
+    side = min(clips.shape[-1], MAX_PIXELS)
     return F.adaptive_avg_pool3d(clips, (clips.shape[2], side, side)) if len(clips) else clips[..., :side, :side]

@@ -52,7 +52,7 @@ def foreground_share(maps: Tensor, foreground: Tensor) -> Tensor:
     return shares.masked_fill(~foreground.flatten(1).any(dim=1), torch.nan)
 
 
-def contrasted(maps: Tensor) -> Tensor:
+def stretch_to_unit_range(maps: Tensor) -> Tensor:
     """Maps (B, T, H, W), each stretched to fill [0, 1]: for the eye, that sees differences."""
     low, high = maps.flatten(1).amin(dim=1), maps.flatten(1).amax(dim=1)
     spread = (high - low).clamp_min(torch.finfo(maps.dtype).tiny)

@@ -24,7 +24,7 @@ CHOICES = ("head", "knn")
 class Confusion:
     """What the videos of each class of the query split are taken for.
 
-    by: 'head', a trained one by the mean softmax of a video's clips; 'knn', weighted nearest neighbours on frozen
+    by: 'head', a trained one by the mean softmax of a video's clips; 'knn', weighted nearest neighbors on frozen
     features, as task=knn has them; None for the head where there is one. Writes below
     `confusion/<name of the checkpoint>`, for each split, `<split>.png` (each row a class, in percent of its videos),
     `<split>_pairs.csv` (all pairs that were confused, the most confused first) and `<split>_pairs.md` (the first
@@ -53,7 +53,7 @@ class Confusion:
             for name, share in zip(("top1", "mean_class_top1"), correct, strict=True):
                 metrics[evaluation.key(f"confusion/{name}", split)] = 100 * float(share)
             if rank() == 0:
-                self._write(evaluation, split, counts, "trained head" if by == "head" else "nearest neighbours")
+                self._write(evaluation, split, counts, "trained head" if by == "head" else "nearest neighbors")
         return metrics
 
     def _by_head(self, evaluation: Evaluation, split: str) -> tuple[Tensor, Tensor]:

@@ -18,7 +18,7 @@ from tbe.backbones.classifier import Classifier
 from tbe.errors import UserError
 
 SIZES = {"frames": 2, "height": 3, "width": 4}  # axes of the clips that a traced network may leave open
-MOST_CLIPS = 2**20  # without a bound torch 2.6 refuses a batch that could be its largest integer
+MAX_CLIPS = 2**20  # without a bound torch 2.6 refuses a batch that could be its largest integer
 CLIPS = "clips"  # the argument of every network's forward
 Network = Callable[[Tensor], Tensor]
 
@@ -71,7 +71,7 @@ def trace(network: nn.Module, probes: Sequence[Tensor], dynamic_sizes: Sequence[
     A ValueError for a size that the network fixes, or does not leave open as far as the last of the clips.
     """
     free = {SIZES[size]: size for size in dynamic_sizes}
-    dims = {0: Dim("batch", min=1, max=MOST_CLIPS)} | dict.fromkeys(free, Dim.AUTO)
+    dims = {0: Dim("batch", min=1, max=MAX_CLIPS)} | dict.fromkeys(free, Dim.AUTO)
     program = torch.export.export(network, (probes[0],), dynamic_shapes={CLIPS: dims}, strict=False)
     shape = next(node for node in program.graph.nodes if node.name == CLIPS).meta["val"].shape
     fixed = [size for axis, size in free.items() if isinstance(shape[axis], int)]

@@ -10,7 +10,7 @@ import numpy as np
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-from tbe.viz.palette import COLOURS
+from tbe.viz.palette import COLORS
 
 TITLES = {"head_top1": "trained head, top-1", "linear_top1": "linear classifier, top-1", "R@1": "retrieval, R@1"}
 HATCHES = ("", "//", "..", "xx", "\\\\", "++", "oo", "--")
@@ -29,11 +29,11 @@ def draw_bars(scores: Scores, probes: list[str], file: Path) -> None:
         for number, (name, row) in enumerate(scores.items()):
             places = np.arange(len(probes)) + (number + 0.5) * width - 0.4
             values = [row.get(f"{probe}/{measure}", np.nan) for probe in probes]
-            colour, hatch = COLOURS[number % len(COLOURS)], HATCHES[number % len(HATCHES)]
-            bars = panel.bar(places, values, width, label=name, color=colour, hatch=hatch, edgecolor="white")
+            color, hatch = COLORS[number % len(COLORS)], HATCHES[number % len(HATCHES)]
+            bars = panel.bar(places, values, width, label=name, color=color, hatch=hatch, edgecolor="white")
             if len(scores) <= 3:
                 panel.bar_label(bars, fmt="%.0f", fontsize=7, padding=1)
-            panel.axhline(row[f"clean/{measure}"], color=colour, linewidth=0.8, linestyle=":")
+            panel.axhline(row[f"clean/{measure}"], color=color, linewidth=0.8, linestyle=":")
         panel.set_xticks(range(len(probes)), [probe.replace("_", "\n") for probe in probes])
         panel.set(ylabel="percent", ylim=(0, 108), title=TITLES[measure])
         panel.spines[["top", "right"]].set_visible(False)
@@ -52,8 +52,8 @@ def draw_curves(scores: Scores, weights: tuple[float, ...], file: Path) -> None:
         for panel, (probe, title) in zip(line, titles.items(), strict=True):
             for number, (name, row) in enumerate(scores.items()):
                 values = [row[f"clean/{measure}"], *(row[f"{probe}_{weight:g}/{measure}"] for weight in weights)]
-                colour, marker = COLOURS[number % len(COLOURS)], "os^DvPX*"[number % 8]
-                panel.plot([0, *weights], values, color=colour, marker=marker, label=name)
+                color, marker = COLORS[number % len(COLORS)], "os^DvPX*"[number % 8]
+                panel.plot([0, *weights], values, color=color, marker=marker, label=name)
             panel.set(xlabel="weight", ylim=(0, 102), title=title)
             panel.spines[["top", "right"]].set_visible(False)
         line[0].set_ylabel(f"{TITLES[measure]}\npercent")

@@ -13,19 +13,19 @@ from tbe.distributed import rank
 from tbe.evaluation import perturbations
 from tbe.evaluation.features import CLEAN, Features
 from tbe.evaluation.metrics import recall_at_k, topk_accuracy
-from tbe.evaluation.perturbations import Probe
+from tbe.evaluation.perturbations import Perturbation
 from tbe.evaluation.tasks.base import Evaluation
 from tbe.evaluation.tasks.linear import LinearProbe
 from tbe.evaluation.tasks.scene_leakage import has_scenes, scene_leakage
 
 # The motion is there and the background is not its own: a score should hold.
-BACKGROUND: dict[str, Probe] = {
+BACKGROUND: dict[str, Perturbation] = {
     "swap": perturbations.BackgroundSwap(),
     "swap_class": perturbations.BackgroundSwap(another_class=True),
     "foreground_only": perturbations.ForegroundOnly(),
 }
 # The background is there and the motion is not, or not as it was: a score that holds did not come from motion.
-MOTION: dict[str, Probe] = {
+MOTION: dict[str, Perturbation] = {
     "static": perturbations.Static(),
     "median": perturbations.Median(),
     "foreground_removed": perturbations.ForegroundRemoved(),
@@ -55,7 +55,7 @@ class Robustness:
         gallery = evaluation.features(evaluation.gallery)
         metrics: dict[str, float] = {}
         for split in evaluation.queries:
-            found = evaluation.probed(split, self.probes(), per_clip=evaluation.classifier is not None)
+            found = evaluation.perturbed_features(split, self.probes(), per_clip=evaluation.classifier is not None)
             measure = _measures(evaluation, gallery, split, self.linear)
             scores = {name: measure(features) for name, features in found.items()}
             scores_of_split = {
@@ -74,9 +74,9 @@ class Robustness:
                 _write_csv(folder / f"{evaluation.key(evaluation.name, split).replace('/', '_')}.csv", scores)
         return metrics
 
-    def probes(self) -> dict[str, Probe]:
+    def probes(self) -> dict[str, Perturbation]:
         """All probes by their names, the clean clips first."""
-        added: dict[str, Probe] = {
+        added: dict[str, Perturbation] = {
             f"added_frame_{weight:g}": perturbations.AddedFrame(weight) for weight in self.weights
         }
         added |= {f"added_backdrop_{weight:g}": perturbations.AddedBackdrop(weight) for weight in self.weights}

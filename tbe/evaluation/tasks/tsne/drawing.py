@@ -1,4 +1,4 @@
-"""Embedded videos as a picture: a column a checkpoint, a row for each thing to colour by."""
+"""Embedded videos as a picture: a column a checkpoint, a row for each thing to color by."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LEGEND_MARKER = 6.5  # points across
 
 
 def draw_points(columns: dict[str, Points], file: Path) -> None:
-    """Draws the points of each checkpoint; colours mean the same names in all columns of a row."""
+    """Draws the points of each checkpoint; colors mean the same names in all columns of a row."""
     named = next(iter(columns.values())).named
     names = {kind: _ordered(columns, kind) for kind in named}
     legend_columns = max(-(-len(found) // LEGEND_ROWS) for found in names.values())
@@ -50,13 +50,13 @@ def draw_points(columns: dict[str, Points], file: Path) -> None:
 def _draw_panel(panel: Axes, points: Points, names: list[str], known: list[str]) -> None:
     each = np.array(names)
     for number, name in enumerate(known):
-        colour, shape = style(number)
+        color, shape = style(number)
         of_class = points.xy[each == name]
         panel.scatter(
             of_class[:, 0],
             of_class[:, 1],
             s=_size(len(each)) ** 2,
-            c=colour,
+            c=color,
             marker=list(shape),  # type: ignore[arg-type]  # any list of points is a marker
             alpha=0.85,
             edgecolor="black",

@@ -12,8 +12,8 @@ from tbe.errors import UserError
 
 METHODS = ("tsne", "umap")
 PCA_DIMENSIONS = 50
-LEAST_VIDEOS = 4
-NEIGHBOURS = 15  # of UMAP, its own default
+MIN_VIDEOS = 4
+NEIGHBORS = 15  # of UMAP, its own default
 
 
 def check_method(method: str) -> None:
@@ -31,15 +31,15 @@ def embed(vectors: np.ndarray, method: str, perplexity: float, seed: int) -> np.
     ValueError for fewer than 4 videos.
     """
     count = len(vectors)
-    if count < LEAST_VIDEOS:
-        raise UserError(f"tsne: expected at least {LEAST_VIDEOS} videos, got {count}")
+    if count < MIN_VIDEOS:
+        raise UserError(f"tsne: expected at least {MIN_VIDEOS} videos, got {count}")
     directions = vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(min=1e-12)
     size = min(PCA_DIMENSIONS, *directions.shape)
     reduced = PCA(size, random_state=seed).fit_transform(directions.astype(np.float64))
     if method == "umap":
         import umap  # an optional package
 
-        return umap.UMAP(n_neighbors=min(NEIGHBOURS, count - 1), random_state=seed, n_jobs=1).fit_transform(reduced)
+        return umap.UMAP(n_neighbors=min(NEIGHBORS, count - 1), random_state=seed, n_jobs=1).fit_transform(reduced)
     perplexity = min(perplexity, (count - 1) / 3)
     # From the principal components, as its default, but by hand: a data set of one feature has only one of them.
     start = np.zeros((count, 2))

@@ -34,7 +34,7 @@ def write_page(file: Path, title: str, points: Points, pictures: list[str]) -> N
             {"kind": kind, "names": known, "of": [known.index(name) for name in points.named[kind]]}
             for kind, known in kinds.items()
         ],
-        "styles": [[style(number).colour, np.round(style(number).shape, 3).tolist()] for number in range(most)],
+        "styles": [[style(number).color, np.round(style(number).shape, 3).tolist()] for number in range(most)],
         "pictures": pictures,
     }
     # A '<' in a path would end the script early.

@@ -13,7 +13,7 @@ from tbe.data.sources.class_names import class_names, shown_path
 
 
 class Points(NamedTuple):
-    """xy: (n, 2); paths: the videos'; named: what they can be coloured by ('class', 'scene') -> a name for each."""
+    """xy: (n, 2); paths: the videos'; named: what they can be colored by ('class', 'scene') -> a name for each."""
 
     xy: np.ndarray
     paths: list[str]

@@ -17,7 +17,7 @@ from tbe.evaluation.tasks.tsne.points import Points, describe, read_points, writ
 
 @dataclass(frozen=True)
 class Tsne:
-    """The query splits' features as points, coloured by class and, where the data has scenes, by scene.
+    """The query splits' features as points, colored by class and, where the data has scenes, by scene.
 
     Writes below `tsne/<name of the checkpoint>`, for each split, `<split>.png`, `<split>.html` (a page with the middle
     frame of the video that is pointed at) and `<split>.csv`; of several checkpoints also `tsne/<split>.png`.

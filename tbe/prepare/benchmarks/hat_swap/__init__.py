@@ -7,7 +7,7 @@ actions, hat_far_1_background.txt with those of the backgrounds, and a report, h
 again it goes on; a video that fails is named and left out of the lists, and the command exits with 1 at the end.
 
 As in HAT's loader frame i of T comes in front of frame round(i / T * S) of the background's S, made as large by its
-short side; people are where a mask is above 128, and are moved so that in the first frame their centre is that of the
+short side; people are where a mask is above 128, and are moved so that in the first frame their center is that of the
 people who were in the background. HAT takes the first frame that a network is shown, this the first of the video.
 Chung, Wu and Russakovsky, NeurIPS 2022 Datasets and Benchmarks.
 

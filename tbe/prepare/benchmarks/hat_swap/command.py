@@ -26,21 +26,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_work_options(parser, timeout=600.0)
 
 
-def run(chosen: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> None:
     """Makes the videos, writes the lists and exits 1 if any video failed."""
     from tbe.prepare.benchmarks.hat_swap.swapping import Swapping  # takes seconds
 
-    if not 0 <= chosen.crf <= 51:
-        raise UserError(f"--crf: expected 0 to 51, got {chosen.crf}")
-    check_folder(chosen.root, "ori, inp and seg")
-    expect_files(chosen.pairs.parent, [chosen.pairs.name])
-    labels = own_labels(chosen.list)
-    pairs = {action: scene for action, scene in read_pairs(chosen.pairs).items() if action in labels}
+    if not 0 <= args.crf <= 51:
+        raise UserError(f"--crf: expected 0 to 51, got {args.crf}")
+    check_folder(args.root, "ori, inp and seg")
+    expect_files(args.pairs.parent, [args.pairs.name])
+    labels = own_labels(args.list)
+    pairs = {action: scene for action, scene in read_pairs(args.pairs).items() if action in labels}
     if not pairs:
-        raise UserError(f"{chosen.pairs}: expected actions that {chosen.list} has, got none")
-    given = GivenLists(lists_of(pairs, labels, "hat_" + chosen.pairs.stem.removeprefix("actionswap_")), [])
-    making = Swapping(chosen.root, chosen.out, chosen.pairs.stem, pairs, chosen.crf)
-    make_of_each("hat_swap", given, making, "{}.mp4".format, making.settings, chosen, further=True)
+        raise UserError(f"{args.pairs}: expected actions that {args.list} has, got none")
+    given = GivenLists(lists_of(pairs, labels, "hat_" + args.pairs.stem.removeprefix("actionswap_")), [])
+    making = Swapping(args.root, args.out, args.pairs.stem, pairs, args.crf)
+    make_of_each("hat_swap", given, making, "{}.mp4".format, making.settings, args, further=True)
 
 
 def lists_of(pairs: dict[str, str], labels: dict[str, int], name: str) -> dict[str, list[tuple]]:

@@ -42,7 +42,7 @@ class Swapping:
         first = masks.frames([0])[0, 0]
         short_side = min(first.shape)
         there = resized(scene_masks.frames([0]), short_side)[0, 0]
-        move = [int(target - start) for target, start in zip(centre(there), centre(first), strict=True)]
+        move = [int(target - start) for target, start in zip(center(there), center(first), strict=True)]
         height, width = (side // 2 * 2 for side in there.shape)  # yuv420p needs even sizes
         with video_file(self.out / f"{action}.mp4", (height, width), FPS, options={"crf": str(self.crf)}) as add:
             for number in range(len(frames)):
@@ -64,8 +64,8 @@ def resized(frames: Tensor, short_side: int) -> Tensor:
     return pictures.resize(frames, [short_side], antialias=True)
 
 
-def centre(mask: Tensor) -> tuple[float, float]:
-    """Row and column of the centre of mass of levels (H, W), the middle of the picture where all are 0."""
+def center(mask: Tensor) -> tuple[float, float]:
+    """Row and column of the center of mass of levels (H, W), the middle of the picture where all are 0."""
     levels = mask.double()
     if not levels.any():
         return mask.shape[0] / 2, mask.shape[1] / 2

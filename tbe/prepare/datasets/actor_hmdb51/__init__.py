@@ -9,7 +9,7 @@ actors are, which you have a detector find:
            --crop union cuts all frames to the box around all boxes, --crop follow to one that is as large as the
            largest and moves with them, smoothed over --smooth frames.
   --masks  <masks>/<class>/<video>/*.png, one a frame, in the order of the numbers in their names, as large as the
-           video. Where a mask is 0 the picture becomes --grey.
+           video. Where a mask is 0 the picture becomes --gray.
 
 Writes <out>/<class>/<video>.mp4, train_1.txt to 3, test_1.txt to 3, classes.txt and a report, actor_hmdb51_report.csv.
 Stopped and started again it goes on; a video that fails, as one without boxes does, is named and left out of the lists,

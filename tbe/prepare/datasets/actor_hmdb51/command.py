@@ -27,24 +27,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--margin", type=float, default=0.1, metavar="SHARE", help=help)
     help = "frames that the place of a box is averaged over, for --crop follow (%(default)s)"
     parser.add_argument("--smooth", type=int, default=15, metavar="FRAMES", help=help)
-    parser.add_argument("--grey", type=int, default=128, help="level of masked pixels, 0 to 255 (%(default)s)")
+    parser.add_argument(
+        "--gray", "--grey", type=int, default=128, help="level of masked pixels, 0 to 255 (%(default)s)"
+    )
     parser.add_argument("--crf", type=int, default=18, help="quality of x264, 0 to 51, less is better (%(default)s)")
     add_work_options(parser, timeout=300.0)
 
 
-def run(chosen: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> None:
     """Makes the videos, writes the lists and exits 1 if any video failed."""
-    if chosen.margin < 0 or chosen.smooth < 1 or not 0 <= chosen.grey <= 255 or not 0 <= chosen.crf <= 51:
-        got = f"{chosen.margin}, {chosen.smooth}, {chosen.grey} and {chosen.crf}"
-        raise UserError(f"expected margin >= 0, smooth >= 1, grey 0 to 255 and crf 0 to 51, got {got}")
-    actors = chosen.boxes or chosen.masks
-    for folder, what in ((chosen.root, "videos"), (actors, "boxes" if chosen.boxes else "masks")):
+    if args.margin < 0 or args.smooth < 1 or not 0 <= args.gray <= 255 or not 0 <= args.crf <= 51:
+        got = f"{args.margin}, {args.smooth}, {args.gray} and {args.crf}"
+        raise UserError(f"expected margin >= 0, smooth >= 1, gray 0 to 255 and crf 0 to 51, got {got}")
+    actors = args.boxes or args.masks
+    for folder, what in ((args.root, "videos"), (actors, "boxes" if args.boxes else "masks")):
         if not folder.is_dir():
             raise MissingFile(f"{folder}: expected the folder of the {what}, got no such folder")
     making: Cropping | Masking
-    if chosen.boxes:
-        making = Cropping(chosen.root, chosen.out, actors, chosen.crop, chosen.margin, chosen.smooth, chosen.crf)
+    if args.boxes:
+        making = Cropping(args.root, args.out, actors, args.crop, args.margin, args.smooth, args.crf)
     else:
-        making = Masking(chosen.root, chosen.out, actors, chosen.grey, chosen.crf)
-    given = hmdb51_lists(chosen.annotations)
-    make_of_each("actor_hmdb51", given, making, mp4_name, making.settings, chosen)
+        making = Masking(args.root, args.out, actors, args.gray, args.crf)
+    given = hmdb51_lists(args.annotations)
+    make_of_each("actor_hmdb51", given, making, mp4_name, making.settings, args)

@@ -55,13 +55,13 @@ class Cropping:
         known = np.stack(list(boxes.values()))
         if self.crop == "union":
             around = np.concatenate([known[:, :2].min(axis=0), known[:, 2:].max(axis=0)])
-            size, centre = around[2:] - around[:2], (around[2:] + around[:2]) / 2
+            size, center = around[2:] - around[:2], (around[2:] + around[:2]) / 2
         else:
             size = (known[:, 2:] - known[:, :2]).max(axis=0)
             near = box_at(boxes, number + np.arange(self.smooth) - (self.smooth - 1) / 2)
-            centre = ((near[:, 2:] + near[:, :2]) / 2).mean(axis=0)
+            center = ((near[:, 2:] + near[:, :2]) / 2).mean(axis=0)
         places = []
-        for middle, length, extent in zip(centre[::-1], size[::-1], (height, width), strict=True):
+        for middle, length, extent in zip(center[::-1], size[::-1], (height, width), strict=True):
             wanted = max(length * (1 + 2 * self.margin), SMALLEST)
             length = max(2, 2 * min(math.ceil(wanted / 2), extent // 2))
             places.append((int(np.clip(round(middle - length / 2), 0, max(0, extent - length))), length))

@@ -1,4 +1,4 @@
-"""Greying out what is not the actor in the frames of a video."""
+"""Graying out what is not the actor in the frames of a video."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from tbe.prepare.datasets.actor_hmdb51.writing import Pictures, write_changed
 
 @dataclass(frozen=True)
 class Masking:
-    """Writes a video below root as one below out that is `grey` wherever the mask of a frame is 0."""
+    """Writes a video below root as one below out that is `gray` wherever the mask of a frame is 0."""
 
     root: Path
     out: Path
     masks: Path
-    grey: int
+    gray: int
     crf: int
 
     @property
     def settings(self) -> str:
-        return f"masks grey={self.grey} crf={self.crf}"
+        return f"masks gray={self.gray} crf={self.crf}"
 
     def __call__(self, path: str) -> Made:
         masks = mask_files(self.masks / PurePosixPath(path).with_suffix(""))
 
-        def greyed(pictures: Pictures) -> Pictures:
+        def grayed(pictures: Pictures) -> Pictures:
             number = 0
             for number, picture in enumerate(pictures, start=1):
                 if number <= len(masks):
                     actor = read_mask(masks[number - 1], picture.shape[:2])
                     height, width = (side // 2 * 2 for side in actor.shape)  # yuv420p needs even sizes
-                    yield np.where(actor[..., None], picture, np.uint8(self.grey))[:height, :width]
+                    yield np.where(actor[..., None], picture, np.uint8(self.gray))[:height, :width]
             if number != len(masks):
                 raise UserError(f"{path}: expected {number} masks, one a frame, got {len(masks)}")
 
-        return write_changed(self.root / path, self.out / mp4_name(path), greyed, self.crf)
+        return write_changed(self.root / path, self.out / mp4_name(path), grayed, self.crf)

@@ -20,9 +20,9 @@ from tbe.errors import UserError
 SHORT_SIDE = 120  # pixels: what frames are to be reduced to
 SQUARES = (48, 120)  # pixels, half of which is the step from one to the next
 DETAIL = 0.15  # cycles a pixel: finer ones are mostly noise of the compression
-CONTRAST = 4.0  # grey levels: the least standard deviation of a square
-BLACK = 10  # grey level of a border, at most
-MOST_BLACK = 0.05  # share of a square
+CONTRAST = 4.0  # gray levels: the least standard deviation of a square
+BLACK = 10  # gray level of a border, at most
+MAX_BLACK = 0.05  # share of a square
 AGREEMENT = 0.3  # height of the correlation's peak, at least; it is 1 for two equal squares
 
 
@@ -34,7 +34,7 @@ class CameraMotion(NamedTuple):
 
 
 def camera_motion(frames: Iterable[np.ndarray]) -> CameraMotion:
-    """The motion of the camera over grey frames (H, W) uint8 of one size; ValueError when no pair of them tells one."""
+    """The motion of the camera over gray frames (H, W) uint8 of one size; ValueError when no pair of them tells one."""
     displacements = []
     short_side = 1
     for before, after in pairwise(frames):
@@ -52,7 +52,7 @@ def square_shifts(before: np.ndarray, after: np.ndarray, size: int) -> np.ndarra
     """Displacements (n, 2), down and right in pixels, of those squares of two frames (H, W) that tell theirs."""
     squares = np.stack([_squares(before, size), _squares(after, size)])
     told = (squares.std(axis=(2, 3)) >= CONTRAST).all(axis=0)
-    inside = told & ((squares <= BLACK).mean(axis=(2, 3)) <= MOST_BLACK).all(axis=0)
+    inside = told & ((squares <= BLACK).mean(axis=(2, 3)) <= MAX_BLACK).all(axis=0)
     told = inside if inside.any() else told  # a dark scene has black everywhere
     if not told.any():
         return np.zeros((0, 2))
@@ -71,7 +71,7 @@ def square_shifts(before: np.ndarray, after: np.ndarray, size: int) -> np.ndarra
 
 
 def _refined(surface: np.ndarray, row: np.ndarray, column: np.ndarray, axis: int) -> np.ndarray:
-    """The place of each peak along an axis, at the top of the parabola through it and its two neighbours."""
+    """The place of each peak along an axis, at the top of the parabola through it and its two neighbors."""
     number = np.arange(len(surface))
     place = row if axis == 1 else column
     left, peak, right = (np.roll(surface, -step, axis=axis)[number, row, column] for step in (-1, 0, 1))

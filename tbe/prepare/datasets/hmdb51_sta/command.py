@@ -47,21 +47,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_work_options(parser, timeout=300.0)
 
 
-def run(chosen: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> None:
     """Measures the videos, writes the lists and exits 1 if any video could not be measured."""
-    check_work_options(chosen)
-    if chosen.max_motion < 0:
-        raise UserError(f"--max-motion: expected 0 or more, got {chosen.max_motion}")
-    if not chosen.root.is_dir():
-        raise MissingFile(f"{chosen.root}: expected the folder of the stabilised videos, got no such folder")
-    given = hmdb51_lists(chosen.annotations)
-    report = Report(chosen.out / "motion.csv", MeasuredRow)
-    work_through("measuring", given.paths(), report, Measuring(chosen.root), row_of, chosen)
+    check_work_options(args)
+    if args.max_motion < 0:
+        raise UserError(f"--max-motion: expected 0 or more, got {args.max_motion}")
+    if not args.root.is_dir():
+        raise MissingFile(f"{args.root}: expected the folder of the stabilised videos, got no such folder")
+    given = hmdb51_lists(args.annotations)
+    report = Report(args.out / "motion.csv", MeasuredRow)
+    work_through("measuring", given.paths(), report, Measuring(args.root), row_of, args)
     rows = [report.rows[path] for path in given.paths()]
-    still = {row.path for row in rows if row.status == "ok" and row.motion <= chosen.max_motion}
-    print_motion([row.motion for row in rows if row.status == "ok"], chosen.max_motion)
+    still = {row.path for row in rows if row.status == "ok" and row.motion <= args.max_motion}
+    print_motion([row.motion for row in rows if row.status == "ok"], args.max_motion)
     lists = {name: [row for row in listed if row[0] in still] for name, listed in given.rows.items()}
-    write_lists("hmdb51_sta", chosen.out, lists, given.classes)
+    write_lists("hmdb51_sta", args.out, lists, given.classes)
     exit_on_failures(print_counts(report, given.paths()), len(rows), report)
 
 
@@ -86,10 +86,10 @@ class Measuring:
     root: Path
 
     def __call__(self, path: str) -> CameraMotion:
-        return camera_motion(small_grey_frames(self.root / path))
+        return camera_motion(small_gray_frames(self.root / path))
 
 
-def small_grey_frames(video: Path) -> Iterator[np.ndarray]:
+def small_gray_frames(video: Path) -> Iterator[np.ndarray]:
     """The frames of a video as (H, W) uint8 with a short side of at most SHORT_SIDE."""
     reformatter, size = VideoReformatter(), (0, 0)
     with opened_video(video) as source:
