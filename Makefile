@@ -1,5 +1,6 @@
 # make demo   sets up, then pretrains with Background Erasing on the embedded data set and measures it
 # make test   sets up, then runs the tests
+# make docs   sets up, then builds the documentation into site/; a dead link or an unknown name is an error
 # make matrix trains, resumes and evaluates every method with every backbone; the table is results/matrix.md
 # make proof  sets up, then runs the controlled comparison, nine methods with three seeds, two runs at a time
 # make lint, audit and coverage are for who changes the code: style and types, known holes in what is installed, and the
@@ -10,7 +11,7 @@ VENV ?= .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.installed
 
-.PHONY: demo test proof matrix lint audit coverage setup clean
+.PHONY: demo test docs proof matrix lint audit coverage setup clean
 
 setup: $(READY)
 
@@ -31,6 +32,11 @@ test: setup
 proof: setup
 	$(RUN) train.py sweep=proof hydra/launcher=joblib hydra.launcher.n_jobs=2
 
+docs: setup
+	$(RUN) -m pip install --disable-pip-version-check --quiet --editable ".[docs]"
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
+	@echo "site: site/index.html"
+
 matrix: setup
 	$(RUN) -m pytest tests/test_matrix.py --matrix=results/matrix.md
 
@@ -49,4 +55,4 @@ coverage: setup
 		--cov=tbe --cov-report=term-missing:skip-covered --cov-fail-under=90
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .coverage
+	rm -rf $(VENV) site .pytest_cache .ruff_cache .coverage
