@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,22 +23,29 @@ from tbe.evaluation.feature_cache import FeatureCache, weights_digest
 from tbe.evaluation.tasks.base import ComparingTask, Evaluation
 from tbe.launch import worker_processes
 from tbe.launch.eval_config import RANDOM, prepare
+from tbe.launch.task_runner import Metrics, TaskRunner
 from tbe.reporting.console import print_tables
 from tbe.reporting.summary import sentences, small_tables
 from tbe.training.callbacks.progress import ProgressBar
 
 __all__ = ["evaluate", "prepare", "run"]  # what a command starts
 
+Measured = dict[str, dict[int | None, Metrics]]  # of each checkpoint on each split
+
 
 def run(files: list[Path]) -> None:
-    """Measures each checkpoint with each task, on each of the splits; writes metrics.json and prints a table."""
+    """Measures each checkpoint with each task, on each of the splits; writes metrics.json and prints a table.
+
+    metrics.json is written after each task. What fails costs no other number; the command ends with an error then.
+    """
     config = read_config(files[0])
     run_dir = Path(config["run_dir"])
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     numbers = config["split"] or [None]
     folders = {number: run_dir / f"split_{number}" if len(numbers) > 1 else run_dir for number in numbers}
-    measured: dict[str, dict[int | None, dict[str, float]]] = {}
-    protocols: dict[str, Any] = {}
+    tasks = TaskRunner({name: build(task) for name, task in config["tasks"].items()}, run_dir)
+    measured: Measured = {}
+    protocol = describe(config) | {"checkpoints": {}}
     for found in config["checkpoint"]:
         name = None
         for number, folder in folders.items():
@@ -46,50 +53,75 @@ def run(files: list[Path]) -> None:
             name = name or _unused_name(checkpoint, measured)
             pl.seed_everything(config["seed"], workers=True, verbose=False)
             folder.mkdir(parents=True, exist_ok=True)
-            metrics = evaluate(official_splits.config_for_split(config, number, folder), name, checkpoint)
-            measured.setdefault(name, {})[number] = metrics
             origin = checkpoint.origin() if checkpoint else RANDOM
             if isinstance(found, dict):
-                protocols.setdefault(name, {})[f"split {number}"] = origin
+                protocol["checkpoints"].setdefault(name, {})[f"split {number}"] = origin
             else:
-                protocols[name] = origin
+                protocol["checkpoints"][name] = origin
+
+            def keep(metrics: Metrics, missing: dict[str, str], name: str = name, number: int | None = number) -> None:
+                measured.setdefault(name, {})[number] = metrics
+                if rank() == 0 and any(row for found in measured.values() for row in found.values()):
+                    told = protocol | ({runs.UNMEASURED: tasks.failed | missing} if tasks.failed | missing else {})
+                    numbers = _rows(config, measured, folders)[0]
+                    runs.write_json(run_dir / runs.METRICS, numbers | {"protocol": told})
+
+            with_split = official_splits.config_for_split(config, number, folder)
+            evaluate(with_split, name, checkpoint, tasks, keep, called=_called(name, number))
+    if len(tasks.failed) == len(tasks.tasks) * len(config["checkpoint"]) * len(folders):
+        tasks.check()  # there is nothing to show
     if rank() == 0:
-        _report(config, measured, folders, protocols)
+        _report(config, measured, folders, tasks)
         print(f"run: {run_dir}")
+    tasks.check()
 
 
-def _report(
-    config: dict[str, Any],
-    measured: dict[str, dict[int | None, dict[str, float]]],
-    folders: dict[int | None, Path],
-    protocols: dict[str, Any],
-) -> None:
-    """Writes and prints what was measured of each checkpoint on each split, and what tasks show of all of them."""
-    protocol = describe(config) | {"checkpoints": protocols}
+def _report(config: dict[str, Any], measured: Measured, folders: dict[int | None, Path], tasks: TaskRunner) -> None:
+    """Prints what was measured of each checkpoint on each split, and draws what tasks show of all of them."""
+    for task_name, task in tasks.tasks.items():
+        if isinstance(task, ComparingTask):
+            for number, folder in folders.items():
+                rows = {
+                    name: found[number]
+                    for name, found in measured.items()
+                    if tasks.name(task_name, _called(name, number)) not in tasks.failed
+                }
+                if rows:
+                    with tasks.attempt(f"the comparison of {task_name}"):
+                        task.compare(rows, folder)
+    columns = _rows(config, measured, folders)[1]
+    title = f"{', '.join(config['query'])} of {build(config['data']).name}, gallery {config['gallery']}, in percent"
+    print_tables(small_tables(columns, config["query"]), title, sentences(columns, config["query"]))
+
+
+def _rows(
+    config: dict[str, Any], measured: Measured, folders: dict[int | None, Path]
+) -> tuple[dict[str, Any], dict[str, Metrics]]:
+    """What metrics.json has of what is measured so far, and the columns of the table."""
     rows: dict[str, Any] = {name: next(iter(found.values())) for name, found in measured.items()}
-    columns, alone = rows, len(rows) == 1
+    columns, alone = rows, len(config["checkpoint"]) == 1
     if len(folders) > 1:
         rows = {
-            name: official_splits.summarize({f"split {number}": metrics for number, metrics in found.items()})
-            for name, found in measured.items()
+            name: {f"split {number}": metrics for number, metrics in found.items()} for name, found in measured.items()
         }
+        rows = {name: official_splits.summarize(row) if len(row) == len(folders) else row for name, row in rows.items()}
         columns = {
             column if alone else f"{name}, {column}": row
             for name, found in rows.items()
             for column, row in found.items()
         }
-    metrics = next(iter(rows.values())) if alone else rows
-    runs.write_json(Path(config["run_dir"]) / "metrics.json", metrics | {"protocol": protocol})
-    for task in map(build, config["tasks"].values()):
-        if isinstance(task, ComparingTask):
-            for number, folder in folders.items():
-                task.compare({name: found[number] for name, found in measured.items()}, folder)
-    title = f"{', '.join(config['query'])} of {protocol['data']}, gallery {config['gallery']}, in percent"
-    print_tables(small_tables(columns, config["query"]), title, sentences(columns, config["query"]))
+    return next(iter(rows.values())) if alone else rows, columns
 
 
-def evaluate(config: dict[str, Any], name: str, checkpoint: Checkpoint | ForeignWeights | None) -> dict[str, float]:
-    """The metrics of one network under all tasks."""
+def evaluate(
+    config: dict[str, Any],
+    name: str,
+    checkpoint: Checkpoint | ForeignWeights | None,
+    tasks: TaskRunner,
+    keep: Callable[[Metrics, dict[str, str]], None],
+    called: str,
+) -> Metrics:
+    """The metrics of one network under all tasks, handed to `keep` after each; called: in what is said of it."""
     classifier = checkpoint.classifier() if checkpoint else None
     if classifier is not None:
         backbone = classifier.backbone
@@ -116,11 +148,8 @@ def evaluate(config: dict[str, Any], name: str, checkpoint: Checkpoint | Foreign
         origin=checkpoint.origin() if checkpoint else RANDOM,
         max_clips_per_forward=config["max_clips_per_forward"],
     )
-    metrics: dict[str, float] = {}
     with worker_processes.abort_together(evaluation.trainer.strategy.launcher):
-        for task in config["tasks"].values():
-            metrics |= build(task).run(evaluation)
-    return metrics
+        return tasks.run(evaluation, keep, called)
 
 
 def _cache(config: dict[str, Any], backbone: nn.Module) -> FeatureCache | None:
@@ -141,6 +170,11 @@ def describe(config: dict[str, Any]) -> dict[str, Any]:
         **{name: config[name] for name in chosen},
         "versions": runs.versions(),
     }
+
+
+def _called(name: str, number: int | None) -> str:
+    """A checkpoint and the number of the split, as one says them."""
+    return name if number is None else f"{name}, split {number}"
 
 
 def _read(file: str, config: dict[str, Any]) -> Checkpoint | ForeignWeights | None:

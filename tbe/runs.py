@@ -20,6 +20,7 @@ LAST = Path("checkpoints", "last.ckpt")
 ID = "run_id"  # the file that says which run a folder holds, wherever it is moved
 
 CONFIG, METRICS = "config.yaml", "metrics.json"  # in a run's folder
+UNMEASURED = "unmeasured"  # in the protocol of the metrics: the tasks whose numbers are missing, with the reason
 
 
 def find(name: str, runs: str | os.PathLike, nested: bool = True) -> Path:
@@ -87,8 +88,16 @@ def versions() -> dict[str, str]:
 def write_json(file: Path, content: dict[str, Any]) -> None:
     """Writes a file that is whole or absent."""
     part = file.with_name(file.name + ".part")
-    part.write_text(json.dumps(content, indent=2, allow_nan=True) + "\n")
-    part.replace(file)
+    try:
+        part.write_text(json.dumps(content, indent=2, allow_nan=True) + "\n")
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def is_complete(file: Path) -> bool:
+    """Whether there is a file of metrics in which nothing that was asked for is missing."""
+    return file.exists() and not json.loads(file.read_text()).get("protocol", {}).get(UNMEASURED)
 
 
 def write_config(folder: Path, config: dict[str, Any]) -> Path:

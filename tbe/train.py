@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from tbe.distributed import rank
 from tbe.evaluation.tasks.base import Evaluation
 from tbe.launch import cluster_jobs, worker_processes
 from tbe.launch.quoting import override
+from tbe.launch.task_runner import Metrics, TaskRunner, TasksFailed
 from tbe.launch.train_config import continued, prepare
 from tbe.reporting.console import print_tables
 from tbe.reporting.summary import sentences, small_tables
@@ -35,26 +36,35 @@ ACCELERATIONS = ("channels_last", "compile", "checkpoint_activations", "matmul_p
 
 def run(files: list[Path]) -> float | None:
     """Trains each stage in turn, but those that are done; returns the objective of the last one."""
-    objective = None
+    objective, failures = None, []
     for file in files:
         config = read_config(file.with_name(runs.CONFIG))
         if file.name == runs.METRICS:
             print(f"done before: {file}")
             objective = json.loads(file.read_text()).get(config["objective"])
         else:
-            objective = train(config)
+            try:
+                objective = train(config)
+            except TasksFailed as failure:  # the network is trained: what follows it goes on
+                failures.append(failure)
     if rank() == 0:
         print(f"run: {files[0].parent}")
+    if failures:
+        raise TasksFailed("; ".join(map(str, failures)))
     return objective
 
 
 def train(config: dict[str, Any]) -> float | None:
-    """One stage: trains a module, measures it, and writes metrics.json; returns the metric named by `objective`."""
+    """One stage: trains a module, measures it, and writes metrics.json; returns the metric named by `objective`.
+
+    A TasksFailed, once all is written and printed, where some of the tasks that it ends with could not be measured.
+    """
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     datamodule = build(config["datamodule"])
     module = build_module(config, datamodule.source.num_classes)
     if config["stage"] == "pretrain":
         datamodule.train_on(module.method.views)
+    tasks = TaskRunner({name: build(task) for name, task in config["tasks"].items()}, Path(config["run_dir"]))
     origin = _initialise(module, config)
     last = Path(config["run_dir"], runs.LAST)
     last_metrics, leaving = LastMetrics(), LeaveOnInterrupt(last)
@@ -64,17 +74,23 @@ def train(config: dict[str, Any]) -> float | None:
         _fit(config, module, datamodule, trainer)
         if not trainer.global_step:  # epochs=0: the untrained network, to measure or to finetune beside trained ones
             trainer.save_checkpoint(last)
-        metrics = last_metrics.of(trainer)
-        metrics |= _evaluate(config, module, datamodule, trainer)
-    if trainer.is_global_zero:
+        trained = last_metrics.of(trainer)
         protocol = describe(config) | {"init": origin, "epochs": trainer.current_epoch, "steps": trainer.global_step}
-        runs.write_json(Path(config["run_dir"], runs.METRICS), metrics | {"protocol": protocol})
+
+        def keep(measured: Metrics, missing: dict[str, str]) -> None:
+            if trainer.is_global_zero:
+                told = protocol | ({runs.UNMEASURED: missing} if missing else {})
+                runs.write_json(Path(config["run_dir"], runs.METRICS), {**trained, **measured, "protocol": told})
+
+        metrics = trained | _evaluate(config, module, datamodule, trainer, tasks, keep)
+    if trainer.is_global_zero:
         columns = {config["run_name"]: metrics}
         print_tables(
             small_tables(columns, config["evaluation"]["splits"]),
             title=f"{config['stage']}: final numbers, in percent",
             notes=sentences(columns, config["evaluation"]["splits"]),
         )
+    tasks.check()
     return metrics.get(config["objective"]) if config["objective"] else None
 
 
@@ -149,10 +165,21 @@ def _finish(loggers: list[Logger]) -> None:
                 finish()
 
 
-def _evaluate(config: dict[str, Any], module: Any, datamodule: Any, trainer: pl.Trainer) -> dict[str, float]:
-    """Runs the tasks that the run ends with, with the weights that did best in validation where those were kept."""
+def _evaluate(
+    config: dict[str, Any],
+    module: Any,
+    datamodule: Any,
+    trainer: pl.Trainer,
+    tasks: TaskRunner,
+    keep: Callable[[Metrics, dict[str, str]], None],
+) -> Metrics:
+    """Runs the tasks that the run ends with, with the weights that did best in validation where those were kept.
+
+    Hands what is known so far to `keep` after each of them, or once where there is none.
+    """
     queries = [split for split in config["evaluation"]["splits"] if datamodule.source.has(split)]
-    if not config["tasks"] or not queries:
+    if not tasks.tasks or not queries:
+        keep({}, {})
         return {}
     best = Path(config["run_dir"], "checkpoints", "best.ckpt")
     if best.exists():
@@ -170,7 +197,4 @@ def _evaluate(config: dict[str, Any], module: Any, datamodule: Any, trainer: pl.
         folder=Path(config["run_dir"]),
         max_clips_per_forward=config["evaluation"]["max_clips_per_forward"],
     )
-    metrics: dict[str, float] = {}
-    for task in config["tasks"].values():
-        metrics |= build(task).run(evaluation)
-    return metrics
+    return tasks.run(evaluation, keep)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -17,8 +18,11 @@ from torch import nn
 from tbe.data.sources.records import Records
 from tbe.data.sources.unicode_forms import found_path
 from tbe.distributed import rank
+from tbe.errors import first_line
 from tbe.evaluation.features import Features
 from tbe.evaluation.perturbations import Perturbation
+
+log = logging.getLogger(__name__)
 
 NUM_FILES = 64  # videos of a split whose size and time of change are looked at
 
@@ -28,12 +32,14 @@ class FeatureCache:
     """Features of one network under one protocol, in files named by all that they depend on.
 
     folder: where they lie; any of them may be deleted at any time. network: `weights_digest` of the backbone;
-    protocol: plain types: data, clips, reader, augmentation, precision, versions, ...
+    protocol: plain types: data, clips, reader, augmentation, precision, versions, ... A folder that can't be written,
+    and a file that can't be read, cost the time to compute the features again, and a warning.
     """
 
     folder: Path
     network: str
     protocol: dict[str, Any]
+    _refused: list[OSError] = field(default_factory=list, repr=False, compare=False)  # why nothing is written any more
 
     def file(self, records: Records, split: str, perturbation: Perturbation, per_clip: bool) -> Path:
         """The file of these features. It has another name when a list, or a video looked at, has changed."""
@@ -44,21 +50,38 @@ class FeatureCache:
         return self.folder / f"{digest.hexdigest()}.npz"
 
     def read(self, file: Path) -> Features | None:
-        """What the file holds; None where there is none, or a torn one."""
+        """What the file holds; None where there is none, or one that can't be read."""
         try:
             with np.load(file) as arrays:
                 return Features(torch.from_numpy(arrays["vectors"]), torch.from_numpy(arrays["labels"]))
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except Exception as error:  # torn or changed bytes have many names: zip's, NumPy's, the system's
+            if rank() == 0:
+                log.warning("%s: features can't be read (%s), they are computed again", file, first_line(error))
             return None
 
     def write(self, file: Path, found: Features) -> None:
-        """Writes the file, whole or not at all, on the first process."""
-        if rank() == 0:
+        """Writes the file, whole or not at all, on the first process; after a first failure no more, and says so."""
+        if rank() or self._refused:
+            return
+        part = file.with_name(f"{file.stem}.{os.getpid()}.part")
+        try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            part = file.with_name(f"{file.stem}.{os.getpid()}.part")
             with part.open("wb") as out:
                 np.savez(out, vectors=found.vectors.numpy(), labels=found.labels.numpy())
             part.replace(file)
+        except OSError as error:
+            self._refused.append(error)
+            log.warning(
+                "cache=%s: expected a folder to keep features in, got %s. They are not kept, and computed again the "
+                "next time; set cache=<folder>, or cache=null for none",
+                self.folder,
+                error,
+            )
+        finally:
+            with suppress(OSError):  # it may not be there, or there is a file in place of its folder
+                part.unlink()
 
 
 def weights_digest(network: nn.Module) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tbe.data.datamodule import VideoDataModule
 from tbe.distributed import first_of_each, gather_uneven
 from tbe.errors import UserError
-from tbe.evaluation.perturbations import Clean, Perturbation, PerturbationContext, moving_foreground
+from tbe.evaluation.perturbations import Clean, ForegroundShare, Perturbation, PerturbationContext, moving_foreground
 
 log = logging.getLogger(__name__)
 
@@ -83,15 +83,22 @@ class _Extractor(pl.LightningModule):
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         clips = batch["clips"].flatten(0, 1)
         around: Any = surroundings(batch) if "backdrops" in batch else None  # which Clean does not look at
-        vectors = [
-            self._features(perturbation(clips, around), len(batch["index"]))
-            for perturbation in self.perturbations.values()
-        ]
+        changes = self.perturbations.values()
+        vectors = [self._perturbed(change, clips, around, len(batch["index"])) for change in changes]
         self.rows.append((batch["label"], batch["index"], *vectors))
         return batch["index"]  # Lightning warns of a step that returns nothing
 
+    def _perturbed(self, change: Perturbation, clips: Tensor, around: Any, num_videos: int) -> Tensor:
+        """Returns the features of changed clips, or what was measured of them in place of a change."""
+        seen = change(clips, around)
+        is_measure = isinstance(change, ForegroundShare)
+        return self._by_video(seen, num_videos) if is_measure else self._features(seen, num_videos)
+
     def _features(self, clips: Tensor, num_videos: int) -> Tensor:
-        vectors = self._fitting(clips).unflatten(0, (num_videos, -1))
+        return self._by_video(self._fitting(clips), num_videos)
+
+    def _by_video(self, rows: Tensor, num_videos: int) -> Tensor:
+        vectors = rows.unflatten(0, (num_videos, -1))
         return vectors if self.per_clip else vectors.mean(dim=1)
 
     def _fitting(self, clips: Tensor) -> Tensor:
@@ -128,7 +135,10 @@ def surroundings(batch: dict[str, Any]) -> PerturbationContext:
     """What perturbations may use, for all clips of a batch of surrounded videos, B * N of them."""
     clips = batch["clips"]
     backdrop, of_class = batch["backdrops"].repeat_interleave(clips.shape[1], dim=0).unbind(dim=1)
-    return PerturbationContext(foreground(batch).flatten(0, 1), backdrop, of_class, batch["order"].flatten(0, 1))
+    masks = foreground(batch).flatten(0, 1)
+    known = batch.get("foreground_known", masks.new_full((len(clips),), "foreground" in batch))
+    order = batch["order"].flatten(0, 1)
+    return PerturbationContext(masks, backdrop, of_class, order, known.repeat_interleave(clips.shape[1]))
 
 
 def foreground(batch: dict[str, Any]) -> Tensor:

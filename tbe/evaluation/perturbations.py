@@ -20,6 +20,7 @@ class PerturbationContext(NamedTuple):
     backdrop: Tensor  # (B, C, 1, H, W): another video's picture without what moves there
     backdrop_of_class: Tensor  # the same of a video of another class
     order: Tensor  # int64 (B, T): the frames' numbers, mixed
+    is_known: Tensor  # bool (B,): whether somebody knows where the actor is; elsewhere what moves counts as it
 
 
 # Clips (B, C, T, H, W) and their surroundings -> clips of the same shape.
@@ -113,6 +114,17 @@ class AddedBackdrop:
 
     def __call__(self, clips: Tensor, surroundings: PerturbationContext) -> Tensor:
         return clips.lerp(surroundings.backdrop.to(clips.dtype), self.weight)
+
+
+@dataclass(frozen=True)
+class ForegroundShare:
+    """Measures clips and changes none: (B, 2), the share of the picture that is foreground, and 1 where that is known.
+
+    It stands among the perturbations, as what it says is read, gathered and kept as features are.
+    """
+
+    def __call__(self, clips: Tensor, context: PerturbationContext) -> Tensor:
+        return torch.stack([context.foreground.float().flatten(1).mean(dim=1), context.is_known.float()], 1)
 
 
 def median_frame(clips: Tensor) -> Tensor:

@@ -114,7 +114,7 @@ def _continue(config: dict[str, Any]) -> Path:
             f"{folder}: expected no finished run or the same one, found one with other settings. Choose another "
             "hydra.sweep.dir, or move it away"
         )
-    if metrics.exists():
+    if runs.is_complete(metrics):
         return metrics
     if is_same and last.exists():
         config = config | {"resume": str(latest_intact(last))}

@@ -1,5 +1,9 @@
+import errno
+import io
 import os
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -49,12 +53,61 @@ def test_the_name_depends_on_all_that_the_features_do(tmp_path, records):
     assert len(others - {usual}) == 8
 
 
-def test_a_torn_file_is_computed_again(tmp_path, records):
+def test_a_torn_file_is_computed_again(tmp_path, records, caplog):
     store = cache(tmp_path)
     file = store.file(records, "test", Clean(), True)
     store.write(file, Features(torch.rand(2, 4), torch.tensor([0, 1])))
-    file.write_bytes(file.read_bytes()[:100])
+    whole = file.read_bytes()
+    encrypted = bytearray(whole)
+    for start in (whole.index(b"PK\x03\x04") + 6, whole.index(b"PK\x01\x02") + 8):
+        encrypted[start] |= 1
+    for content in (whole[:100], b"", b"PK", b"\x93NUMPY", whole.replace(b"vectors", b"victors"), bytes(encrypted)):
+        caplog.clear()
+        file.write_bytes(content)
+        assert store.read(file) is None
+        assert "they are computed again" in caplog.text
+        assert len(caplog.records) == 1
+    array = io.BytesIO()
+    np.save(array, np.zeros(3))
+    file.write_bytes(array.getvalue())
     assert store.read(file) is None
+    file.unlink()
+    file.mkdir()
+    assert store.read(file) is None
+
+
+class FullDisk(io.FileIO):
+    """A file that takes some bytes."""
+
+    def write(self, data):
+        super().write(bytes(data)[:10])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("fault", ["a file", "below a file", "no right", "full"])
+def test_a_folder_that_cannot_be_written_is_a_warning_and_leaves_nothing(tmp_path, records, caplog, monkeypatch, fault):
+    folder = tmp_path / "cache"
+    if fault == "full":
+        folder.mkdir()
+        monkeypatch.setattr(Path, "open", lambda path, mode: FullDisk(path, mode))
+    elif fault == "no right":  # which root has everywhere
+        monkeypatch.setattr(Path, "mkdir", refuse)
+    else:
+        folder.write_text("notes")
+    store = cache(folder / "below" if fault == "below a file" else folder)
+    file, found = store.file(records, "test", Clean(), True), Features(torch.rand(2, 4), torch.tensor([0, 1]))
+    assert store.read(file) is None
+    store.write(file, found)
+    store.write(file, found)
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert f"cache={store.folder}: expected a folder to keep features in, got [Errno" in said
+    assert "cache=null" in said
+    assert not list(tmp_path.rglob("*.part"))
+    assert not file.exists()
+
+
+def refuse(path, **_):
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 
 def test_every_weight_and_the_structure_are_in_the_fingerprint():

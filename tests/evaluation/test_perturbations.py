@@ -6,7 +6,13 @@ import torch
 from torch.testing import assert_close
 
 from tbe.evaluation import perturbations
-from tbe.evaluation.perturbations import PerturbationContext, median_frame, moving_foreground, otsu_threshold
+from tbe.evaluation.perturbations import (
+    ForegroundShare,
+    PerturbationContext,
+    median_frame,
+    moving_foreground,
+    otsu_threshold,
+)
 
 
 def walking_actor(num_frames=12, size=32):
@@ -24,7 +30,16 @@ def around(clip, mask, seed=0):
     generator = torch.Generator().manual_seed(seed)
     backdrop, of_class = torch.rand(2, *clip[:, :, :1].shape, generator=generator)
     order = torch.rand(len(clip), clip.shape[2], generator=generator).argsort(dim=1)
-    return PerturbationContext(mask, backdrop, of_class, order)
+    return PerturbationContext(mask, backdrop, of_class, order, torch.ones(len(mask), dtype=torch.bool))
+
+
+def test_the_share_of_the_foreground_is_that_of_its_pixels():
+    masks = torch.zeros(2, 1, 4, 8, 8, dtype=torch.bool)
+    masks[0, 0, :, :4] = True
+    masks[1, 0, 0] = True
+    none = torch.zeros(2, 3, 1, 8, 8)
+    around = PerturbationContext(masks, none, none, torch.zeros(2, 4, dtype=torch.long), torch.tensor([True, False]))
+    assert ForegroundShare()(torch.rand(2, 3, 4, 8, 8), around).tolist() == [[0.5, 1], [0.25, 0]]
 
 
 def test_the_swap_keeps_the_actors_pixels_and_replaces_all_others():

@@ -47,6 +47,10 @@ class ActorMasks:
         place = self.place(path)
         return place.is_dir() or any(place.with_name(f"{place.name}{suffix}").is_file() for suffix in BOXES)
 
+    def is_boxes(self, path: str) -> bool:
+        """Whether boxes are all that is known of a video."""
+        return self.has(path) and not self.place(path).is_dir()
+
     def __call__(self, path: str, video: str, frames: list[int]) -> np.ndarray | None:
         """Where the actor is in these frames of a video: bool (n, H, W); None where it has neither masks nor boxes.
 

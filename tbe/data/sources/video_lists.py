@@ -152,6 +152,14 @@ class VideoLists(VideoSource):
             num_known = sum(map(masks.has, paths))
             any_known |= num_known > 0
             log.info("data.masks: %d of the %d videos of %s have masks or boxes", num_known, len(paths), split)
+            if num_boxes := sum(map(masks.is_boxes, paths)):
+                log.warning(
+                    "data.masks: %d of the %d videos of %s have boxes, no masks: what is around the actor in a box "
+                    "goes along in front of another background, and tells its own; masks tell more",
+                    num_boxes,
+                    len(paths),
+                    split,
+                )
         if not any_known:
             place = masks.place(paths[0])
             raise MissingFile(

@@ -22,6 +22,9 @@ from tbe.evaluation.tasks.base import Evaluation
 class LinearProbe:
     """Top-1 and top-5 in percent of a linear classifier trained on the gallery split.
 
+    It is logistic regression on one vector a video, the mean over clips, time and space: not an attentive probe, which
+    learns where to look in the maps of a frozen network and gives higher numbers.
+
     Its inverse regularisation is the one of `strengths` that does best on the share `held_out` of each class of
     the gallery; it is then trained on the whole gallery. Where no class has two videos it is the first of `strengths`.
     Features are standardised.

@@ -171,6 +171,7 @@ def test_the_foreground_is_found_where_there_is_one(video_folder, tmp_path, capl
     with caplog.at_level("INFO"):
         data.prepare()
     assert "data.masks: 1 of the 4 videos of test have masks or boxes" in caplog.text
+    assert "data.masks: 1 of the 4 videos of test have boxes, no masks" in caplog.text
     found = data.foreground("test", 0, [0, 3])
     assert found.shape == (2, 32, 40)
     assert found.sum() == 2 * 16 * 16

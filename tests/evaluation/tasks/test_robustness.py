@@ -3,8 +3,9 @@ import json
 import math
 
 import pytest
+import torch
 
-from tbe.evaluation.tasks.robustness.task import Robustness, by_split, markdown, summary
+from tbe.evaluation.tasks.robustness.task import Robustness, _warn_of_motion, by_split, markdown, summary
 
 
 def test_the_drop_is_the_share_of_the_clean_score_that_is_lost():
@@ -14,6 +15,9 @@ def test_the_drop_is_the_share_of_the_clean_score_that_is_lost():
     found = summary(scores, chance=10)
     assert found["robustness/background_drop"] == pytest.approx(25)
     assert found["robustness/motion_drop"] == pytest.approx(-5)
+    parts = {name: found[f"robustness/background_drop_{name}"] for name in ("swap", "swap_class", "foreground_only")}
+    assert parts == {"swap": 75, "swap_class": 0, "foreground_only": 0}
+    assert found["robustness/motion_drop_static"] == -25
 
 
 def test_the_head_is_what_counts_where_there_is_one():
@@ -35,10 +39,31 @@ def test_the_table_shows_scores_and_gaps():
         "two": {"robustness/clean/R@1": 40.0, "robustness/swap/R@1": 30.0, "linear/top1": 1.0},
     }
     table = markdown(rows).splitlines()
-    assert table[0] == "| | one | two |"
+    assert table[2] == "| | one | two |"
     assert "| swap/R@1 | 20.0 (-30.0) | 30.0 (-10.0) |" in table
     assert "| background_drop | 60.0 |  |" in table
     assert not any("linear/top1" in line for line in table)
+
+
+@pytest.mark.parametrize(
+    ("shares", "said"),
+    [
+        ([100.0], "true masks (or boxes) of all videos."),
+        ([0.0], "true masks (or boxes) in no video; elsewhere what moves"),
+        ([25.0, 50.0], "true masks (or boxes) in 25 % and 50 % of the videos; elsewhere what moves"),
+        ([], "true masks (or boxes) in an unknown share of the videos; elsewhere what moves"),
+    ],
+)
+def test_the_caption_says_what_was_taken_for_the_actor(shares, said):
+    row = {f"robustness/true_masks/{number}": share for number, share in enumerate(shares)}
+    assert said in markdown({"net": row}).splitlines()[0]
+
+
+def test_most_of_the_picture_that_moves_without_a_mask_is_a_warning(caplog):
+    _warn_of_motion(torch.tensor([[0.9, 1.0], [0.4, 0.0], [0.5, 0.0]]), "test")
+    assert not caplog.records
+    _warn_of_motion(torch.tensor([[0.9, 1.0], [0.6, 0.0], [0.5, 0.0]]), "test")
+    assert "in 1 of the 3 videos of test most of the picture moves, and there is no mask" in caplog.text
 
 
 def test_splits_are_told_apart():
@@ -58,6 +83,7 @@ def test_the_suite_measures_and_draws_several_checkpoints(train, evaluate):
         assert 0 <= row[f"robustness/swap/head_top1/{split}"] <= 100
         assert f"robustness/scene_linear_top1/{split}" in row
         assert f"robustness/background_drop/{split}" in row
+        assert row[f"robustness/true_masks/{split}"] == 100
     for picture in ("probes_iid.png", "added_iid.png", "probes_swap.png", "table.md"):
         assert (run / "robustness" / picture).stat().st_size > 500
     rows = list(csv.DictReader((run / "robustness" / "demo_iid.csv").open()))

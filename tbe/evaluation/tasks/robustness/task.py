@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from tbe.distributed import rank
 from tbe.evaluation import perturbations
@@ -33,6 +35,10 @@ MOTION: dict[str, Perturbation] = {
     "reversed": perturbations.Reversed(),
 }
 MEASURES = ("head_top1", "linear_top1", "R@1")
+TRUE_MASKS = "robustness/true_masks"
+MOST = 0.5  # of the picture
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -42,10 +48,12 @@ class Robustness:
     Everything learns from the clean gallery. Metrics, in percent: `robustness/<probe>/linear_top1` (a linear
     classifier), `.../R@1` (cosine) and, with a trained head, `.../head_top1`; `robustness/background_drop` and
     `robustness/motion_drop`, the mean share of the clean accuracy (of the head where there is one, else of the linear
-    classifier) that the probes of background and of motion take away. weights: of the frames that the probes
-    `added_frame_<weight>` (another frame of the clip) and `added_backdrop_<weight>` (another video's background) add.
-    Where the data has scenes, `robustness/scene_linear_top1` and `robustness/scene_R@1`: how well the features tell
-    them. Writes `robustness/<name>.csv`, and `table.md` and pictures of all checkpoints together.
+    classifier) that the probes of background and of motion take away, with the share of each of these probes beside
+    it, `..._drop_<probe>`. `robustness/true_masks` is the share of the videos that have masks (or boxes) of their
+    actors: in the others what moves is taken for it, and where most of the picture moves that is a warning. weights: of
+    the frames that the probes `added_frame_<weight>` (another frame of the clip) and `added_backdrop_<weight>` (another
+    video's background) add. Where the data has scenes, `robustness/scene_linear_top1` and `robustness/scene_R@1`: how
+    well the features tell them. Writes `robustness/<name>.csv`, and `table.md` and pictures of all checkpoints.
     """
 
     linear: LinearProbe
@@ -55,14 +63,17 @@ class Robustness:
         gallery = evaluation.features(evaluation.gallery)
         metrics: dict[str, float] = {}
         for split in evaluation.queries:
-            found = evaluation.perturbed_features(split, self.probes(), per_clip=evaluation.classifier is not None)
+            asked: dict[str, Perturbation] = {**self.probes(), "foreground": perturbations.ForegroundShare()}
+            found = evaluation.perturbed_features(split, asked, per_clip=evaluation.classifier is not None)
+            masks = found.pop("foreground").averaged().vectors
             measure = _measures(evaluation, gallery, split, self.linear)
             scores = {name: measure(features) for name, features in found.items()}
             scores_of_split = {
                 f"robustness/{name}/{kind}": value for name, row in scores.items() for kind, value in row.items()
             }
             chance = 100 / len(found["clean"].labels.unique())
-            scores_of_split |= summary(scores, chance)
+            scores_of_split |= summary(scores, chance) | {TRUE_MASKS: 100 * masks[:, 1].mean().item()}
+            _warn_of_motion(masks, split)
             if has_scenes(evaluation):
                 scores_of_split |= {
                     f"robustness/{name}": value for name, value in scene_leakage(evaluation, split, self.linear).items()
@@ -94,19 +105,19 @@ class Robustness:
 
 
 def summary(scores: dict[str, dict[str, float]], chance: float) -> dict[str, float]:
-    """The mean share of the clean accuracy that probes of background, and those of motion, take away, in percent.
+    """The share of the clean accuracy that probes of background, and those of motion, take away, in percent.
 
-    NaN for a clean accuracy that is not above chance: there is nothing to lose.
+    The mean of each kind, and each probe's own. NaN for a clean accuracy that is not above chance: there is nothing to
+    lose.
     """
     kind = next(kind for kind in MEASURES if kind in scores["clean"])
     clean = scores["clean"][kind]
     groups = {"robustness/background_drop": BACKGROUND, "robustness/motion_drop": MOTION}
-    if clean <= chance:
-        return dict.fromkeys(groups, float("nan"))
-    return {
-        name: float(np.mean([100 * (clean - scores[probe][kind]) / clean for probe in group]))
-        for name, group in groups.items()
-    }
+    found: dict[str, float] = {}
+    for name, group in groups.items():
+        lost = {probe: 100 * (clean - scores[probe][kind]) / clean if clean > chance else np.nan for probe in group}
+        found |= {name: float(np.mean(list(lost.values()))), **{f"{name}_{probe}": lost[probe] for probe in group}}
+    return found
 
 
 def by_split(rows: dict[str, dict[str, float]]) -> dict[str, dict[str, dict[str, float]]]:
@@ -125,13 +136,29 @@ def by_split(rows: dict[str, dict[str, float]]) -> dict[str, dict[str, dict[str,
 
 
 def markdown(rows: dict[str, dict[str, float]]) -> str:
-    """One line a probe and measure, one column a checkpoint: the score, and in brackets the gap to the clean one."""
+    """One line a probe and measure, one column a checkpoint: the score, and in brackets the gap to the clean one.
+
+    Its caption says whether true masks or what moves was taken for the actor.
+    """
     names = list(dict.fromkeys(name for row in rows.values() for name in row if name.startswith("robustness/")))
     lines = ["| | " + " | ".join(rows) + " |", "|---" + "|---:" * len(rows) + "|"]
     for name in names:
         cells = [_cell(row, name) for row in rows.values()]
         lines.append(f"| {name.removeprefix('robustness/')} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([caption(rows), "", *lines]) + "\n"
+
+
+def caption(rows: dict[str, dict[str, float]]) -> str:
+    """Says in one sentence what was taken for the actor in the videos that these numbers are of."""
+    shares = {value for row in rows.values() for name, value in row.items() if name.startswith(TRUE_MASKS)}
+    if shares == {100.0}:
+        return "The actors are those of the true masks (or boxes) of all videos."
+    some = " and ".join(f"{share:.0f} %" for share in sorted(shares)) or "an unknown share"
+    where = "in no video" if shares == {0.0} else f"in {some} of the videos"
+    return (
+        f"The actors are those of true masks (or boxes) {where}; elsewhere what moves is taken for them, wrongly where "
+        "the camera moves."
+    )
 
 
 def _cell(row: dict[str, float], name: str) -> str:
@@ -141,6 +168,17 @@ def _cell(row: dict[str, float], name: str) -> str:
     clean = row.get("/".join(["robustness", "clean", *measure]))
     gap = "" if clean is None or probe == "clean" else f" ({row[name] - clean:+.1f})"
     return f"{row[name]:.1f}{gap}"
+
+
+def _warn_of_motion(masks: Tensor, split: str) -> None:
+    """Says in how many videos most of the picture moves; masks (n, 2): of each the area, and whether it is known."""
+    moving = (masks[:, 0] > MOST) & (masks[:, 1] < 1)
+    if moving.any() and rank() == 0:
+        log.warning(
+            f"robustness: in {int(moving.sum())} of the {len(masks)} videos of {split} most of the picture moves, and "
+            "there is no mask: with a moving camera what moves is not the actor, and what is said of backgrounds is "
+            "wrong. Give masks with data.masks=<folder>, or leave such videos out"
+        )
 
 
 def _measures(

@@ -1,0 +1,101 @@
+"""Runs the tasks of an evaluation so that one that fails costs the numbers of no other."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch.distributed as dist
+
+from tbe.data.readers import DecodeError
+from tbe.errors import UserError, first_line
+from tbe.evaluation.tasks.base import Evaluation, Task
+from tbe.launch.error_log import write_error
+from tbe.training.callbacks.preemption import Interrupted
+
+Metrics = dict[str, float]
+
+NOT_YET = "not measured yet"
+
+log = logging.getLogger(__name__)
+
+
+class TasksFailed(UserError):
+    """Some tasks of an evaluation failed; the message names them, with the reason of each."""
+
+
+class TaskRunner:
+    """Runs tasks one after the other and keeps account of those that failed, each told in one line.
+
+    folder: of the run, whose error.log gets the traceback of what no user can put right. Of several processes a task
+    that fails ends all of them, as without this: the others may wait for what this one would have sent.
+    """
+
+    def __init__(self, tasks: Mapping[str, Task], folder: Path):
+        self.tasks = tasks
+        self.folder = folder
+        self.failed: dict[str, str] = {}  # what failed -> why, in one line
+        self._errors: list[Exception] = []
+        self._num_done = 0
+
+    def run(self, evaluation: Evaluation, keep: Callable[[Metrics, dict[str, str]], None], of: str = "") -> Metrics:
+        """Returns the metrics of all tasks that could be measured, of a network that is called `of` in the account.
+
+        After each task `keep` is called with the metrics so far, and with what is missing so far: what -> why.
+        """
+        metrics: Metrics = {}
+        names = {name: self.name(name, of) for name in self.tasks}
+        missing = dict.fromkeys(names.values(), NOT_YET)
+        for name, task in self.tasks.items():
+            what = names[name]
+            with self.attempt(what):
+                metrics |= task.run(evaluation)
+            del missing[what]
+            missing |= {what: self.failed[what]} if what in self.failed else {}
+            keep(metrics, missing)
+        return metrics
+
+    @staticmethod
+    def name(task: str, of: str) -> str:
+        """What a task of a network is called in the account."""
+        return f"{task} of {of}" if of else task
+
+    @contextmanager
+    def attempt(self, what: str) -> Iterator[None]:
+        """What is done within may fail: it is told, counted, and the rest goes on."""
+        try:
+            yield
+        except Exception as error:
+            several = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+            if several or isinstance(error, Interrupted):
+                raise
+            self._errors.append(error)
+            self.failed[what] = self._line(error)
+            log.error("%s failed: %s", what, self.failed[what])
+        else:
+            self._num_done += 1
+
+    def check(self) -> None:
+        """Ends a command of which something failed with an error that names it all.
+
+        Where nothing succeeded and all failed alike, it is that error itself.
+        """
+        if not self.failed:
+            return
+        reasons = set(self.failed.values())
+        if not self._num_done and len(reasons) == 1:
+            raise self._errors[0]
+        total = len(self.failed) + self._num_done
+        told = "; ".join(f"{what}: {why}" for what, why in self.failed.items())
+        raise TasksFailed(f"{len(self.failed)} of {total} tasks failed, the numbers of the others are kept: {told}")
+
+    def _line(self, error: Exception) -> str:
+        if isinstance(error, (UserError, DecodeError)):
+            return " ".join(str(error).split())
+        file = write_error(self.folder, error)
+        if file is None:
+            traceback.print_exception(error)
+        return first_line(error) + (f" (its traceback: {file})" if file else "")
