@@ -8,6 +8,7 @@ import platform
 import secrets
 from contextlib import suppress
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -43,15 +44,40 @@ def find(name: str, runs: str | os.PathLike, nested: bool = True) -> Path:
     return path
 
 
-def run_folder(runs: str, name: str, resume: str | None) -> str:
-    """Where a run writes: the folder of the run that it resumes, else a new one named by the time."""
+def has_checkpoint(folder: str | os.PathLike) -> bool:
+    """Whether there is something in a run's folder that another run would replace."""
+    checkpoints = Path(folder, LAST.parent)
+    return any(file.suffix in (".ckpt", ".previous") for file in checkpoints.glob("*"))
+
+
+def claim(folder: str) -> str:
+    """Makes a new folder and returns its path, with a number behind the name where another run has that already."""
+    os.makedirs(os.path.dirname(folder), exist_ok=True)
+    free = folder
+    for number in count(1):
+        try:
+            os.mkdir(free)
+        except FileExistsError:
+            free = f"{folder}_{number}"
+        else:
+            break
+    return free
+
+
+def resumed_folder(runs: str, name: str, resume: str | None) -> str | None:
+    """The folder of the run that another one resumes; None where none is meant, or none is there."""
     if resume:
         # Where there is no such checkpoint the run that starts says so, in one line; an interpolation can't.
         with suppress(FileNotFoundError):
             path = find(str(resume), os.path.join(runs, name), nested=False).resolve()
-            if path.parent.name == "checkpoints":
+            if path.parent.name == LAST.parent.name:
                 return str(path.parent.parent)
-    return os.path.join(runs, name, datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
+    return None
+
+
+def run_folder(runs: str, name: str, resume: str | None) -> str:
+    """Where a run writes: the folder of the run that it resumes, else one named by the time, which `claim` makes."""
+    return resumed_folder(runs, name, resume) or os.path.join(runs, name, datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
 
 
 def identify(folder: Path, is_new: bool, known: str | None = None) -> str:

@@ -126,6 +126,8 @@ def _initialise(module: Any, config: dict[str, Any]) -> dict[str, Any] | None:
     """Loads the weights that `init_from` names into the backbone; returns where they come from."""
     if not config["init_from"]:
         return None
+    if config["resume"] and not Path(config["init_from"]).exists():  # needed no more
+        return {"path": config["init_from"]}
     source = checkpoints.read_any(config["init_from"], least=config["min_matched"])
     source.load_into(module.backbone)
     return source.origin()
@@ -147,7 +149,9 @@ def _exit_with_resume_hint(config: dict[str, Any], trainer: pl.Trainer) -> Itera
         yield
     except Interrupted as interrupted:
         if trainer.is_global_zero:
-            last = Path(str(interrupted))
+            last, first = Path(str(interrupted)), Path(config["run_dir"]).parent / runs.LAST
+            if config["init_from"] == str(first):  # of a run that this one follows: the command is that of both
+                last = first
             how = f"with {override('resume', last)}" if last.exists() else "as it was: nothing is trained yet"
             print(f"interrupted: to continue, repeat the command {how}\nrun: {config['run_dir']}")
             if interrupted.is_preemption:

@@ -15,3 +15,8 @@ def test_a_run_keeps_its_id_wherever_its_folder_is_and_a_new_one_at_its_place_ha
 def test_a_run_of_before_keeps_the_id_that_it_was_known_by(tmp_path):
     assert runs.identify(tmp_path, is_new=False, known="0123456789ab") == "0123456789ab"
     assert runs.identify(tmp_path, is_new=False) == "0123456789ab"
+
+
+def test_two_runs_of_one_name_have_two_folders(tmp_path):
+    name = str(tmp_path / "runs" / "demo" / "now")
+    assert [runs.claim(name) for _ in range(3)] == [name, f"{name}_1", f"{name}_2"]

@@ -2,44 +2,92 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import json
+import os
 import tempfile
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import yaml
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from tbe import runs
 from tbe.errors import UserError
-from tbe.runs import table
+from tbe.launch.quoting import quoted
+
+NAMED_BY_TIME = "${run_folder:"  # what the folder is in configs/, unless the command line chooses one
 
 
 class RunFolder(Callback):
-    """Makes the folder of a run or of a sweep and tries to write there; ends the command with one line where it can't.
+    """Makes the folder of a run or of a sweep, and ends the command with one line where that can't be.
 
-    Hydra, which would make it a moment later, ends with a traceback of its own.
+    A folder that is named by the time is new: two commands of the same second have two. One that was chosen may be
+    there, but without checkpoints, unless the run goes on from them (`resumes`: whether the command can). What a run
+    that goes on may not be told is refused here as well: a moment later Hydra writes into the folder.
     """
 
+    def __init__(self, resumes: bool = False):
+        self.resumes = resumes
+
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        _make(config.hydra.run.dir)
+        resume = config.get("resume") if self.resumes else None
+        resumed = runs.resumed_folder(config.runs, config.run_name, resume)
+        folder = os.path.abspath(config.hydra.run.dir)
+        if resume is None and runs.has_checkpoint(folder):
+            how = f"add resume={quoted(folder)} to go on from there, or " if self.resumes else ""
+            _end(
+                f"{folder}: expected a folder without checkpoints, got that of a run, which would be replaced: {how}"
+                "choose another hydra.run.dir, or none for a new one"
+            )
+        if resume is not None:
+            self._check_resumed(config, folder)
+        folder = _made(config.hydra.run, folder, is_old=folder == resumed)
+        with read_write(config.hydra), open_dict(config.hydra):
+            config.hydra.run.dir = folder
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        _make(config.hydra.sweep.dir)
+        folder = _made(config.hydra.sweep, os.path.abspath(config.hydra.sweep.dir), is_old=False)
+        with read_write(config.hydra), open_dict(config.hydra):
+            config.hydra.sweep.dir = folder
+            # Hydra composes the config of each run anew, of these: all have the folder that is made here.
+            config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(folder)}")
+
+    def _check_resumed(self, config: DictConfig, folder: str) -> None:
+        task = copy.deepcopy(config)
+        overrides = list(config.hydra.overrides.task)
+        with read_write(task), open_dict(task):
+            del task["hydra"]
+            task.run_dir = folder
+        try:
+            import_module("tbe.launch.train_config").resolve(task, overrides)
+        except UserError as error:
+            _end(str(error))
 
 
-def _make(folder: str) -> None:
+def _made(node: DictConfig, folder: str, is_old: bool) -> str:
+    """Makes the folder that a part of Hydra's config names, and tries to write there; its path."""
+    is_named_by_time = OmegaConf.to_container(node, resolve=False)["dir"].startswith(NAMED_BY_TIME)  # type: ignore
     try:
+        if is_named_by_time and not is_old:
+            folder = runs.claim(folder)
         Path(folder).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise SystemExit(
-            f"error: expected a folder that can be made and written to, got {folder} ({error.strerror}). Choose where "
+        _end(
+            f"expected a folder that can be made and written to, got {folder} ({error.strerror}). Choose where "
             "runs lie with runs=<folder> or TBE_RUNS=<folder>"
-        ) from None
+        )
+    return folder
+
+
+def _end(message: str) -> None:
+    raise SystemExit(f"error: {message}")  # of any other exception Hydra makes a warning
 
 
 class SweepSummary(Callback):
@@ -55,16 +103,16 @@ class SweepSummary(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         folder = Path(config.hydra.sweep.dir)
-        runs = sorted((path for path in folder.iterdir() if path.name.isdigit()), key=lambda path: int(path.name))
-        overrides = {run: yaml.safe_load((run / ".hydra" / "overrides.yaml").read_text()) for run in runs}
-        common = set.intersection(*map(set, overrides.values())) if len(runs) > 1 else set()
+        found = sorted((path for path in folder.iterdir() if path.name.isdigit()), key=lambda path: int(path.name))
+        overrides = {run: yaml.safe_load((run / ".hydra" / "overrides.yaml").read_text()) for run in found}
+        common = set.intersection(*map(set, overrides.values())) if len(found) > 1 else set()
         rows = {}
-        for run in runs:
+        for run in found:
             varied = [override for override in overrides[run] if override not in common]
             rows[f"{run.name}: {' '.join(varied)}"] = _numbers(run)
         _write_csv(folder / "sweep.csv", rows)
         if not self.metrics or any("failed" in row for row in rows.values()) or not self._compared(folder):
-            table(rows, title="sweep", transposed=True)
+            runs.table(rows, title="sweep", transposed=True)
         print(f"run: {folder}")
 
     def _compared(self, folder: Path) -> bool:

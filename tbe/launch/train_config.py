@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,15 @@ from omegaconf import DictConfig, OmegaConf
 from tbe import runs
 from tbe.checkpoints import checkpoint as checkpoints
 from tbe.checkpoints.atomic_io import latest_intact
+from tbe.checkpoints.checkpoint import Checkpoint
 from tbe.checkpoints.moved_names import read_config
 from tbe.config import plain
 from tbe.errors import UserError
 from tbe.launch import moved_keys
+from tbe.launch.resuming import check_changes
 from tbe.launch.settings import check_settings
+
+log = logging.getLogger(__name__)
 
 # What only pretraining uses: left out of the config of other stages, whatever the experiment says of it.
 PRETRAINING_ONLY = ("method", "be", "loss", "consistency", "contrastive")
@@ -31,9 +36,25 @@ OF_THE_MACHINE = ("trainer", "precision", "process_timeout", "datamodule.num_wor
 def prepare(config: DictConfig, overrides: list[str]) -> list[Path]:
     """Writes the resolved config of the run, and of the run that follows it (`then`), before either starts.
 
-    Returns their files; of a run that a repeated sweep finds done, that of its metrics.
+    Returns their files; of a run that a repeated sweep, or one that resumes, finds done, that of its metrics.
     """
-    stages = [_with_checkpoint(config, overrides)]
+    resolved, messages = resolve(config, overrides)
+    for message in messages:
+        log.warning(message)
+    if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
+        return [_continue(stage, overrides) for stage in resolved]
+    if len(resolved) > 1 and resolved[0]["resume"] and _is_done(resolved[0]):
+        return [_continue(stage, overrides) for stage in resolved]
+    return [_write(stage, is_new=not stage["resume"]) for stage in resolved]
+
+
+def resolve(config: DictConfig, overrides: list[str]) -> tuple[list[dict[str, Any]], list[str]]:
+    """The configs of the run and of the one that follows it, made whole, and what is to be said of them.
+
+    Nothing is written yet. A UserError for what can't be run, or can't go on from the checkpoint that it resumes.
+    """
+    checkpoint, messages = _resumed(config, overrides)
+    stages = [_with_weights(config, overrides)]
     if config.then:
         stages.append(_following(stages[0], overrides))
     for stage in stages:
@@ -43,9 +64,10 @@ def prepare(config: DictConfig, overrides: list[str]) -> list[Path]:
             for part in PRETRAINING_ONLY:
                 stage.pop(part, None)
     resolved = [plain(stage) for stage in stages]
-    if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
-        return [_continue(stage) for stage in resolved]
-    return [_write(stage, is_new=not stage["resume"]) for stage in resolved]
+    if checkpoint is None:
+        return resolved, messages
+    _check_folders(resolved, checkpoint)
+    return resolved, messages + check_changes(resolved[0], checkpoint, overrides)
 
 
 def _following(config: DictConfig, overrides: list[str]) -> DictConfig:
@@ -81,18 +103,34 @@ def _processes(config: DictConfig) -> str:
 
 def continued(file: Path) -> Path:
     """The config of a stage that was started before, to go on where that was; of one that is done, its metrics."""
-    return _continue(read_config(file.with_name(runs.CONFIG)))
+    return _continue(read_config(file.with_name(runs.CONFIG)), [])
 
 
-def _with_checkpoint(config: DictConfig, overrides: list[str]) -> DictConfig:
+def _resumed(config: DictConfig, overrides: list[str]) -> tuple[Checkpoint | None, list[str]]:
+    """The checkpoint that a run goes on from, named as a file, and what is to be said of it; None for a new run.
+
+    It says which network that is, unless the command does, and which weights it once started from.
+    """
+    if not config.resume:
+        return None, []
+    folder = os.path.join(config.runs, config.run_name)
+    config.resume = str(latest_intact(runs.find(str(config.resume), folder, nested=False).resolve()))
+    checkpoint = checkpoints.read(config.resume)
+    if checkpoint.stage != config.stage:
+        raise UserError(
+            f"resume={config.resume}: expected a checkpoint of stage={config.stage}, got {checkpoint.stage}'s"
+        )
+    if not _chosen("backbone", overrides):
+        config.backbone = checkpoint.config.get("backbone", config.backbone)
+    asked, config.init_from = config.init_from, checkpoint.config.get("init_from")
+    if asked in (None, config.init_from):
+        return checkpoint, []
+    return checkpoint, [f"init_from={asked}: not read, the run goes on; it started from {config.init_from}"]
+
+
+def _with_weights(config: DictConfig, overrides: list[str]) -> DictConfig:
     """Turns 'latest' and run folders into files, and takes the backbone from where the weights come from."""
-    if config.resume:
-        folder = os.path.join(config.runs, config.run_name)
-        config.resume = str(latest_intact(runs.find(str(config.resume), folder, nested=False).resolve()))
-        stage = checkpoints.read(config.resume).stage
-        if stage != config.stage:
-            raise UserError(f"resume={config.resume}: expected a checkpoint of stage={config.stage}, got {stage}'s")
-    if config.init_from:
+    if config.init_from and not config.resume:
         config.init_from = str(runs.find(str(config.init_from), config.runs).resolve())
         if not _chosen("backbone", overrides):
             # A file of another project does not say its network: that of the config is then meant.
@@ -100,11 +138,35 @@ def _with_checkpoint(config: DictConfig, overrides: list[str]) -> DictConfig:
     return config
 
 
-def _continue(config: dict[str, Any]) -> Path:
+def _check_folders(stages: list[dict[str, Any]], checkpoint: Checkpoint) -> None:
+    """A UserError where a run that resumes would replace the checkpoints of another one."""
+    folder = stages[0]["run_dir"]
+    is_its_own = Path(checkpoint.path).parent == Path(folder, runs.LAST.parent).resolve()
+    if runs.has_checkpoint(folder) and not is_its_own and checkpoint.config.get("run_dir") != folder:
+        raise UserError(
+            f"{folder}: expected no checkpoints but those of the run that is resumed ({checkpoint.path}), got others, "
+            "which would be replaced. Choose another hydra.run.dir"
+        )
+    for stage in stages[1:]:
+        if runs.has_checkpoint(stage["run_dir"]) and not _is_done(stages[0]):
+            raise UserError(
+                f"{stage['run_dir']}: expected no run that followed before this one is done, got one, which would be "
+                "replaced. Move it away, or leave then= out"
+            )
+
+
+def _is_done(config: dict[str, Any]) -> bool:
+    """Whether the folder of a run holds its final numbers, with the same settings."""
+    before = Path(config["run_dir"], runs.CONFIG)
+    is_same = before.exists() and {**read_config(before), "resume": config["resume"]} == config
+    return is_same and Path(config["run_dir"], runs.METRICS).exists()
+
+
+def _continue(config: dict[str, Any], overrides: list[str]) -> Path:
     """Writes the config of a run, of one that was stopped in its folder so that it goes on where that was.
 
-    Returns the config's file, or that of the metrics where the run is done. A ValueError for a finished run with other
-    settings.
+    Returns the config's file, or that of the metrics where the run is done. A UserError for a finished run with other
+    settings, and for a stopped one with such as can't change.
     """
     folder = Path(config["run_dir"])
     before, metrics, last = folder / runs.CONFIG, folder / runs.METRICS, folder / runs.LAST
@@ -112,12 +174,15 @@ def _continue(config: dict[str, Any]) -> Path:
     if metrics.exists() and not is_same:
         raise UserError(
             f"{folder}: expected no finished run or the same one, found one with other settings. Choose another "
-            "hydra.sweep.dir, or move it away"
+            "folder (hydra.sweep.dir), or move it away"
         )
     if runs.is_complete(metrics):
         return metrics
-    if is_same and last.exists():
+    if last.exists() and (is_same or not config["resume"]):
         config = config | {"resume": str(latest_intact(last))}
+        if not is_same:
+            for message in check_changes(config, checkpoints.read(config["resume"]), overrides):
+                log.warning(message)
     return _write(config, is_new=not is_same and not config["resume"])
 
 

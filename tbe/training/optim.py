@@ -13,6 +13,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+KERNELS = ("fused", "foreach", "capturable", "differentiable")  # how an optimizer computes, which its state fits
 # Optimizer step, all steps, steps of an epoch -> factor of the learning rate.
 Schedule = Callable[[int, int, int], float]
 
@@ -64,8 +65,26 @@ def configure(
     batches = trainer.datamodule.training_batches()  # type: ignore[attr-defined]  # Lightning does not declare it
     per_epoch = math.ceil(batches / trainer.accumulate_grad_batches)
     total = trainer.max_steps if trainer.max_steps > 0 else max(1, trainer.max_epochs or 1) * per_epoch
-    scheduler = LambdaLR(built, lambda step: schedule(step, total, per_epoch))
+    scheduler = ConfiguredLR(built, lambda step: schedule(step, total, per_epoch))
     return {"optimizer": built, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+
+class ConfiguredLR(LambdaLR):
+    """A schedule that goes on at the step of a checkpoint, with the optimizer's settings of the config.
+
+    torch takes rate, decay and momentum from the checkpoint. Where nothing changed these are the same, to the last bit.
+    Lightning restores the optimizer before its schedule.
+    """
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        defaults = self.optimizer.defaults
+        super().load_state_dict(state_dict)
+        self.base_lrs = [defaults["lr"] for _ in self.base_lrs]
+        rates = [rate * at(self.last_epoch) for rate, at in zip(self.base_lrs, self.lr_lambdas, strict=True)]
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group.update({name: value for name, value in defaults.items() if name in group and name not in KERNELS})
+            group.update(initial_lr=defaults["lr"], lr=rate)
+        self._last_lr = rates
 
 
 def fused_on_gpus(

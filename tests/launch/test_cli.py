@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 import tbe.train
@@ -131,7 +132,8 @@ def test_ctrl_c_leaves_a_checkpoint_to_continue_from(tmp_path):
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert out.strip().splitlines()[-1] == f"run: {run}"
-    resumed = succeeded("train.py", *TINY, f"resume={run}")
+    begun = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] + 1
+    resumed = succeeded("train.py", *TINY, f"epochs={begun}", f"resume={run}")
     assert "Restored all states" in resumed.stdout + resumed.stderr
     assert last_line(resumed) == f"run: {run}"
 
