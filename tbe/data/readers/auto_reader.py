@@ -19,7 +19,7 @@ from tbe.data.readers.torchcodec_reader import TorchCodecReader
 
 log = logging.getLogger(__name__)
 
-RIGHT_BY_DECORD = ("h264", "mpeg4", "vp8", "vp9", "mjpeg")
+RIGHT_BY_DECORD = ("h264", "mpeg4", "mjpeg")
 
 
 class AutoReader:
@@ -58,9 +58,10 @@ class AutoReader:
 
         decord shows files that were cut, reordered pictures in AVI and HEVC shifted, jumbled or frozen; torchcodec
         shifts reordered pictures in AVI. Neither is safe where the file does not list its packets, or does not begin
-        with a key frame; neither mirrors pictures that are to be mirrored.
+        with a key frame; both count packets that show nothing, and neither mirrors pictures that are to be mirrored.
         """
-        is_safe = facts.is_indexed and facts.starts_with_key and not facts.has_guessed_times and not facts.is_mirrored
+        is_whole = facts.is_indexed and facts.starts_with_key
+        is_safe = is_whole and not facts.has_guessed_times and not facts.may_hide and not facts.is_mirrored
         is_for_decord = is_safe and not facts.is_cut and facts.codec in RIGHT_BY_DECORD
         width, height = facts.pixels
         is_for_pyav = facts.codec == "h264" or pays(height, width, self.pyav.short_side)
@@ -79,7 +80,11 @@ class AutoReader:
 
 
 class _FirstRight:
-    """A video in the first reader that opens it, and decodes what is asked for."""
+    """A video in the first reader that opens it, and decodes what is asked for.
+
+    The numbers of its frames are those of the reader that told its length. Where that one fails later, another takes
+    over only if it counts as many frames: a DecodeError otherwise.
+    """
 
     def __init__(self, path: str, readers: list[OpenVideo]):
         self.path = path
@@ -96,7 +101,8 @@ class _FirstRight:
                 return self.video.frames(indices)
             except DecodeError as error:
                 self._check_left(error)
-                self.video = self._next()
+                length, self.video = len(self.video), self._next()
+                self._check_length(length, error)
 
     def _next(self) -> VideoReader:
         while True:
@@ -106,6 +112,14 @@ class _FirstRight:
                 return reader(self.path)
             except DecodeError as error:
                 self._check_left(error)
+
+    def _check_length(self, length: int, error: DecodeError) -> None:
+        """Raises the error of the last reader where the next one counts otherwise: other frames were asked for."""
+        if len(self.video) != length:
+            first, last = self.tried[0], self.tried[-1]
+            error = DecodeError(f"{error}; {first} counts {length} frames of it, {last} {len(self.video)}")
+            error.readers = " ".join(self.tried)
+            raise error
 
     def _check_left(self, error: DecodeError) -> None:
         """Raises the error of the last reader, with the names of all that tried."""

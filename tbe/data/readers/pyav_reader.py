@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -15,7 +16,10 @@ from torch import Tensor
 from tbe.data.readers.base import DecodeError, VideoReader, explained
 from tbe.data.readers.pyav_frames import Pictures
 from tbe.data.readers.selective_decoding import WHOLE, NeededPackets, PacketFacts
+from tbe.data.readers.shown_packets import shown_by
 from tbe.data.readers.stream_info import ERRORS, opened, shown_stream
+from tbe.data.shown_frames import num_listed, shown_frames
+from tbe.data.shown_frames import torn_at as torn_at_of
 from tbe.errors import UserError
 
 Decode = Callable[[InputContainer, list[int]], Iterator[VideoFrame]]
@@ -25,9 +29,11 @@ Decode = Callable[[InputContainer, list[int]], Iterator[VideoFrame]]
 class PyAvReader:
     """Opens video files with PyAV, which brings its own FFmpeg: right on the files on which decord is not.
 
-    The frames of a video are those that its packets promise to show, in the order of their times, from the first key
-    frame on and without those before the start of an edit list. A jump goes to the last key frame before it; a video
-    whose packets have no times to be trusted is decoded from its beginning. Frames stand as the video is to be shown.
+    The frames of a video are those that a player shows, as `shown_frames` gives them, and are numbered so. Where its
+    packets tell of each what it shows, they are not decoded for that; else all of them are, once, when it is opened. A
+    jump goes to the last key frame before it; a video whose packets have no times to be trusted is decoded from its
+    beginning. Frames stand as the video is to be shown. Of a torn mp4, which lists more than it has, what is missing
+    is an error.
     short_side: what pictures will be reduced to; large ones come as small already (`readers.reducing`).
     container: the file of the one video that is read, where it is open already and nothing but its head was read.
     """
@@ -58,20 +64,25 @@ class _PyAvVideo:
         try:
             container = container or opened(path)
             stream = shown_stream(container)
-            packets = [PacketFacts.of(packet) for packet in container.demux(stream) if packet.size]
+            shown, torn_at = shown_by(stream), torn_at_of(path, container, stream)
+            read = [(PacketFacts.of(packet), shown(packet)) for packet in container.demux(stream) if packet.size]
+            if torn_at is not None:
+                read = [pair for pair in read if pair[0].dts is not None and pair[0].dts < torn_at]
+            self.packets = NeededPackets([packet for packet, _ in read])
+            promised = _promised(read) if container.format.name in WHOLE else None
+            self.is_promised = promised is not None
+            times = self._decoded_times() if promised is None else promised
         except ERRORS as error:
             raise DecodeError(explained(path, "open", error)) from error
-        # What comes before the first key frame can't be decoded; an AVI says with a packet of a byte that none came.
-        first = next((number for number, packet in enumerate(packets) if packet.is_keyframe), len(packets))
-        shown = [packet for packet in packets[first:] if not packet.is_discard and packet.size > 1]
-        if not shown:
-            raise DecodeError(f"could not open {path}: expected frames in its first video stream, found none")
-        self.packets = NeededPackets(packets)
-        self.length = len(shown)
         # AVI stores no times, and those that are guessed are wrong where pictures are reordered.
         is_guessed = container.format.name == "avi" and stream.codec_context.has_b_frames
-        is_timed = self.packets.is_known and not is_guessed
-        self.times = sorted(packet.pts for packet in shown if packet.pts is not None) if is_timed else []
+        self.times = _rising(times) if self.packets.is_known and not is_guessed else []
+        self.length = self.num_there = len(times)
+        if torn_at is not None:  # of the last frames that are there others may be missing before
+            self.times = [time for time in self.times if time < torn_at]
+            self.length, self.num_there = num_listed(stream), len(self.times)
+        if not self.num_there:
+            raise DecodeError(f"could not open {path}: expected frames in its first video stream, found none")
         # At its end, for the first frames: opening it again would take as long as decoding several of them.
         self.container = container if self.times and container.format.name in WHOLE else None
 
@@ -84,12 +95,19 @@ class _PyAvVideo:
             raise DecodeError(
                 f"could not decode frames {list(indices)} of {self.path}: expected numbers from 0 to {self.length - 1}"
             )
+        if wanted[-1] >= self.num_there:
+            raise DecodeError(
+                f"could not decode frames {list(indices)} of {self.path}: it is torn, and has {self.num_there} of the "
+                f"{self.length} frames that it lists"
+            )
         found: dict[int, np.ndarray] = {}
         if self.times:
             with suppress(*ERRORS):  # decoded from the beginning it may be right
                 found = self._pictures(self._by_time, wanted)
         try:
             if len(found) < len(wanted):  # nothing to jump by, or what stands at these times is another picture
+                if self.times:
+                    self._check_promise()
                 found = self._pictures(self._counted, wanted)
         except ERRORS as error:
             raise DecodeError(explained(self.path, f"decode frames {list(indices)} of", error)) from error
@@ -112,6 +130,18 @@ class _PyAvVideo:
             shown_stream(container).codec_context.thread_count = self.num_threads
             return {index: picture(frame) for index, frame in zip(wanted, decode(container, wanted), strict=False)}
 
+    def _decoded_times(self) -> list[int | None]:
+        """When the frames are shown, of decoding them all."""
+        with opened(self.path) as container:
+            stream = shown_stream(container)
+            stream.codec_context.thread_count = self.num_threads
+            return [frame.pts for frame in shown_frames(container, stream)]
+
+    def _check_promise(self) -> None:
+        """ValueError where other frames are decoded than the packets promised, by which they were numbered."""
+        if self.is_promised and (num_frames := len(self._decoded_times())) != self.length:
+            raise ValueError(f"its packets promise {self.length} frames, {num_frames} can be decoded")
+
     def _by_time(self, container: InputContainer, wanted: list[int]) -> Iterator[VideoFrame]:
         """The frames that are shown at the times of these, in rising order; ends where one does not come."""
         return self.packets.frames(container, [self.times[index] for index in wanted])
@@ -120,9 +150,33 @@ class _PyAvVideo:
         """These frames, counted from the first."""
         left = iter(wanted)
         index: int | None = next(left)
-        for number, frame in enumerate(container.decode(shown_stream(container))):
+        for number, frame in enumerate(shown_frames(container, shown_stream(container))):
             if number == index:
                 yield frame
                 index = next(left, None)
                 if index is None:
                     return
+
+
+def _promised(read: list[tuple[PacketFacts, int | None]]) -> list[int | None] | None:
+    """When the frames are shown that these packets show; None where only decoding tells which are.
+
+    Decoders leave out what comes before the first key frame, and mostly what is shown before it.
+    """
+    first = read[0][0] if read else None
+    if first is None or not first.is_keyframe:
+        return None
+    times: list[int | None] = []
+    for packet, number in read:
+        if number is None or (packet.pts is not None and first.pts is not None and packet.pts < first.pts):
+            return None
+        if number and not packet.is_discard:
+            times.append(packet.pts)
+    return times if None in times else sorted(times)  # type: ignore[type-var]  # there is no None
+
+
+def _rising(times: list[int | None]) -> list[int]:
+    """The times, if there are any and each is later than the one before; none otherwise."""
+    known = [time for time in times if time is not None]
+    is_rising = len(known) == len(times) and all(one < other for one, other in pairwise(known))
+    return known if is_rising else []

@@ -11,11 +11,13 @@ from av.video.stream import VideoStream
 
 from tbe.data.orientation import is_mirrored
 from tbe.data.readers.base import DecodeError, explained
+from tbe.data.readers.shown_packets import LARGEST_NOT_CODED, ONE_EACH
+from tbe.data.shown_frames import INDEXED, MP4
 
 # What PyAV raises for files that are none, broken ones, and names that FFmpeg can't be given.
 ERRORS = (av.error.FFmpegError, OSError, ValueError, EOFError)
-MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
-INDEXED = ("avi", MP4)  # containers with an index of all their packets
+# Codecs of which each packet that a file lists is a frame; of others a packet may hide one, which its bytes alone say.
+FRAME_EACH = ("h264", "hevc", "mpeg4", *ONE_EACH)
 
 
 class FileFacts(NamedTuple):
@@ -25,7 +27,7 @@ class FileFacts(NamedTuple):
     they need. starts_with_key: whether the first packet can be decoded alone. is_cut: whether packets are not to be
     shown, as at the beginning of a file that was cut without encoding it anew.
     has_guessed_times: pictures are reordered in a container (AVI) that stores no times. is_mirrored: pictures are to be
-    mirrored before they are shown.
+    mirrored before they are shown. may_hide: packets that are listed may be no frames.
     """
 
     codec: str
@@ -35,6 +37,7 @@ class FileFacts(NamedTuple):
     is_cut: bool
     has_guessed_times: bool
     is_mirrored: bool = False
+    may_hide: bool = False
 
 
 def opened(path: str) -> InputContainer:
@@ -89,5 +92,7 @@ def _facts(path: str, container: InputContainer) -> FileFacts:
         starts_with_key=bool(entries) and entries[0].is_keyframe,
         is_cut=any(part.is_discard for part in entries),
         has_guessed_times=container.format.name == "avi" and bool(context.has_b_frames),
+        may_hide=context.name not in FRAME_EACH
+        or (context.name == "mpeg4" and any(part.size <= LARGEST_NOT_CODED for part in entries)),
         is_mirrored=container.format.name == MP4 and is_mirrored(path),
     )

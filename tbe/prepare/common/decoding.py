@@ -12,6 +12,7 @@ import av
 import numpy as np
 
 from tbe.data.orientation import UPRIGHT, Orientation
+from tbe.data.shown_frames import shown_frames, torn_at
 from tbe.data.sources.unicode_forms import found_path
 from tbe.errors import UserError
 
@@ -38,7 +39,9 @@ def opened_video(path: str | os.PathLike) -> Iterator[Source]:
         if not fps:
             raise UserError(f"{path}: expected a number of frames a second, got none")
         stream.codec_context.thread_count = 1
-        yield Source(map(upright, container.decode(stream)), fps)
+        if torn_at(container.name, container, stream) is not None:
+            raise UserError(f"{path}: expected all that it lists, got a torn file: it ends before")
+        yield Source(map(upright, shown_frames(container, stream)), fps)
 
 
 def upright(frame: av.VideoFrame) -> av.VideoFrame:

@@ -33,6 +33,8 @@ def reader(monkeypatch):
         ({"is_cut": True, "codec": "mpeg4"}, ["TorchCodecReader", "PyAvReader"]),
         ({"has_guessed_times": True}, ["PyAvReader"]),
         ({"is_indexed": False}, ["PyAvReader"]),
+        ({"may_hide": True, "codec": "mpeg4"}, ["PyAvReader"]),
+        ({"is_mirrored": True}, ["PyAvReader"]),
         ({"starts_with_key": False}, ["PyAvReader"]),
     ],
 )
@@ -130,6 +132,22 @@ def test_what_fails_in_one_reader_is_tried_in_the_next():
     assert len(video) == 3
     assert video.frames([2, 1]) == [2, 1]
     assert video.frames([0]) == [0]
+
+
+class CountsMore(Works):
+    def __len__(self):
+        return 4
+
+
+def test_no_reader_goes_on_in_the_numbering_of_another():
+    with pytest.raises(
+        DecodeError, match=r"could not decode \[0\]; Fails counts 3 frames of it, CountsMore 4"
+    ) as error:
+        _FirstRight("clip.mp4", [Fails(opens=True), CountsMore(opens=True)]).frames([0])
+    assert error.value.readers == "Fails CountsMore"
+    video = _FirstRight("clip.mp4", [Fails(opens=False), CountsMore(opens=True)])  # it never told a length
+    assert len(video) == 4
+    assert video.frames([3]) == [3]
 
 
 def test_what_fails_in_all_readers_is_said_with_their_names():
