@@ -20,7 +20,8 @@ LAYERS = [
     {"checkpoints", "evaluation"},
     {"reporting", "training"},
     {"launch"},
-    {"api", "prepare", "preview"},
+    {"api"},
+    {"prepare", "preview"},
     {"eval", "train"},
     {"__main__"},
 ]

@@ -82,7 +82,8 @@ class _PyAvVideo:
             self.times = [time for time in self.times if time < torn_at]
             self.length, self.num_there = num_listed(stream), len(self.times)
         if not self.num_there:
-            raise DecodeError(f"could not open {path}: expected frames in its first video stream, found none")
+            found = "none" if torn_at is None else f"none whole of {self.length}: it is torn"
+            raise DecodeError(f"could not open {path}: expected frames in its first video stream, found {found}")
         # At its end, for the first frames: opening it again would take as long as decoding several of them.
         self.container = container if self.times and container.format.name in WHOLE else None
 

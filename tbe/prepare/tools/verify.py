@@ -1,23 +1,25 @@
-"""Decodes every video of a list from its first to its last frame.
+"""Decodes every video of a list from its first to its last frame, with the reader that training has.
 
 Writes a report, one row a video (path,label,status,frames,height,width,reason), and a clean list of those that decode,
 with the true number of frames as third column. The status is ok, failed (the decoder refuses it), timeout, or crashed
 (the process ended). Stopped and started again it goes on: videos in the report are not decoded again. Exits 1 if any
-video failed. A file cut off in a container that can be read up to there (avi, mkv) passes, with fewer frames. A list
-that leads out of --root is refused, and a link that does fails, as in training.
+video failed. Another reader of training is chosen with --reader; give it a report of its own. A file cut off in a
+container that can be read up to there (avi, mkv) passes, with fewer frames. A list that leads out of --root is
+refused, and a link that does fails, as in training.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tbe.data.sources.records import Records, check_links, fence, read_list, write_list
 from tbe.data.sources.unicode_forms import found_path
-from tbe.errors import MissingFile
+from tbe.errors import MissingFile, UserError
 from tbe.prepare.common.processes import Outcome
 from tbe.prepare.common.report import Report
 from tbe.prepare.common.work import (
@@ -28,7 +30,10 @@ from tbe.prepare.common.work import (
     work_through,
 )
 
-FRAMES_AT_ONCE = 8
+if TYPE_CHECKING:
+    from tbe.data.readers import OpenVideo
+
+BYTES_AT_ONCE = 128 * 2**20  # of decoded pictures: a reader may go back to a key frame for each lot of them
 
 
 class Verified(NamedTuple):
@@ -53,29 +58,41 @@ class Decoded(NamedTuple):
 
 @dataclass(frozen=True)
 class Decoding:
-    """Decodes all frames of a video below root on the CPU, keeping few of them at a time; DecodeError if it can't.
+    """Decodes all frames of a video below root, keeping some of them at a time; DecodeError if it can't.
 
-    is_fenced: whether links may not lead out of root.
+    is_fenced: whether links may not lead out of root. reader: `reader=auto` of training where None.
     """
 
     root: Path
     is_fenced: bool = True
+    reader: OpenVideo | None = None
 
     def __call__(self, path: str) -> Decoded:
-        from tbe.data.readers import DecodeError, DecordReader  # takes seconds, which only the processes need
+        from tbe.data.readers import DecodeError  # takes seconds
 
         file = found_path(os.path.join(self.root, path))
         if self.is_fenced:
             check_links(file, self.root)
-        video = DecordReader("cpu")(file)
-        num_frames = height = width = 0
-        for start in range(0, len(video), FRAMES_AT_ONCE):
-            frames = video.frames(range(start, min(start + FRAMES_AT_ONCE, len(video))))
-            num_frames += len(frames)
-            height, width = frames.shape[-2:]
-        if not num_frames:
+        video = (self.reader or named_reader(["auto"]))(file)
+        if not len(video):
             raise DecodeError(f"{path}: expected frames, got none")
+        first = video.frames([0])
+        height, width = first.shape[-2:]
+        num_frames, num_at_once = 0, max(1, BYTES_AT_ONCE // first.nbytes)
+        for start in range(0, len(video), num_at_once):
+            num_frames += len(video.frames(range(start, min(start + num_at_once, len(video)))))
         return Decoded(num_frames, height, width)
+
+
+def named_reader(words: Sequence[str]) -> OpenVideo:
+    """The reader of training with this name; further words are settings of it, `template=%06d.jpg`."""
+    from tbe.api.build import build  # takes seconds
+
+    name, *settings = words
+    pairs = [setting.partition("=") for setting in settings]
+    if not all(equals for _, equals, _ in pairs):
+        raise UserError(f"--reader {' '.join(words)}: expected settings SETTING=VALUE after the name")
+    return build("reader", name, **{key: int(value) if value.isdecimal() else value for key, _, value in pairs})
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -86,6 +103,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--report", type=Path, help="the report (<list>_report.csv beside the list)")
     help = "also videos that the list, or links, name outside of --root, as data.allow_outside_root=true of a run"
     parser.add_argument("--allow-outside-root", action="store_true", help=help)
+    help = "that of the run, as reader= names it, and settings of it, such as frames template=%%06d.jpg (auto)"
+    parser.add_argument("--reader", nargs="+", default=["auto"], metavar=("NAME", "SETTING=VALUE"), help=help)
     add_work_options(parser, timeout=120.0)
 
 
@@ -99,6 +118,7 @@ def run(args: argparse.Namespace) -> None:
     records = records if args.allow_outside_root else fence(records, str(args.list))
     paths = [os.fsdecode(path) for path in records.paths]
     labels = dict(zip(paths, records.labels.tolist(), strict=True))
+    decoding = Decoding(args.root, not args.allow_outside_root, named_reader(args.reader))
     report = Report(args.report or args.list.with_name(f"{args.list.stem}_report.csv"), Verified)
 
     def row_of(outcome: Outcome) -> Verified:
@@ -106,7 +126,7 @@ def run(args: argparse.Namespace) -> None:
         frames, height, width = decoded or (0, 0, 0)
         return Verified(path, labels[path], status, frames, height, width, reason)
 
-    work_through("decoding", paths, report, Decoding(args.root, not args.allow_outside_root), row_of, args)
+    work_through("decoding", paths, report, decoding, row_of, args)
     write_clean_list(records, report, args.out or args.list.with_name(f"{args.list.stem}_clean.txt"))
     exit_on_failures(print_counts(report, paths), len(labels), report)
 

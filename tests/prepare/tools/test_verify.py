@@ -3,14 +3,18 @@ import os
 import sys
 
 import pytest
+import torch
+from torchvision.io import write_jpeg
 
 import tbe.prepare.__main__ as prepare
 from tbe.data.readers import DecodeError
+from tbe.data.readers.auto_reader import AutoReader
 from tbe.data.sources.records import read_list, write_list
 from tbe.data.video_writer import write_video
+from tbe.errors import UserError
 from tbe.prepare.common.report import Report
-from tbe.prepare.tools.verify import Decoding, Verified
-from tests.conftest import moving_square
+from tbe.prepare.tools.verify import Decoding, Verified, named_reader
+from tests.conftest import moving_square, remux
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +25,9 @@ def videos(tmp_path_factory):
     write_video(root / "good.avi", moving_square(20), fps=25, codec="mpeg4")
     content = (root / "a b" / "[good] 1.mp4").read_bytes()
     (root / "truncated.mp4").write_bytes(content[: len(content) // 2])
+    remux(root / "a b" / "[good] 1.mp4", root / "truncated_index_first.mp4")
+    content = (root / "truncated_index_first.mp4").read_bytes()
+    (root / "truncated_index_first.mp4").write_bytes(content[: len(content) * 2 // 3])
     (root / "text.mp4").write_text("no video\n" * 100)
     return root
 
@@ -136,6 +143,40 @@ def test_a_link_out_of_the_root_fails_unless_it_is_allowed(videos, tmp_path):
     with pytest.raises(DecodeError, match=r"link\.avi: it is a link to .*good\.avi.*--allow-outside-root"):
         Decoding(tmp_path)("link.avi")
     assert Decoding(tmp_path, is_fenced=False)("link.avi").num_frames == 20
+
+
+def test_what_passes_is_what_training_reads_with_its_numbers_of_frames(videos, tmp_path):
+    remux(videos / "a b" / "[good] 1.mp4", tmp_path / "cut.mp4", hide=5)  # decord counts 19
+    remux(videos / "a b" / "[good] 1.mp4", tmp_path / "whole.ts")
+    write_list(tmp_path / "list.txt", [("cut.mp4", 0), ("whole.ts", 1)])
+    verify(tmp_path, tmp_path / "list.txt")
+    assert (tmp_path / "list_clean.txt").read_text() == "cut.mp4 0 14\nwhole.ts 1 19\n"
+    assert [len(AutoReader()(str(tmp_path / name))) for name in ("cut.mp4", "whole.ts")] == [14, 19]
+    with pytest.raises(DecodeError, match="torn"):
+        Decoding(videos)("truncated_index_first.mp4")
+
+
+def test_another_reader_is_named_as_in_training(videos, tmp_path, capsys):
+    (tmp_path / "clip").mkdir()
+    for number in range(3):
+        write_jpeg(torch.zeros(3, 8, 12, dtype=torch.uint8), str(tmp_path / "clip" / f"{number:03d}.jpg"))
+    write_list(tmp_path / "list.txt", [("clip", 4)])
+    verify(tmp_path, tmp_path / "list.txt", "--reader", "frames", "template=%03d.jpg")
+    assert (tmp_path / "list_clean.txt").read_text() == "clip 4 3\n"
+    decord = Decoding(videos, reader=named_reader(["decord", "device=cpu", "num_threads=1"]))
+    assert decord("good.avi") == (20, 32, 40)
+    for words, message in [
+        (["ffmpeg"], "reader: expected a choice among auto, decord, .*, got 'ffmpeg'"),
+        (["pyav", "threads=2"], "expected overrides of reader pyav among .*num_threads.*, got threads"),
+        (["frames", "%06d.jpg"], "--reader frames %06d.jpg: expected settings SETTING=VALUE after the name"),
+    ]:
+        with pytest.raises(UserError, match=message):
+            named_reader(words)
+
+
+def test_lots_of_frames_are_decoded_a_few_at_a_time(videos, monkeypatch):
+    monkeypatch.setattr("tbe.prepare.tools.verify.BYTES_AT_ONCE", 7 * 3 * 32 * 40)
+    assert Decoding(videos)("good.avi") == (20, 32, 40)
 
 
 def test_impossible_options_are_refused(videos, listed, tmp_path):

@@ -12,7 +12,7 @@ import tbe.prepare.__main__ as prepare
 from tbe.data.readers import DecodeError
 from tbe.data.readers.auto_reader import AutoReader
 from tbe.data.readers.pyav_reader import PyAvReader
-from tbe.data.records import read_list, write_list
+from tbe.data.sources.records import read_list, write_list
 from tests.conftest import remux
 
 NUM_FRAMES, GOP = 30, 8
