@@ -93,7 +93,9 @@ def test_what_it_sets_is_in_effect_and_two_steps_are_trained(experiment, train, 
     else:
         root = frame_folders if "template" in config.reader else video_folder
         overrides += [f"data.root={root}", f"data.lists={root}"]
-        overrides += ["data.splits.val=test.txt"] if "val" in config.data.splits else []
+        overrides += [f"data.splits.{split}=test.txt" for split in config.data.splits if split not in ("train", "test")]
+        if config.data.get("scenes"):
+            overrides += [f"data.scenes={root}", "data.masks=null", "data.num_classes=2"]
     if "best" not in config.callbacks:
         overrides.remove("~callbacks.best")
     if "cam" in (config.evaluate or {}):  # wants all videos of a split

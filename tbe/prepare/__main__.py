@@ -8,6 +8,7 @@ from tbe.errors import ended_in_one_line
 from tbe.prepare.benchmarks import hat, hat_swap, mimetics, scuba
 from tbe.prepare.datasets import (
     actor_hmdb51,
+    composite,
     diving48,
     folder,
     hmdb51,
@@ -31,6 +32,7 @@ DATASETS = {
     "kinetics400": kinetics400,
     "weizmann": weizmann,
     "folder": folder,
+    "composite": composite,
 }
 BENCHMARKS = {  # further splits of some of them
     "scuba": scuba,

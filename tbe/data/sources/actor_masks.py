@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from tbe.data.sources.actor_boxes import box_at, read_boxes
+from tbe.data.sources.suffixes import VIDEO_SUFFIXES
 from tbe.data.sources.unicode_forms import found_path
 from tbe.errors import MissingFile, UserError
 
@@ -22,7 +25,8 @@ class ActorMasks:
 
     run/a/*.png: one picture a frame, numbered from 0 or 1 without gaps, all of one size, whatever the video's. The
     actor is where its level, 0 to 255, is above `above`;
-    run/a.csv, run/a.json: boxes, as `read_boxes` takes them, in pixels of the video.
+    run/a.csv, run/a.json: boxes, as `read_boxes` takes them, in pixels of the video;
+    run/a.mp4, or another suffix of videos: a video of as many frames, grey levels in place of pictures.
 
     Videos that lie elsewhere than the others, named by full paths, are known by their folder and name: run/a too.
     """
@@ -39,13 +43,20 @@ class ActorMasks:
         pure = PurePosixPath(path).with_suffix("")
         elsewhere = pure.is_absolute() or ".." in pure.parts
         place = str(Path(self.folder, *(pure.parts[-2:] if elsewhere else pure.parts)))
-        there = (found_path(place + suffix).removesuffix(suffix) for suffix in ("", *BOXES))
+        there = (found_path(place + suffix).removesuffix(suffix) for suffix in ("", *BOXES, *VIDEO_SUFFIXES))
         return Path(next((found for found in there if found != place), place))
 
     def has(self, path: str) -> bool:
         """Whether a video has masks or boxes."""
-        place = self.place(path)
-        return place.is_dir() or any(place.with_name(f"{place.name}{suffix}").is_file() for suffix in BOXES)
+        return self.place(path).is_dir() or self.boxes(path) is not None or self.video(path) is not None
+
+    def boxes(self, path: str) -> Path | None:
+        """The file of the boxes of a video."""
+        return self._file(path, BOXES)
+
+    def video(self, path: str) -> Path | None:
+        """The video of the masks of a video."""
+        return self._file(path, VIDEO_SUFFIXES)
 
     def is_boxes(self, path: str) -> bool:
         """Whether boxes are all that is known of a video."""
@@ -59,7 +70,25 @@ class ActorMasks:
         place = self.place(path)
         if place.is_dir():
             return self._masks(place, frames)
-        return box_masks(place, video, frames) if self.has(path) else None
+        if self.boxes(path):
+            return box_masks(place, video, frames)
+        masks = self.video(path)
+        return self._masks_of_video(masks, video, frames) if masks else None
+
+    def _file(self, path: str, suffixes: Sequence[str]) -> Path | None:
+        place = self.place(path)
+        files = (place.with_name(f"{place.name}{suffix}") for suffix in suffixes)
+        return next((file for file in files if file.is_file()), None)
+
+    def _masks_of_video(self, file: Path, video: str, frames: list[int]) -> np.ndarray:
+        from tbe.data.readers.pyav_reader import PyAvReader  # takes seconds, which only processes that read masks need
+
+        if os.path.realpath(file) == os.path.realpath(video):
+            raise UserError(f"data.masks: expected a folder of masks, got {file}, which is the video itself")
+        masks = PyAvReader(1)(str(file))
+        if max(frames) >= len(masks):
+            raise UserError(f"{file}: expected a mask of each frame, got {len(masks)} and a frame {max(frames)}")
+        return masks.frames(frames)[:, 1].numpy() > self.above
 
     def _masks(self, folder: Path, frames: list[int]) -> np.ndarray:
         numbers, files = zip(*numbered_masks(folder), strict=True)

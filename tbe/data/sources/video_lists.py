@@ -7,18 +7,21 @@ import os
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from tbe.data.sources.actor_masks import ActorMasks
 from tbe.data.sources.base import VideoSource
 from tbe.data.sources.list_hints import CLASSES
 from tbe.data.sources.records import Records, check_labels, fence, hold_out, read_list
-from tbe.data.sources.text_files import text_of
+from tbe.data.sources.scene_lists import LabelledByScene, SceneLists, name_lines
 from tbe.data.sources.unicode_forms import found_path
 from tbe.errors import MissingFile, UserError
 
 __all__ = ["VideoLists", "VideoSource"]
 
 README_SECTION = "'Data sets'"
+ROOT = "{root}"  # what stands for it in the names of other folders
 LOOKED_AT = 5  # videos of each list, before a run begins
 
 log = logging.getLogger(__name__)
@@ -33,8 +36,10 @@ class VideoLists(VideoSource):
     is `val_share` of each class of the train list, and `train` the rest: models are chosen on it, never on the
     test list. variable: the environment variable that the config reads for `root`, named in the error when the
     videos are missing. masks: the folder of masks or boxes of the actors, as ActorMasks takes them with `mask_above`,
-    for probes of robustness; what moves counts as the actor in videos that have none. allow_outside_root: whether lists
-    may name files that are not below `root`, and links in it lead elsewhere.
+    for probes of robustness; what moves counts as the actor in videos that have none. scenes: a folder of lists of the
+    same names, with the scenes of the videos in place of their labels, and of classes.txt, with names of the scenes.
+    '{root}' in masks and scenes stands for `root`. num_classes: None for as many as classes.txt beside the lists names.
+    allow_outside_root: whether lists may name files that are not below `root`, and links in it lead elsewhere.
     """
 
     def __init__(
@@ -42,7 +47,7 @@ class VideoLists(VideoSource):
         name: str,
         root: str | None,
         splits: dict[str, str | None],
-        num_classes: int,
+        num_classes: int | None,
         lists: str | None = None,
         split: int | None = None,
         val_share: float = 0.1,
@@ -50,6 +55,7 @@ class VideoLists(VideoSource):
         how_to_get_lists: str | None = None,
         masks: str | None = None,
         mask_above: int = 0,
+        scenes: str | None = None,
         allow_outside_root: bool = False,
     ):
         if not 0 <= val_share < 1:
@@ -58,12 +64,13 @@ class VideoLists(VideoSource):
         self.root = root or ""  # without a folder all is missed, as `prepare` says
         self.lists = lists or self.root
         self.splits = {part: file.format(split=split) for part, file in splits.items() if file is not None}
-        self.num_classes = num_classes
+        self._num_classes = num_classes
         self.val_share = val_share
         self.variable = variable
         self.how_to_get_lists = how_to_get_lists
         self.allow_outside_root = allow_outside_root
-        self.masks = ActorMasks(masks, mask_above) if masks else None
+        self.masks = ActorMasks(masks.replace(ROOT, self.root), mask_above) if masks else None
+        self.scene_lists = SceneLists(scenes.replace(ROOT, self.root)) if scenes else None
         self._looked = False
         self._lists: dict[tuple, Records] = {}  # what was read, by all that it depends on
         self._masked: dict[str, Records] = {}  # the records of splits whose masks were asked for
@@ -111,9 +118,31 @@ class VideoLists(VideoSource):
     @property
     def class_names(self) -> list[str] | None:
         """Those of classes.txt beside the lists; None without the file, or where it is of another number of classes."""
-        file = Path(self.lists, CLASSES)
-        names = [line.strip() for line in text_of(file, errors="replace").splitlines()] if file.is_file() else []
+        names = name_lines(Path(self.lists, CLASSES))
         return names if len(names) == self.num_classes else None
+
+    @property
+    def num_classes(self) -> int:
+        """As given, or as many as classes.txt names; FileNotFoundError without it."""
+        if self._num_classes is not None:
+            return self._num_classes
+        names = name_lines(Path(self.lists, CLASSES))
+        if not names:
+            raise MissingFile(f"{Path(self.lists, CLASSES)}: expected the names of the classes, got none")
+        return len(names)
+
+    def scenes(self, split: str) -> Tensor | None:
+        """The scene of each video of a split, int64 (n,), None without lists of them."""
+        if not self.scene_lists:
+            return None
+        file = self.splits.get(split) or self.splits["train"]  # of which val may be a part
+        return torch.from_numpy(self.scene_lists.of(self.records(split), file))
+
+    def labellings(self) -> dict[str, VideoSource]:
+        """The same videos labelled by class and, where they are known, by scene."""
+        if not self.scene_lists:
+            return {"class": self}
+        return {"class": self, "scene": LabelledByScene(self, self.scene_lists.names, list(self.splits))}
 
     def foreground(self, split: str, index: int, frames: list[int]) -> np.ndarray | None:
         """Where the actor is in these frames of a video: bool (n, H, W), None where it has neither masks nor boxes."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
+
+import numpy as np
 
 from tbe.errors import UserError
 from tbe.evaluation.features import Features
@@ -10,12 +13,15 @@ from tbe.evaluation.metrics import recall_at_k
 from tbe.evaluation.tasks.base import Evaluation
 from tbe.evaluation.tasks.linear import LinearProbe
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Scenes:
     """Top-1 of a linear classifier for scenes, and R@1 by scene, in percent: the query split against the gallery.
 
-    Metrics: `scenes/scene_linear_top1`, `scenes/scene_R@1`. A ValueError for data without scenes.
+    Metrics: `scenes/scene_linear_top1`, `scenes/scene_R@1`. A query split of which the gallery has no scene is
+    left out, and said: nothing could tell them. A ValueError for data without scenes.
     """
 
     linear: LinearProbe
@@ -24,6 +30,7 @@ class Scenes:
         return {
             evaluation.key(f"scenes/{name}", split): value
             for split in evaluation.queries
+            if can_be_told(evaluation, split)
             for name, value in scene_leakage(evaluation, split, self.linear).items()
         }
 
@@ -31,6 +38,15 @@ class Scenes:
 def has_scenes(evaluation: Evaluation) -> bool:
     """Whether the data set knows the scenes of its videos."""
     return evaluation.datamodule.source.scenes(evaluation.gallery) is not None
+
+
+def can_be_told(evaluation: Evaluation, split: str) -> bool:
+    """Whether the gallery has any of the scenes of a query split; says so where it has none."""
+    gallery, queries = (_labelled_by_scene(evaluation, part) for part in (evaluation.gallery, split))
+    if np.isin(queries.labels.numpy(), gallery.labels.numpy()).any():
+        return True
+    log.info("scenes: %s is left out, as %s shows none of its scenes", split, evaluation.gallery)
+    return False
 
 
 def scene_leakage(evaluation: Evaluation, split: str, linear: LinearProbe) -> dict[str, float]:

@@ -57,17 +57,8 @@ def make_of_each(
     settings, for paths outside the folders, and for two videos that would have one name. use: what reads them.
     further: the lists are further splits of another data set, and have full paths.
     """
-    check_work_options(args)
-    if args.out.resolve() == args.root.resolve():
-        raise UserError(f"--out: expected another folder than --root, got {args.out}")
     targets = renamed_apart(given.paths(), renamed)
-    report = Report(args.out / f"{title}_report.csv", MadeRow)
-    for row in report.rows.values():
-        if row.settings != settings:
-            raise UserError(
-                f"{report.file}: expected a report of a run with {settings}, got one with {row.settings}: "
-                "change --out, or remove what was made"
-            )
+    report = opened_report(title, settings, args)
     gone = {path for path, target in targets.items() if not (args.out / target).exists()}
     report.forget(lambda row: row.status == "ok" and row.path in gone)
 
@@ -92,6 +83,21 @@ def make_of_each(
     else:
         print(f"use them with: {override('data.root', args.out)} {use}".rstrip())
     exit_on_failures(num_failed, len(targets), report)
+
+
+def opened_report(title: str, settings: str, args: argparse.Namespace) -> Report:
+    """The report below --out; ValueError for one of other settings, and for options that no work can be done with."""
+    check_work_options(args)
+    if args.out.resolve() == args.root.resolve():
+        raise UserError(f"--out: expected another folder than --root, got {args.out}")
+    report = Report(args.out / f"{title}_report.csv", MadeRow)
+    for row in report.rows.values():
+        if row.settings != settings:
+            raise UserError(
+                f"{report.file}: expected a report of a run with {settings}, got one with {row.settings}: "
+                "change --out, or remove what was made"
+            )
+    return report
 
 
 def mp4_name(path: str) -> str:

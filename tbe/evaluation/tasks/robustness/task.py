@@ -18,7 +18,7 @@ from tbe.evaluation.metrics import recall_at_k, topk_accuracy
 from tbe.evaluation.perturbations import Perturbation
 from tbe.evaluation.tasks.base import Evaluation
 from tbe.evaluation.tasks.linear import LinearProbe
-from tbe.evaluation.tasks.scene_leakage import has_scenes, scene_leakage
+from tbe.evaluation.tasks.scene_leakage import can_be_told, has_scenes, scene_leakage
 
 # The motion is there and the background is not its own: a score should hold.
 BACKGROUND: dict[str, Perturbation] = {
@@ -74,7 +74,7 @@ class Robustness:
             chance = 100 / len(found["clean"].labels.unique())
             scores_of_split |= summary(scores, chance) | {TRUE_MASKS: 100 * masks[:, 1].mean().item()}
             _warn_of_motion(masks, split)
-            if has_scenes(evaluation):
+            if has_scenes(evaluation) and can_be_told(evaluation, split):
                 scores_of_split |= {
                     f"robustness/{name}": value for name, value in scene_leakage(evaluation, split, self.linear).items()
                 }

@@ -1,0 +1,79 @@
+"""The scenes of videos that list files name, in lists of their own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from tbe.data.sources.base import VideoSource
+from tbe.data.sources.list_hints import CLASSES
+from tbe.data.sources.records import Records, read_list
+from tbe.data.sources.text_files import text_of
+from tbe.errors import MissingFile, UserError
+
+
+@dataclass(frozen=True)
+class SceneLists:
+    """Below `folder` a list of each name that lists of videos have, `path scene`, in any order and of more videos.
+
+    classes.txt beside them may have names of the scenes.
+    """
+
+    folder: str
+
+    def of(self, records: Records, file: str) -> np.ndarray:
+        """The scenes of these videos, int64 (n,); ValueError for one that the list of this name does not have."""
+        scenes = Path(self.folder, file)
+        if not scenes.is_file():
+            raise MissingFile(f"{scenes}: expected the list of scenes, got no such file (data.scenes={self.folder})")
+        listed = read_list(scenes, "")
+        known = dict(zip(listed.paths, listed.labels.tolist(), strict=True))
+        lacking = [path for path in records.paths if path not in known]
+        if lacking:
+            got = f"none of {os.fsdecode(lacking[0])!r} ({len(lacking)} such)"
+            raise UserError(f"{scenes}: expected the scene of each video of {file}, got {got}")
+        return np.array([known[path] for path in records.paths], np.int64)
+
+    @property
+    def names(self) -> list[str]:
+        """Those of classes.txt, none without the file."""
+        return name_lines(Path(self.folder, CLASSES))
+
+
+class LabelledByScene(VideoSource):
+    """Another source's videos, with their scenes for classes."""
+
+    def __init__(self, source: VideoSource, names: Sequence[str], splits: Sequence[str]):
+        self.source = source
+        self.name = source.name
+        self.names = names
+        self.splits = splits
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.names) or 1 + max(int(self.records(split).labels.max()) for split in self.splits)
+
+    @property
+    def class_names(self) -> Sequence[str] | None:
+        return self.names or None
+
+    def prepare(self) -> None:
+        self.source.prepare()
+
+    def has(self, split: str) -> bool:
+        return self.source.has(split)
+
+    def records(self, split: str) -> Records:
+        scenes = self.source.scenes(split)
+        if scenes is None:
+            raise UserError(f"data={self.name}: expected the scenes of {split}, got none")
+        return replace(self.source.records(split), labels=scenes.numpy())
+
+
+def name_lines(file: Path) -> list[str]:
+    """The names that a file has one a line, none where there is no file."""
+    return [line.strip() for line in text_of(file, errors="replace").splitlines()] if file.is_file() else []

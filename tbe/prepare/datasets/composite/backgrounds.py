@@ -1,0 +1,99 @@
+"""Places: pictures, and videos of which the median or the frames come behind an actor."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from tbe.data.sources.actor_masks import PICTURES
+from tbe.data.sources.suffixes import VIDEO_SUFFIXES
+from tbe.errors import MissingFile, UserError
+from tbe.prepare.common.decoding import opened_video
+from tbe.prepare.datasets.composite.pictures import Covering
+
+BEHIND = ("still", "moving")
+MAX_OF_MEDIAN = 50  # frames, evenly spread over a video
+MAX_MOVING = 300  # frames of a place that are kept, the first ones
+
+
+def place_files(named: Sequence[str]) -> list[Path]:
+    """The pictures and videos that files, folders and patterns name, sorted by name; a place is called by its name."""
+    suffixes = (*PICTURES, *VIDEO_SUFFIXES)
+    files: set[Path] = set()
+    for name in named:
+        folder = Path(name)
+        found = folder.iterdir() if folder.is_dir() else map(Path, [name] if folder.exists() else glob.glob(name))
+        new = {file for file in found if file.suffix.lower() in suffixes and not file.name.startswith(".")}
+        if not new:
+            raise MissingFile(f"{name}: expected pictures or videos of places ({', '.join(suffixes)}), found none")
+        files |= new
+    by_name: dict[str, Path] = {}
+    for file in sorted(files, key=lambda file: (file.stem, str(file))):
+        if file.stem in by_name and by_name[file.stem].resolve() != file.resolve():
+            raise UserError(f"expected places of different names, got {by_name[file.stem]} and {file}")
+        by_name.setdefault(file.stem, file)
+    return list(by_name.values())
+
+
+def split_places(named: Sequence[str], novel: Sequence[str], seed: int) -> tuple[list[Path], list[Path]]:
+    """The places that actions own, and those held out: named too, or a number of the first, drawn by the seed."""
+    files = place_files(named)
+    if len(novel) == 1 and novel[0].isdigit():
+        count = int(novel[0])
+        if count > len(files) - 2:
+            raise UserError(f"--novel: expected to leave at least two of the {len(files)} places, got {count}")
+        held = set(np.random.default_rng(seed).permutation(len(files))[:count].tolist())
+        return (
+            [file for number, file in enumerate(files) if number not in held],
+            [file for number, file in enumerate(files) if number in held],
+        )
+    held_out = place_files(novel)
+    resolved = {file.resolve() for file in held_out}
+    owned = [file for file in files if file.resolve() not in resolved]
+    twice = sorted({file.stem for file in owned} & {file.stem for file in held_out})
+    if twice:
+        raise UserError(f"--novel: expected other names than those of --backgrounds, got {twice[0]!r} in both")
+    return owned, held_out
+
+
+@lru_cache(maxsize=64)  # a process makes many clips in front of few places
+def still_place(file: Path, size: tuple[int, int]) -> np.ndarray:
+    """The picture, or the median of a video's frames, (H, W, 3) uint8; ValueError for a file without pictures."""
+    cover, frames, every = Covering(size), [], 1
+    with opened_video(file) as source:
+        for number, frame in enumerate(source.frames):
+            if number % every:
+                continue
+            frames.append(cover(frame, "rgb24"))
+            if len(frames) > MAX_OF_MEDIAN:  # how long a video is only its end tells
+                frames, every = frames[::2], 2 * every
+    if not frames:
+        raise UserError(f"{file}: expected a picture, got none")
+    return np.median(np.stack(frames), axis=0).round().astype(np.uint8)
+
+
+@lru_cache(maxsize=4)
+def moving_place(file: Path, size: tuple[int, int], num_frames: int) -> np.ndarray:
+    """The first frames of a video, at most so many, (T, H, W, 3) uint8."""
+    cover, frames = Covering(size), []
+    with opened_video(file) as source:
+        for frame in source.frames:
+            frames.append(cover(frame, "rgb24"))
+            if len(frames) == num_frames:
+                break
+    if not frames:
+        raise UserError(f"{file}: expected pictures, got none")
+    return np.stack(frames)
+
+
+def behind(file: Path, size: tuple[int, int], number: int, moves: bool) -> np.ndarray:
+    """What is behind frame `number` of a clip: (H, W, 3) uint8. A video that moves turns back at its ends."""
+    if not moves:
+        return still_place(file, size)
+    frames = moving_place(file, size, MAX_MOVING)
+    turn = max(1, 2 * (len(frames) - 1))
+    return frames[min(number % turn, turn - number % turn)]

@@ -1,0 +1,91 @@
+"""Making the videos of a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import chain, zip_longest
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import numpy as np
+
+from tbe.data.video_writer import video_file
+from tbe.errors import UserError
+from tbe.prepare.common.decoding import opened_video
+from tbe.prepare.common.making import Made
+from tbe.prepare.datasets.composite.backgrounds import behind
+from tbe.prepare.datasets.composite.blending import blend, coverage, shrunk
+from tbe.prepare.datasets.composite.mattes import opened_matte
+from tbe.prepare.datasets.composite.pictures import Covering, Size
+
+MASKS = "masks"
+MASK_CRF = 12
+
+
+class Recipe(NamedTuple):
+    """What a clip is made of: a filmed video, and the file of a place, None for the filmed one."""
+
+    source: str
+    place: Path | None
+
+
+@dataclass(frozen=True)
+class Compositing:
+    """Writes <out>/<clip> and, before it, its matte as <out>/masks/<clip>, whole or not at all."""
+
+    root: Path
+    masks: Path
+    out: Path
+    recipes: dict[str, Recipe]
+    size: Size
+    moves: bool
+    shrink: int
+    crf: int
+    preset: str
+
+    def __call__(self, clip: str) -> Made:
+        recipe = self.recipes[clip]
+        with ExitStack() as files:
+            source = files.enter_context(opened_video(self.root / recipe.source))
+            matte = files.enter_context(opened_matte(recipe.source, self.masks))
+            first = next(source.frames, None)
+            if first is None:
+                raise UserError(f"{recipe.source}: expected frames, got none")
+            size = self.size.of(first.height, first.width)
+            # The last one to be opened is the first one to be there.
+            add = files.enter_context(video_file(self.out / clip, size, source.fps, options=self._options(self.crf)))
+            options = self._options(MASK_CRF)
+            add_mask = files.enter_context(video_file(self.out / MASKS / clip, size, source.fps, options=options))
+            cover, num_frames = Covering(size), 0
+            for frame, levels in paired(recipe.source, chain([first], source.frames), matte):
+                picture, mask = cover(frame, "rgb24"), cover(self._shrunk(levels), "gray")
+                if recipe.place:
+                    picture = blend(picture, coverage(mask), behind(recipe.place, size, num_frames, self.moves))
+                add(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24"))
+                add_mask(av.VideoFrame.from_ndarray(np.repeat(mask[..., None], 3, axis=2), format="rgb24"))
+                num_frames += 1
+        return Made(num_frames, *size)
+
+    def _shrunk(self, levels: av.VideoFrame) -> av.VideoFrame:
+        matte = shrunk(levels.to_ndarray(format="gray"), self.shrink)
+        return av.VideoFrame.from_ndarray(np.ascontiguousarray(matte), format="gray")
+
+    def _options(self, crf: int) -> dict[str, str]:
+        # With its macroblock tree x264 writes other bytes from run to run, even on one thread.
+        return {"crf": str(crf), "preset": self.preset, "x264-params": "mbtree=0"}
+
+
+def paired(
+    source: str, frames: Iterator[av.VideoFrame], mattes: Iterator[av.VideoFrame]
+) -> Iterator[tuple[av.VideoFrame, av.VideoFrame]]:
+    """Each frame with its matte; ValueError at the end where they are not as many."""
+    num_frames = num_mattes = 0
+    for frame, matte in zip_longest(frames, mattes):
+        num_frames, num_mattes = num_frames + (frame is not None), num_mattes + (matte is not None)
+        if frame is not None and matte is not None:
+            yield frame, matte
+    if num_frames != num_mattes:
+        raise UserError(f"{source}: expected a matte of each of its {num_frames} frames, got {num_mattes}")

@@ -1,0 +1,52 @@
+"""The mattes of filmed videos: how much of each pixel the actor covers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+
+from tbe.data.sources.actor_masks import ActorMasks, mask_files
+from tbe.errors import MissingFile, UserError
+from tbe.prepare.common.decoding import opened_video
+
+
+def with_mattes(paths: Sequence[str], folder: Path) -> list[str]:
+    """The videos that have a matte; says how many have none. ValueError for boxes, MissingFile where none has one."""
+    masks = ActorMasks(str(folder))
+    boxed = [path for path in paths if masks.boxes(path) and not masks.place(path).is_dir() and not masks.video(path)]
+    if boxed:
+        raise UserError(
+            f"{folder}: expected mattes, pictures or videos of each actor's outline, got boxes of {boxed[0]!r} "
+            f"({len(boxed)} such): what a box holds of the filmed place would come along and tell it"
+        )
+    found = [path for path in paths if masks.has(path)]
+    if not found:
+        place = masks.place(paths[0])
+        raise MissingFile(f"{folder}: expected mattes such as {place}/000001.png or {place}.mp4, found none")
+    if len(found) < len(paths):
+        lacking = sorted(set(paths) - set(found))
+        print(f"{folder}: left out {len(lacking)} of {len(paths)} videos without a matte, such as {lacking[0]!r}")
+    return found
+
+
+@contextmanager
+def opened_matte(path: str, folder: Path) -> Iterator[Iterator[av.VideoFrame]]:
+    """The matte of each frame of a video, in order: of a video of mattes, or of numbered pictures."""
+    masks = ActorMasks(str(folder))
+    pictures, video = masks.place(path), masks.video(path)
+    if video is None or pictures.is_dir():
+        yield map(_picture, mask_files(pictures))
+        return
+    with opened_video(video) as source:
+        yield source.frames
+
+
+def _picture(file: Path) -> av.VideoFrame:
+    from torchvision.io import ImageReadMode  # takes seconds, which only the processes need
+
+    from tbe.data.readers.frame_folder import decoded_picture
+
+    return av.VideoFrame.from_ndarray(decoded_picture(str(file), ImageReadMode.GRAY)[0].numpy(), format="gray")

@@ -1,0 +1,61 @@
+"""A sheet of some of the videos, to be looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import av
+import numpy as np
+
+from tbe.prepare.common.decoding import opened_video
+from tbe.prepare.datasets.composite.pictures import Covering
+from tbe.prepare.datasets.composite.plan import SPLITS, Clip
+
+ROWS = 8  # of either half
+
+
+def draw_sheet(clips: Sequence[Clip], out: Path) -> Path | None:
+    """Writes sheet.png: for some actors who are tested on a row, their videos in iid, swap, novel and plain; then
+    as many rows of train. None where none of them is there."""
+    there = {clip.path: clip for clip in clips if (out / clip.path).is_file()}
+    tested: dict[str, list[Clip]] = {}
+    for split in SPLITS[1:]:
+        for clip in there.values():
+            if clip.split == split:
+                tested.setdefault(clip.source, []).append(clip)
+    trained = [clip for clip in there.values() if clip.split == "train"]
+    across = max(map(len, tested.values()), default=4)
+    rows = _spread(list(tested.values()), ROWS)
+    chosen = _spread(trained, ROWS * across)
+    rows += [chosen[start : start + across] for start in range(0, len(chosen), across)]
+    if not rows:
+        return None
+    first = _middle(out / rows[0][0].path)
+    cover = Covering(first.shape[:2])
+    blank = np.zeros_like(first)
+    pictures = []
+    for row in rows:
+        frames = [cover(av.VideoFrame.from_ndarray(_middle(out / clip.path), format="rgb24"), "rgb24") for clip in row]
+        pictures.append(np.concatenate([*frames, *[blank] * (across - len(row))], axis=1))
+    file = out / "sheet.png"
+    _write_png(np.concatenate(pictures), file)
+    return file
+
+
+def _middle(video: Path) -> np.ndarray:
+    with opened_video(video) as source:
+        frames = [frame.to_ndarray(format="rgb24") for frame in source.frames]
+    return frames[len(frames) // 2]
+
+
+def _spread(items: list, count: int) -> list:
+    numbers = np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)
+    return [items[number] for number in numbers]
+
+
+def _write_png(picture: np.ndarray, file: Path) -> None:
+    import torch  # takes seconds
+    from torchvision.io import write_png
+
+    write_png(torch.from_numpy(picture).permute(2, 0, 1).contiguous(), str(file))
