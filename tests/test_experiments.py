@@ -98,7 +98,7 @@ def test_what_it_sets_is_in_effect_and_two_steps_are_trained(experiment, train, 
             overrides += [f"data.scenes={root}", "data.masks=null", "data.num_classes=2"]
     if "best" not in config.callbacks:
         overrides.remove("~callbacks.best")
-    if "cam" in (config.evaluate or {}):  # wants all videos of a split
+    if "cam" in (config.tasks or {}):  # wants all videos of a split
         overrides.remove("trainer.limit_predict_batches=1")
     run = train(*overrides, small=False)
     metrics = json.loads((run / "metrics.json").read_text())
