@@ -108,3 +108,16 @@ def test_boxes_outside_the_video_are_refused(tmp_path):
         ValueError, match=r"run/a: expected boxes inside the 40 x 32 pixels of .*, got a corner at 100, 8"
     ):
         ActorMasks(tmp_path)("run/a.mp4", written(tmp_path, "video"), [0])
+
+
+def test_masks_of_a_video_are_those_of_its_frames(tmp_path):
+    levels = np.stack([200 * square(number).astype(np.uint8) for number in range(10)])
+    write_video(tmp_path / "run" / "a.mkv", levels[..., None].repeat(3, axis=-1), fps=25, options={"crf": "4"})
+    masks = ActorMasks(tmp_path, above=100)
+    assert masks.has("run/a.mp4")
+    found = masks("run/a.mp4", "elsewhere/run/a.mp4", [3, 0, 3, 9])
+    assert np.mean(found != [square(number) for number in (3, 0, 3, 9)]) < 0.01
+    with pytest.raises(ValueError, match=r"run/a.mkv: expected a mask of each frame, got 10 and a frame 10"):
+        masks("run/a.mp4", "elsewhere/run/a.mp4", [10])
+    with pytest.raises(ValueError, match=r"expected a folder of masks, got .*run/a.mkv, which is the video itself"):
+        masks("run/a.mkv", str(tmp_path / "run" / "a.mkv"), [0])

@@ -1,0 +1,49 @@
+import pytest
+
+from tbe.data.sources import VideoLists
+
+
+@pytest.fixture
+def source(tmp_path):
+    """source({"train.txt": text}) is a set of four videos, whose scenes are in these files."""
+
+    def make(scenes):
+        (tmp_path / "train.txt").write_text("a.mp4 0\nb.mp4 1\nc.mp4 0\nd.mp4 1\n")
+        (tmp_path / "scenes").mkdir()
+        for name, text in scenes.items():
+            (tmp_path / "scenes" / name).write_text(text)
+        splits = {"train": "train.txt"}
+        return VideoLists("some", str(tmp_path), splits, num_classes=2, val_share=0.5, scenes="{root}/scenes")
+
+    return make
+
+
+def test_scenes_are_found_by_path_also_of_what_is_held_out(source):
+    found = source({"train.txt": "d.mp4 3\nc.mp4 2\nb.mp4 1\na.mp4 0\nmore.mp4 9\n"})
+    for split in ("train", "val"):
+        records = found.records(split)
+        assert [f"{'abcd'[scene]}.mp4".encode() for scene in found.scenes(split)] == list(records.paths)
+    assert found.labellings()["scene"].num_classes == 4
+    assert found.labellings()["scene"].class_names is None
+
+
+@pytest.mark.parametrize(
+    ("scenes", "message"),
+    [
+        ({}, r"scenes/train.txt: expected the list of scenes, got no such file"),
+        ({"train.txt": "a.mp4 0\nb.mp4 1\n"}, r"expected the scene of each video of train.txt, got none of '[cd].mp4'"),
+    ],
+)
+def test_scenes_that_are_not_there_are_named(source, scenes, message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        found = source(scenes)
+        found.scenes("train"), found.scenes("val")
+
+
+def test_classes_are_counted_by_their_names(tmp_path):
+    some = VideoLists("some", str(tmp_path), {"train": "train.txt"}, num_classes=None)
+    with pytest.raises(FileNotFoundError, match=r"classes.txt: expected the names of the classes, got none"):
+        _ = some.num_classes
+    (tmp_path / "classes.txt").write_text("jump\nwalk\n")
+    assert some.num_classes == 2
+    assert some.class_names == ["jump", "walk"]
