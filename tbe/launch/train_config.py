@@ -59,6 +59,7 @@ def resolve(config: DictConfig, overrides: list[str]) -> tuple[list[dict[str, An
         stages.append(_following(stages[0], overrides))
     for stage in stages:
         check_settings(stage)
+        _leave_out_tasks_not_chosen(stage)
         if stage.stage != "pretrain":
             OmegaConf.set_struct(stage, False)
             for part in PRETRAINING_ONLY:
@@ -68,6 +69,13 @@ def resolve(config: DictConfig, overrides: list[str]) -> tuple[list[dict[str, An
         return resolved, messages
     _check_folders(resolved, checkpoint)
     return resolved, messages + check_changes(resolved[0], checkpoint, overrides)
+
+
+def _leave_out_tasks_not_chosen(config: DictConfig) -> None:
+    """Drops what a recipe sets of tasks that `task=` has replaced by others."""
+    OmegaConf.set_struct(config, False)
+    for name in [name for name, task in config.tasks.items() if "_target_" not in task]:
+        del config.tasks[name]
 
 
 def _following(config: DictConfig, overrides: list[str]) -> DictConfig:

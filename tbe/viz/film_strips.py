@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,6 +61,23 @@ def draw(rows: list[list[Strip]], file: Path) -> None:
             _shorten(title, strip_width, renderer)
     axes.imshow(canvas, extent=(0, width, height, 0), interpolation="nearest", aspect="auto")
     figure.savefig(file, dpi=DPI)
+
+
+def save_strips(rows: list[list[Strip]], file: Path) -> None:
+    """Writes rows of strips as they are, for other rows to be drawn beside them."""
+    arrays = {f"{line}_{column}": strip.frames for line, row in enumerate(rows) for column, strip in enumerate(row)}
+    titles = [[(strip.title, strip.right) for strip in row] for row in rows]
+    np.savez_compressed(file, titles=json.dumps(titles), **arrays)
+
+
+def load_strips(file: Path) -> list[list[Strip]]:
+    """Reads what `save_strips` wrote."""
+    with np.load(file) as arrays:
+        titles = json.loads(str(arrays["titles"]))
+        return [
+            [Strip(arrays[f"{line}_{column}"], title, right) for column, (title, right) in enumerate(row)]
+            for line, row in enumerate(titles)
+        ]
 
 
 def _fitted(frame: np.ndarray, width: int) -> np.ndarray:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
 from tbe.data.datamodule import VideoDataModule
+from tbe.data.sources.base import VideoSource
 from tbe.data.sources.class_names import class_names
 from tbe.data.sources.records import Records
 from tbe.distributed import rank
@@ -19,12 +21,14 @@ from tbe.evaluation.metrics import hit_rates, mean_average_precision
 from tbe.evaluation.neighbors import METRICS, PRECISIONS, exact_search, nearest, nearest_by_faiss
 from tbe.evaluation.neighbors.faiss_search import load_faiss
 from tbe.evaluation.tasks.base import Evaluation
-from tbe.viz.film_strips import FRAME_HEIGHT, Strip, draw
+from tbe.viz.film_strips import FRAME_HEIGHT, Strip, draw, load_strips, save_strips
 
 BACKENDS = ("torch", "faiss")
 USUAL_KS = (1, 5, 10, 20, 50)
 NUM_FRAMES = 4
 NUM_NEIGHBORS = 5
+NUM_BESIDE = 2  # neighbors of each checkpoint where several stand beside each other
+KEPT = "neighbors.npz"
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,8 @@ class Retrieval:
     gallery and query split share it. backend: torch or faiss; precision: of torch's products, fp32 or bf16. Both
     concern R@k alone: mAP needs the whole ranking, which is torch's. On a GPU where that has room, as exactly. Draws
     `pictures` queries, spread evenly over the split, with their nearest neighbors and how near they are (the cosine,
-    or the distance) into `retrieval/<name>[/<split>]/neighbors.png`.
+    or the distance) into `retrieval/<name>[/<split>]/neighbors.png`; of several checkpoints also the same queries and
+    what each found for them, beside each other, into `retrieval/[<split>_]side_by_side.png`.
     """
 
     ks: tuple[int, ...] | None = None
@@ -111,19 +116,49 @@ class Retrieval:
         records, others = data.source.records(split), data.source.records(searched)
         names = class_names(data.source, records)
         shown = np.linspace(0, len(queries.labels) - 1, count).round().astype(int)
+        scenes, other_scenes = (_scenes(data.source, part) for part in (split, searched))
         asked = _frames(data, records.select(shown))
         answers = _frames(data, others.select(indices[shown].flatten().numpy()))
         rows = []
         for query in shown.tolist():
             label = int(queries.labels[query])
-            row = [Strip(next(asked), f"query: {names[label]}")]
+            row = [Strip(next(asked), f"query: {names[label]}{scenes(query)}")]
             for index, nearness in zip(indices[query].tolist(), near[query].tolist(), strict=True):
                 other = int(gallery.labels[index])
-                row.append(Strip(next(answers), f"{abs(nearness):#.3g} {names[other]}", other == label))
+                title = f"{abs(nearness):#.3g} {names[other]}{other_scenes(index)}"
+                row.append(Strip(next(answers), title, other == label))
             rows.append(row)
         folder = evaluation.folder / evaluation.key(f"retrieval/{evaluation.name}", split)
         folder.mkdir(parents=True, exist_ok=True)
         draw(rows, folder / "neighbors.png")
+        save_strips(rows, folder / KEPT)
+
+    def compare(self, rows: dict[str, dict[str, float]], folder: Path) -> None:
+        """Draws the queries with what each checkpoint found for them, from what `run` kept of each."""
+        top = folder / "retrieval"
+        for file in sorted((top / next(iter(rows))).rglob(KEPT)):
+            split = file.parent.relative_to(top / next(iter(rows))).as_posix()
+            found = {name: load_strips(top / name / split / KEPT) for name in rows}
+            beside = [
+                _beside(dict(zip(found, of_query, strict=True))) for of_query in zip(*found.values(), strict=True)
+            ]
+            if len(found) > 1:
+                draw(beside, top / f"{'' if split == '.' else f'{split}_'}side_by_side.png")
+
+
+def _beside(rows: dict[str, list[Strip]]) -> list[Strip]:
+    """Returns the query, then the first neighbors of each checkpoint, named in the title of the first."""
+    line = next(iter(rows.values()))[:1]
+    for name, (_, *neighbors) in rows.items():
+        first, *others = neighbors[:NUM_BESIDE]
+        line += [first._replace(title=f"{name}: {first.title}"), *others]
+    return line
+
+
+def _scenes(source: VideoSource, split: str) -> Callable[[int], str]:
+    """Returns what says a video's scene in a title; nothing where the data does not know it."""
+    scenes = source.scenes(split)
+    return lambda index: "" if scenes is None else f" · scene {int(scenes[index])}"
 
 
 def _frames(datamodule: VideoDataModule, records: Records) -> Iterator[np.ndarray]:
