@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +46,9 @@ def run(files: list[Path]) -> None:
     tasks = TaskRunner({name: build(task) for name, task in config["tasks"].items()}, run_dir)
     measured: Measured = {}
     protocol = describe(config) | {"checkpoints": {}}
-    for found in config["checkpoint"]:
-        name = None
+    for found, name in zip(config["checkpoint"], _names(config), strict=True):
         for number, folder in folders.items():
             checkpoint = _read(found[number] if isinstance(found, dict) else found, config)
-            name = name or _unused_name(checkpoint, measured)
             pl.seed_everything(config["seed"], workers=True, verbose=False)
             folder.mkdir(parents=True, exist_ok=True)
             origin = checkpoint.origin() if checkpoint else RANDOM
@@ -181,10 +179,20 @@ def _read(file: str, config: dict[str, Any]) -> Checkpoint | ForeignWeights | No
     return None if file == RANDOM else checkpoints.read_any(file, config["backbone"], config["min_matched"])
 
 
-def _unused_name(checkpoint: Checkpoint | ForeignWeights | None, used: Iterable[str]) -> str:
-    """What a checkpoint is called in tables and folders."""
-    if checkpoint is None:
-        return "random init"
-    file = Path(checkpoint.path)
-    is_used = checkpoint.name in used
-    return f"{checkpoint.name} ({file.parent.parent.name}, {file.stem})" if is_used else checkpoint.name
+def _names(config: dict[str, Any]) -> list[str]:
+    """Returns what each checkpoint is called in tables and folders.
+
+    Runs of one name are told apart by their variants where those differ, else by their folders.
+    """
+    files = [next(iter(found.values())) if isinstance(found, dict) else found for found in config["checkpoint"]]
+    checkpoints = [_read(file, config) for file in files]
+    plain = [checkpoint.name if checkpoint else "random init" for checkpoint in checkpoints]
+    variants = [checkpoint.config.get("variant") if checkpoint else None for checkpoint in checkpoints]
+    names: list[str] = []
+    for name, file, variant in zip(plain, files, variants, strict=True):
+        alike = [other for other, of_name in zip(variants, plain, strict=True) if of_name == name]
+        if len(alike) > 1 and None not in alike and len(set(alike)) == len(alike):
+            name = f"{name} {variant}"
+        is_used = name in names
+        names.append(f"{name} ({Path(file).parent.parent.name}, {Path(file).stem})" if is_used else name)
+    return names

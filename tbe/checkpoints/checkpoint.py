@@ -54,12 +54,8 @@ class Checkpoint:
 
     @property
     def name(self) -> str:
-        """The name of the run that wrote it, with its variant, for tables and folders."""
-        variant = self.config.get("variant")
-        named = variant and str(variant) not in self.config["run_name"]
-        return config_allowlist.folder_name(
-            f"{self.config['run_name']} {variant}" if named else self.config["run_name"]
-        )
+        """The name of the run that wrote it, for tables and folders."""
+        return config_allowlist.folder_name(self.config["run_name"])
 
     def backbone(self) -> VideoBackbone:
         """The backbone, built from the carried config and with the trained weights."""

@@ -67,7 +67,7 @@ def save_strips(rows: list[list[Strip]], file: Path) -> None:
     """Writes rows of strips as they are, for other rows to be drawn beside them."""
     arrays = {f"{line}_{column}": strip.frames for line, row in enumerate(rows) for column, strip in enumerate(row)}
     titles = [[(strip.title, strip.right) for strip in row] for row in rows]
-    np.savez_compressed(file, titles=json.dumps(titles), **arrays)
+    np.savez_compressed(file, allow_pickle=False, titles=np.array(json.dumps(titles)), **arrays)
 
 
 def load_strips(file: Path) -> list[list[Strip]]:

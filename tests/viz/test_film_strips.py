@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tbe.viz.film_strips import FRAME_HEIGHT, NEUTRAL, RIGHT, WRONG, Strip, draw
+from tbe.viz.film_strips import FRAME_HEIGHT, NEUTRAL, RIGHT, WRONG, Strip, draw, load_strips, save_strips
 
 
 def strip(color, title="", right=None, size=(40, 60)):
@@ -50,3 +50,13 @@ def test_a_title_stays_above_its_strip(title, tmp_path):
 
 def test_flow_is_shown(tmp_path):
     assert near(drawn([[strip((200, 60))]], tmp_path), (200, 128, 60)) > 1000
+
+
+def test_strips_are_kept_as_they_are(tmp_path):
+    rows = [[Strip(np.full((2, 4, 5, 3), 7, np.uint8), "query"), Strip(np.zeros((1, 4, 5, 3), np.uint8), "é", False)]]
+    save_strips(rows, tmp_path / "strips.npz")
+    ((query, answer),) = load_strips(tmp_path / "strips.npz")
+    assert np.array_equal(query.frames, rows[0][0].frames)
+    assert query[1:] == ("query", None)
+    assert answer.frames.shape == (1, 4, 5, 3)
+    assert answer[1:] == ("é", False)

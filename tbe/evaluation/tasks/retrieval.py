@@ -138,11 +138,10 @@ class Retrieval:
         top = folder / "retrieval"
         for file in sorted((top / next(iter(rows))).rglob(KEPT)):
             split = file.parent.relative_to(top / next(iter(rows))).as_posix()
-            found = {name: load_strips(top / name / split / KEPT) for name in rows}
-            beside = [
-                _beside(dict(zip(found, of_query, strict=True))) for of_query in zip(*found.values(), strict=True)
-            ]
+            files = {name: top / name / split / KEPT for name in rows}
+            found = {name: load_strips(kept) for name, kept in files.items() if kept.exists()}
             if len(found) > 1:
+                beside = [_beside(dict(zip(found, row, strict=True))) for row in zip(*found.values(), strict=True)]
                 draw(beside, top / f"{'' if split == '.' else f'{split}_'}side_by_side.png")
 
 
