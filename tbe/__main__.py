@@ -22,7 +22,7 @@ VARIABLE = "TBE_COMMAND"  # names the command to processes that Lightning starts
 
 def main() -> None:
     """Runs the command that the first argument names."""
-    if worker_processes.inherited_configs() and VARIABLE in os.environ:
+    if worker_processes.is_inherited() and VARIABLE in os.environ:
         name = os.environ[VARIABLE]
     else:
         name = sys.argv.pop(1) if len(sys.argv) > 1 else "--help"

@@ -15,7 +15,6 @@ from tbe import runs
 from tbe.checkpoints import checkpoint as checkpoints
 from tbe.checkpoints.checkpoint import Checkpoint
 from tbe.checkpoints.foreign import ForeignWeights
-from tbe.checkpoints.moved_names import read_config
 from tbe.config import build
 from tbe.distributed import rank
 from tbe.evaluation import official_splits
@@ -23,6 +22,7 @@ from tbe.evaluation.feature_cache import FeatureCache, weights_digest
 from tbe.evaluation.tasks.base import ComparingTask, Evaluation
 from tbe.launch import worker_processes
 from tbe.launch.eval_config import RANDOM, prepare
+from tbe.launch.stages import Stage
 from tbe.launch.task_runner import Metrics, TaskRunner
 from tbe.reporting.console import print_tables
 from tbe.reporting.summary import sentences, small_tables
@@ -33,13 +33,12 @@ __all__ = ["evaluate", "prepare", "run"]  # what a command starts
 Measured = dict[str, dict[int | None, Metrics]]  # of each checkpoint on each split
 
 
-def run(files: list[Path]) -> None:
+def run(stages: list[Stage]) -> None:
     """Measures each checkpoint with each task, on each of the splits; writes metrics.json and prints a table.
 
     metrics.json is written after each task. What fails costs no other number; the command ends with an error then.
     """
-    config = read_config(files[0])
-    run_dir = Path(config["run_dir"])
+    ((config, run_dir, _),) = stages
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     numbers = config["split"] or [None]
     folders = {number: run_dir / f"split_{number}" if len(numbers) > 1 else run_dir for number in numbers}

@@ -15,12 +15,12 @@ from pytorch_lightning.loggers import Logger
 from tbe import runs
 from tbe.checkpoints import checkpoint as checkpoints
 from tbe.checkpoints.checkpoint import CarryConfig
-from tbe.checkpoints.moved_names import read_config
 from tbe.config import build
 from tbe.distributed import rank
 from tbe.evaluation.tasks.base import Evaluation
 from tbe.launch import cluster_jobs, worker_processes
 from tbe.launch.quoting import override
+from tbe.launch.stages import Stage
 from tbe.launch.task_runner import Metrics, TaskRunner, TasksFailed
 from tbe.launch.train_config import continued, prepare
 from tbe.reporting.console import print_tables
@@ -34,21 +34,20 @@ __all__ = ["build_module", "build_trainer", "continued", "describe", "prepare", 
 ACCELERATIONS = ("channels_last", "compile", "checkpoint_activations", "matmul_precision")
 
 
-def run(files: list[Path]) -> float | None:
+def run(stages: list[Stage]) -> float | None:
     """Trains each stage in turn, but those that are done; returns the objective of the last one."""
     objective, failures = None, []
-    for file in files:
-        config = read_config(file.with_name(runs.CONFIG))
-        if file.name == runs.METRICS:
-            print(f"done before: {file}")
-            objective = json.loads(file.read_text()).get(config["objective"])
-        else:
-            try:
-                objective = train(config)
-            except TasksFailed as failure:  # the network is trained: what follows it goes on
-                failures.append(failure)
+    for config, run_dir, done in stages:
+        if done:
+            print(f"done before: {run_dir / runs.METRICS}")
+            objective = json.loads((run_dir / runs.METRICS).read_text()).get(config["objective"])
+            continue
+        try:
+            objective = train(config)
+        except TasksFailed as failure:  # the network is trained: what follows it goes on
+            failures.append(failure)
     if rank() == 0:
-        print(f"run: {files[0].parent}")
+        print(f"run: {stages[0].run_dir}")
     if failures:
         raise TasksFailed("; ".join(map(str, failures)))
     return objective

@@ -66,7 +66,7 @@ def data_dir(tmp_path_factory):
 def _folders(monkeypatch, tmp_path, data_dir):
     monkeypatch.setenv("TBE_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("TBE_DATA", str(data_dir))
-    for name in ("LOCAL_RANK", "WORLD_SIZE", "TBE_CONFIGS"):
+    for name in ("LOCAL_RANK", "WORLD_SIZE", "TBE_STAGES"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -247,9 +247,9 @@ def run_command(module, name, overrides, run_dir):
 
     config = composed(name, *overrides, run_dir=run_dir)
     with initialize_config_dir(config_dir(), version_base="1.3"):  # a run that follows composes its own config
-        files = module.prepare(config, list(overrides))
+        stages = module.prepare(config, list(overrides))
     with _pictures_of_few_pixels():
-        module.run(files)
+        module.run(stages)
     return Path(run_dir)
 
 

@@ -96,7 +96,7 @@ def address():
     """Where the server of this process listens; it is started when it is asked for first."""
     place = os.path.join(tempfile.mkdtemp(prefix="tbe_fork_"), "server")
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    for name in ("LOCAL_RANK", "WORLD_SIZE", "TBE_CONFIGS"):
+    for name in ("LOCAL_RANK", "WORLD_SIZE", "TBE_STAGES"):
         environment.pop(name, None)
     server = subprocess.Popen([sys.executable, __file__, place], env=environment, cwd=ROOT, start_new_session=True)
     while not os.path.exists(place):

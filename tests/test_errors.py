@@ -10,8 +10,9 @@ from hydra.errors import InstantiationException
 
 from tbe.data.readers import DecodeError
 from tbe.errors import MissingFile, UserError, ended_in_one_line
-from tbe.launch.cli import command
+from tbe.launch.cli import Command
 from tbe.launch.error_log import write_error
+from tbe.launch.stages import Stage, to_plain, write_stage
 
 QUIET = ["hydra/job_logging=none", "hydra/hydra_logging=none"]
 
@@ -44,11 +45,11 @@ def start(monkeypatch, tmp_path):
         monkeypatch.delenv(name, raising=False)
 
     def run(fail, *arguments):
-        files = [tmp_path / "run" / "config.yaml"]
-        story = SimpleNamespace(prepare=lambda config, overrides: files, run=lambda files: fail())
+        stages = [Stage({}, tmp_path / "run")]
+        story = SimpleNamespace(prepare=lambda config, overrides: stages, run=lambda stages: fail())
         monkeypatch.setitem(sys.modules, "a_story", story)
         monkeypatch.setattr(sys, "argv", ["train.py", *arguments, *QUIET, f"hydra.run.dir={tmp_path}/run"])
-        command("train", "a_story")()
+        Command("train", "a_story", moved={})()
 
     return run
 
@@ -130,8 +131,8 @@ def test_a_process_beside_the_first_writes_a_log_of_its_own(monkeypatch, tmp_pat
 
 
 def test_a_process_that_is_given_its_config_logs_beside_it(start, monkeypatch, tmp_path):
-    given = json.dumps([str(tmp_path / "given" / "config.yaml")])
-    for name, value in {"LOCAL_RANK": "1", "TBE_CONFIGS": given}.items():
+    given = json.dumps(to_plain([write_stage({"run_dir": str(tmp_path / "given")})]))
+    for name, value in {"LOCAL_RANK": "1", "TBE_STAGES": given}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit, match="its traceback: .*given/error_rank1.log"):
         start(fail_deep_inside)

@@ -147,7 +147,7 @@ def test_a_run_that_follows_computes_where_the_first_did_and_the_rest_is_its_own
     def stages(*overrides):
         config = composed("train", "then=biased_scenes_finetune", *overrides, run_dir=tmp_path)
         with initialize_config_dir(config_dir(), version_base="1.3"):
-            return [yaml.safe_load(file.read_text()) for file in tbe.train.prepare(config, list(overrides))]
+            return [stage.config for stage in tbe.train.prepare(config, list(overrides))]
 
     told = ["trainer=ddp_cpu", "trainer.num_nodes=3", "process_timeout=7", "trainer.limit_train_batches=2", "epochs=5"]
     first, second = stages(*told, "precision=bf16-mixed", "then_with=['epochs=2','precision=32-true']")

@@ -7,7 +7,8 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from tbe.config import config_dir, register_resolvers
 from tbe.errors import UserError, first_line
 from tbe.launch import cluster_jobs, moved_keys, worker_processes
 from tbe.launch.error_log import write_error
+from tbe.launch.stages import Stage
 from tbe.runs import run_folder
 
 log = logging.getLogger(__name__)
@@ -29,74 +31,86 @@ log = logging.getLogger(__name__)
 LISTS = ("seeds", "variants", "values")  # of configs/sweep
 
 
-def command(config_name: str, story: str) -> Callable[[], None]:
-    """The entry point of a command line; `story` is the module that it runs, imported when there is something to run.
+@dataclass(frozen=True)
+class Command:
+    """A command line: Hydra composes its config, its module makes stages of that and runs them.
 
-    Its prepare(config, overrides) returns the config files of one or several stages, written to the run's folder; its
-    run(configs) the objective of a sweep. A process started by another one runs the configs of that one.
+    config_name: the file in configs/. module: imported when there is something to run; its `prepare(config, overrides)`
+    writes the resolved configs of one or several stages and returns them, its `run(stages)` returns the objective of a
+    sweep. moved: the keys that lie elsewhere now. is_requeued: whether a job of a scheduler is queued again when it is
+    stopped; its module's `continued(stage)` then says where each stage goes on.
+
+    A process that another one has started runs the stages of that one.
     """
 
-    def job(config: DictConfig) -> Any:
+    config_name: str
+    module: str
+    moved: Mapping[str, str]
+    is_requeued: bool = False
+
+    def __call__(self) -> None:
+        """Runs the command of `sys.argv`."""
+        if self.is_requeued:
+            cluster_jobs.requeue_when_stopped()
+        register_resolvers(run_folder)
+        # A run that prints to a file or a pipe shows its lines when they are written.
+        sys.stdout.reconfigure(line_buffering=True)
+        stages: list[Stage] = []
+        try:
+            stages = worker_processes.inherited_stages() or self._stages_of_job()
+            if stages:
+                _silence_known_warnings()
+                import_module(self.module).run(stages)
+                return
+            moved_keys.check(sys.argv[1:], self.moved)
+        except Exception as error:
+            _exit_with_message(error, stages[0].run_dir if stages else None)
+            raise
+        sys.argv[1:] = map(quote_list_option, sys.argv[1:])
+
+        def job(config: DictConfig) -> Any:  # Hydra asks a function where it was written
+            return self.run(config)
+
+        hydra.main(version_base="1.3", config_path=config_dir(), config_name=self.config_name)(job)()
+
+    def run(self, config: DictConfig) -> Any:
+        """Runs what Hydra has composed: one run, or one of a sweep, of which the others go on where it fails."""
         _silence_known_warnings()  # a launcher may run this in a process of its own
         overrides = list(HydraConfig.get().overrides.task)
         config.run_dir = os.path.abspath(HydraConfig.get().runtime.output_dir)
         is_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
         try:
-            module = import_module(story)
-            files = module.prepare(config, overrides)
+            module = import_module(self.module)
+            stages = module.prepare(config, overrides)
             started = cluster_jobs.current()
             if started and not is_sweep:
-                cluster_jobs.publish_configs(started, files, overrides)
-            with worker_processes.sharing_configs(files):
-                return module.run(files)
+                cluster_jobs.publish_stages(started, stages, overrides)
+            with worker_processes.sharing_stages(stages):
+                return module.run(stages)
         except Exception as error:
-            if is_sweep:  # the others go on
+            if is_sweep:
                 file = write_error(config.run_dir, error)
                 log.error("this run of the sweep failed: %s", _message_of(error, file), exc_info=file is None)
                 return None
             _exit_with_message(error, config.run_dir)
             raise
 
-    def main() -> None:
-        if story == "tbe.train":
-            cluster_jobs.requeue_when_stopped()
-        register_resolvers(run_folder)
-        # A run that prints to a file or a pipe shows its lines when they are written.
-        sys.stdout.reconfigure(line_buffering=True)
-        files: list[Path] = []
-        try:
-            files = worker_processes.inherited_configs() or _files_of_job(story)
-            if not files:
-                moved_keys.check(sys.argv[1:], moved_keys.EVAL if config_name == "eval" else moved_keys.TRAIN)
-            if files:
-                _silence_known_warnings()
-                import_module(story).run(files)
-                return
-        except Exception as error:
-            _exit_with_message(error, files[0].parent if files else None)
-            raise
-        sys.argv[1:] = map(quote_list_option, sys.argv[1:])
-        hydra.main(version_base="1.3", config_path=config_dir(), config_name=config_name)(job)()
-
-    return main
-
-
-def _files_of_job(story: str) -> list[Path]:
-    """The configs that the first process of a job composed, or an earlier start of it; none for this one to compose."""
-    job, arguments = cluster_jobs.current(), sys.argv[1:]
-    flags = [argument for argument in arguments if argument.startswith("-")]
-    if job is None or (flags and not job.rank):
-        return []
-    if flags:
-        raise UserError(f"expected one process for {' '.join(flags)}, got several of {job.name}")
-    if job.rank:
-        return cluster_jobs.wait_for_configs(job, arguments)
-    found = cluster_jobs.configs_of_previous_start(job, arguments)
-    go_on = getattr(import_module(story), "continued", None) if found else None
-    files = [go_on(file) for file in found] if go_on else found
-    if files:
-        cluster_jobs.publish_configs(job, files, arguments)
-    return files
+    def _stages_of_job(self) -> list[Stage]:
+        """Returns the stages that the first process of a job, or an earlier start of it, composed; none to compose."""
+        job, arguments = cluster_jobs.current(), sys.argv[1:]
+        flags = [argument for argument in arguments if argument.startswith("-")]
+        if job is None or (flags and not job.rank):
+            return []
+        if flags:
+            raise UserError(f"expected one process for {' '.join(flags)}, got several of {job.name}")
+        if job.rank:
+            return cluster_jobs.wait_for_stages(job, arguments)
+        stages = cluster_jobs.stages_of_previous_start(job, arguments)
+        if stages and self.is_requeued:
+            stages = [import_module(self.module).continued(stage) for stage in stages]
+        if stages:
+            cluster_jobs.publish_stages(job, stages, arguments)
+        return stages
 
 
 def _exit_with_message(error: Exception, folder: str | os.PathLike | None) -> None:
@@ -169,6 +183,6 @@ class _OneLine(SystemExit):
         super().__init__(f"error: {message}")
 
 
-train = command("train", "tbe.train")
-evaluate = command("eval", "tbe.eval")
-preview = command("preview", "tbe.preview.command")
+train = Command("train", "tbe.train", moved_keys.TRAIN, is_requeued=True)
+evaluate = Command("eval", "tbe.eval", moved_keys.EVAL)
+preview = Command("preview", "tbe.preview.command", moved_keys.TRAIN)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tbe.errors import UserError
+from tbe.launch.stages import Stage, from_plain, to_plain
 
 FOLDER = ".jobs"
 PATIENCE = 600  # seconds that processes wait for the first one
@@ -47,23 +48,23 @@ def current() -> Job | None:
     return None
 
 
-def publish_configs(job: Job, files: Sequence[Path], arguments: Sequence[str]) -> None:
-    """Names the config files of a job to its other processes, and to those of a later start."""
+def publish_stages(job: Job, stages: Sequence[Stage], arguments: Sequence[str]) -> None:
+    """Names the stages of a job to its other processes, and to those of a later start."""
     file = _note(job, arguments)
     file.parent.mkdir(parents=True, exist_ok=True)
-    content = json.dumps({"start": job.start, "files": [str(path) for path in files]})
+    content = json.dumps({"start": job.start, "stages": to_plain(stages)})
     part = file.with_suffix(".part")
     part.write_text(content, encoding="utf-8")
     os.replace(part, file)
 
 
-def wait_for_configs(job: Job, arguments: Sequence[str], patience: float = PATIENCE) -> list[Path]:
-    """The config files that the first process of this start names; a ValueError when it takes too long."""
+def wait_for_stages(job: Job, arguments: Sequence[str], patience: float = PATIENCE) -> list[Stage]:
+    """Returns the stages that the first process of this start names; raises a UserError when it takes too long."""
     file, limit = _note(job, arguments), time.monotonic() + patience
     while time.monotonic() < limit:
-        start, files = _read(file)
+        start, stages = _read(file)
         if start == job.start:
-            return files
+            return from_plain(stages)
         time.sleep(0.1)
     raise UserError(
         f"process {job.rank} of {job.name}: expected the first process to name its config in {file} within "
@@ -71,10 +72,10 @@ def wait_for_configs(job: Job, arguments: Sequence[str], patience: float = PATIE
     )
 
 
-def configs_of_previous_start(job: Job, arguments: Sequence[str]) -> list[Path]:
-    """The config files of an earlier start of this job, none where this is the first."""
-    start, files = _read(_note(job, arguments))
-    return files if start < job.start else []
+def stages_of_previous_start(job: Job, arguments: Sequence[str]) -> list[Stage]:
+    """Returns the stages of an earlier start of this job, none where this is the first."""
+    start, stages = _read(_note(job, arguments))
+    return from_plain(stages) if start < job.start else []
 
 
 def requeue() -> None:
@@ -158,10 +159,10 @@ def _note(job: Job, arguments: Sequence[str]) -> Path:
     return Path(runs, FOLDER, f"{job.name}.json").absolute()
 
 
-def _read(file: Path) -> tuple[int, list[Path]]:
-    """The start and the config files in a note; a start after all others where there is no note."""
+def _read(file: Path) -> tuple[int, list[dict[str, Any]]]:
+    """Returns the start and the stages in a note; a start after all others where there is no note."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return sys.maxsize, []
-    return content["start"], [Path(path) for path in content["files"]]
+    return content["start"], content["stages"]

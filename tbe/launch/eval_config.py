@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -16,6 +15,7 @@ from tbe.config import build, plain
 from tbe.errors import UserError
 from tbe.evaluation import official_splits
 from tbe.launch.settings import check_settings
+from tbe.launch.stages import Stage, write_stage
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ RANDOM = "random"
 CARRIED = ("data", "clip", "reader", "backbone")
 
 
-def prepare(config: DictConfig, overrides: list[str]) -> list[Path]:
+def prepare(config: DictConfig, overrides: list[str]) -> list[Stage]:
     """Writes the resolved config, with files for 'latest' and run folders, and what the checkpoint knows filled in."""
     check_settings(config)
     OmegaConf.set_struct(config, False)
@@ -46,7 +46,7 @@ def prepare(config: DictConfig, overrides: list[str]) -> list[Path]:
     official_splits.check(chosen["split"] or [], chosen["data"])
     if is_chosen:
         _check_backbone(chosen["backbone"], files)
-    return [runs.write_config(Path(config.run_dir), chosen)]
+    return [write_stage(chosen)]
 
 
 def _completed(part: str, chosen: Any, carried: Any) -> Any:

@@ -22,6 +22,7 @@ from tbe.errors import UserError
 from tbe.launch import moved_keys
 from tbe.launch.resuming import check_changes
 from tbe.launch.settings import check_settings
+from tbe.launch.stages import Stage, write_stage
 
 log = logging.getLogger(__name__)
 
@@ -33,10 +34,10 @@ PLACE = ("accelerator", "devices", "num_nodes", "strategy")
 OF_THE_MACHINE = ("trainer", "precision", "process_timeout", "datamodule.num_workers", "datamodule.read_timeout")
 
 
-def prepare(config: DictConfig, overrides: list[str]) -> list[Path]:
+def prepare(config: DictConfig, overrides: list[str]) -> list[Stage]:
     """Writes the resolved config of the run, and of the run that follows it (`then`), before either starts.
 
-    Returns their files; of a run that a repeated sweep, or one that resumes, finds done, that of its metrics.
+    Returns them as stages; a run that a repeated sweep, or one that resumes, finds done is marked so.
     """
     resolved, messages = resolve(config, overrides)
     for message in messages:
@@ -109,9 +110,9 @@ def _processes(config: DictConfig) -> str:
     return f"trainer.devices={number} trainer.num_nodes={config.trainer.num_nodes}"
 
 
-def continued(file: Path) -> Path:
-    """The config of a stage that was started before, to go on where that was; of one that is done, its metrics."""
-    return _continue(read_config(file.with_name(runs.CONFIG)), [])
+def continued(stage: Stage) -> Stage:
+    """Returns a stage that was started before so that it goes on where that was, marked where it is done."""
+    return _continue(stage.config, [])
 
 
 def _resumed(config: DictConfig, overrides: list[str]) -> tuple[Checkpoint | None, list[str]]:
@@ -170,11 +171,11 @@ def _is_done(config: dict[str, Any]) -> bool:
     return is_same and Path(config["run_dir"], runs.METRICS).exists()
 
 
-def _continue(config: dict[str, Any], overrides: list[str]) -> Path:
+def _continue(config: dict[str, Any], overrides: list[str]) -> Stage:
     """Writes the config of a run, of one that was stopped in its folder so that it goes on where that was.
 
-    Returns the config's file, or that of the metrics where the run is done. A UserError for a finished run with other
-    settings, and for a stopped one with such as can't change.
+    Returns the stage, marked where the run is done. Raises a UserError for a finished run with other settings, and for
+    a stopped one with such as can't change.
     """
     folder = Path(config["run_dir"])
     before, metrics, last = folder / runs.CONFIG, folder / runs.METRICS, folder / runs.LAST
@@ -185,7 +186,7 @@ def _continue(config: dict[str, Any], overrides: list[str]) -> Path:
             "folder (hydra.sweep.dir), or move it away"
         )
     if runs.is_complete(metrics):
-        return metrics
+        return Stage(config, folder, done=True)
     if last.exists() and (is_same or not config["resume"]):
         config = config | {"resume": str(latest_intact(last))}
         if not is_same:
@@ -194,14 +195,14 @@ def _continue(config: dict[str, Any], overrides: list[str]) -> Path:
     return _write(config, is_new=not is_same and not config["resume"])
 
 
-def _write(config: dict[str, Any], is_new: bool) -> Path:
+def _write(config: dict[str, Any], is_new: bool) -> Stage:
     """Writes the config of a run, which is another one than what lies in its folder where it is new."""
     folder = Path(config["run_dir"])
     before = folder / runs.CONFIG
     # Runs were once known to Weights & Biases by an id in their config.
     logger = {} if is_new or not before.exists() else read_config(before).get("logger", {})
     runs.identify(folder, is_new, known=logger.get("wandb", {}).get("id"))
-    return runs.write_config(folder, config)
+    return write_stage(config)
 
 
 def _chosen(group: str, overrides: list[str]) -> bool:

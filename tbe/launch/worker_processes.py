@@ -14,12 +14,12 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from tbe.errors import UserError
+from tbe.launch.stages import Stage, from_plain, to_plain
 
-VARIABLE = "TBE_CONFIGS"
+VARIABLE = "TBE_STAGES"
 PLACED = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 GRACE = 2  # seconds in which processes that Lightning started may end by themselves once the first one has failed
 PATIENCE = 10  # seconds that they, when nobody answers, give the first one to end: it is the one that names the failure
@@ -36,21 +36,24 @@ class ProcessLost(UserError, ConnectionError):
     """Another process of the run failed, was ended or does not answer; the message says what is known of it."""
 
 
-def inherited_configs() -> list[Path]:
-    """The config files to run where this process was started by another one; none where a user started it."""
-    if "LOCAL_RANK" not in os.environ or VARIABLE not in os.environ:
-        return []
-    return [Path(file) for file in json.loads(os.environ[VARIABLE])]
+def is_inherited() -> bool:
+    """Returns whether this process was started by another one of its run, not by a user."""
+    return "LOCAL_RANK" in os.environ and VARIABLE in os.environ
+
+
+def inherited_stages() -> list[Stage]:
+    """Returns the stages to run where this process was started by another one; none where a user started it."""
+    return from_plain(json.loads(os.environ[VARIABLE])) if is_inherited() else []
 
 
 @contextmanager
-def sharing_configs(files: list[Path]) -> Iterator[None]:
-    """Names the config files to processes started meanwhile; afterwards the next job can start its own."""
+def sharing_stages(stages: list[Stage]) -> Iterator[None]:
+    """Names the stages to processes started meanwhile; afterwards the next job can start its own."""
     if VARIABLE in os.environ:
         yield
         return
     placed_before = {name for name in PLACED if name in os.environ}
-    os.environ[VARIABLE] = json.dumps([str(file) for file in files])  # a path may have any letter in it
+    os.environ[VARIABLE] = json.dumps(to_plain(stages))  # a path may have any letter in it
     try:
         yield
     finally:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-import yaml
 from omegaconf import DictConfig
 from torch import Tensor
 
@@ -19,6 +18,7 @@ from tbe.data.sources.base import VideoSource
 from tbe.data.sources.class_names import class_names, shown_path
 from tbe.data.sources.records import UNLABELLED, Records
 from tbe.launch.settings import check_settings
+from tbe.launch.stages import Stage, write_stage
 from tbe.preview.blending import find_blend, still_weights
 from tbe.preview.drawing import draw_views, format_blend
 from tbe.preview.first_batch import FirstBatch, first_batch
@@ -27,19 +27,18 @@ from tbe.viz.class_counts import draw_counts
 SPLITS = ("train", "val", "test")
 
 
-def prepare(config: DictConfig, overrides: list[str]) -> list[Path]:
+def prepare(config: DictConfig, overrides: list[str]) -> list[Stage]:
     """Writes the resolved config."""
     check_settings(config)
-    return [runs.write_config(Path(config.run_dir), plain(config))]
+    return [write_stage(plain(config))]
 
 
-def run(files: list[Path]) -> None:
+def run(stages: list[Stage]) -> None:
     """Draws `views` of the first batch and `classes.png` of the lists.
 
     metrics.json has the mean weight of what was added to the batch, where that is a still picture.
     """
-    config = yaml.safe_load(files[0].read_text())
-    folder = Path(config["run_dir"])
+    ((config, folder, _),) = stages
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     datamodule = build(config["datamodule"])

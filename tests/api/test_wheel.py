@@ -74,7 +74,7 @@ def test_one_command_starts_all_others(monkeypatch, capsys):
         monkeypatch.setattr(sys, "argv", ["tbe", "epochs=2"])
         with monkeypatch.context() as patch:
             patch.setenv("LOCAL_RANK", "1")
-            patch.setenv("TBE_CONFIGS", '["config.yaml"]')
+            patch.setenv("TBE_STAGES", '["config.yaml"]')
             main()
         assert started == [["epochs=2"]] * 2
     monkeypatch.setattr(sys, "argv", ["tbe"])

@@ -8,8 +8,9 @@ import yaml
 from hydra.utils import get_class
 
 from tbe.checkpoints import checkpoint as checkpoints
-from tbe.checkpoints.moved_names import MOVED, read_config, with_present_names
+from tbe.checkpoints.moved_names import MOVED, with_present_names
 from tbe.config import build
+from tbe.launch.stages import read_stage
 from tbe.launch.train_config import continued
 from tbe.reporting.html.folders import find_runs
 
@@ -78,7 +79,7 @@ def test_the_table_leads_to_modules_that_are_there(module):
 
 
 def test_a_run_of_before_is_resumed_where_it_was(run):
-    config = read_config(continued(run / "config.yaml"))
+    config = continued(read_stage(run)).config
     assert config["resume"] == str(run / "checkpoints" / "last.ckpt")
     assert config["module"]["_target_"] == "tbe.training.pretrain_module.PretrainModule"
 

@@ -9,6 +9,7 @@ import torch
 
 from tbe import runs
 from tbe.launch import cli, cluster_jobs
+from tbe.launch.stages import write_stage
 from tests.conftest import NARROW, SMALL, command_line, started
 from tests.forked import Forked
 
@@ -66,18 +67,19 @@ def test_torchrun_without_a_name_is_known_by_its_process_on_one_machine_alone(en
 
 def test_what_the_first_process_tells_the_others_of_its_start_hear(tmp_path):
     arguments = ["experiment=demo", f"runs={tmp_path}"]
-    files = [tmp_path / "a" / "config.yaml", tmp_path / "a" / "finetune" / "config.yaml"]
-    assert cluster_jobs.configs_of_previous_start(cluster_jobs.Job("job", 0, 0), arguments) == []
-    cluster_jobs.publish_configs(cluster_jobs.Job("job", 0, 0), files, arguments)
-    assert cluster_jobs.wait_for_configs(cluster_jobs.Job("job", 0, 1), arguments) == files
-    assert cluster_jobs.configs_of_previous_start(cluster_jobs.Job("job", 0, 0), arguments) == []
-    assert cluster_jobs.configs_of_previous_start(cluster_jobs.Job("job", 1, 0), arguments) == files
+    stages = [write_stage({"run_dir": str(folder)}) for folder in (tmp_path / "a", tmp_path / "a" / "finetune")]
+    stages[0] = stages[0]._replace(done=True)
+    assert cluster_jobs.stages_of_previous_start(cluster_jobs.Job("job", 0, 0), arguments) == []
+    cluster_jobs.publish_stages(cluster_jobs.Job("job", 0, 0), stages, arguments)
+    assert cluster_jobs.wait_for_stages(cluster_jobs.Job("job", 0, 1), arguments) == stages
+    assert cluster_jobs.stages_of_previous_start(cluster_jobs.Job("job", 0, 0), arguments) == []
+    assert cluster_jobs.stages_of_previous_start(cluster_jobs.Job("job", 1, 0), arguments) == stages
     with pytest.raises(
         ValueError, match=r"process 1 of job: expected the first process to name its config in .*job\.json"
     ):
-        cluster_jobs.wait_for_configs(cluster_jobs.Job("job", 1, 1), arguments, patience=0.2)
+        cluster_jobs.wait_for_stages(cluster_jobs.Job("job", 1, 1), arguments, patience=0.2)
     with pytest.raises(ValueError, match="process 1 of other"):
-        cluster_jobs.wait_for_configs(cluster_jobs.Job("other", 0, 1), arguments, patience=0.2)
+        cluster_jobs.wait_for_stages(cluster_jobs.Job("other", 0, 1), arguments, patience=0.2)
 
 
 def test_a_sweep_wants_one_process(environment, monkeypatch):

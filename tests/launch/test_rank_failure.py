@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from tbe.config import build, plain
 from tbe.launch import worker_processes
+from tbe.launch.stages import write_stage
 from tests.conftest import NARROW, SMALL, composed, started
 from tests.fork_server import PIDS
 from tests.forked import Forked, free_port
@@ -42,17 +43,19 @@ class Line(pl.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
-def test_config_files_with_any_letters_are_handed_on(monkeypatch):
-    files = [Path("/runs/a:b/c;d/config.yaml"), Path('/runs/e"f/\u00e9 \\ g/config.yaml')]
-    with worker_processes.sharing_configs(files):
-        assert worker_processes.inherited_configs() == []  # a user started this one
+def test_stages_in_folders_of_any_name_are_handed_on(monkeypatch, tmp_path):
+    folders = [tmp_path / "a:b" / "c;d", tmp_path / 'e"f' / "\u00e9 \\ g"]
+    stages = [write_stage({"run_dir": str(folder), "seed": seed}) for seed, folder in enumerate(folders)]
+    stages[0] = stages[0]._replace(done=True)
+    with worker_processes.sharing_stages(stages):
+        assert worker_processes.inherited_stages() == []  # a user started this one
         monkeypatch.setenv("LOCAL_RANK", "1")
-        assert worker_processes.inherited_configs() == files
+        assert worker_processes.inherited_stages() == stages
 
 
 def run(trainer, failing, how, told):
     """What train.py does, as the first process of two; the other one is forked, not started by Lightning."""
-    os.environ.update(TBE_CONFIGS='["config.yaml"]', WORLD_SIZE="2", NODE_RANK="0", MASTER_ADDR="127.0.0.1")
+    os.environ.update(TBE_STAGES="[]", WORLD_SIZE="2", NODE_RANK="0", MASTER_ADDR="127.0.0.1")
     os.environ["MASTER_PORT"] = str(free_port())
 
     def fit(rank, started):

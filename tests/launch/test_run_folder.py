@@ -10,7 +10,7 @@ from omegaconf import OmegaConf, open_dict
 
 from tbe.checkpoints.checkpoint import KEY
 from tbe.config import config_dir, register_resolvers
-from tbe.launch.cli import command
+from tbe.launch import cli
 from tbe.launch.hydra_callbacks import RunFolder
 from tbe.runs import run_folder
 from tests.conftest import composed
@@ -70,10 +70,10 @@ def test_a_sweep_has_a_folder_of_its_own_and_its_runs_lie_in_it_whatever_their_n
     folders, sweeps = [], tmp_path / "runs" / "demo_sweep"
     (sweeps / "now").mkdir(parents=True)
     monkeypatch.setattr("tbe.train.prepare", lambda config, overrides: [folders.append(config.run_dir)][:0])
-    monkeypatch.setattr("tbe.train.run", lambda files: None)
+    monkeypatch.setattr("tbe.train.run", lambda stages: None)
     quiet = ["hydra/job_logging=none", "hydra/hydra_logging=none"]
     monkeypatch.setattr(sys, "argv", ["train.py", "-m", "name=demo,other", *quiet])
-    command("train", "tbe.train")()
+    cli.train()
     assert folders == [str(sweeps / "now_1" / "0"), str(sweeps / "now_1" / "1")]
     assert (sweeps / "now_1" / "sweep.csv").exists()
 
