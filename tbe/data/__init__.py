@@ -1,1 +1,1 @@
-"""Loads clips of videos, from list files to the batches that a network is given."""
+"""Loads video clips: from list files to the batches that a network consumes."""

@@ -1,6 +1,6 @@
-"""Which frames of a video make a clip: from a length to frame indices (N, T).
+"""Clip samplers: map the length of a video to the frame indices (N, T) of its clips.
 
-A video shorter than its clip is handled by `short`: 'loop' starts it again, 'pad' repeats its last frame.
+`short` says how a video shorter than its clip is filled: 'loop' starts it again, 'pad' repeats its last frame.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SHORT = ("loop", "pad")
 
 @dataclass(frozen=True)
 class ClipShape:
-    """What all samplers share: num_frames frames, `stride` frames apart, and what short videos do."""
+    """The settings of all samplers: num_frames frames, `stride` frames apart, and how short videos are filled."""
 
     num_frames: int
     stride: int = 1
@@ -31,14 +31,14 @@ class ClipShape:
             raise UserError(f"clip: expected short to be one of {', '.join(SHORT)}, got {self.short!r}")
 
     def last_start(self, length: int) -> int:
-        """The last frame at which a clip can start; 0 when the video is too short.
+        """Returns the last frame at which a clip can start; 0 when the video is too short.
 
         Three frames at stride 3 fit last into 9 frames as 0 1 [2] 3 4 [5] 6 7 [8], so 2.
         """
         return max(0, length - (self.num_frames - 1) * self.stride - 1)
 
     def indices(self, starts: Tensor, length: int) -> Tensor:
-        """Frame indices (N, T) of clips at these starts (N,), inside a video of this many frames."""
+        """Returns the frame indices (N, T) of clips that start at `starts` (N,) in a video of `length` frames."""
         if length < 1:
             raise ValueError(f"clip: expected a video of at least 1 frame, got {length}")
         indices = starts.unsqueeze(1) + torch.arange(self.num_frames) * self.stride
@@ -47,7 +47,7 @@ class ClipShape:
 
 @dataclass(frozen=True)
 class RandomClip(ClipShape):
-    """One clip at a random place, for supervised training."""
+    """Draws one clip at a random position, for supervised training."""
 
     def __call__(self, length: int, generator: Generator | None = None) -> Tensor:
         start = torch.randint(self.last_start(length) + 1, (1,), generator=generator)
@@ -56,7 +56,7 @@ class RandomClip(ClipShape):
 
 @dataclass(frozen=True)
 class UniformClips(ClipShape):
-    """num_clips clips spread evenly from the first to the last possible start; one clip is the middle one."""
+    """Spreads num_clips clips evenly from the first to the last possible start; a single clip is the middle one."""
 
     num_clips: int = 10
 
@@ -73,22 +73,22 @@ class UniformClips(ClipShape):
 
 @dataclass(frozen=True)
 class AnchorAndNegativeClips(ClipShape):
-    """A random clip and another one of the same video, at least `min_shift` sampled frames away.
+    """Draws a random clip and another clip of the same video, at least `min_shift` sampled frames away.
 
-    Where the video is too short for that, the other clip starts a third of the video later, wrapping
-    round. The rule of the reference implementation of BE for its same-video negative.
+    If the video is too short for that, the other clip starts a third of the video later, wrapping around: the rule
+    of BE's reference implementation for its same-video negative.
     """
 
     min_shift: int = 2
 
     def anchor(self) -> RandomClip:
-        """What draws the same first clip and no other."""
+        """Returns a sampler that draws the same first clip, without the other."""
         return RandomClip(self.num_frames, self.stride, self.short)
 
     def __call__(self, length: int, generator: Generator | None = None) -> Tensor:
         last, shift = self.last_start(length), self.min_shift * self.stride
         anchor = int(torch.randint(last + 1, (1,), generator=generator))
-        # The starts far enough away are those left of `before` and those from `after` on.
+        # The starts far enough away lie below `before`, or at `after` and above.
         before, after = max(0, anchor - shift + 1), anchor + shift
         choices = before + max(0, last - after + 1)
         if choices:

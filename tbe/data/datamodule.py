@@ -1,4 +1,4 @@
-"""The one LightningDataModule: loaders of raw clips, and views made of them on the device."""
+"""The LightningDataModule: loads raw clips on the CPU and turns them into views on the device."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Part = TypeVar("Part")
 
 
 class Videos(Protocol):
-    """What a loader draws from: items by index, a `collate` of its own, and where each video is."""
+    """A dataset as a loader uses it: items by index, their `collate`, and the path of each video."""
 
     def __len__(self) -> int: ...
 
@@ -51,16 +51,16 @@ class Videos(Protocol):
 
 
 class VideoDataModule(pl.LightningDataModule):
-    """Feeds any module: the CPU decodes uint8 clips in workers, the device augments whole batches.
+    """Feeds any module: CPU workers decode uint8 clips, the device augments whole batches.
 
-    eval_clips, train_clips: which frames; eval_views, train_views: raw batch -> what the module consumes; those of
-    training only where there is any.
-    batch_size counts videos a process. val_splits: the loaders of validation, in this order, each with at most
-    val_limit videos spread evenly over its split; a source without one of them is not validated.
-    num_workers: a process, null for one a core (at most 8). read_timeout: seconds after which one gives a video up.
-    on_error: 'raise' for a video that can't be read, or 'skip': in training and validation another draw takes its
-    place, `quarantine` (a csv file) names it, and measurements leave out what is named there. max_failed: the share of
-    unreadable videos that ends the run. Everything random follows from `seed`, the epoch and the video.
+    eval_clips, train_clips: samplers of frames. eval_views, train_views: turn a raw batch into what the module
+    consumes. train_clips and train_views are needed for training only.
+    batch_size: videos per process. val_splits: splits to validate on, in this order, each with at most val_limit videos
+    spread evenly over it; validation is skipped if the source lacks one of them.
+    num_workers: per process, null for one per core (at most 8). read_timeout: seconds after which a worker gives up on
+    a video. on_error: 'raise' for an unreadable video, or 'skip': training and validation replace it by another draw,
+    `quarantine` (a csv file) records it, and measurements leave out the recorded videos. max_failed: the share of
+    unreadable videos above which the run ends. All randomness follows from `seed`, the epoch and the video.
     """
 
     def __init__(
@@ -108,14 +108,14 @@ class VideoDataModule(pl.LightningDataModule):
         self.read_timeout = read_timeout
         self.quarantine = Quarantine(quarantine, max_failed) if on_error == "skip" else None
         self.predict_split = "test"
-        self.with_context = False  # whether videos to predict come with what perturbations need beside them
-        self.val_records: dict[str, Records] = {}  # of each loader of validation, in the order of its batches' indices
-        self._train_batches = 0  # of a whole epoch, 0 until its loader has been made
+        self.with_context = False  # whether predict items also carry what perturbations need
+        self.val_records: dict[str, Records] = {}  # per validation loader, in the order of its batches' indices
+        self._train_batches = 0  # in a whole epoch; 0 until the loader exists
 
     def train_on(self, views: Sequence[str]) -> None:
-        """From now on makes these views alone, of those of contrastive training, and decodes only the clips they show.
+        """Restricts contrastive training to these views from now on, and decodes only the clips they need.
 
-        The anchor's frames stay those that are drawn beside another clip.
+        The anchor's frames stay the same as when another clip is drawn with it.
         """
         if isinstance(self.train_views, ContrastiveViews):
             self.train_views = ContrastiveViews(self.train_views.augment, views)
@@ -136,20 +136,20 @@ class VideoDataModule(pl.LightningDataModule):
             position=self.training_position,
         )
         self._train_batches = len(sampler) // self.batch_size
-        videos = self._videos(records, _to_train(self.train_clips, "train_clips"))
+        videos = self._videos(records, _required(self.train_clips, "train_clips"))
         return self._loader(videos, sampler, self.batch_size, persistent=True, records=records)
 
     def training_batches(self) -> int:
-        """Batches of an epoch on this process."""
+        """Returns the number of batches per epoch on this process."""
         if not self._train_batches:
             self.train_dataloader()
         batches, limit = self._train_batches, self.trainer.limit_train_batches
         return max(1, min(batches, limit) if isinstance(limit, int) else int(batches * limit))
 
     def training_position(self) -> tuple[int, int]:
-        """The epoch that is trained next, and how many of its videos this process has trained on.
+        """Returns the epoch to train next, and how many of its videos this process has already trained on.
 
-        Lightning makes the iterator of a resumed run when it has read its counters but not yet moved on from an
+        On resume, Lightning creates the iterator after it has restored its counters, but before it moves on from an
         epoch that was complete.
         """
         epoch, batches = self.trainer.current_epoch, self.trainer.fit_loop.epoch_loop.batch_progress.current.processed
@@ -160,8 +160,8 @@ class VideoDataModule(pl.LightningDataModule):
         if missing:
             if self.trainer.global_rank == 0:
                 log.warning(
-                    "data=%s: no videos in %s, so validation is left out (without a list of val, a data.val_share of "
-                    "each class that has two videos or more is held out)",
+                    "data=%s: no videos in %s, so validation is skipped (without a val list, a share data.val_share of "
+                    "each class with two or more videos is held out)",
                     self.source.name,
                     ", ".join(missing),
                 )
@@ -169,7 +169,7 @@ class VideoDataModule(pl.LightningDataModule):
         return [self._val_dataloader(split) for split in self.val_splits]
 
     def predict_dataloader(self) -> DataLoader:
-        """All videos of `predict_split`; `with_context` ones with the masks that the source knows."""
+        """Returns a loader of all videos of `predict_split`; with `with_context`, also of the masks the source has."""
         plain = self._videos(self.source.records(self.predict_split), self.eval_clips)
         videos: Videos = plain
         if self.with_context:
@@ -177,38 +177,38 @@ class VideoDataModule(pl.LightningDataModule):
         return self.shared_loader(videos, self.trainer.global_rank, self.trainer.world_size)
 
     def drop_unreadable(self) -> None:
-        """From now on the source is without the videos that this run found unreadable."""
+        """Removes the videos that this run found unreadable from the source."""
         if self.quarantine:
             self.source = ReadableVideos(self.source, self.quarantine)
 
     def _val_dataloader(self, split: str) -> DataLoader:
-        """All videos of a split, or `val_limit` spread evenly over it, in order; this process's share of them.
+        """Returns a loader of this process's share of a split: all videos in order, or `val_limit` spread evenly.
 
-        Of more processes than videos those beyond see one again, as in `shared_loader`, without its label: what has
-        none is not counted.
+        With more processes than videos, the surplus processes repeat a video, as in `shared_loader`, but without its
+        label, so that it is not counted twice.
         """
         records = self.source.records(split)
         if self.val_limit is not None and self.val_limit < len(records):
             records = records.select(np.linspace(0, len(records) - 1, self.val_limit).round().astype(np.int64))
         self.val_records[split] = records
-        sampler = _share(len(records), self.trainer.global_rank, self.trainer.world_size)
+        sampler = _shard(len(records), self.trainer.global_rank, self.trainer.world_size)
         if self.trainer.global_rank >= len(records):
             records = replace(records, labels=np.full_like(records.labels, UNLABELLED))
         videos = self._videos(records, self.eval_clips)
         return self._loader(videos, sampler, self.eval_batch_size, persistent=False, records=records)
 
     def shared_loader(self, videos: Videos, rank: int, world_size: int) -> DataLoader:
-        """A loader for evaluation of one process's share of videos: each video once, in order.
+        """Returns an evaluation loader of one process's share of the videos: each video once, in order.
 
-        Of more processes than videos those beyond see one again: what they send each other must find all of them there.
+        With more processes than videos, the surplus processes repeat a video: collective operations need them all.
         """
-        sampler = _share(len(videos), rank, world_size)
+        sampler = _shard(len(videos), rank, world_size)
         return self._loader(videos, sampler, self.eval_batch_size, persistent=False)
 
     def frames(self, records: Records, count: int, short_side: int) -> Iterator[Tensor]:
-        """Frames from all over each of these videos, in order, to be looked at: uint8 (count, C, H, W).
+        """Yields `count` frames spread over each video, in order, for display: uint8 (count, C, H, W).
 
-        They are read as clips are, by workers that are not waited for when they hang.
+        Frames are read like clips: by workers with a read timeout.
         """
         spread = UniformClips(num_frames=1, num_clips=count)
         for batch in self.shared_loader(VideoDataset(records, self.open_video, spread, short_side), 0, 1):
@@ -217,16 +217,16 @@ class VideoDataModule(pl.LightningDataModule):
 
     def on_before_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
         if "faults" in batch:
-            self._note(batch)
+            self._record_faults(batch)
         if self.trainer.training:
-            # The chance of a step (augmentation, erasing, dropout) is a function of what it trains on, so that
+            # The randomness of a step (augmentation, erasing, dropout) is a function of its batch, so that
             # a resumed run draws what an uninterrupted one would have drawn, and processes draw differently.
             seed = np.random.SeedSequence((self.seed, self.trainer.current_epoch, int(batch["index"][0])))
             torch.manual_seed(int(seed.generate_state(1, np.uint64)[0] >> 1))
         return batch
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
-        views = _to_train(self.train_views, "train_views") if self.trainer.training else self.eval_views
+        views = _required(self.train_views, "train_views") if self.trainer.training else self.eval_views
         return views(batch)
 
     def _videos(self, records: Records, clips: ClipSampler) -> VideoDataset:
@@ -240,7 +240,7 @@ class VideoDataModule(pl.LightningDataModule):
         persistent: bool,
         records: Records | None = None,
     ) -> DataLoader:
-        """A loader of these videos, which replaces those of `records` that can't be read."""
+        """Returns a loader of these videos that replaces unreadable ones if `records` are given."""
         workers = self.num_workers
         known = self.quarantine.holds(records) if self.quarantine and records is not None else None
         note = self.quarantine.add if self.quarantine else None
@@ -252,14 +252,14 @@ class VideoDataModule(pl.LightningDataModule):
             sampler=ReplayedSampler(sampler),
             num_workers=workers,
             collate_fn=guarded.collate,
-            worker_init_fn=_leave_ctrl_c_to_the_run,
+            worker_init_fn=_ignore_ctrl_c,
             pin_memory=self.pin_memory,
             persistent_workers=persistent and workers > 0,
             multiprocessing_context=self._worker_context(videos.path(0)) if workers else None,
         )
 
-    def _note(self, batch: dict[str, Any]) -> None:
-        """Writes down what could not be read, and what took its place, of a batch of training or validation."""
+    def _record_faults(self, batch: dict[str, Any]) -> None:
+        """Records the unreadable videos of a training or validation batch, and their replacements."""
         self.quarantine.add(batch.pop("faults"))
         self.quarantine.replaced(self.trainer.current_epoch, batch.pop("replaced"))
         self.quarantine.check(len(batch["index"]))
@@ -267,23 +267,23 @@ class VideoDataModule(pl.LightningDataModule):
     def _worker_context(self, path: str) -> str | None:
         context = self.open_video.worker_context(path)
         known = multiprocessing.get_all_start_methods()  # the platform's own first
-        # Launchers of sweeps (joblib) leave their jobs with a start method of their own, which loaders can't use.
+        # Sweep launchers (joblib) give their jobs a start method of their own, which loaders can't use.
         return known[0] if context is None and multiprocessing.get_start_method() not in known else context
 
 
-def _share(num_videos: int, rank: int, world_size: int) -> ShardSampler:
-    most = max(1, min(world_size, num_videos))
-    return ShardSampler(num_videos, rank % most, most)
+def _shard(num_videos: int, rank: int, world_size: int) -> ShardSampler:
+    num_shards = max(1, min(world_size, num_videos))
+    return ShardSampler(num_videos, rank % num_shards, num_shards)
 
 
-def _to_train(part: Part | None, name: str) -> Part:
+def _required(part: Part | None, name: str) -> Part:
     if part is None:
-        raise UserError(f"data.{name}: expected it for training, got null")
+        raise UserError(f"data.{name}: expected a value, which training needs, got null")
     return part
 
 
-def _leave_ctrl_c_to_the_run(worker: int) -> None:
-    """A terminal's Ctrl-C reaches the workers too: they go on, for the run to finish its batch and save."""
+def _ignore_ctrl_c(worker: int) -> None:
+    """Makes a worker ignore a terminal's Ctrl-C, so that the run can finish its batch and save."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

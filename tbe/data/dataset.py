@@ -1,4 +1,4 @@
-"""Items: raw clips of one video."""
+"""The dataset of raw video clips, and their collation into batches."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ ClipSampler = Callable[[int, "Generator | None"], Tensor]
 
 
 class Item(TypedDict):
-    """What a worker hands over: pixels as decoded, only which frames is random."""
+    """The clips of one video as a worker returns them: decoded pixels; only the choice of frames is random."""
 
     clips: Tensor  # uint8 (N, T, C, H, W)
-    frames: Tensor  # int64 (N, T): their numbers in the video
+    frames: Tensor  # int64 (N, T): frame numbers in the video
     label: int
-    index: int  # the video's place among the records
+    index: int  # position of the video in the records
 
 
 class VideoDataset(Dataset):
-    """Clips of videos, decoded and made no larger than needed.
+    """A dataset of decoded video clips, no larger than needed.
 
-    An item is asked for by (index, draw), where draw seeds the choice of frames, so that the same pair
-    gives the same frames in any worker of any run; or by the index alone, for samplers without chance.
-    Pictures whose short side exceeds `short_side` are reduced to it, antialiased; smaller ones stay.
+    A key is (index, draw), where draw seeds the choice of frames, so that the same pair gives the same frames in any
+    worker of any run; or the index alone, for deterministic samplers.
+    Frames whose short side exceeds `short_side` are downscaled to it, antialiased; smaller ones are left as they are.
     """
 
     def __init__(self, records: Records, open_video: OpenVideo, sampler: ClipSampler, short_side: int | None = None):
@@ -42,7 +42,7 @@ class VideoDataset(Dataset):
 
     @staticmethod
     def collate(items: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
-        """Items as a batch."""
+        """Collates items into a batch, as the function `collate` does."""
         return collate(items)
 
     def __len__(self) -> int:
@@ -55,11 +55,11 @@ class VideoDataset(Dataset):
         return {"clips": clips, "frames": frames, "label": int(self.records.labels[index]), "index": int(index)}
 
     def path(self, index: int) -> str:
-        """Where a video is."""
+        """Returns the path of a video."""
         return self.records.path(index)
 
     def clips(self, index: int, sampler: ClipSampler, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
-        """Clips of a video, uint8 (N, T, C, H, W), and the numbers (N, T) of their frames, as a sampler has them."""
+        """Returns the clips of a video that `sampler` draws, uint8 (N, T, C, H, W), and their frame numbers (N, T)."""
         video = self.open_video(self.records.path_to_open(index))
         indices = sampler(len(video), generator)
         frames = shrink(video.frames(indices.flatten().tolist()), self.short_side)
@@ -67,7 +67,7 @@ class VideoDataset(Dataset):
 
 
 def shrink(frames: Tensor, short_side: int | None) -> Tensor:
-    """Pictures (n, C, H, W) with a short side of at most this, keeping their aspect."""
+    """Downscales frames (n, C, H, W) to a short side of at most `short_side`, keeping their aspect ratio."""
     height, width = frames.shape[-2:]
     if short_side is None or min(height, width) <= short_side:
         return frames
@@ -75,22 +75,22 @@ def shrink(frames: Tensor, short_side: int | None) -> Tensor:
 
 
 def collate(items: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
-    """A batch of items: `clips` uint8 (B, N, T, C, H, W) with their `size` int64 (B, 2), the rest stacked."""
+    """Collates items: `clips` uint8 (B, N, T, C, H, W), padded, their `size` int64 (B, 2), and the rest stacked."""
     clips, sizes = pad([item["clips"] for item in items])
     rest = default_collate([{name: value for name, value in item.items() if name != "clips"} for item in items])
     return {"clips": clips, "size": sizes, **rest}
 
 
 def pad(pictures: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Pictures (..., C, H, W) stacked, padded at the right and bottom to the largest, and their sizes int64 (n, 2).
+    """Stacks pictures (..., C, H, W), padded at the right and bottom to the largest; also returns sizes, int64 (n, 2).
 
-    In memory the channels of a pixel lie beside each other, as readers have them: another order would take twice as
-    long, and augmentation brings them in one of its own anyway.
+    Memory is channels-last, as readers return it: converting would take twice as long, and augmentation reorders it
+    anyway.
     """
     sizes = torch.tensor([picture.shape[-2:] for picture in pictures])
     *leading, channels, _, _ = pictures[0].shape
     shape = (len(pictures), *leading, *sizes.amax(dim=0).tolist(), channels)
     padded = pictures[0].new_zeros(shape).movedim(-1, -3)
-    for place, picture in zip(padded, pictures, strict=True):
-        place[..., : picture.shape[-2], : picture.shape[-1]] = picture
+    for target, picture in zip(padded, pictures, strict=True):
+        target[..., : picture.shape[-2], : picture.shape[-1]] = picture
     return padded, sizes

@@ -1,4 +1,4 @@
-"""Which videos an epoch visits, in which order, on which process: functions of seed, epoch and rank alone."""
+"""Samplers of the videos of an epoch and their order on each process, determined by seed, epoch and rank alone."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tbe.errors import UserError
 
 
 class EpochSampler(Sampler):
-    """Shuffles anew each epoch and deals the videos out to processes in equal numbers.
+    """Shuffles the videos anew each epoch and gives every process the same number of them.
 
-    Yields (index, draw) pairs, where draw seeds the item's own chance. Everything follows from (seed, epoch,
-    index), so nothing needs saving: `position` is asked, whenever an iteration begins, for the epoch and for how
-    many of its items have been seen. What does not fill the last batch of an epoch is left out that time.
+    Yields (index, draw) pairs, where draw seeds the item's own randomness. Everything follows from (seed, epoch,
+    index), so there is no state to save: each iteration calls `position` for the epoch and the number of its items
+    already seen. Drops the incomplete last batch of an epoch. Raises UserError for fewer items than one batch.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class EpochSampler(Sampler):
     ):
         if num_items < batch_size * world_size:
             raise UserError(
-                f"expected at least one batch of videos ({batch_size} a process, {world_size} processes), "
+                f"expected at least one batch of videos ({batch_size} per process, {world_size} processes), "
                 f"got {num_items}. Set a smaller batch_size."
             )
         self.num_items = num_items
@@ -53,7 +53,7 @@ class EpochSampler(Sampler):
 
 
 class ShardSampler(Sampler):
-    """Every world_size-th video, in order: no video is seen twice, however many processes there are."""
+    """Yields every world_size-th video, in order: no video is seen twice, whatever the number of processes."""
 
     def __init__(self, num_items: int, rank: int = 0, world_size: int = 1):
         if num_items < world_size:

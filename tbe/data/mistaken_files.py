@@ -1,4 +1,4 @@
-"""What often stands in the place of a large file: a page of a web server, or a pointer of git-lfs."""
+"""Recognizes files that are not what their name says: an HTML page or a git-lfs pointer in place of a download."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import os
 
 LFS = b"version https://git-lfs.github.com/spec/"
 PAGES = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<body")
-LOOKED_AT = 512  # bytes
+NUM_BYTES = 512  # read from the start of a file
 
 
 def mistaken(path: str | os.PathLike) -> str | None:
-    """What a file is instead, and what to do; None for one that is neither, or can't be read."""
+    """Returns what a file holds instead of its content, and what to do; None if it is neither kind, or unreadable."""
     try:
         with open(path, "rb") as file:
-            start = file.read(LOOKED_AT).lstrip(b"\xef\xbb\xbf \t\r\n")
+            start = file.read(NUM_BYTES).lstrip(b"\xef\xbb\xbf \t\r\n")
     except OSError:
         return None
     if start.startswith(LFS):
-        return "a pointer of git-lfs in place of the file: fetch it with 'git lfs pull' where it was cloned"
+        return "a git-lfs pointer in place of the file: fetch it with 'git lfs pull' in the clone"
     if start.lower().startswith(PAGES):
         return (
-            "a page of a web server in place of the file, as where one has to log in or to confirm: open it in a "
+            "an HTML page in place of the file, such as a login or confirmation page: open the link in a "
             "browser, and download the file again"
         )
     return None

@@ -1,4 +1,4 @@
-"""How pictures of a video are to be turned and mirrored before they are shown: the display matrix."""
+"""Display orientation: rotates and mirrors the frames of a video as its display matrix says."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 
 class Orientation(NamedTuple):
-    """One of the eight ways in which a picture may lie: rows and columns swapped first, then either reversed."""
+    """One of the eight orientations of a picture: rows and columns swapped first, then either reversed."""
 
     is_swapped: bool = False
     is_upside_down: bool = False
@@ -20,9 +20,9 @@ class Orientation(NamedTuple):
 
     @classmethod
     def of(cls, frame: av.VideoFrame) -> Orientation:
-        """What a frame says of itself, to the nearest quarter of a turn; `frame.rotation` does not tell mirrored ones.
+        """Reads a frame's display matrix, rounded to a quarter turn; `frame.rotation` does not tell mirroring.
 
-        A pixel at (x, y) belongs at (a x + c y, b x + d y), where a, b, c and d are the matrix's numbers 0, 1, 3 and 4.
+        Pixel (x, y) is shown at (a x + c y, b x + d y), where a, b, c and d are the matrix's elements 0, 1, 3 and 4.
         """
         matrix = frame.side_data.get("DISPLAYMATRIX")
         if matrix is None:
@@ -33,45 +33,45 @@ class Orientation(NamedTuple):
         return cls(is_swapped, down < 0, across < 0)
 
     def __call__(self, picture: np.ndarray) -> np.ndarray:
-        """The picture (H, W, ...) as it is to be shown; a view."""
+        """Returns the picture (H, W, ...) as displayed; a view."""
         picture = picture.swapaxes(0, 1) if self.is_swapped else picture
         return picture[:: -1 if self.is_upside_down else 1, :: -1 if self.is_mirrored else 1]
 
     def size(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width of the picture as it is to be shown."""
+        """Returns the displayed height and width of a picture of this height and width."""
         return (width, height) if self.is_swapped else (height, width)
 
 
 UPRIGHT = Orientation()
 
-HEADERS = {b"mvhd": 36, b"tkhd": 40}  # where their matrices are, in version 0; later ones have 12 bytes more before
-HOLDERS = (b"moov", b"trak")
+HEADERS = {b"mvhd": 36, b"tkhd": 40}  # offsets of their matrices in version 0; later versions have 12 bytes more
+CONTAINERS = (b"moov", b"trak")
 
 
 def is_mirrored(path: str | os.PathLike) -> bool:
-    """Whether the head of an mp4 says that its pictures are to be mirrored; False for other kinds of files.
+    """Checks whether the header of an mp4 says that its frames are shown mirrored; False for other kinds of files.
 
-    PyAV tells it of decoded frames alone, and other readers turn pictures without mirroring them.
+    PyAV reports it for decoded frames only, and other readers rotate frames without mirroring them.
     """
     with open(path, "rb") as file:
         return any(a * d < b * c for a, b, c, d in _matrices(file, 0, os.path.getsize(path)))
 
 
-def _matrices(file: BinaryIO, place: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-    """The turning parts (a, b, c, d) of all matrices in these bytes of an mp4."""
-    while place + 8 <= end:
-        file.seek(place)
+def _matrices(file: BinaryIO, offset: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yields the linear part (a, b, c, d) of every display matrix in bytes offset to end of an mp4."""
+    while offset + 8 <= end:
+        file.seek(offset)
         size, kind = struct.unpack(">I4s", file.read(8))
-        begin = place + 8
-        if size == 1:  # it has 64 bits, which follow
-            size, begin = int.from_bytes(file.read(8), "big"), place + 16
-        stop = min(place + size if size else end, end)
-        if kind in HOLDERS:
+        begin = offset + 8
+        if size == 1:  # a 64-bit size follows
+            size, begin = int.from_bytes(file.read(8), "big"), offset + 16
+        stop = min(offset + size if size else end, end)
+        if kind in CONTAINERS:
             yield from _matrices(file, begin, stop)
         elif kind in HEADERS and stop - begin >= HEADERS[kind] + 32:
             header = file.read(HEADERS[kind] + 32)
             a, b, _, c, d = struct.unpack_from(">5i", header, HEADERS[kind] + (12 if header[0] else 0))
             yield a, b, c, d
-        if stop <= place:
+        if stop <= offset:
             return
-        place = stop
+        offset = stop

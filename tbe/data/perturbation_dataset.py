@@ -1,4 +1,4 @@
-"""Videos with what perturbations need beside them: other backgrounds, masks, an order of frames."""
+"""A dataset for perturbations: videos with the backgrounds of other videos, actor masks and a shuffled frame order."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from tbe.data.dataset import VideoDataset, collate, pad
 from tbe.data.video_ids import video_ids
 from tbe.errors import UserError
 
-# Index of a video and numbers (n,) of its frames -> where its actor is, bool (n, H, W); None where nobody knows.
+# Maps the index of a video and its frame numbers (n,) to the actor's masks, bool (n, H, W); None if unknown.
 Foreground = Callable[[int, list[int]], "np.ndarray | None"]
 
-BACKDROP_FRAMES = UniformClips(num_frames=1, num_clips=9)  # their median is the background of a video
+BACKDROP_FRAMES = UniformClips(num_frames=1, num_clips=9)  # their median approximates the background
 MAX_TRIES = 1000
 
 
 class PerturbationDataset(Dataset):
-    """Items of a VideoDataset with `backdrops`, `order` and, where it is known, `foreground`.
+    """Items of a VideoDataset with `backdrops`, `order` and, if known, `foreground`.
 
-    backdrops: two pictures uint8 (1, C, H, W), each the median of frames from all over another video, the second
-    one's of another class (any, where all are of one class); order: int64 (N, T), the frames of each clip mixed;
-    foreground: uint8 (N, T, 1, H, W), 255 where the actor is. All follow from the seed and the video, whatever the
-    batch. One with a foreground in it also has `foreground_known` (B,): whether it is this video's or zeros.
+    backdrops: two pictures uint8 (1, C, H, W), each the median of frames spread over another video, the second of
+    another class (of any, if there is only one); order: int64 (N, T), a random permutation of each clip's frames;
+    foreground: uint8 (N, T, 1, H, W), 255 on the actor. All follow from the seed and the video, whatever the batch.
+    A batch with a foreground also has `foreground_known` bool (B,): false where the mask is unknown and all zeros.
     """
 
     def __init__(self, videos: VideoDataset, seed: int, foreground: Foreground | None = None):
@@ -51,12 +51,12 @@ class PerturbationDataset(Dataset):
         return item
 
     def path(self, index: int) -> str:
-        """Where a video is."""
+        """Returns the path of a video."""
         return self.videos.path(index)
 
     @staticmethod
     def collate(items: list[dict[str, Any]]) -> dict[str, Tensor]:
-        """Items as a batch: `backdrops` (B, 2, 1, C, H, W) with `backdrop_size` (B, 2, 2), the rest as usual."""
+        """Collates items: `backdrops` (B, 2, 1, C, H, W), `backdrop_size` (B, 2, 2), and the rest as `collate` does."""
         backdrops, sizes = pad([picture for item in items for picture in item.pop("backdrops")])
         foreground = pad_foreground(items)
         pairs = {"backdrops": backdrops.unflatten(0, (-1, 2)), "backdrop_size": sizes.unflatten(0, (-1, 2))}
@@ -68,36 +68,36 @@ class PerturbationDataset(Dataset):
 
 
 def add_foreground(item: dict[str, Any], index: int, foreground: Foreground | None) -> None:
-    """Gives an item its `foreground` where that is known: uint8 (N, T, 1, H, W), 255 where the actor is."""
+    """Adds `foreground` to an item if it is known: uint8 (N, T, 1, H, W), 255 on the actor."""
     masks = foreground(index, item["frames"].flatten().tolist()) if foreground else None
     if masks is not None:
         levels = torch.as_tensor(masks).unsqueeze(1).float()
-        levels = F.interpolate(levels, item["clips"].shape[-2:], mode="area")  # as the pictures were reduced
+        levels = F.interpolate(levels, item["clips"].shape[-2:], mode="area")  # downscaled like the clips
         item["foreground"] = (255 * levels).round().byte().unflatten(0, item["frames"].shape)
 
 
 def pad_foreground(items: list[dict[str, Any]]) -> dict[str, Tensor]:
-    """Takes `foreground` out of items: as a batch with `foreground_known` bool (B,), nothing where no item has it."""
+    """Removes `foreground` from items and collates it, with `foreground_known` bool (B,); {} if no item has it."""
     masks = [item.pop("foreground", None) for item in items]
     known = torch.tensor([mask is not None for mask in masks])
     if not known.any():
         return {}
-    there = [
+    padded = [
         torch.zeros_like(item["clips"][:, :, :1]) if mask is None else mask
         for item, mask in zip(items, masks, strict=True)
     ]
-    return {"foreground": pad(there)[0], "foreground_known": known}
+    return {"foreground": pad(padded)[0], "foreground_known": known}
 
 
 def other_videos(labels: np.ndarray, seed: int, another_class: bool, ids: np.ndarray | None = None) -> np.ndarray:
-    """Another video for each, int64 (n,), drawn uniformly; with `another_class` of another label where there is one.
+    """Draws another video for each, int64 (n,), uniformly; with `another_class` one of another label, if there is any.
 
-    ids (n,): which video each row is, where some are listed twice.
+    ids (n,): equal for rows that are the same video. Raises UserError if there are fewer than two videos.
     """
     count = len(labels)
     ids = np.arange(count) if ids is None else ids
     if count < 2 or (ids == ids[0]).all():
-        raise UserError(f"expected at least two videos to take another one's background, got {min(1, count)}")
+        raise UserError(f"expected at least two videos, to borrow another one's background, got {min(1, count)}")
     if another_class and len(np.unique(labels)) < 2:
         another_class = False
     rng = np.random.default_rng((seed, another_class))
@@ -108,7 +108,7 @@ def other_videos(labels: np.ndarray, seed: int, another_class: bool, ids: np.nda
         wrong = labels[chosen] == labels if another_class else ids[chosen] == ids
         if not wrong.any():
             return chosen
-    # One class is nearly all there is: what is left takes turns among the videos of other classes.
+    # Nearly all videos are of one class: draw the rest directly from the videos of other classes.
     for index in np.flatnonzero(wrong):
         others = np.flatnonzero(labels != labels[index]) if another_class else np.flatnonzero(ids != ids[index])
         chosen[index] = others[rng.integers(len(others))]

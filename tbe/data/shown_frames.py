@@ -1,4 +1,4 @@
-"""The frames of a video as a player shows them: what decoding it from its first packet to its last gives."""
+"""Decodes the frames of a video as a player shows them, from the first packet to the last."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ INDEXED = ("avi", MP4)  # containers with an index of all their packets
 
 
 def shown_frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    """Decodes all frames, in the order in which they are shown; of this order are the numbers of frames everywhere.
+    """Yields all decoded frames in display order; frame numbers everywhere count in this order.
 
-    Edit lists are honored as FFmpeg does it: packets that they hide are decoded, since others need them, and not shown.
-    One packet that the decoder refuses is passed over, as players do: many a file ends in half a one. UserError at the
-    second, and where an mp4 ends within one: such a file is damaged.
+    Follows edit lists as FFmpeg does: packets that they hide are decoded, since others depend on them, but not shown.
+    Skips one packet that the decoder refuses, as players do: many files end in a partial packet. Raises UserError at
+    the second, and for an mp4 that ends within a packet: such a file is damaged.
     """
     num_refused = 0
     for packet in container.demux(stream):
@@ -30,15 +30,15 @@ def shown_frames(container: InputContainer, stream: VideoStream) -> Iterator[Vid
         except InvalidDataError as error:
             num_refused += 1
             if num_refused > 1 or (packet.is_corrupt and container.format.name == MP4):
-                raise UserError(f"expected packets that decode, got damaged ones ({error.strerror})") from error
+                raise UserError(f"expected decodable packets, got damaged ones ({error.strerror})") from error
             continue
-        yield from frames  # type: ignore[misc]  # of video, as the stream is
+        yield from frames  # type: ignore[misc]  # video frames, since the stream is video
 
 
 def torn_at(path: str | os.PathLike, container: InputContainer, stream: VideoStream) -> int | None:
-    """When the first packet is decoded that an mp4 lists beyond the end of its file; None for a whole file.
+    """Returns the decoding timestamp of the first packet that lies beyond the end of an mp4; None for a complete file.
 
-    PyAV below 17 does not tell what a file lists: None.
+    Always None with PyAV below 17, which does not expose a file's index.
     """
     entries = getattr(stream, "index_entries", []) if container.format.name == MP4 else []
     size = os.path.getsize(path)
@@ -46,5 +46,5 @@ def torn_at(path: str | os.PathLike, container: InputContainer, stream: VideoStr
 
 
 def num_listed(stream: VideoStream) -> int:
-    """How many packets to be shown a file lists."""
+    """Returns the number of shown packets in a file's index."""
     return sum(not entry.is_discard for entry in stream.index_entries)

@@ -1,4 +1,4 @@
-"""Writing frames as a video file."""
+"""Writes frames as a video file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def write_video(
     options: dict[str, str] | None = None,
     gop: int = 12,
 ) -> None:
-    """Encodes frames (T, H, W, 3) uint8, RGB, as `video_file` does; ValueError for an array of another form."""
+    """Encodes RGB frames (T, H, W, 3) uint8, as `video_file` does; raises ValueError for an array of another form."""
     if frames.ndim != 4 or frames.shape[3] != 3 or len(frames) == 0 or frames.dtype != np.uint8:
         raise ValueError(f"{path}: expected frames (T, H, W, 3) uint8, got {frames.shape} {frames.dtype}")
     with video_file(path, frames.shape[1:3], fps, codec, options, gop) as add:
@@ -42,13 +42,13 @@ def video_file(
     options: dict[str, str] | None = None,
     gop: int = 12,
 ) -> Iterator[Callable[[av.VideoFrame], None]]:
-    """Opens a video of this height and width for writing: gives what adds a frame. It appears whole or not at all.
+    """Opens a video of this height and width for writing and yields a function that adds a frame; writes atomically.
 
-    `codec` and `options` are FFmpeg's: `libx264` for .mp4, `mpeg4` for .avi; `gop` is the largest
-    number of frames from one key frame to the next. Frames follow each other at `fps`, whatever their own times, and
-    keep the color space of the first. One thread, but x264 writes the same bytes in each run
-    only with `{"x264-params": "mbtree=0"}`, and as long as it is not decord's that PyAV finds loaded.
-    ValueError for frames that cannot be encoded as yuv420p, or for a suffix of no known container.
+    `codec` and `options` are FFmpeg's: `libx264` for .mp4, `mpeg4` for .avi; `gop` is the largest number of frames
+    from one key frame to the next. Frames are spaced at `fps`, whatever their own timestamps, and keep the color space
+    of the first. Encodes in one thread; x264 still writes the same bytes in each run only with
+    `{"x264-params": "mbtree=0"}`, and if PyAV does not find decord's copy of it loaded.
+    Raises ValueError for frames that cannot be encoded as yuv420p, or a suffix of no known container.
     """
     path = Path(path)
     _check(path, size, fps)

@@ -1,4 +1,4 @@
-"""From raw clips, already on the device, to what a module consumes."""
+"""Turns raw clips, already on the device, into the views that a module consumes."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from tbe.errors import UserError
 Crop = Callable[[Tensor], Tensor]  # sizes (B, 2) -> boxes (B, 4), as in tbe.augment
 
 
-CLIP_OF = {"query": 0, "key": 0, "negative": 1}  # which clip of a video a view shows
+CLIP_OF = {"query": 0, "key": 0, "negative": 1}  # the clip of a video that each view shows
 
 
 class ContrastiveViews(nn.Module):
-    """An anchor and another clip of each video, as query, key and negative, or as those of them that are `views`.
+    """Makes the views query, key and negative, or a subset of them, from an anchor and another clip of each video.
 
-    Takes clips uint8 (B, 2, T, C, H, W), or (B, 1, T, C, H, W) where there is no negative. Query and key are the
-    anchor's frames under two independent augmentations, the negative is the other clip; each (B, C, T, S, S) float32.
-    So two clips are decoded for three views.
+    Takes clips uint8 (B, 2, T, C, H, W), or (B, 1, T, C, H, W) without a negative. Query and key are the anchor's
+    frames under two independent augmentations, the negative is the other clip; each (B, C, T, S, S) float32.
+    So two decoded clips give three views. Raises UserError for unknown views or too few clips.
     """
 
     def __init__(self, augment: nn.Module, views: Sequence[str] = tuple(CLIP_OF)):
@@ -39,7 +39,7 @@ class ContrastiveViews(nn.Module):
         if clips.shape[1] < needed:
             raise UserError(
                 f"train_clips: expected {needed} clips of each video, for the views {', '.join(self.views)}, got "
-                f"{clips.shape[1]}. tbe.data.clip_samplers.AnchorAndNegativeClips draws them"
+                f"{clips.shape[1]}. Use tbe.data.clip_samplers.AnchorAndNegativeClips"
             )
         return {view: self.augment(clips[:, CLIP_OF[view]], sizes) for view in self.views} | batch
 
@@ -48,14 +48,13 @@ class ContrastiveViews(nn.Module):
 
 
 class LabelledClips(nn.Module):
-    """Clips uint8 (B, N, T, C, H, W) of each video, augmented each on its own: `clips` (B, N, C, T, S, S) float32.
+    """Augments each clip of uint8 (B, N, T, C, H, W) on its own: `clips` (B, N, C, T, S, S) float32.
 
-    With M `crops` a clip is augmented once for each, in place of the augmentation's own crop: `clips` is
-    (B, N * M, C, T, S, S), the crops of a clip beside each other.
+    With M `crops`, each clip is augmented once per crop, in place of the augmentation's own crop: `clips` is
+    (B, N * M, C, T, S, S), with the crops of a clip adjacent.
 
-    Of surrounded videos (`PerturbationDataset`) also `backdrops` (B, 2, C, 1, S, S), the `order` of the frames of each
-    of these clips and, where there are masks, `foreground` bool (B, N * M, 1, T, S, S), cropped as the clips are: for
-    an augmentation without chance.
+    Batches of a `PerturbationDataset` also get `backdrops` (B, 2, C, 1, S, S), the frame `order` of each clip and, if
+    there are masks, `foreground` bool (B, N * M, 1, T, S, S), cropped like the clips: for a deterministic augmentation.
     """
 
     def __init__(self, augment: nn.Module, crops: Sequence[Crop] = ()):
@@ -81,7 +80,7 @@ class LabelledClips(nn.Module):
         return {**views, **batch}
 
     def _augmented(self, raw: Tensor, sizes: Tensor) -> Tensor:
-        """Clips (B, N, T, C, H, W) of videos of these sizes (B, 2): (B, N * M, C, T, S, S)."""
+        """Augments clips (B, N, T, C, H, W) of videos of these sizes (B, 2) to (B, N * M, C, T, S, S)."""
         clips, sizes = raw.flatten(0, 1), sizes.repeat_interleave(raw.shape[1], dim=0)
         crops = [augment(clips, sizes) for augment in self.cropped]
         views = crops[0] if len(crops) == 1 else torch.stack(crops, dim=1).flatten(0, 1)
@@ -89,7 +88,7 @@ class LabelledClips(nn.Module):
 
 
 def _with_crop(augment: nn.Module, crop: Crop) -> nn.Module:
-    """The same augmentation, its tensors shared, with another crop."""
+    """Returns the same augmentation with another crop, sharing its tensors."""
     other: Any = copy.copy(augment)
     other.crop = crop
     return other

@@ -1,1 +1,1 @@
-"""Makes list files, and videos where needed, from data sets as they are published."""
+"""Makes list files, and videos if needed, from data sets in their published form."""

@@ -1,4 +1,4 @@
-"""Makes list files from what a data set is published with, and works on videos: python -m tbe.prepare <name> --help."""
+"""Makes list files from published annotations, and processes videos: python -m tbe.prepare <name> --help."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ BENCHMARKS = {  # further splits of some of them
     "hat_swap": hat_swap,
     "mimetics": mimetics,
 }
-TOOLS = {  # for the videos and lists of any of them
+TOOLS = {  # for the videos and lists of any data set
     "verify": verify,
     "transcode": transcode,
     "frames": frames,
@@ -50,7 +50,7 @@ COMMANDS = DATASETS | BENCHMARKS | TOOLS
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Reads the command line and runs the command."""
+    """Parses the command line and runs the command."""
     parser = argparse.ArgumentParser(prog="python -m tbe.prepare", description=__doc__)
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="|".join(COMMANDS))
     for name, command in COMMANDS.items():
@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> None:
             name,
             help=command.__doc__.splitlines()[0],
             description=command.__doc__,
-            formatter_class=argparse.RawDescriptionHelpFormatter,  # keeps the lines of a format that is shown
+            formatter_class=argparse.RawDescriptionHelpFormatter,  # keeps the line breaks of shown formats
         )
         command.add_arguments(options)
         options.set_defaults(run=command.run)

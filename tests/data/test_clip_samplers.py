@@ -38,13 +38,13 @@ def test_the_other_clip_is_far_enough_and_reaches_everywhere():
 
 
 @pytest.mark.parametrize("short", ["loop", "pad"])
-def test_an_anchor_alone_is_the_one_that_is_drawn_beside_another_clip(short):
+def test_the_anchor_is_the_same_with_and_without_a_second_clip(short):
     sampler = AnchorAndNegativeClips(4, 3, short)
     for length in (1, 5, 12, 40, 300):
         assert torch.equal(sampler.anchor()(length, seeded(length)), sampler(length, seeded(length))[:1])
 
 
-def test_where_the_video_is_too_short_the_other_clip_is_a_third_later():
+def test_in_a_short_video_the_other_clip_starts_a_third_later():
     for seed in range(20):
         anchor, other = AnchorAndNegativeClips(8, 2)(17, seeded(seed))[:, 0].tolist()
         assert other == (anchor + 5) % 17
@@ -62,7 +62,7 @@ def test_indices_stay_within_the_video(sampler, short, length):
         assert indices.max() < length
 
 
-def test_the_generator_decides():
+def test_equal_generators_draw_equal_clips():
     sampler = AnchorAndNegativeClips(4, 2)
     assert torch.equal(sampler(100, seeded(5)), sampler(100, seeded(5)))
     assert not torch.equal(sampler(100, seeded(5)), sampler(100, seeded(6)))
@@ -71,7 +71,7 @@ def test_the_generator_decides():
 @pytest.mark.parametrize(
     "settings", [{"num_frames": 0}, {"num_frames": 4, "stride": 0}, {"num_frames": 4, "short": "cut"}]
 )
-def test_settings_that_make_no_clip_are_refused(settings):
+def test_invalid_settings_are_refused(settings):
     with pytest.raises(ValueError, match="expected"):
         RandomClip(**settings)
 

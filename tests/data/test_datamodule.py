@@ -65,7 +65,7 @@ def fitted(data, **settings):
     return module
 
 
-def test_what_is_not_read_is_not_decoded_and_the_anchor_is_the_same(video_folder):
+def test_unused_clips_are_not_decoded_and_the_anchor_stays_the_same(video_folder):
     frames = {}
     for views in (("query", "key", "negative"), ("query", "key"), ("query",)):
         data = datamodule(video_folder)
@@ -89,7 +89,7 @@ def test_training_gets_views_and_validation_gets_all_videos_in_order(video_folde
     assert gallery[0][2] == (2, 2, 3, 4, 16, 16)
 
 
-def test_a_run_is_a_function_of_the_seed_whatever_the_workers(video_folder):
+def test_a_run_depends_on_the_seed_and_not_on_the_workers(video_folder):
     runs = [fitted(datamodule(video_folder, num_workers=workers)) for workers in (0, 2)]
     for (indices, query, chance), (other_indices, other_query, other_chance) in zip(
         *(run.trained for run in runs), strict=True
@@ -101,7 +101,7 @@ def test_a_run_is_a_function_of_the_seed_whatever_the_workers(video_folder):
     assert [row[0] for row in other.trained] != [row[0] for row in runs[0].trained]
 
 
-def test_an_epoch_draws_other_frames_and_pictures_than_the_one_before(video_folder):
+def test_each_epoch_draws_new_frames_and_augmentations(video_folder):
     module = fitted(datamodule(video_folder))
     first = {
         index: view for indices, views, _ in module.trained[:3] for index, view in zip(indices, views, strict=True)
@@ -112,12 +112,12 @@ def test_an_epoch_draws_other_frames_and_pictures_than_the_one_before(video_fold
     assert all(not torch.equal(first[index], second[index]) for index in range(6))
 
 
-def test_validation_can_be_limited_to_videos_spread_over_the_split(video_folder):
+def test_val_limit_spreads_videos_over_the_split(video_folder):
     module = fitted(datamodule(video_folder, val_limit=3), max_epochs=1)
     assert sum(len(indices) for loader, indices, _ in module.validated if loader == 0) == 3
 
 
-def test_workers_start_as_the_platform_does_where_a_launcher_left_something_else(video_folder, monkeypatch):
+def test_workers_use_the_platforms_start_method_despite_a_launchers(video_folder, monkeypatch):
     data = datamodule(video_folder, num_workers=1)
     assert data._worker_context("a.mp4") is None
     monkeypatch.setattr("multiprocessing.get_start_method", lambda: "loky")
@@ -126,7 +126,7 @@ def test_workers_start_as_the_platform_does_where_a_launcher_left_something_else
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_frames_to_look_at_are_those_of_the_reader_in_the_size_of_each_video(tmp_path, workers):
+def test_frames_for_display_match_the_reader_at_each_videos_size(tmp_path, workers):
     for name, width in {"wide.mp4": 64, "narrow.mp4": 40}.items():
         write_video(tmp_path / name, moving_square(9, width=width), fps=25)
     (tmp_path / "train.txt").write_text("wide.mp4 0\nnarrow.mp4 1\n")
@@ -168,6 +168,6 @@ def test_an_impossible_batch_size_is_refused(video_folder):
         VideoDataModule(None, None, None, None, batch_size=0)
 
 
-def test_what_is_no_source_of_videos_is_refused():
+def test_objects_that_are_not_video_sources_are_refused():
     with pytest.raises(ValueError, match=r"data: expected a .*VideoSource, got dict: subclass it"):
         VideoDataModule({}, None, None, None, batch_size=1)

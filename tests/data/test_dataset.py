@@ -50,7 +50,7 @@ class Counting:
         return self.video.frames(indices)
 
 
-def test_a_video_is_opened_once_and_two_clips_of_it_decoded_for_three_views(video_folder):
+def test_three_views_need_one_open_video_and_two_decoded_clips(video_folder):
     reader = Counting()
     data = VideoDataset(read_list(video_folder / "train.txt", video_folder), reader, AnchorAndNegativeClips(4, 1))
     views = ContrastiveViews(ClipAugment(16, RandomCrop()))(collate([data[0, 0], data[1, 1]]))
@@ -59,7 +59,7 @@ def test_a_video_is_opened_once_and_two_clips_of_it_decoded_for_three_views(vide
     assert {name: len(views[name]) for name in ("query", "key", "negative")} == {"query": 2, "key": 2, "negative": 2}
 
 
-def test_large_pictures_are_reduced_and_small_ones_stay():
+def test_large_frames_are_downscaled_and_small_ones_kept():
     frames = torch.randint(0, 256, (2, 3, 64, 80), dtype=torch.uint8)
     assert shrink(frames, 32).shape == (2, 3, 32, 40)
     assert shrink(frames, 64) is frames
@@ -78,7 +78,7 @@ def test_a_batch_is_padded_to_its_largest_picture():
     assert (batch["label"].tolist(), batch["index"].tolist()) == ([0, 1], [0, 5])
 
 
-def test_workers_give_what_one_process_gives_in_the_order_of_the_decoders_memory(video_folder):
+def test_workers_return_the_same_batches_in_the_decoders_memory_layout(video_folder):
     data = dataset(video_folder, UniformClips(4, 1, num_clips=2))
     alone = list(DataLoader(data, batch_size=4, collate_fn=collate))
     worked = list(DataLoader(data, batch_size=4, collate_fn=collate, num_workers=2))
@@ -86,7 +86,7 @@ def test_workers_give_what_one_process_gives_in_the_order_of_the_decoders_memory
     assert all(batch["clips"].movedim(-3, -1).is_contiguous() for batch in alone + worked)
 
 
-def test_augmentation_gives_the_same_bits_whatever_the_order_in_memory():
+def test_augmentation_is_bitwise_independent_of_the_memory_layout():
     sizes = torch.tensor([[20, 30], [24, 28]])
     augment = ClipAugment(16, RandomCrop(), color=ColorJitter(0.4, 0.4, 0.4, 0.1), gray=0.2, blur=0.5)
     planes = torch.randint(0, 256, (2, 4, 3, 24, 30), dtype=torch.uint8)

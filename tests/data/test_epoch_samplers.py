@@ -13,7 +13,7 @@ def test_an_epoch_visits_each_video_once_over_all_processes():
     assert len(shares[0]) == len(shares[1]) == 6
 
 
-def test_what_fills_no_batch_is_left_out_in_turn():
+def test_the_incomplete_batch_is_dropped_and_differs_by_epoch():
     first, second = (EpochSampler(11, 0, 3, position=at(epoch)) for epoch in (0, 1))
     assert len(first) == len(list(first)) == 9
     assert {index for index, _ in first} != {index for index, _ in second}
@@ -25,7 +25,7 @@ def test_order_and_draws_follow_from_seed_and_epoch():
     assert list(EpochSampler(50, 1)) != list(EpochSampler(50, 2))
 
 
-def test_a_resumed_epoch_goes_on_where_it_was():
+def test_a_resumed_epoch_continues_where_it_stopped():
     whole = list(EpochSampler(20, 0, 4, position=at(2)))
     assert list(EpochSampler(20, 0, 4, position=at(2, seen=8))) == whole[8:]
 

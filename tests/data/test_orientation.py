@@ -65,7 +65,7 @@ def shown_by_ffmpeg(path, filters):
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_pictures_are_shown_as_ffmpeg_shows_them(lying, name):
+def test_frames_are_oriented_as_ffmpeg_does(lying, name):
     expected = shown_by_ffmpeg(lying(name), FILTERS[name])
     for reader in (AutoReader("cpu"), PyAvReader()):
         read = reader(lying(name)).frames([0])[0].permute(1, 2, 0).numpy()
@@ -75,12 +75,12 @@ def test_pictures_are_shown_as_ffmpeg_shows_them(lying, name):
     assert picture_size(lying(name)) == expected.shape[:2]
 
 
-def test_the_eight_ways_are_different(lying):
+def test_the_eight_orientations_differ(lying):
     assert len({shown_by_ffmpeg(lying(name), FILTERS[name]).tobytes() for name in ALL}) == 8
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_those_that_only_turn_refuse_what_is_to_be_mirrored(lying, name):
+def test_readers_that_only_rotate_refuse_mirrored_videos(lying, name):
     assert is_mirrored(lying(name)) == file_facts(lying(name)).is_mirrored == (name in MIRRORED)
     readers = [DecordReader("cpu")]
     with suppress(ValueError):  # not installed
@@ -93,7 +93,7 @@ def test_those_that_only_turn_refuse_what_is_to_be_mirrored(lying, name):
             assert reader(lying(name)).frames([0]).shape[2:] == picture_size(lying(name))
 
 
-def test_other_files_are_not_mirrored(tmp_path):
+def test_files_without_a_matrix_are_not_mirrored(tmp_path):
     for name in ("clip.avi", "clip.mkv"):
         write_video(tmp_path / name, quadrants(), fps=25, codec="mpeg4")
         assert not is_mirrored(tmp_path / name)
@@ -102,7 +102,7 @@ def test_other_files_are_not_mirrored(tmp_path):
         assert not is_mirrored(tmp_path / "odd.mp4")
 
 
-def test_large_pictures_are_reduced_and_turned(tmp_path):
+def test_large_frames_are_downscaled_and_rotated(tmp_path):
     write_video(tmp_path / "whole.mp4", quadrants(1, 480, 640), fps=25)
     content = with_matrix((tmp_path / "whole.mp4").read_bytes(), MATRICES["mirrored_right"])
     (tmp_path / "lying.mp4").write_bytes(content)
@@ -112,7 +112,7 @@ def test_large_pictures_are_reduced_and_turned(tmp_path):
     assert (corners[0] - corners[1]).abs().max() < 8
 
 
-def test_odd_files_are_shown_as_the_plain_one_mirrored(odd_videos):
+def test_unusual_files_are_shown_like_the_plain_one_mirrored(odd_videos):
     plain = PyAvReader()(str(odd_videos / "mirror_plain.mp4")).frames([0, 7])
     shown = {
         "hflip": plain.flip(3),

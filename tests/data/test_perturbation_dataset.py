@@ -30,7 +30,7 @@ def test_the_backdrop_is_the_median_of_another_video(video_folder):
     assert labels[data.partners[1][3]] != labels[3]
 
 
-def test_all_follows_from_the_seed_and_the_video(video_folder):
+def test_items_depend_only_on_the_seed_and_the_video(video_folder):
     one, again, other = surrounded(video_folder)[2], surrounded(video_folder)[2], surrounded(video_folder, seed=1)[2]
     assert torch.equal(one["order"], again["order"])
     assert not torch.equal(one["order"], other["order"])
@@ -54,7 +54,7 @@ def test_a_batch_is_cropped_like_its_clips(video_folder):
     assert not views["foreground"][..., 8:].any()
 
 
-def test_in_videos_without_a_mask_what_moves_is_the_foreground(video_folder):
+def test_without_a_mask_the_moving_pixels_are_the_foreground(video_folder):
     def everywhere_in_the_second(index, frames):
         return np.ones((len(frames), 32, 40), dtype=bool) if index == 1 else None
 
@@ -75,7 +75,7 @@ def test_in_videos_without_a_mask_what_moves_is_the_foreground(video_folder):
 
 
 @pytest.mark.parametrize("another_class", [False, True])
-def test_partners_are_others_and_of_any_video(another_class):
+def test_partners_differ_from_the_video_and_can_be_any_other(another_class):
     labels = np.repeat([0, 1, 2], [90, 5, 5])
     chosen = other_videos(labels, 0, another_class)
     assert (chosen != np.arange(100)).all()
@@ -84,18 +84,18 @@ def test_partners_are_others_and_of_any_video(another_class):
     assert len(np.unique(chosen)) > (9 if another_class else 50)
 
 
-def test_a_video_that_is_listed_twice_is_no_other_of_itself():
+def test_a_video_listed_twice_is_not_its_own_partner():
     ids = np.repeat([0, 1, 2], [95, 4, 1])  # hardly any draw finds another
     chosen = other_videos(np.zeros(100, int), 0, another_class=False, ids=ids)
     assert (ids[chosen] != ids).all()
-    with pytest.raises(ValueError, match="at least two videos .*, got 1"):
+    with pytest.raises(ValueError, match="at least two videos.*, got 1"):
         other_videos(np.zeros(3, int), 0, another_class=False, ids=np.array([7, 7, 7]))
 
 
-def test_where_all_are_of_one_class_any_other_video_will_do():
+def test_with_one_class_any_other_video_is_drawn():
     assert (other_videos(np.zeros(4, int), 0, another_class=True) != np.arange(4)).all()
 
 
-def test_a_single_video_has_no_other():
-    with pytest.raises(ValueError, match="at least two videos to take another one's background, got 1"):
+def test_a_single_video_is_refused():
+    with pytest.raises(ValueError, match="at least two videos, to borrow another one's background, got 1"):
         other_videos(np.zeros(1, int), 0, another_class=False)

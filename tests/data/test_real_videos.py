@@ -40,14 +40,14 @@ def test_every_clip_is_decoded_from_its_first_to_its_last_frame(shared_clips):
         assert item["clips"].float().std() > 1, f"{paths[index]} is one color"
 
 
-def test_pictures_of_all_shapes_make_one_batch(shared_clips):
+def test_frames_of_all_shapes_form_one_batch(shared_clips):
     paths = ["hmdb51/RATRACE_wave_f_nm_np1_fr_goo_37.avi", "ucf101/v_ApplyEyeMakeup_g01_c01.avi"]
     records = make_records(shared_clips, paths, [0, 1], [0, 0])
     data = VideoDataset(records, DecordReader("cpu"), UniformClips(2, num_clips=1), short_side=128)
     assert collate([data[0], data[1]])["clips"].shape == (2, 1, 2, 3, 128, 298)
 
 
-def test_kinetics_pretraining_runs_end_to_end_when_pointed_at_a_list(train, kinetics_like):
+def test_kinetics_pretraining_runs_end_to_end_on_a_list(train, kinetics_like):
     """The real recipe, I3D at 16 x 224 x 224 with a queue of 65,536, a step of two videos."""
     run = train(
         "experiment=kinetics_be",
@@ -119,7 +119,7 @@ def test_weizmann_is_pretrained_on_and_searched(train, evaluate, weizmann_root, 
     assert 0 <= metrics["retrieval/R@1"] <= metrics["retrieval/R@20"] <= 100
 
 
-def test_every_reader_that_a_clip_is_given_to_reads_what_decoding_it_whole_gives(shared_clips):
+def test_every_reader_matches_decoding_the_whole_clip(shared_clips):
     """To the bit, in any order, whatever the file. Decoding from the first frame to the last is what can't be wrong."""
     auto = AutoReader("cpu")
     chance, num_readers = random.Random(0), 0

@@ -11,7 +11,7 @@ def ids(root, *paths):
     return video_ids(make_records(root, paths, [0] * len(paths), [0] * len(paths))).tolist()
 
 
-def test_one_video_has_one_number_however_its_path_is_written(tmp_path, monkeypatch):
+def test_a_video_has_one_id_however_its_path_is_written(tmp_path, monkeypatch):
     (tmp_path / "videos" / "a").mkdir(parents=True)
     os.symlink(tmp_path / "videos", tmp_path / "link")
     monkeypatch.chdir(tmp_path)
@@ -24,7 +24,7 @@ def test_one_video_has_one_number_however_its_path_is_written(tmp_path, monkeypa
     assert len({number, *others}) == 8
 
 
-def test_bytes_that_are_no_text_and_both_forms_of_an_accent_are_known(tmp_path):
+def test_undecodable_names_and_both_unicode_forms_have_one_id(tmp_path):
     composed, parted = (normalize(form, "é.avi") for form in ("NFC", "NFD"))
     one, other, raw, another = ids(tmp_path, composed, parted, b"\xe9.avi", b"\xe8.avi")
     assert one == other

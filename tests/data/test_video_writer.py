@@ -14,7 +14,7 @@ def moving_gradient(num_frames=10, height=32, width=64):
 
 
 @pytest.mark.parametrize(("name", "codec", "options"), [("a.mp4", "libx264", {"crf": "10"}), ("a.avi", "mpeg4", None)])
-def test_what_is_written_is_read_back_nearly_unchanged(tmp_path, name, codec, options):
+def test_a_written_video_is_read_back_nearly_unchanged(tmp_path, name, codec, options):
     frames = moving_gradient()
     write_video(tmp_path / name, frames, fps=12.5, codec=codec, options=options)
     reader = decord.VideoReader(str(tmp_path / name))
@@ -39,7 +39,7 @@ def test_the_same_frames_make_the_same_bytes_without_the_macroblock_tree(tmp_pat
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
 
 
-def test_a_failed_writing_leaves_the_old_file_and_nothing_else(tmp_path):
+def test_a_failed_write_leaves_only_the_old_file(tmp_path):
     path = tmp_path / "a.mp4"
     path.write_bytes(b"old")
     with pytest.raises(av.error.FFmpegError):
@@ -48,7 +48,7 @@ def test_a_failed_writing_leaves_the_old_file_and_nothing_else(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_missing_folders_are_made(tmp_path):
+def test_missing_folders_are_created(tmp_path):
     write_video(tmp_path / "class" / "deep" / "a.mp4", moving_gradient(num_frames=2), fps=25)
     assert (tmp_path / "class" / "deep" / "a.mp4").stat().st_size > 0
 
@@ -64,7 +64,7 @@ def test_missing_folders_are_made(tmp_path):
         ("a.mp4", moving_gradient(), 0, "expected fps > 0, got 0"),
     ],
 )
-def test_what_cannot_be_encoded_is_refused(tmp_path, name, frames, fps, expected):
+def test_frames_that_cannot_be_encoded_are_refused(tmp_path, name, frames, fps, expected):
     with pytest.raises(ValueError, match=expected):
         write_video(tmp_path / name, frames, fps)
     assert not list(tmp_path.iterdir())

@@ -26,7 +26,7 @@ def raw(num_clips):
     return {"clips": clips, "size": torch.full((2, 2), 8), "label": torch.tensor([1, 0]), "index": torch.tensor([5, 6])}
 
 
-def test_query_and_key_show_the_same_frames_and_the_negative_others():
+def test_query_and_key_share_frames_and_the_negative_has_others():
     batch = ContrastiveViews(Counting())(raw(2))
     assert batch["query"].shape == (2, 3, 4, 8, 8)
     assert batch["query"][:, 0, 0, 0, 0].tolist() == [1000, 1002]
@@ -35,7 +35,7 @@ def test_query_and_key_show_the_same_frames_and_the_negative_others():
     assert batch["index"].tolist() == [5, 6]
 
 
-def test_views_that_nobody_reads_are_not_made():
+def test_unused_views_are_not_made():
     for num_clips in (1, 2):
         batch = ContrastiveViews(Counting(), ("query", "key"))(raw(num_clips))
         assert batch.keys() == {"query", "key", "label", "index"}
@@ -43,7 +43,7 @@ def test_views_that_nobody_reads_are_not_made():
     assert ContrastiveViews(Counting(), ("query",))(raw(1)).keys() == {"query", "label", "index"}
 
 
-def test_a_negative_without_another_clip_is_refused():
+def test_a_negative_without_a_second_clip_is_refused():
     with pytest.raises(
         ValueError, match="train_clips: expected 2 clips of each video, .* got 1. .*AnchorAndNegativeClips"
     ):
@@ -59,7 +59,7 @@ def test_all_clips_of_a_video_stay_together():
     assert batch["label"].tolist() == [1, 0]
 
 
-def test_the_size_of_a_video_holds_for_all_its_clips():
+def test_all_clips_of_a_video_use_its_size():
     clips = torch.zeros(2, 3, 4, 3, 8, 12, dtype=torch.uint8)
     clips[0, ..., :8] = 200  # the first video is 8 wide, the rest is padding
     clips[1] = 200
@@ -69,7 +69,7 @@ def test_the_size_of_a_video_holds_for_all_its_clips():
     assert_close(batch["clips"], torch.full((2, 3, 3, 4, 8, 8), 200 / 255))
 
 
-def test_each_clip_is_seen_by_each_crop():
+def test_each_crop_is_applied_to_each_clip():
     pixels = torch.randint(0, 256, (2, 3, 4, 3, 8, 14), dtype=torch.uint8)
     plain = {"flip": 0.0, "mean": [0.0] * 3, "std": [1.0] * 3}
     augment = ClipAugment(8, CenterCrop(1.0), **plain)

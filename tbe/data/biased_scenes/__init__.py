@@ -1,4 +1,4 @@
-"""Draws the embedded data set: actions that only motion tells, in front of scenes that mostly go with them."""
+"""The embedded data set: actions recognizable by motion only, in front of scenes that mostly go with them."""
 
 from tbe.data.biased_scenes.source import BiasedScenes
 

@@ -1,4 +1,4 @@
-"""Staged clips: the random numbers behind one clip of an embedded action data set, and the motion they describe."""
+"""The random parameters of one clip of the embedded data set, and the actor's motion that they define."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Turns in one period of the phases (x, y, angle, size, aspect): an action moves some, the others stand still.
+# Turns per period of the phases (x, y, angle, size, aspect): an action moves some and leaves the others still.
 ACTIONS = {
     "sideways": (1, 0, 0, 0, 0),
     "up_down": (0, 1, 0, 0, 0),
@@ -24,9 +24,9 @@ HOP = list(ACTIONS).index("hop")
 
 
 class Clip(NamedTuple):
-    """Everything that tells one clip from another.
+    """All parameters of a clip.
 
-    Lengths are shares of the picture's side, but `camera_motion` is in pixels; phases are turns in [0, 1);
+    Lengths are shares of the picture's side, except `camera_motion`, in pixels; phases are turns in [0, 1);
     `period` is in frames; `direction` is -1 or 1; `brightness` is added to the scene's 8-bit values; `actor_size` is
     a factor.
     """
@@ -55,7 +55,7 @@ class Clip(NamedTuple):
 
 
 class Motion(NamedTuple):
-    """Where and how the actor is in each frame: (T,) each. Position in shares of the side, angle in radians."""
+    """Position, angle, size and aspect of the actor in each frame, (T,) each; shares of the side, and radians."""
 
     x: np.ndarray
     y: np.ndarray
@@ -73,9 +73,9 @@ def draw_clip(
     scene_variety: float = 1.0,
     actor_size: float = 1.0,
 ) -> Clip:
-    """A clip of this action in front of this scene; nothing that is drawn depends on either.
+    """Draws a clip of this action in front of this scene; the draws depend on neither.
 
-    `scene_variety` scales how differently a scene is framed and lit from clip to clip; with 0 it always looks the same.
+    `scene_variety` scales how much framing and lighting of a scene vary from clip to clip; 0 for not at all.
     """
     return Clip(
         action=action,
@@ -103,15 +103,15 @@ def draw_clip(
 
 
 def motion(clip: Clip, num_frames: int) -> Motion:
-    """The actor's motion.
+    """Returns the actor's motion.
 
-    All five phases are drawn uniformly for every action, and an action only turns some of them, so each
-    stays uniform and independent in every frame: one still frame says nothing about the action.
-    Hence also no action that flipping a clip left to right, or playing it backwards, turns into another.
+    All five phases are drawn uniformly for every action, and an action only turns some of them, so each stays uniform
+    and independent in every frame: a single frame carries no information about the action. For the same reason, no
+    action becomes another when a clip is flipped left to right or played backwards.
     """
     turns = clip.direction * np.arange(num_frames) / clip.period
     if clip.action == HOP:
-        turns = np.floor(3 * turns + clip.beat) / 4  # three jumps in a period, a quarter of a turn each
+        turns = np.floor(3 * turns + clip.beat) / 4  # three jumps per period, a quarter of a turn each
     rates = list(ACTIONS.values())[clip.action]
     phases = (clip.phase_x, clip.phase_y, clip.phase_angle, clip.phase_size, clip.phase_aspect)
     x, y, angle, size, aspect = (2 * np.pi * (phase + rate * turns) for phase, rate in zip(phases, rates, strict=True))
@@ -125,7 +125,7 @@ def motion(clip: Clip, num_frames: int) -> Motion:
 
 
 def write_clips(file: str | os.PathLike, paths: list[str], clips: list[Clip]) -> None:
-    """Writes a table with one row a clip; numbers are read back exactly."""
+    """Writes a table with one row per clip; numbers are read back exactly."""
     with open(file, "w", newline="", encoding="utf-8") as table:
         rows = csv.writer(table, lineterminator="\n")
         rows.writerow(("path", *Clip._fields))
@@ -133,7 +133,7 @@ def write_clips(file: str | os.PathLike, paths: list[str], clips: list[Clip]) ->
 
 
 def read_clips(file: str | os.PathLike) -> list[Clip]:
-    """The clips of a table that `write_clips` wrote."""
+    """Reads the clips of a table that `write_clips` wrote."""
     integers = {"action", "scene", "actor", "direction"}
     with Path(file).open(newline="", encoding="utf-8") as table:
         return [

@@ -1,4 +1,4 @@
-"""Drawing a staged clip: an actor in front of a procedural scene, seen by a camera that is not quite still."""
+"""Renders a clip: an actor in front of a procedural scene, seen by a slightly moving camera."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ SCENES = ("stripes", "checker", "rings", "blobs", "dots", "waves", "bricks", "pl
 
 
 class Rendering(NamedTuple):
-    """frames: (T, H, W, 3) uint8; mask: (T, H, W) bool, true where the actor is seen, be it only in part."""
+    """frames: uint8 (T, H, W, 3); mask: bool (T, H, W), true where the actor covers a pixel, even partly."""
 
     frames: np.ndarray
     mask: np.ndarray
 
 
 def render(clip: Clip, num_frames: int, size: int, seed: int) -> Rendering:
-    """Draws a clip of `size` x `size` pixels; `seed` is that of the scenes."""
+    """Renders a clip of `size` x `size` pixels; `seed` is that of the scenes."""
     frames = background(clip, num_frames, size, seed)
     cover, first_half = _actor(clip, num_frames, size)
     mask = cover > 0
@@ -42,7 +42,7 @@ def render(clip: Clip, num_frames: int, size: int, seed: int) -> Rendering:
 
 
 def background(clip: Clip, num_frames: int, size: int, seed: int) -> np.ndarray:
-    """The scene of a clip without its actor, (T, H, W, 3) uint8."""
+    """Renders the scene of a clip without its actor, uint8 (T, H, W, 3)."""
     column, row = _grid(clip, num_frames, size)
     dark, light, frequency, tilt = _scene(clip.scene, seed)
     column = 2 * np.pi * frequency * (column / size - 0.5 + clip.scene_x)
@@ -57,17 +57,17 @@ def background(clip: Clip, num_frames: int, size: int, seed: int) -> np.ndarray:
 
 
 def actor_mask(clip: Clip, num_frames: int, size: int) -> np.ndarray:
-    """The mask of `render` without the picture."""
+    """Returns the mask of `render`, without rendering the frames."""
     return _actor(clip, num_frames, size)[0] > 0
 
 
 def scene_name(scene: int) -> str:
-    """The scene's number and texture; those with the same texture differ in color, frequency and tilt."""
+    """Returns a scene's number and texture; scenes of equal texture differ in color, frequency and tilt."""
     return f"{scene}_{SCENES[scene % len(SCENES)]}"
 
 
 def _actor(clip: Clip, num_frames: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """How much of each pixel the actor covers, 0 or in [0.1, 1], and where its first half is: (T, H, W) each."""
+    """Returns the actor's coverage of each pixel, 0 or in [0.1, 1], and where its first half is, (T, H, W) each."""
     column, row = _grid(clip, num_frames, size)
     x, y, angle, scale, aspect = (value[:, None, None].astype(np.float32) for value in motion(clip, num_frames))
     radius = RADIUS * size * scale
@@ -75,12 +75,12 @@ def _actor(clip: Clip, num_frames: int, size: int) -> tuple[np.ndarray, np.ndarr
     along = (np.cos(angle) * column + np.sin(angle) * row) / (radius * aspect)
     across = (np.cos(angle) * row - np.sin(angle) * column) / (radius / aspect)
     cover = np.clip(0.5 - radius * _shape(SHAPES[clip.actor % len(SHAPES)], along, across), 0, 1)
-    # A thinner cover could be rounded away, and the mask would mark pixels that show no actor.
+    # Less coverage could be rounded away, and the mask would mark pixels that show no actor.
     return np.where(cover < 0.1, np.float32(0), cover), along > 0
 
 
 def _grid(clip: Clip, num_frames: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """The world's columns (T, 1, W) and rows (T, H, 1) at each pixel's center: a slow drift and a slight shake."""
+    """Returns world columns (T, 1, W) and rows (T, H, 1) of the pixel centers, with a slow drift and a slight shake."""
     time = 2 * np.pi * np.arange(num_frames, dtype=np.float32)[:, None, None]
     pixels = np.arange(size, dtype=np.float32) + 0.5
     shift_x, shift_y = (
@@ -91,10 +91,10 @@ def _grid(clip: Clip, num_frames: int, size: int) -> tuple[np.ndarray, np.ndarra
 
 
 def _scene(scene: int, seed: int) -> tuple[np.ndarray, np.ndarray, float, float]:
-    """Two colors (3,) within [55, 200], the periods in a picture's side, and a tilt in radians."""
+    """Returns two colors (3,) in [55, 200], the periods per picture side, and a tilt in radians."""
     first_hue = np.random.default_rng(seed).random()
     rng = np.random.default_rng((seed, scene))
-    # Steps of the golden ratio: far apart however many scenes there are, so no scene depends on their number.
+    # Golden ratio steps: hues are far apart for any number of scenes, so no scene depends on that number.
     hue = first_hue + scene * 0.618034
     dark = colorsys.hsv_to_rgb((hue + rng.uniform(0.05, 0.15)) % 1, 0.8, 0.4)
     light = colorsys.hsv_to_rgb(hue % 1, 0.6, 1.0)
@@ -103,7 +103,7 @@ def _scene(scene: int, seed: int) -> tuple[np.ndarray, np.ndarray, float, float]
 
 
 def _texture(name: str, along: np.ndarray, across: np.ndarray) -> np.ndarray:
-    """Values in [-1, 1] over coordinates in radians."""
+    """Returns the texture's values in [-1, 1] at coordinates in radians."""
     if name == "stripes":
         return np.sin(along)
     if name == "checker":
@@ -124,7 +124,7 @@ def _texture(name: str, along: np.ndarray, across: np.ndarray) -> np.ndarray:
 
 
 def _shape(name: str, along: np.ndarray, across: np.ndarray) -> np.ndarray:
-    """About the distance to the shape's edge in radii, negative inside."""
+    """Returns the approximate distance to the shape's edge in radii, negative inside."""
     along, across = np.abs(along) if name != "triangle" else along, across
     if name == "bar":
         return np.maximum(along - 1.1, np.abs(across) - 0.5)

@@ -1,4 +1,4 @@
-"""Biased Scenes: an embedded data set of real videos, whose backgrounds give its actions away in training."""
+"""Biased Scenes: an embedded data set of generated videos whose backgrounds reveal the action in training."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tbe.data.sources.records import Records, read_list, write_list
 from tbe.data.video_writer import write_video
 from tbe.errors import MissingFile, UserError
 
-# Part of the fingerprint: one higher whenever the same parameters come to mean other pictures.
+# Part of the fingerprint: increased whenever the same parameters produce other pictures.
 VERSION = 1
 WRITTEN = ("train", "val", "iid", "swap", "balanced")
 LABELS = ("action", "scene")
@@ -32,18 +32,18 @@ class BiasedScenes(VideoSource):
     """An actor performs one of `num_actions` motions in front of one of `num_scenes` scenes.
 
     Action a owns scene `a % num_scenes`. In `train`, `val` and `iid` a clip has its action's own scene with
-    probability `bias`, and otherwise any scene with equal chances; in `balanced` always the latter. In `swap`
-    it has one that other actions own, never its own. With fewer scenes than actions some actions share theirs;
-    with more, those that nobody owns never occur in `swap`. `test` is another name of `iid`.
+    probability `bias`, otherwise a uniformly drawn scene; in `balanced` always the latter. In `swap` it has a scene
+    that another action owns, never its own. With fewer scenes than actions, some actions share theirs; with more, the
+    scenes without an owner never occur in `swap`. `test` is an alias of `iid`.
 
-    No still frame and no place in the picture tells an action, only the motion does (see `motion`).
-    The videos lie in `<root>/<fingerprint>/`, and a clip depends on `seed`, its split and its index, so more
-    clips leave the first ones as they are. `camera_motion` is the amplitude of the camera's drift in pixels,
-    `scene_variety` from 0 to 1 how differently a scene is framed and lit from clip to clip, `actor_size` a factor,
-    `quality` is x264's crf (less is better), `label` is what `records` returns: "action" or "scene".
+    No single frame and no position in the picture reveals an action, only the motion does (see `motion`).
+    The videos are in `<root>/<fingerprint>/`, and a clip depends on `seed`, its split and its index only, so adding
+    clips leaves the first ones unchanged. `camera_motion` is the amplitude of the camera's drift in pixels,
+    `scene_variety` from 0 to 1 how much framing and lighting of a scene vary, `actor_size` a factor, `quality`
+    x264's crf (less is better), `label` the kind of label in `records`: "action" or "scene".
     """
 
-    name = "biased_scenes"  # no field: all sets of this kind have it
+    name = "biased_scenes"  # not a field: the same for all instances
     splits: ClassVar[tuple[str, ...]] = ("train", "val", "test", "iid", "swap", "balanced")
 
     root: str
@@ -77,13 +77,13 @@ class BiasedScenes(VideoSource):
 
     @property
     def folder(self) -> Path:
-        """Where the videos are: the most telling parameters, and a hash of all that change a picture."""
+        """The folder of the videos: named by the main parameters, and a hash of all that affect the pictures."""
         text = json.dumps(self._parameters(), sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
         return Path(self.root) / f"{self.num_actions}actions-{self.num_scenes}scenes-bias{self.bias:g}-{digest}"
 
     def prepare(self) -> None:
-        """Writes what is missing. May be interrupted, called again, and called by several processes at once."""
+        """Writes the missing files. May be interrupted, repeated, and called by several processes at once."""
         num_clips = {"train": self.num_train, "val": self.num_val}
         for split in WRITTEN:
             if not split_file(self.folder, split).exists():
@@ -98,41 +98,41 @@ class BiasedScenes(VideoSource):
             write_whole(parameters, lambda part: part.write_text(text, encoding="utf-8"))
 
     def records(self, split: str) -> Records:
-        """The videos of a split with the chosen label; FileNotFoundError before `prepare`."""
+        """Returns the videos of a split with the chosen label; raises MissingFile before `prepare`."""
         return read_list(split_file(self.folder, self._written(split), self.label), self.folder)
 
     def scenes(self, split: str) -> Tensor:
-        """The scene of each video of a split, int64 (n,), whatever `label` is."""
+        """Returns the scene of each video of a split, int64 (n,), whatever `label` is."""
         return torch.from_numpy(read_list(split_file(self.folder, self._written(split), "scene"), self.folder).labels)
 
     def has(self, split: str) -> bool:
-        """Whether there is such a split."""
+        """Checks whether there is such a split."""
         return split in self.splits
 
     def clips(self, split: str) -> list[Clip]:
-        """The parameters of a split's clips, in the order of its records."""
+        """Returns the parameters of a split's clips, in the order of its records."""
         return read_clips(self.folder / f"{self._written(split)}.csv")
 
     def masks(self, split: str, indices: list[int]) -> np.ndarray:
-        """Where the actor is in these clips: (n, T, H, W) bool, drawn anew, exact where the video is compressed."""
+        """Renders the actor's masks in these clips, bool (n, T, H, W): exact despite the video's compression."""
         clips = self.clips(split)
         return np.stack([actor_mask(clips[index], self.num_frames, self.size) for index in indices])
 
     def foreground(self, split: str, index: int, frames: list[int]) -> np.ndarray:
-        """Where the actor is in these frames of a clip: (n, H, W) bool."""
+        """Returns the actor's masks in these frames of a clip, bool (n, H, W)."""
         return self.masks(split, [index])[0][frames]
 
     def labellings(self) -> dict[str, VideoSource]:
-        """The same videos labelled by action and by scene."""
+        """Returns the same videos labelled by action and by scene."""
         return {label: replace(self, label=label) for label in LABELS}
 
     def draw(self, split: str, index: int) -> Clip:
-        """The parameters of clip `index` of a split; actions take turns."""
+        """Draws the parameters of clip `index` of a split; actions take turns."""
         split = self._resolve(split)
         rng = np.random.default_rng((self.seed, WRITTEN.index(split), index))
         action = index % self.num_actions
         own = action % self.num_scenes
-        # Every number is drawn in every split: another bias changes the scenes and nothing else.
+        # Draws all numbers in every split: another bias changes the scenes and nothing else.
         is_own, any_scene = rng.random() < self.bias, int(rng.integers(self.num_scenes))
         others = [scene for scene in range(min(self.num_actions, self.num_scenes)) if scene != own]
         other = others[int(rng.integers(len(others)))]
@@ -141,7 +141,7 @@ class BiasedScenes(VideoSource):
 
     def _write_clip(self, path: Path, clip: Clip) -> None:
         frames = render(clip, self.num_frames, self.size, self.seed).frames
-        # With its macroblock tree x264 writes other bytes from run to run, even on one thread.
+        # With its macroblock tree, x264's output differs from run to run, even on one thread.
         options = {"crf": str(self.quality), "preset": "veryfast", "x264-params": "mbtree=0"}
         write_video(path, frames, self.fps, options=options)
 
@@ -183,11 +183,11 @@ def _check_parameters(data: BiasedScenes) -> None:
         "quality": (0, 51),
         "seed": (0, 2**32 - 1),
     }
-    for name, (least, most) in ranges.items():
+    for name, (low, high) in ranges.items():
         value = getattr(data, name)
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise UserError(f"{data.name}: expected {name} to be an integer from {least} to {most}, got {value!r}")
-    for name, least, most in (
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise UserError(f"{data.name}: expected {name} to be an integer from {low} to {high}, got {value!r}")
+    for name, low, high in (
         ("bias", 0, 1),
         ("scene_variety", 0, 1),
         ("actor_size", 0.5, 2),
@@ -195,8 +195,8 @@ def _check_parameters(data: BiasedScenes) -> None:
         ("camera_motion", 0, data.size / 4),
     ):
         value = getattr(data, name)
-        if not isinstance(value, int | float) or not least <= value <= most:
-            raise UserError(f"{data.name}: expected {name} to be a number from {least} to {most}, got {value!r}")
+        if not isinstance(value, int | float) or not low <= value <= high:
+            raise UserError(f"{data.name}: expected {name} to be a number from {low} to {high}, got {value!r}")
     if data.size % 2 or data.size in (48, 72):
         raise UserError(
             f"{data.name}: expected an even size other than 48 and 72, which decord 0.6 reads as four channels "

@@ -1,4 +1,4 @@
-"""A folder of staged clips: videos, lists and tables, each of which appears whole or not at all."""
+"""Writes the folder of the embedded data set: videos, lists and tables, each of them atomically."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from tbe.data.sources.records import write_list
 
 
 def split_file(folder: Path, split: str, label: str = "action") -> Path:
-    """The list of a split with this label. That of the actions is written last: with it the split is complete."""
+    """Returns the list of a split with this label; that of the actions is written last and marks a complete split."""
     return folder / (f"{split}.txt" if label == "action" else f"{split}_{label}s.txt")
 
 
 def write_split(
     folder: Path, split: str, clips: list[Clip], num_frames: int, write_clip: Callable[[Path, Clip], None]
 ) -> None:
-    """Writes `<split>/00000.mp4` and on as far as they are missing, then `<split>.csv` and the lists.
+    """Writes the missing ones of `<split>/00000.mp4`, ..., then `<split>.csv` and the lists.
 
-    `write_clip` makes one video, whole or not at all.
+    `write_clip` writes one video atomically.
     """
     paths = [f"{split}/{index:05d}.mp4" for index in range(len(clips))]
-    # Threads: drawing and encoding mostly release the GIL, and processes would first have to import torch.
+    # Threads: rendering and encoding mostly release the GIL, and processes would first have to import torch.
     executor = ThreadPoolExecutor(os.cpu_count())
     try:
         written = executor.map(partial(_write_missing, write_clip), [folder / path for path in paths], clips)
@@ -46,7 +46,7 @@ def write_split(
 
 
 def write_whole(file: Path, write: Callable[[Path], Any]) -> None:
-    """Lets `write` fill a file of a unique name, then moves it in place: several processes may do so at once."""
+    """Calls `write` on a file of a unique name, then moves it in place: several processes may do so at once."""
     part = file.with_name(f"{file.name}.{uuid.uuid4().hex}")
     try:
         write(part)
@@ -61,6 +61,6 @@ def _write_missing(write_clip: Callable[[Path, Clip], None], path: Path, clip: C
     try:
         write_clip(path, clip)
     except FileNotFoundError:
-        # Another process that found all videos in place has swept our part away: then this one is there too.
+        # Another process found all videos in place and removed our partial file: then this one exists, too.
         if not path.exists():
             raise

@@ -1,4 +1,4 @@
-"""Videos read by workers that may hang, crash or meet broken files: none of it is waited for, or lost track of."""
+"""A DataLoader that survives hung, crashed and killed workers and broken files, and records every replacement."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from tbe.data.epoch_samplers import EpochSampler, ShardSampler
-from tbe.data.fault_tolerance.handed_error import HandedError
 from tbe.data.fault_tolerance.quarantine import Fault
+from tbe.data.fault_tolerance.worker_error import WorkerError
 from tbe.data.readers import DecodeError
 from tbe.errors import UserError
 
-MAX_REPLACED = 100  # draws in a row
-MAX_DEATHS = 3  # of workers that were reading nothing
-ENDED_BY_WATCHDOG = 1  # the exit code of `faulthandler`
-ENDED_WITHOUT_MEMORY = 3  # that of a worker that could not hand a batch over
-NOTHING, SUSPECT, FAILED = 0, 1, 2
+MAX_DRAWS = 100  # in a row, to replace one video
+MAX_IDLE_DEATHS = 3  # of workers that were not reading a video
+WATCHDOG_EXIT_CODE = 1  # that of `faulthandler`
+SHARED_MEMORY_EXIT_CODE = 3  # of a worker that could not pass its batch on
+UNKNOWN, SUSPECT, FAILED = 0, 1, 2
 MAX_WORKERS = 4096
 REASON_BYTES = 2000
 NOTES = ("faults", "replaced")
 
 
 class FaultTolerantDataset(Dataset):
-    """Videos that are given up after `seconds`, and replaced where they can't be read.
+    """Wraps a dataset of videos: gives up reading one after `seconds`, and replaces unreadable ones.
 
-    A watchdog thread that does not need Python's lock ends a worker whose video takes longer; without workers there is
-    no time limit. replaces: another video takes the place of one that can't be read, drawn by what the item was asked
-    with, so that a resumed run draws the same; items then have the lists `faults` and `replaced`, pairs of paths (asked
-    for, given), which `collate` joins. Otherwise a DecodeError names it. known: bool (n,), what is replaced without
-    being tried. reader: what reads them, for faults that don't say it themselves. note: is told, in the process of the
-    run, of the faults of a batch that could not be made.
+    A watchdog thread that does not need the GIL ends a worker whose video takes longer; without workers there is no
+    time limit. replaces: whether an unreadable video is replaced by another, drawn from the item's own key, so that a
+    resumed run draws the same; items then have the lists `faults` and `replaced`, pairs of paths (requested, returned),
+    which `collate` joins. Otherwise raises a DecodeError that names the video. known: bool (n,), videos to replace
+    without trying them. reader: name of the reader, for faults that don't name it. note: called in the main process
+    with the faults of a batch that could not be made.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class FaultTolerantDataset(Dataset):
         self.replaces = replaces
         self.reader = reader
         self.note = note
-        # Shared with all workers: what failed in one is not tried in another, and what each is reading.
+        # Shared by all workers: what failed in one is not tried in another, and what each is reading.
         self.state = torch.zeros(len(videos), dtype=torch.uint8).share_memory_()
         self.reading = torch.full((MAX_WORKERS,), -1, dtype=torch.int64).share_memory_()
         self.first_reason = torch.zeros(REASON_BYTES, dtype=torch.uint8).share_memory_()
@@ -66,16 +66,16 @@ class FaultTolerantDataset(Dataset):
     def __len__(self) -> int:
         return len(self.videos)
 
-    def __getitems__(self, keys: list[Any]) -> list[dict[str, Any]] | HandedError:
-        """All items of a batch, as PyTorch's loaders ask for them; in a worker what fails is handed over instead."""
+    def __getitems__(self, keys: list[Any]) -> list[dict[str, Any]] | WorkerError:
+        """Returns all items of a batch, as PyTorch's loaders request them; in a worker an error is returned instead."""
         items: list[dict[str, Any]] = []
         try:
             for key in keys:
                 items.append(self[key])
         except Exception as error:
-            if isinstance(error, NothingReadable):
+            if isinstance(error, NoReadableVideo):
                 error.faults = [fault for item in items for fault in item["faults"]] + error.faults
-            return _raised_or_handed(error)
+            return _raise_or_pass_on(error)
         return items
 
     def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
@@ -95,43 +95,43 @@ class FaultTolerantDataset(Dataset):
             else:
                 pairs = [] if place == index else [(self.path(index), self.path(place))]
                 return {**item, "faults": faults, "replaced": pairs}
-        told = bytes(self.first_reason.tolist()).rstrip(b"\0").decode(errors="replace")
-        raise NothingReadable(self.path(index), told or "quarantine.csv has named them before", faults)
+        reason = bytes(self.first_reason.tolist()).rstrip(b"\0").decode(errors="replace")
+        raise NoReadableVideo(self.path(index), reason or "all are listed in quarantine.csv already", faults)
 
     def failed(self) -> list[str]:
-        """The paths of the videos that were found unreadable, in whichever worker."""
+        """Returns the paths of the videos that any worker found unreadable."""
         return [self.path(index) for index in torch.nonzero(self.state == FAILED).flatten().tolist()]
 
     def path(self, index: int) -> str:
-        """Where a video is."""
+        """Returns the path of a video."""
         return self.videos.path(index)
 
-    def collate(self, items: list[dict[str, Any]] | HandedError) -> dict[str, Any]:
-        """Items as a batch, as the videos have it, with the notes of all of them; or what failed, as `failed`."""
-        if isinstance(items, HandedError):
+    def collate(self, items: list[dict[str, Any]] | WorkerError) -> dict[str, Any]:
+        """Collates items as the wrapped dataset does, and joins their notes; an error becomes {'failed': error}."""
+        if isinstance(items, WorkerError):
             return {"failed": items}
         notes = {name: [note for item in items for note in item.pop(name)] for name in (NOTES if self.replaces else ())}
         try:
             return {**self.videos.collate(items), **notes}
         except Exception as error:
-            return {"failed": _raised_or_handed(error)}
+            return {"failed": _raise_or_pass_on(error)}
 
     def _remember(self, reason: str) -> None:
         if not self.first_reason[0]:
-            told = reason.encode(errors="backslashreplace")[:REASON_BYTES].ljust(REASON_BYTES, b"\0")
-            self.first_reason.copy_(torch.frombuffer(bytearray(told), dtype=torch.uint8))
+            encoded = reason.encode(errors="backslashreplace")[:REASON_BYTES].ljust(REASON_BYTES, b"\0")
+            self.first_reason.copy_(torch.frombuffer(bytearray(encoded), dtype=torch.uint8))
 
     def _candidates(self, index: int, draw: int | None) -> Iterator[int]:
         yield index
         rng = np.random.default_rng((index, draw or 0))
-        for _ in range(MAX_REPLACED):
+        for _ in range(MAX_DRAWS):
             yield int(rng.integers(len(self)))
 
     def _read(self, index: int, key: int | tuple[int, int]) -> dict[str, Any]:
         worker = get_worker_info()
         if worker is None:
             return self.videos[key]
-        # Of this process, a worker, alone.
+        # Changes this worker process only.
         Queue._on_queue_feeder_error = staticmethod(_end_worker)  # type: ignore[attr-defined]  # private
         self.reading[worker.id] = index
         with open(os.devnull, "w") as nowhere:
@@ -143,35 +143,35 @@ class FaultTolerantDataset(Dataset):
                 self.reading[worker.id] = -1
 
 
-class NothingReadable(DecodeError):
-    """None of the videos that were drawn in the place of one can be read. faults: those that this found out."""
+class NoReadableVideo(DecodeError):
+    """Raised when no video drawn as a replacement can be read. faults: the unreadable videos found on the way."""
 
     def __init__(self, path: str, reason: str, faults: list[Fault]):
-        super().__init__(f"expected a readable video among {MAX_REPLACED} draws, got none: {path}, ... ({reason})")
+        super().__init__(f"expected a readable video among {MAX_DRAWS} draws, got none: {path}, ... ({reason})")
         self.path, self.reason, self.faults = path, reason, faults
 
     def __reduce__(self) -> Any:
         return type(self), (self.path, self.reason, self.faults)
 
 
-def _raised_or_handed(error: Exception) -> HandedError:
-    """The error for the process of the run; where this is that process it is raised."""
+def _raise_or_pass_on(error: Exception) -> WorkerError:
+    """Raises the error in the main process; in a worker returns it, for the main process to raise."""
     worker = get_worker_info()
     if worker is None:
         raise error
-    return HandedError(error, worker.id)
+    return WorkerError(error, worker.id)
 
 
 def _end_worker(error: Exception, batch: Any) -> None:
-    """Ends a worker that can't hand over a batch, as where /dev/shm is full: Python would drop it, and all wait."""
+    """Ends a worker that can't pass its batch on, as when /dev/shm is full: Python would drop it, and all hang."""
     try:
         traceback.print_exception(error)
-    finally:  # whatever becomes of the message
-        os._exit(ENDED_WITHOUT_MEMORY)
+    finally:  # even if printing fails
+        os._exit(SHARED_MEMORY_EXIT_CODE)
 
 
 class ReplayedSampler(Sampler):
-    """A sampler whose last iteration can be taken up again after some of its keys."""
+    """Wraps a sampler so that its last iteration can be resumed after some of its keys."""
 
     def __init__(self, sampler: EpochSampler | ShardSampler):
         self.sampler = sampler
@@ -189,11 +189,11 @@ class ReplayedSampler(Sampler):
 
 
 class FaultTolerantLoader(DataLoader):
-    """A loader of FaultTolerantDataset by a ReplayedSampler, that outlives its workers.
+    """A DataLoader of a FaultTolerantDataset and a ReplayedSampler that survives the death of its workers.
 
-    When a worker has died, all are started anew and the epoch goes on with the batch that is missing. The video that
-    it was reading is at fault when it was ended by the watchdog, or when it died there for the second time: that is
-    replaced, or, where the videos do not replace, the DecodeError that names it.
+    When a worker dies, all are restarted and the epoch continues with the missing batch. The video that it was reading
+    is blamed if the watchdog ended the worker, or if a worker died on it for the second time: it is replaced, or, if
+    the dataset does not replace, a DecodeError names it.
     """
 
     dataset: FaultTolerantDataset
@@ -201,30 +201,30 @@ class FaultTolerantLoader(DataLoader):
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return _RestartingIterator(self)
 
-    def begun(self) -> Iterator[dict[str, Any]]:
-        """A plain iteration, with new workers where there are none."""
+    def start(self) -> Iterator[dict[str, Any]]:
+        """Starts a plain DataLoader iteration, with new workers if there are none."""
         batches = super().__iter__()
         if getattr(batches, "_worker_pids_set", False):
-            # torch would raise the death of a worker wherever the run is, not where the next batch is asked for.
+            # torch would raise a worker's death anywhere in the run, not where the next batch is requested.
             torch._C._remove_worker_pids(id(batches))
             batches._worker_pids_set = False  # type: ignore[attr-defined]  # of an iteration with workers
         return batches
 
-    def begun_again(self, num_batches: int) -> Iterator[dict[str, Any]]:
-        """The same iteration with new workers, without its first batches."""
+    def restart(self, num_batches: int) -> Iterator[dict[str, Any]]:
+        """Restarts the same iteration with new workers, after its first `num_batches` batches."""
         self._iterator = None
-        batches = self.batch_sampler  # Lightning puts one of its own round that of a loader to predict
+        batches = self.batch_sampler  # Lightning wraps that of a predict loader in one of its own
         batches.sampler.resume_at = num_batches * batches.batch_size
-        return self.begun()
+        return self.start()
 
 
 class _RestartingIterator(Iterator):
     def __init__(self, loader: FaultTolerantLoader):
         self.loader = loader
         self.videos = loader.dataset
-        self.batches = loader.begun()
-        self.num_given = 0
-        self.num_deaths = 0
+        self.batches = loader.start()
+        self.num_returned = 0
+        self.num_idle_deaths = 0
         self.faults: list[Fault] = []
 
     def __next__(self) -> dict[str, Any]:
@@ -234,34 +234,34 @@ class _RestartingIterator(Iterator):
             except (StopIteration, DecodeError) as error:
                 self._note(error)
                 raise
-            except Exception as error:  # what a death looks like depends on what was under way
-                self._bury(error)
+            except Exception as error:  # how a death shows depends on what was under way
+                self._recover(error)
             else:
                 if "failed" in batch:
-                    failure = batch["failed"].again()
+                    failure = batch["failed"].original()
                     self._note(failure)
                     try:
                         raise failure
-                    finally:  # in a circle with this frame it would keep the workers, which gc then can't end in order
+                    finally:  # a reference cycle with this frame would keep the workers, which gc can't end in order
                         del failure, batch
-                self.num_given += 1
+                self.num_returned += 1
                 if self.faults:
                     batch["faults"] += self.faults
                     self.faults = []
                 return batch
 
     def _note(self, error: Exception) -> None:
-        """Has the faults written down that would have come with the batch."""
-        if isinstance(error, NothingReadable) and self.videos.note:
+        """Records the faults that the batch would have reported."""
+        if isinstance(error, NoReadableVideo) and self.videos.note:
             faults = {fault.path: fault for fault in self.faults + error.faults}
-            for path in self.videos.failed():  # of batches that are not reached any more
+            for path in self.videos.failed():  # also those of batches that are never reached
                 faults.setdefault(
-                    path, Fault(path, f"could not read {path}: see the first of them", self.videos.reader)
+                    path, Fault(path, f"could not read {path}: see the first such video", self.videos.reader)
                 )
             self.videos.note(list(faults.values()))
 
-    def _bury(self, error: Exception) -> None:
-        """Finds who died of what, and starts new workers; raises what is nobody's death."""
+    def _recover(self, error: Exception) -> None:
+        """Finds which workers died and why, and restarts them; re-raises the error if all are alive."""
         dead = {
             number: worker.exitcode
             for number, worker in enumerate(getattr(self.batches, "_workers", []))
@@ -273,24 +273,26 @@ class _RestartingIterator(Iterator):
         blamed = {number: int(self.videos.reading[number]) for number in dead if self.videos.reading[number] >= 0}
         for number, index in blamed.items():
             self._blame(index, dead[number], error)
-        self.num_deaths += not blamed
-        if self.num_deaths > MAX_DEATHS:
+        self.num_idle_deaths += not blamed
+        if self.num_idle_deaths > MAX_IDLE_DEATHS:
             raise RuntimeError(
-                f"expected the workers of the loader to live, but some died {self.num_deaths} times while they read "
-                f"nothing (exit codes {sorted(set(dead.values()))}; -9 is often a machine out of memory: fewer "
-                f"num_workers; {ENDED_WITHOUT_MEMORY} no room for a batch in /dev/shm: the error above)"
+                f"DataLoader workers died {self.num_idle_deaths} times while idle, with exit codes "
+                f"{sorted(set(dead.values()))}: -9 usually means out of memory (set fewer num_workers), "
+                f"{SHARED_MEMORY_EXIT_CODE} that a batch did not fit into /dev/shm (see the error above)"
             ) from error
         self.videos.reading.fill_(-1)
-        self.batches = self.loader.begun_again(self.num_given)
+        self.batches = self.loader.restart(self.num_returned)
 
     def _blame(self, index: int, exit_code: int | None, error: Exception) -> None:
         path = self.videos.path(index)
-        was_slow = exit_code == ENDED_BY_WATCHDOG
-        if not was_slow and self.videos.state[index] == NOTHING:
+        was_slow = exit_code == WATCHDOG_EXIT_CODE
+        if not was_slow and self.videos.state[index] == UNKNOWN:
             self.videos.state[index] = SUSPECT  # perhaps the machine was out of memory
             return
-        did = f"took longer than {self.videos.seconds:g} s" if was_slow else f"ended its worker, exit code {exit_code}"
-        reason = f"could not read {path}: it {did}"
+        cause = (
+            f"took longer than {self.videos.seconds:g} s" if was_slow else f"ended its worker, exit code {exit_code}"
+        )
+        reason = f"could not read {path}: it {cause}"
         if not self.videos.replaces:
             raise DecodeError(reason) from error
         self.videos.state[index] = FAILED

@@ -1,4 +1,4 @@
-"""Videos that could not be read, as a table that grows while a run goes on, and which is heeded when it is resumed."""
+"""The quarantine: a table of unreadable videos that grows during a run and that a resumed run respects."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from tbe.errors import UserError
 
 log = logging.getLogger(__name__)
 
-MIN_COUNTED = 10  # so many unreadable videos are never too many
+MIN_COUNTED = 10  # unreadable videos that are always tolerated
 
 
 class Fault(NamedTuple):
-    """A video that could not be read: its path, why not, and the readers that tried."""
+    """An unreadable video: its path, the reason, and the readers that tried."""
 
     path: str
     reason: str
@@ -32,62 +32,62 @@ class Fault(NamedTuple):
 
 
 class Quarantine:
-    """`quarantine.csv` (path,reason,reader), a video once, and `replaced.csv` (epoch,path,replaced_by) beside it.
+    """Writes `quarantine.csv` (path,reason,reader), one row per video, and `replaced.csv` (epoch,path,replaced_by).
 
-    Several processes may write to the same files. most: the share of videos that may fail, of those that were asked
-    for since this object was made; where more than that, and more than ten, do, the run stops with a ValueError.
+    Several processes may write to the same files. max_failed: the share of videos that may fail, among those requested
+    since this object was made; if more than that, and more than ten, fail, `check` raises UserError.
     """
 
-    def __init__(self, file: str | os.PathLike, most: float = 0.05):
-        if not 0 <= most <= 1:
-            raise UserError(f"max_failed: expected a share from 0 to 1, got {most}")
+    def __init__(self, file: str | os.PathLike, max_failed: float = 0.05):
+        if not 0 <= max_failed <= 1:
+            raise UserError(f"max_failed: expected a share from 0 to 1, got {max_failed}")
         self.file = Path(file)
-        self.most = most
-        self.num_asked = 0
+        self.max_failed = max_failed
+        self.num_requested = 0
         self.num_failed = 0
 
     def paths(self) -> set[str]:
-        """The videos that are known to be unreadable."""
+        """Returns the paths of the videos known to be unreadable."""
         if not self.file.exists():
             return set()
         with self.file.open(newline="", encoding="utf-8", errors="surrogateescape") as rows:
             return {row["path"] for row in csv.DictReader(rows) if row.get("path")}
 
     def holds(self, records: Records) -> np.ndarray:
-        """Which of these videos are known to be unreadable, bool (n,)."""
+        """Returns which of these videos are known to be unreadable, bool (n,)."""
         known = self.paths()
         if not known:
             return np.zeros(len(records), bool)
         return np.fromiter((records.path(index) in known for index in range(len(records))), bool, len(records))
 
     def add(self, faults: Iterable[Fault]) -> None:
-        """Names videos that failed, each of them once however often it is added."""
+        """Records videos that failed, each of them once however often it is added."""
         known = self.paths() if faults else set()
         for fault in faults:
             self.num_failed += 1
             if fault.path not in known:
                 known.add(fault.path)
-                log.warning("not read, and left out from now on: %s", printable(fault.reason))
+                log.warning("unreadable, left out from now on: %s", printable(fault.reason))
                 _append(self.file, Fault._fields, fault)
 
     def replaced(self, epoch: int, pairs: Iterable[tuple[str, str]]) -> None:
-        """Notes which videos stood in for others in an epoch: (path, replaced_by)."""
+        """Records the replacements of an epoch: pairs (path, replaced_by)."""
         for pair in pairs:
             _append(self.file.with_name("replaced.csv"), ("epoch", "path", "replaced_by"), (epoch, *pair))
 
-    def check(self, num_asked: int) -> None:
-        """Counts videos that were asked for; a ValueError when too many of all of them failed."""
-        self.num_asked += num_asked
-        if self.num_failed > max(MIN_COUNTED, self.most * self.num_asked):
+    def check(self, num_requested: int) -> None:
+        """Adds to the number of requested videos; raises UserError if too many of all of them failed."""
+        self.num_requested += num_requested
+        if self.num_failed > max(MIN_COUNTED, self.max_failed * self.num_requested):
             raise UserError(
-                f"expected at most {self.most:.0%} of the videos to be unreadable (max_failed={self.most}), got "
-                f"{self.num_failed} of the first {self.num_asked}. {self.file} names them and why; mend what they have "
-                "in common, or set max_failed to the share that you accept"
+                f"expected at most {self.max_failed:.0%} of the videos to be unreadable (max_failed={self.max_failed}),"
+                f" got {self.num_failed} of the first {self.num_requested}. {self.file} lists them with reasons; fix "
+                "what they have in common, or set max_failed to the share that you accept"
             )
 
 
 def _append(file: Path, columns: Sequence[str], row: Sequence[object]) -> None:
-    """Adds a row in one write, so that several processes can; the first one writes the columns."""
+    """Appends a row in one write, so that several processes can; the first one writes the header."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -99,10 +99,10 @@ def _append(file: Path, columns: Sequence[str], row: Sequence[object]) -> None:
 
 
 class ReadableVideos(VideoSource):
-    """A source of videos without those in quarantine, for measurements, which replace nothing.
+    """A source without the videos in quarantine, for measurements, which replace nothing.
 
-    Which videos of a split these are is settled when it is first asked for: all that is said of them stays in one
-    order, whatever is found unreadable meanwhile.
+    The readable videos of a split are fixed at its first use, so that records, scenes and foregrounds keep one order,
+    whatever is found unreadable meanwhile.
     """
 
     def __init__(self, source: VideoSource, quarantine: Quarantine):
@@ -110,7 +110,7 @@ class ReadableVideos(VideoSource):
         self.quarantine = quarantine
         self.name = source.name
         self.num_classes = source.num_classes
-        self._found: dict[str, tuple[Records, np.ndarray]] = {}  # of each split the readable videos and their places
+        self._by_split: dict[str, tuple[Records, np.ndarray]] = {}  # the readable videos and their positions
 
     def prepare(self) -> None:
         self.source.prepare()
@@ -119,7 +119,7 @@ class ReadableVideos(VideoSource):
         return self.source.has(split)
 
     def records(self, split: str) -> Records:
-        """The readable videos of a split; a ValueError where there is none."""
+        """Returns the readable videos of a split; raises UserError if there are none."""
         return self._readable(split)[0]
 
     @property
@@ -137,13 +137,13 @@ class ReadableVideos(VideoSource):
         return {label: ReadableVideos(source, self.quarantine) for label, source in self.source.labellings().items()}
 
     def _readable(self, split: str) -> tuple[Records, np.ndarray]:
-        if split not in self._found:
+        if split not in self._by_split:
             everything = self.source.records(split)
-            places = np.flatnonzero(~self.quarantine.holds(everything))
-            if not len(places):
+            positions = np.flatnonzero(~self.quarantine.holds(everything))
+            if not len(positions):
                 raise UserError(
-                    f"data={self.name}: expected readable videos in {split}, got none: {self.quarantine.file} names "
-                    f"all {len(everything)} of them and why"
+                    f"data={self.name}: expected readable videos in {split}, got none: {self.quarantine.file} lists "
+                    f"all {len(everything)} of them with reasons"
                 )
-            self._found[split] = everything.select(places), places
-        return self._found[split]
+            self._by_split[split] = everything.select(positions), positions
+        return self._by_split[split]

@@ -1,4 +1,4 @@
-"""Says which videos a data set has: list files, labels, class names, and where the actors are."""
+"""Describes data sets: list files, labels, class names and actor masks."""
 
 from tbe.data.sources.video_lists import VideoLists
 

@@ -1,4 +1,4 @@
-"""Where the actors of videos are: masks or boxes that lie in files of their own."""
+"""Reads actor masks of videos from mask pictures or boxes in separate files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from tbe.data.sources.actor_boxes import box_at, read_boxes
+from tbe.data.sources.actor_boxes import interpolate_boxes, read_boxes
 from tbe.data.sources.suffixes import VIDEO_SUFFIXES
 from tbe.data.sources.unicode_forms import found_path
 from tbe.errors import MissingFile, UserError
@@ -21,14 +21,14 @@ BOXES = (".csv", ".json")
 
 @dataclass(frozen=True)
 class ActorMasks:
-    """Masks or boxes below `folder`, named like the videos: for `run/a.avi` one of
+    """Finds and reads masks or boxes below `folder`, named like the videos: for `run/a.avi` one of
 
-    run/a/*.png: one picture a frame, numbered from 0 or 1 without gaps, all of one size, whatever the video's. The
-    actor is where its level, 0 to 255, is above `above`;
-    run/a.csv, run/a.json: boxes, as `read_boxes` takes them, in pixels of the video;
-    run/a.mp4, or another suffix of videos: a video of as many frames, grey levels in place of pictures.
+    run/a/*.png: one picture per frame, numbered from 0 or 1 without gaps, all of one size, whatever the video's. The
+    actor is where the gray level, 0 to 255, is above `above`;
+    run/a.csv, run/a.json: boxes, as `read_boxes` reads them, in pixels of the video;
+    run/a.mp4, or another video suffix: a video of as many frames, gray levels as in the pictures.
 
-    Videos that lie elsewhere than the others, named by full paths, are known by their folder and name: run/a too.
+    Videos named by full paths, or outside the root, are looked up by their folder and name: also run/a.
     """
 
     folder: str
@@ -39,33 +39,33 @@ class ActorMasks:
             raise UserError(f"data.mask_above: expected 0 to 254, got {self.above}")
 
     def place(self, path: str) -> Path:
-        """Where the masks of a video are, or its boxes but for their suffix; path: as a list has it."""
+        """Returns the folder of a video's masks, or the file of its boxes without suffix; path: as in the list."""
         pure = PurePosixPath(path).with_suffix("")
-        elsewhere = pure.is_absolute() or ".." in pure.parts
-        place = str(Path(self.folder, *(pure.parts[-2:] if elsewhere else pure.parts)))
-        there = (found_path(place + suffix).removesuffix(suffix) for suffix in ("", *BOXES, *VIDEO_SUFFIXES))
-        return Path(next((found for found in there if found != place), place))
+        is_outside = pure.is_absolute() or ".." in pure.parts
+        place = str(Path(self.folder, *(pure.parts[-2:] if is_outside else pure.parts)))
+        candidates = (found_path(place + suffix).removesuffix(suffix) for suffix in ("", *BOXES, *VIDEO_SUFFIXES))
+        return Path(next((candidate for candidate in candidates if candidate != place), place))
 
     def has(self, path: str) -> bool:
-        """Whether a video has masks or boxes."""
+        """Checks whether a video has masks or boxes."""
         return self.place(path).is_dir() or self.boxes(path) is not None or self.video(path) is not None
 
     def boxes(self, path: str) -> Path | None:
-        """The file of the boxes of a video."""
+        """Returns the file of a video's boxes, None if there is none."""
         return self._file(path, BOXES)
 
     def video(self, path: str) -> Path | None:
-        """The video of the masks of a video."""
+        """Returns the video of a video's masks, None if there is none."""
         return self._file(path, VIDEO_SUFFIXES)
 
     def is_boxes(self, path: str) -> bool:
-        """Whether boxes are all that is known of a video."""
+        """Checks whether a video has boxes but no masks."""
         return self.has(path) and not self.place(path).is_dir()
 
     def __call__(self, path: str, video: str, frames: list[int]) -> np.ndarray | None:
-        """Where the actor is in these frames of a video: bool (n, H, W); None where it has neither masks nor boxes.
+        """Returns the actor's masks in these frames of a video, bool (n, H, W); None without masks or boxes.
 
-        path: as a list has it; video: the whole of it. ValueError for masks that are not one a frame.
+        path: as in the list; video: the full path. Raises UserError unless there is one mask per frame.
         """
         place = self.place(path)
         if place.is_dir():
@@ -97,7 +97,7 @@ class ActorMasks:
             raise UserError(f"{folder}: expected a mask of each frame, numbered from 0 or 1 without gaps, got {got}")
         if max(frames) >= len(files):
             raise UserError(f"{folder}: expected a mask of each frame, got {len(files)} and a frame {max(frames)}")
-        masks = {frame: read_mask(files[frame], above=self.above) for frame in set(frames)}  # some occur twice
+        masks = {frame: read_mask(files[frame], above=self.above) for frame in set(frames)}  # frames may repeat
         sizes = {mask.shape for mask in masks.values()}
         if len(sizes) > 1:
             raise UserError(f"{folder}: expected masks of one size, got {' and '.join(map(str, sorted(sizes)))}")
@@ -105,12 +105,12 @@ class ActorMasks:
 
 
 def mask_files(folder: Path) -> list[Path]:
-    """The png files of a folder, by the last number in their names."""
+    """Returns the png files of a folder, ordered by the last number in their names."""
     return [file for _, file in numbered_masks(folder)]
 
 
 def numbered_masks(folder: Path) -> list[tuple[int, Path]]:
-    """The png files of a folder with the last number in their names, -1 for none, by it; FileNotFoundError for none."""
+    """Returns sorted pairs (last number in the name or -1, png file) of a folder; raises MissingFile if it has none."""
     numbered = [(re.findall(r"\d+", file.stem), file) for file in folder.glob("*.png")]
     if not numbered:
         raise MissingFile(f"{folder}: expected masks, <number>.png, found none")
@@ -118,8 +118,8 @@ def numbered_masks(folder: Path) -> list[tuple[int, Path]]:
 
 
 def read_mask(file: Path, size: tuple[int, int] | None = None, above: int = 0) -> np.ndarray:
-    """Where a mask is above a level, bool (H, W); DecodeError for what is no picture, ValueError for another size."""
-    from torchvision.io import ImageReadMode  # takes seconds, which only processes that read masks need
+    """Reads where a mask exceeds a level, bool (H, W); raises DecodeError if unreadable, UserError for another size."""
+    from torchvision.io import ImageReadMode  # slow to import, and only needed to read masks
 
     from tbe.data.readers.frame_folder import decoded_picture
 
@@ -130,20 +130,20 @@ def read_mask(file: Path, size: tuple[int, int] | None = None, above: int = 0) -
 
 
 def box_masks(place: Path, video: str, frames: list[int]) -> np.ndarray:
-    """The insides of the boxes of <place>.csv or .json in these frames of a video: bool (n, H, W)."""
+    """Returns the insides of the boxes of <place>.csv or .json in these frames of a video, bool (n, H, W)."""
     boxes = read_boxes(place.parent, place.name)
     height, width = picture_size(video)
-    left, top, right, bottom = box_at(boxes, np.array(frames))[:, :, None].transpose(1, 0, 2)
+    left, top, right, bottom = interpolate_boxes(boxes, np.array(frames))[:, :, None].transpose(1, 0, 2)
     if (left >= width).any() or (top >= height).any():
         corner = f"a corner at {left.max():g}, {top.max():g}"
         raise UserError(f"{place}: expected boxes inside the {width} x {height} pixels of {video}, got {corner}")
-    rows, columns = np.arange(height) + 0.5, np.arange(width) + 0.5  # the middle of each pixel
+    rows, columns = np.arange(height) + 0.5, np.arange(width) + 0.5  # pixel centers
     inside_rows, inside_columns = (top <= rows) & (rows < bottom), (left <= columns) & (columns < right)
     return inside_rows[:, :, None] & inside_columns[:, None, :]
 
 
 def picture_size(video: str) -> tuple[int, int]:
-    """Height and width of the pictures of a video file as they are shown, or of the first picture of a folder."""
+    """Returns the displayed height and width of a video file, or those of the first picture of a folder."""
     if Path(video).is_dir():
         from torchvision.io import ImageReadMode
 

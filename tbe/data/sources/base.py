@@ -1,4 +1,4 @@
-"""What a data set is to the rest of the code: all that may be asked of one."""
+"""The interface of a data set to the rest of the code."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from tbe.data.sources.records import Records
 
 
 class VideoSource(ABC):
-    """A data set: named splits of records, and what is known of their videos.
+    """A data set: named splits of records, and optional annotations of their videos.
 
-    A subclass has `name`, `num_classes`, `has` and `records`; the rest has defaults for what is not known. Whatever
-    tells of single videos (`scenes`, `foreground`) is in the order of the records of the same split.
+    A subclass defines `name`, `num_classes`, `has` and `records`; the rest defaults to unknown. Annotations of single
+    videos (`scenes`, `foreground`) are in the order of the records of the same split.
     """
 
     name: str
     num_classes: int
 
-    def prepare(self) -> None:  # noqa: B027  # many have nothing to make
-        """Makes or checks the files; called once a machine before `records`."""
+    def prepare(self) -> None:  # noqa: B027  # many have nothing to prepare
+        """Makes or checks the files; called once per machine before `records`."""
 
     @abstractmethod
     def has(self, split: str) -> bool:
-        """Whether there is such a split, with at least one video."""
+        """Checks whether there is such a split, with at least one video."""
 
     @abstractmethod
     def records(self, split: str) -> Records:
-        """The videos of a split; a ValueError names the known splits, an unknown one among them has no videos."""
+        """Returns the videos of a split; raises UserError, naming the known splits, if `has` is false."""
 
     @property
     def class_names(self) -> Sequence[str] | None:
-        """A name for each class, None where they have none."""
+        """A name for each class, None if they have none."""
         return None
 
     def scenes(self, split: str) -> Tensor | None:
-        """The scene of each video of a split, int64 (n,), None where they are not known."""
+        """Returns the scene of each video of a split, int64 (n,), None if unknown."""
         return None
 
     def foreground(self, split: str, index: int, frames: list[int]) -> np.ndarray | None:
-        """Where the actor is in these frames of a video: bool (n, H, W), None where nobody knows."""
+        """Returns the actor's masks in these frames of a video, bool (n, H, W), None if unknown."""
         return None
 
     def labellings(self) -> dict[str, VideoSource]:
-        """The same videos under each kind of label that they have, by its name: this one's classes alone."""
+        """Returns the same videos under each kind of label they have, by its name; by default only 'class'."""
         return {"class": self}

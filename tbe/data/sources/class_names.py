@@ -1,4 +1,4 @@
-"""What classes and videos are called in pictures."""
+"""Display names of classes and videos."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from tbe.data.sources.records import Records
 
 
 def class_names(source: VideoSource, records: Records) -> list[str]:
-    """A name for each class of a source: its own, else those of the videos' folders.
+    """Returns a name for each class of a source: its own, else the folder of its videos, else 'class <number>'.
 
-    A class that nothing names is called 'class' and its number.
+    Folders count as names only if each class has exactly one of its own.
     """
     numbered = [f"class {label}" for label in range(source.num_classes)]
     if source.class_names is not None:
@@ -19,12 +19,12 @@ def class_names(source: VideoSource, records: Records) -> list[str]:
 
 
 def shown_path(path: bytes) -> str:
-    """A video's path as text, whatever bytes it has."""
+    """Decodes a video's path for display, whatever bytes it has."""
     return path.decode("utf-8", errors="replace")
 
 
 def _folders(records: Records) -> dict[int, str]:
-    """The folder of each class, where each has one of its own."""
+    """Returns the folder of each class if each has exactly one of its own, else {}."""
     parents = (shown_path(path).rpartition("/")[0].rpartition("/")[2] for path in records.paths)
     pairs = set(zip(records.labels.tolist(), parents, strict=True))
     named = {label: parent for label, parent in pairs if label >= 0 and parent}

@@ -1,4 +1,4 @@
-"""What a list of another form than `path label [num_frames]` looks like: hints that end an error's message."""
+"""Hints for error messages: what a list that is not `path label [num_frames]` looks like."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from tbe.data.sources.suffixes import VIDEO_SUFFIXES
 from tbe.data.sources.text_columns import TextColumn
-from tbe.data.sources.text_files import text_of
+from tbe.data.sources.text_files import read_text
 
 ORDER = "the order is path, label, num_frames"
 HEADINGS = {"path", "paths", "video", "video_path", "file", "filename", "name", "id", "frame_path"}
@@ -21,11 +21,11 @@ LABEL_FIRST = re.compile(r"\d+\s+\S")
 NAME_AFTER_FILE = re.compile(
     rf"(?:{'|'.join(map(re.escape, VIDEO_SUFFIXES))})['\"]?\s+([^\W\d][^./]*?)(?:\s+\d+)?\Z", re.IGNORECASE
 )
-CLASSES = "classes.txt"  # what `python -m tbe.prepare` writes beside the lists, a line a class
+CLASSES = "classes.txt"  # written by `python -m tbe.prepare` beside the lists, one class per line
 
 
 def hint_of_line(line: str, file: str | os.PathLike) -> str:
-    """What a line of this file that is no row of a list looks like; empty when like nothing known."""
+    """Returns a hint on what an invalid line of a list looks like; empty if it resembles nothing known."""
     hints = ""
     if {word.strip("'\"").lower() for word in re.split(r"[\s,;]+", line)} <= HEADINGS:
         hints += " It looks like a header: remove it, or start it with '#'."
@@ -41,7 +41,7 @@ def hint_of_line(line: str, file: str | os.PathLike) -> str:
 
 
 def hint_of_quotes(path: str, root: str | os.PathLike) -> str:
-    """Says that a path is in quotes, where no file is named with them; empty otherwise."""
+    """Returns a hint that a path is in quotes, unless a file's name has them; empty otherwise."""
     is_quoted = len(path) > 1 and path[0] == path[-1] and path[0] in QUOTES
     if is_quoted and not os.path.exists(os.path.join(root, path)):
         return " The path is in quotes: write it without, spaces or not."
@@ -49,10 +49,10 @@ def hint_of_quotes(path: str, root: str | os.PathLike) -> str:
 
 
 def hint_of_path(path: str, root: str | os.PathLike, file: str | os.PathLike) -> str:
-    """What the path of the first row looks like, when it can be no path; empty when it can."""
+    """Returns a hint on what the path of the first row looks like if it can't be a path; empty if it can."""
     if path.endswith((",", ";")):
         return f" The columns look separated by '{path[-1]}': separate them by spaces."
-    # A name may begin with a number and a space: only the files can tell.
+    # A name may begin with a number and a space: only the files on disk decide.
     if LABEL_FIRST.match(path) and not os.path.exists(os.path.join(root, path)):
         rest = path.split(None, 1)[1]
         if os.path.exists(os.path.join(root, rest)):
@@ -63,21 +63,21 @@ def hint_of_path(path: str, root: str | os.PathLike, file: str | os.PathLike) ->
 
 
 def frames_before_labels(second: np.ndarray, third: np.ndarray) -> bool:
-    """Whether columns look like num_frames and label: the third has zeros, as no number of frames is, the second none.
+    """Checks whether columns look like num_frames, label: the third has zeros, unlike frame counts, the second none.
 
-    The third must also hold every number up to its largest, as labels do, or nothing above the second's largest: a list
-    that says 0 where the number of frames is unknown is none of these.
+    The third must also hold every number up to its largest, as labels do, or nothing above the second's largest. This
+    excludes lists with 0 for an unknown number of frames.
     """
-    found = np.unique(third)
-    if len(found) < 2 or found[0] != 0 or second.min() == 0:
+    values = np.unique(third)
+    if len(values) < 2 or values[0] != 0 or second.min() == 0:
         return False
-    return len(found) == found[-1] + 1 or found[-1] <= second.max()
+    return len(values) == values[-1] + 1 or values[-1] <= second.max()
 
 
 def frames_before_labels_of_folders(folders: np.ndarray, second: np.ndarray, third: np.ndarray) -> bool:
-    """Whether columns look like num_frames and label: the third has one number for each folder, the second several.
+    """Checks whether columns look like num_frames, label: the third has one number per folder, the second several.
 
-    folders: of the videos, two or more. Videos of one length, or folders that are no classes, are none of these.
+    folders: those of the videos, two or more. False for videos of equal length, and for folders that are not classes.
     """
     names, of_row = np.unique(folders, return_inverse=True)
     pairs = np.unique(np.stack([of_row, third]), axis=1)
@@ -86,7 +86,7 @@ def frames_before_labels_of_folders(folders: np.ndarray, second: np.ndarray, thi
 
 
 def hint_of_labels(labels: np.ndarray, num_frames: np.ndarray, paths: TextColumn, num_classes: int) -> str:
-    """Why labels may lie outside [0, num_classes); empty when for no known reason."""
+    """Returns a hint why labels lie outside [0, num_classes); empty if the reason is unknown."""
     if labels.min() > 0 and labels.max() == num_classes:
         return f" They run from {labels.min()} to {num_classes} and look counted from 1: subtract 1."
     if len(np.unique(num_frames)) > 1 and num_frames.max() < num_classes:
@@ -98,8 +98,8 @@ def hint_of_labels(labels: np.ndarray, num_frames: np.ndarray, paths: TextColumn
 
 
 def _hint_of_name(name: str, file: str | os.PathLike) -> str:
-    """That a class is named where its number belongs, and which that is where the file of classes says it."""
-    hint = f" {name!r} looks like the name of a class: write its number, from 0"
+    """Returns a hint that a class name stands in place of its number, with that number if classes.txt has it."""
+    hint = f" {name!r} looks like the name of a class: write its number, counted from 0"
     classes = Path(file).with_name(CLASSES)
-    names = [line.strip() for line in text_of(classes, errors="replace").splitlines()] if classes.is_file() else []
-    return f"{hint}, {names.index(name)} as {CLASSES} beside the list has it." if name in names else f"{hint}."
+    names = [line.strip() for line in read_text(classes, errors="replace").splitlines()] if classes.is_file() else []
+    return f"{hint} ({names.index(name)} in {CLASSES} beside the list)." if name in names else f"{hint}."

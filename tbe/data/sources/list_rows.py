@@ -1,4 +1,4 @@
-"""The rows of a list file, most of them found without looking at one after the other in Python."""
+"""Parses the rows of a list file, most of them vectorized instead of one by one in Python."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tbe.errors import UserError
 FORMATS = {2: "<path> <label>", 3: "<path> <label> <num_frames>"}
 LINES_AT_ONCE = 262_144
 BYTES_AT_ONCE = 2**24
-MAX_DIGITS = 18  # what an int64 holds in any case
+MAX_DIGITS = 18  # always fit into an int64
 SEPARATORS, SPACES, QUOTES = (np.frombuffer(octets, np.uint8) for octets in (b" \t", b" \t\v\f", b"\"'"))
 
 
 class Rows(NamedTuple):
-    """The columns of a list: paths, labels and numbers of frames int64 (n,), 0 where it has none, numbers of lines."""
+    """The columns of a list: paths, labels, frame counts (0 if the list has none) and line numbers, int64 (n,) each."""
 
     paths: TextColumn
     labels: np.ndarray
@@ -29,7 +29,7 @@ class Rows(NamedTuple):
 
 
 def rows_of(content: bytes, root: str | os.PathLike, file: str | os.PathLike) -> Rows:
-    """The rows of a list in UTF-8; a ValueError for a line that is none, or for a list without any."""
+    """Parses a list in UTF-8; raises UserError for a line that is no row, or a list without rows."""
     if b"\r" in content:
         content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     starts, ends = _lines(content)
@@ -43,7 +43,7 @@ def rows_of(content: bytes, root: str | os.PathLike, file: str | os.PathLike) ->
 
 
 def _lines(content: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """Where each line starts and ends, int64 (n,)."""
+    """Returns where each line starts and ends, int64 (n,) each."""
     octets = np.frombuffer(content, np.uint8)
     parts = [
         first + np.flatnonzero(octets[first : first + BYTES_AT_ONCE] == ord("\n"))
@@ -54,7 +54,7 @@ def _lines(content: bytes) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _num_columns(content: bytes, root: str | os.PathLike, file: str | os.PathLike) -> int:
-    """2 or 3, as the first row of a list has it; a ValueError where that is none."""
+    """Returns the number of columns of the first row, 2 or 3; raises UserError if it is no row."""
     start, number = 0, 0
     while start < len(content):
         end = content.find(b"\n", start)
@@ -71,11 +71,11 @@ def _num_columns(content: bytes, root: str | os.PathLike, file: str | os.PathLik
 
 
 def _columns(line: str, root: str | os.PathLike) -> int:
-    """2 or 3, by how many whole numbers end the line; 0 when there is none."""
+    """Returns 2 or 3, by how many integers end the line; 0 if none does."""
     fields = line.rsplit(None, 2)
     numbers = [_is_count(field) for field in fields[1:]]
     if len(fields) == 3 and all(numbers):
-        # A folder may be named 'clip 7': only the disk can tell.
+        # A folder may be named 'clip 7': only the files on disk decide.
         shorter, longer = (os.path.join(root, line.rsplit(None, count)[0]) for count in (2, 1))
         return 2 if os.path.exists(longer) and not os.path.exists(shorter) else 3
     return 2 if numbers and numbers[-1] else 0
@@ -87,7 +87,7 @@ def _is_count(field: str) -> bool:
 
 @dataclass(frozen=True)
 class _Parser:
-    """Takes lines of one list apart: those of one space or tab between fields many at a time, others one by one."""
+    """Parses lines of one list: those with a single space or tab between fields in bulk, others one by one."""
 
     content: bytes
     num_columns: int
@@ -95,7 +95,7 @@ class _Parser:
     file: str | os.PathLike
 
     def rows(self, starts: np.ndarray, ends: np.ndarray, number: int) -> list[np.ndarray]:
-        """Where paths begin, their lengths, labels, numbers of frames and lines; number: of the first line."""
+        """Returns the starts and lengths of paths, labels, frame counts and line numbers; number: the first line's."""
         octets = np.frombuffer(self.content, np.uint8)
         lines = np.flatnonzero(starts < ends)
         lines = lines[octets[starts[lines]] != ord("#")]
@@ -116,7 +116,7 @@ class _Parser:
         return [column[is_row] for column in (starts, lengths, *counts, lines + number)]
 
     def _row(self, start: int, end: int, number: int) -> tuple[int, int, list[int]] | None:
-        """Where a path begins, its length, and the numbers behind it; None for a line that is passed over."""
+        """Returns the start and length of a path, and the numbers after it; None for a line that is skipped."""
         line = os.fsdecode(self.content[start:end])
         stripped = line.strip()
         if not stripped or stripped.startswith("#"):
@@ -131,14 +131,14 @@ class _Parser:
                 raise UserError(f"{self.file}:{number}: expected at most {MAX_DIGITS} digits, got {field} for {path!r}")
         if hint := hint_of_quotes(path, self.root):
             raise UserError(f"{self.file}:{number}: expected '{FORMATS[self.num_columns]}', got {stripped!r}.{hint}")
-        ahead = line[: len(line) - len(line.lstrip())]
-        return start + len(os.fsencode(ahead)), len(os.fsencode(path)), list(map(int, numbers))
+        indent = line[: len(line) - len(line.lstrip())]
+        return start + len(os.fsencode(indent)), len(os.fsencode(path)), list(map(int, numbers))
 
 
 def _counts_before(octets: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The whole numbers that end these pieces, where what is before them and one space ends, and whether all that is.
+    """Parses the integer that ends each piece: its value, the end of the text before it, and whether it is a field.
 
-    What is before them is not empty. The ends of pieces that are otherwise are left where they can still be looked at.
+    A field is an integer after one space or tab and a text that is not empty. Other pieces keep their ends.
     """
     counts, places, left, scale = np.zeros(len(starts), np.int64), ends.copy(), np.arange(len(starts)), 1
     for _ in range(MAX_DIGITS):

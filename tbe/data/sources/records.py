@@ -1,4 +1,4 @@
-"""List files and the records read from them: which videos there are and what they show."""
+"""Records of videos and their labels, and the list files that they are read from."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from tbe.data.readers.base import DecodeError
 from tbe.data.sources.list_hints import frames_before_labels, frames_before_labels_of_folders, hint_of_labels
 from tbe.data.sources.list_rows import FORMATS, Rows, rows_of
 from tbe.data.sources.text_columns import TextColumn
-from tbe.data.sources.text_files import in_utf8
+from tbe.data.sources.text_files import to_utf8
 from tbe.data.sources.unicode_forms import found_path
 from tbe.errors import UserError
 
 UNLABELLED = -1
-HOW_TO_LEAVE = "Where the list is trusted, allow it with data.allow_outside_root=true, or verify's --allow-outside-root"
-# Absolute paths, of Windows too, and steps up, in paths that stand one a line.
+HOW_TO_ALLOW = "If you trust the list, allow it with data.allow_outside_root=true, or verify's --allow-outside-root"
+# Matches absolute paths, also of Windows, and '..', in paths that stand one per line.
 OUTSIDE = re.compile(rb"^[/\\]|^[A-Za-z]:|(?:^|[/\\])\.\.(?:[/\\]|$)", re.MULTILINE)
-MAX_LOOKED_UP = 100  # paths, where one that is there tells how all are meant
+MAX_LOOKUPS = 100  # paths that are looked for, one of which decides for all
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Records:
-    """Videos as columns: 250,000 of them cost some twenty megabytes, shared by all workers of a loader.
+    """Videos as columns: 250,000 of them take some 20 MB, shared by all workers of a loader.
 
-    paths: relative to `root`, as bytes; labels: int64 (n,), `UNLABELLED` where unknown;
-    num_frames: int64 (n,), 0 where the list does not say. is_fenced: whether links may not lead out of `root`.
+    paths: relative to `root`, as bytes; labels: int64 (n,), `UNLABELLED` if unknown;
+    num_frames: int64 (n,), 0 if unknown. is_fenced: whether links out of `root` are refused.
     """
 
     root: str
@@ -48,13 +48,13 @@ class Records:
         return len(self.paths)
 
     def path(self, index: int) -> str:
-        """The full path of one video."""
+        """Returns the full path of one video."""
         return os.path.join(self.root, os.fsdecode(self.paths[index]))
 
     def path_to_open(self, index: int) -> str:
-        """The full path of one video's file, under the Unicode form that it has on the disk.
+        """Returns the full path of one video, in the Unicode form that it has on disk.
 
-        A DecodeError where links lead it out of a root that is fenced.
+        Raises DecodeError if links lead it out of a fenced root.
         """
         path = found_path(self.path(index))
         if self.is_fenced:
@@ -62,7 +62,7 @@ class Records:
         return path
 
     def select(self, indices: np.ndarray) -> Records:
-        """The records at these positions, in this order."""
+        """Returns the records at these positions, in this order."""
         return replace(
             self, paths=self.paths[indices], labels=self.labels[indices], num_frames=self.num_frames[indices]
         )
@@ -74,20 +74,19 @@ def make_records(
     labels: Sequence[int] | np.ndarray,
     num_frames: Sequence[int] | np.ndarray,
 ) -> Records:
-    """Records of parallel lists."""
+    """Makes records from parallel lists."""
     encoded = [path if isinstance(path, bytes) else os.fsencode(path) for path in paths]
     return Records(os.fspath(root), TextColumn.of(encoded), np.array(labels, np.int64), np.array(num_frames, np.int64))
 
 
 def read_list(file: str | os.PathLike, root: str | os.PathLike) -> Records:
-    """Reads `path label` or `path label num_frames`, one video a line, as its first line has it.
+    """Reads `path label` or `path label num_frames`, one video per line; the first line decides which.
 
-    Paths may hold spaces, and bytes that are no UTF-8; '\\' parts their folders where no file is named with it. Empty
-    lines and lines that start with '#' are passed over. A line of another form, columns that are clearly in another
-    order, a video with two labels, or a list without a video, is a ValueError that names the file, the line where there
-    is one, and what the list looks like.
+    Paths may contain spaces and bytes that are not UTF-8; '\\' separates folders if no file's name has it. Empty lines
+    and lines that start with '#' are skipped. Raises UserError, naming the file, the line if there is one, and what the
+    list looks like, for an invalid line, columns clearly in another order, a video with two labels, or an empty list.
     """
-    rows = rows_of(in_utf8(Path(file).read_bytes(), file), root, file)
+    rows = rows_of(to_utf8(Path(file).read_bytes(), file), root, file)
     if frames_before_labels(rows.labels, rows.num_frames):
         raise UserError(
             f"{file}: expected '{FORMATS[3]}', got what looks like '<path> <num_frames> <label>': the third column has "
@@ -100,9 +99,9 @@ def read_list(file: str | os.PathLike, root: str | os.PathLike) -> Records:
 
 
 def write_list(file: str | os.PathLike, rows: list[tuple]) -> None:
-    """Writes one row a line, fields joined by spaces; the file appears whole or not at all.
+    """Writes one row per line, fields joined by spaces; writes atomically.
 
-    Paths are as Python names files: bytes that are no UTF-8 are written as they were.
+    Paths are as Python decodes file names: bytes that are not UTF-8 are written as they were.
     """
     file = Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -117,7 +116,7 @@ def write_list(file: str | os.PathLike, rows: list[tuple]) -> None:
 
 
 def check_labels(records: Records, num_classes: int, where: str) -> None:
-    """Refuses labels outside [0, num_classes), and those that look like numbers of frames."""
+    """Raises UserError for labels outside [0, num_classes), and for labels that look like frame counts."""
     labels, num_frames = records.labels, records.num_frames
     wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
     if wrong.size:
@@ -127,7 +126,7 @@ def check_labels(records: Records, num_classes: int, where: str) -> None:
             f"{os.fsdecode(records.paths[first])!r} ({wrong.size} such videos)."
             f"{hint_of_labels(labels, num_frames, records.paths, num_classes)}"
         )
-    if 0 < num_frames.max() < num_classes:  # then what counts frames could be labels
+    if 0 < num_frames.max() < num_classes:  # only then could the frame counts be labels
         names: dict[bytes, int] = {}
         numbered = (names.setdefault(os.path.dirname(path), len(names)) for path in records.paths)
         folders = np.fromiter(numbered, np.int64, len(records))
@@ -140,38 +139,38 @@ def check_labels(records: Records, num_classes: int, where: str) -> None:
 
 
 def fence(records: Records, where: str) -> Records:
-    """The same records, with a root that they don't leave: a ValueError for absolute paths and '..' in them."""
+    """Returns the same records, fenced to their root; raises UserError for absolute paths and '..' in them."""
     num_before = 0
-    for paths in records.paths.in_parts():
+    for paths in records.paths.chunks():
         listed = b"\n".join([b"", *paths])
-        may_leave = any(part in listed for part in (b"..", b":", b"\n/", b"\n\\"))  # which is found much faster
+        may_leave = any(part in listed for part in (b"..", b":", b"\n/", b"\n\\"))  # much faster than the pattern
         if may_leave and (found := OUTSIDE.search(listed[1:])):
             number = found.string.count(b"\n", 0, found.start())
             raise UserError(
                 f"{where}: expected paths below {records.root or 'the root'}, got {os.fsdecode(paths[number])!r} as "
-                f"video {num_before + number + 1}. {HOW_TO_LEAVE}"
+                f"video {num_before + number + 1}. {HOW_TO_ALLOW}"
             )
         num_before += len(paths)
     return replace(records, is_fenced=True)
 
 
 def check_links(path: str, root: str | os.PathLike) -> None:
-    """A DecodeError where links lead the path of a video out of its root."""
+    """Raises DecodeError if links lead the path of a video out of its root."""
     if leads_out(path, root):
         real, root = os.path.realpath(path), os.path.realpath(root)
-        raise DecodeError(f"could not open {path}: it is a link to {real}, outside of {root}. {HOW_TO_LEAVE}")
+        raise DecodeError(f"could not open {path}: it is a link to {real}, outside of {root}. {HOW_TO_ALLOW}")
 
 
 def leads_out(path: str | os.PathLike, root: str | os.PathLike) -> bool:
-    """Whether links lead a path out of a folder."""
+    """Checks whether links lead a path out of a folder."""
     root = os.path.realpath(root)
     return os.path.commonpath([root, os.path.realpath(path)]) != root
 
 
 def hold_out(labels: np.ndarray, share: float, seed: int = 0) -> np.ndarray:
-    """Which of these labelled videos to hold out, (n,) bool: `share` of each class, at least one, and never all.
+    """Draws which of these labelled videos to hold out, bool (n,): `share` of each class, at least one, never all.
 
-    So a class of a single video is not held out. Deterministic by seed.
+    So a class with a single video is not held out. Deterministic by seed.
     """
     held = np.zeros(len(labels), dtype=bool)
     rng = np.random.default_rng(seed)
@@ -183,20 +182,21 @@ def hold_out(labels: np.ndarray, share: float, seed: int = 0) -> np.ndarray:
 
 
 def _with_slashes(paths: TextColumn, root: str | os.PathLike, file: str | os.PathLike) -> TextColumn:
-    """Paths of Windows as others write them; where files are named with '\\', or nobody can tell, as they are."""
+    """Returns Windows paths with '/'; unchanged if files are named with '\\', or if there is no root to look in."""
     if os.sep == "\\" or not os.fspath(root) or b"\\" not in paths.buffer:
         return paths
-    found = [path for path in paths if b"\\" in path][:MAX_LOOKED_UP]
-    if not found or any(os.path.exists(os.path.join(root, os.fsdecode(path))) for path in found):
+    candidates = [path for path in paths if b"\\" in path][:MAX_LOOKUPS]
+    if not candidates or any(os.path.exists(os.path.join(root, os.fsdecode(path))) for path in candidates):
         return paths
-    log.warning("%s: %r and others have '\\' between folders, as Windows: read as '/'", file, os.fsdecode(found[0]))
+    first = os.fsdecode(candidates[0])
+    log.warning("%s: %r and others have '\\' between folders, as on Windows: read as '/'", file, first)
     return replace(paths, buffer=paths.buffer.replace(b"\\", b"/"))
 
 
 def _check_one_label_each(rows: Rows, file: str | os.PathLike) -> None:
-    """A ValueError for a video that has two labels, with both of its lines."""
+    """Raises UserError for a video with two labels, naming both of its lines."""
     buffer = rows.paths.buffer
-    paths: Iterable[bytes] = chain.from_iterable(rows.paths.in_parts())
+    paths: Iterable[bytes] = chain.from_iterable(rows.paths.chunks())
     if b"./" in buffer or b"//" in buffer:
         paths = map(os.path.normpath, paths)
     digests = np.fromiter(map(hash, paths), np.int64, len(rows.paths))

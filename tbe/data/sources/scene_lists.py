@@ -1,4 +1,4 @@
-"""The scenes of videos that list files name, in lists of their own."""
+"""Scene labels of the videos in list files, read from separate scene lists."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ import numpy as np
 from tbe.data.sources.base import VideoSource
 from tbe.data.sources.list_hints import CLASSES
 from tbe.data.sources.records import Records, read_list
-from tbe.data.sources.text_files import text_of
+from tbe.data.sources.text_files import read_text
 from tbe.errors import MissingFile, UserError
 
 
 @dataclass(frozen=True)
 class SceneLists:
-    """Below `folder` a list of each name that lists of videos have, `path scene`, in any order and of more videos.
+    """Scene lists below `folder`, named like the video lists: rows `path scene`, in any order, also of further videos.
 
-    classes.txt beside them may have names of the scenes.
+    An optional classes.txt beside them names the scenes.
     """
 
     folder: str
 
     def of(self, records: Records, file: str) -> np.ndarray:
-        """The scenes of these videos, int64 (n,); ValueError for one that the list of this name does not have."""
+        """Returns the scenes of these videos, int64 (n,); raises UserError if the list of this name lacks one."""
         scenes = Path(self.folder, file)
         if not scenes.is_file():
             raise MissingFile(f"{scenes}: expected the list of scenes, got no such file (data.scenes={self.folder})")
         listed = read_list(scenes, "")
         known = dict(zip(listed.paths, listed.labels.tolist(), strict=True))
-        lacking = [path for path in records.paths if path not in known]
-        if lacking:
-            got = f"none of {os.fsdecode(lacking[0])!r} ({len(lacking)} such)"
+        missing = [path for path in records.paths if path not in known]
+        if missing:
+            got = f"none of {os.fsdecode(missing[0])!r} ({len(missing)} such)"
             raise UserError(f"{scenes}: expected the scene of each video of {file}, got {got}")
         return np.array([known[path] for path in records.paths], np.int64)
 
     @property
     def names(self) -> list[str]:
-        """Those of classes.txt, none without the file."""
-        return name_lines(Path(self.folder, CLASSES))
+        """The scene names in classes.txt, empty without the file."""
+        return read_names(Path(self.folder, CLASSES))
 
 
 class LabelledByScene(VideoSource):
-    """Another source's videos, with their scenes for classes."""
+    """Another source's videos, with their scenes as classes."""
 
     def __init__(self, source: VideoSource, names: Sequence[str], splits: Sequence[str]):
         self.source = source
@@ -74,6 +74,6 @@ class LabelledByScene(VideoSource):
         return replace(self.source.records(split), labels=scenes.numpy())
 
 
-def name_lines(file: Path) -> list[str]:
-    """The names that a file has one a line, none where there is no file."""
-    return [line.strip() for line in text_of(file, errors="replace").splitlines()] if file.is_file() else []
+def read_names(file: Path) -> list[str]:
+    """Reads a file of one name per line; empty without the file."""
+    return [line.strip() for line in read_text(file, errors="replace").splitlines()] if file.is_file() else []

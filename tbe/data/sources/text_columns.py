@@ -1,4 +1,4 @@
-"""Many texts in one buffer, as what workers share and copies cost little of."""
+"""Many texts in one buffer, cheap for workers to share and copy."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any, overload
 
 import numpy as np
 
-AT_ONCE = 65_536  # texts that are Python objects at a time
+CHUNK = 65_536  # texts that are Python objects at a time
 
 
 @dataclass(frozen=True, eq=False)
 class TextColumn(Sequence[bytes]):
-    """Texts as places in a buffer: the memory they take follows their length in all, not that of the longest.
+    """Texts as slices of a buffer: memory grows with their total length, not with the longest one.
 
-    buffer: what holds them, and may hold more; starts: int64 (n,), lengths: int32 (n,), where each of them is.
-    A part of a column shares its buffer; what goes to another process takes along no more than it needs.
+    buffer: contains them, and may contain more; starts: int64 (n,), lengths: int32 (n,), the slice of each text.
+    A part of a column shares its buffer; pickling a small part copies only the texts it needs.
     """
 
     buffer: bytes
@@ -25,7 +25,7 @@ class TextColumn(Sequence[bytes]):
 
     @classmethod
     def of(cls, texts: Iterable[bytes]) -> TextColumn:
-        """A column of these texts."""
+        """Makes a column of these texts."""
         texts = list(texts)
         lengths = np.fromiter(map(len, texts), np.int32, len(texts))
         return cls(b"".join(texts), np.cumsum(lengths, dtype=np.int64) - lengths, lengths)
@@ -34,40 +34,40 @@ class TextColumn(Sequence[bytes]):
         return len(self.starts)
 
     @overload
-    def __getitem__(self, places: int) -> bytes: ...
+    def __getitem__(self, positions: int) -> bytes: ...
 
     @overload
-    def __getitem__(self, places: slice | np.ndarray) -> TextColumn: ...
+    def __getitem__(self, positions: slice | np.ndarray) -> TextColumn: ...
 
-    def __getitem__(self, places: Any) -> bytes | TextColumn:
-        """The text at a place, or the column of those at several."""
-        starts, lengths = self.starts[places], self.lengths[places]
+    def __getitem__(self, positions: Any) -> bytes | TextColumn:
+        """Returns the text at a position, or the column of the texts at several."""
+        starts, lengths = self.starts[positions], self.lengths[positions]
         if np.ndim(starts):
             return TextColumn(self.buffer, starts, lengths)
         return self.buffer[int(starts) : int(starts) + int(lengths)]
 
     def __iter__(self) -> Iterator[bytes]:
-        for texts in self.in_parts():
+        for texts in self.chunks():
             yield from texts
 
-    def in_parts(self) -> Iterator[list[bytes]]:
-        """The texts in order, a list of some of them at a time."""
+    def chunks(self) -> Iterator[list[bytes]]:
+        """Yields the texts in order, in lists of up to CHUNK."""
         buffer = self.buffer
-        for first in range(0, len(self), AT_ONCE):
-            starts = self.starts[first : first + AT_ONCE]
-            ends = starts + self.lengths[first : first + AT_ONCE]
+        for first in range(0, len(self), CHUNK):
+            starts = self.starts[first : first + CHUNK]
+            ends = starts + self.lengths[first : first + CHUNK]
             yield [buffer[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
 
     def tolist(self) -> list[bytes]:
-        """All texts."""
+        """Returns all texts."""
         return list(self)
 
     def tobytes(self) -> bytes:
-        """All texts, each with a line end after it."""
-        return b"".join(b"\n".join([*texts, b""]) for texts in self.in_parts())
+        """Returns all texts, each followed by a newline."""
+        return b"".join(b"\n".join([*texts, b""]) for texts in self.chunks())
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        # Of objects: an array of bytes would have the length of the longest for each.
+        # An object array: an array of bytes would pad each text to the longest.
         return np.array([*self, None], dtype=object)[:-1]
 
     def __reduce__(self) -> tuple[Any, ...]:

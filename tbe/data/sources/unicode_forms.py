@@ -1,4 +1,4 @@
-"""Names with accents, which have two forms in Unicode: a Mac may write one, all others write the other."""
+"""Finds file names with accents, which have two Unicode forms: macOS may write one, other systems the other."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from unicodedata import normalize
 
 
 def found_path(path: str) -> str:
-    """A path as it is on the disk: with names in their other Unicode form, composed or not, where only that is there.
+    """Returns a path as it is on disk: names get their other Unicode form, NFC or NFD, if only that exists.
 
-    Paths of which neither form is there stay as they are.
+    A path of which neither form exists is returned unchanged.
     """
     if path.isascii() or os.path.lexists(path):
         return path

@@ -1,4 +1,4 @@
-"""What the commands share."""
+"""Shared code of the preparation commands."""
 
 from tbe.data.sources.text_files import csv_rows, read_json
 from tbe.prepare.common.lists import Row, add_annotations, add_out, existing_videos, write_lists

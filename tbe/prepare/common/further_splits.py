@@ -1,4 +1,4 @@
-"""Further splits of a data set: other versions of its test videos, or other videos of its classes, with its labels."""
+"""Writes further splits of a data set: other versions of its test videos, or other videos of its classes."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from tbe.prepare.common.lists import Row, check_apart, listable
 
 
 def add_list(parser: argparse.ArgumentParser) -> None:
-    """The options of a command whose videos were made from those of a list."""
-    help = "the data set's own list of the videos that these were made from, such as data/lists/ucf101/test_1.txt"
+    """Adds the options of a command whose videos were made from those of a list."""
+    help = "the data set's own list of the original videos, such as data/lists/ucf101/test_1.txt"
     parser.add_argument("--list", required=True, type=Path, metavar="FILE", help=help)
-    help = "where the lists go (the folder of --list)"
+    help = "the folder to write the lists to (the folder of --list)"
     parser.add_argument("--out", type=Path, metavar="LISTS", help=help)
 
 
 def own_labels(file: Path) -> dict[str, int]:
-    """The label of each video of a list, by its path without the suffix."""
+    """Returns the label of each video of a list, by its path without suffix; raises MissingFile if there is no list."""
     if not file.is_file():
         raise MissingFile(f"{file}: expected a list, got no such file")
     records = read_list(file, "")
@@ -32,16 +32,16 @@ def own_labels(file: Path) -> dict[str, int]:
 
 
 def check_folder(folder: Path, what: str) -> None:
-    """FileNotFoundError for a folder that is not there; what: lies in it."""
+    """Raises MissingFile if the folder of `what` does not exist."""
     if not folder.is_dir():
         raise MissingFile(f"{folder}: expected the folder of {what}, got no such folder")
 
 
 def write_split(file: Path, rows: list[Row], root: Path, use: str = "") -> None:
-    """Writes the list of a split, with full paths as its videos lie below another root, and prints how to use it.
+    """Writes the list of a split, with full paths since its root is another one, and prints how to use it.
 
-    rows: (path below root, label). use: further options. ValueError for a video that occurs twice, and for a name that
-    no split can have.
+    rows: (path below root, label). use: further options. Raises UserError for a repeated video, or an invalid name of
+    a split.
     """
     name = file.stem
     if not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII):
@@ -53,6 +53,6 @@ def write_split(file: Path, rows: list[Row], root: Path, use: str = "") -> None:
 
 
 def print_use(file: Path, use: str = "") -> None:
-    """Prints how a split is used in an evaluation; its full paths lead out of the data set's root."""
+    """Prints how to use a split in an evaluation; its full paths are outside the data set's root."""
     split, query = override(f"+data.splits.{file.stem}", file.resolve()), shlex.quote(f"query=[test,{file.stem}]")
     print(f"use it with: {split} ++data.allow_outside_root=true {query} {use}".rstrip())

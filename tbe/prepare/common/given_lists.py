@@ -1,4 +1,4 @@
-"""The lists that a command is given, of which it works on all videos and writes each again for what it made."""
+"""Reads the lists that a command is given, and writes them again for the videos it made."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ CLASSES = "classes"  # the name of the list of class names
 
 
 class GivenLists(NamedTuple):
-    """Rows of each list by its name, without suffix, and the names of the classes, none where they are not known."""
+    """The rows of each list by its name without suffix, and the class names, empty if unknown."""
 
     rows: dict[str, list[Row]]
     classes: list[str]
 
     def paths(self) -> list[str]:
-        """Each video of any list once."""
+        """Returns each video of any list once."""
         return list(dict.fromkeys(row[0] for rows in self.rows.values() for row in rows))
 
 
 def add_lists(parser: argparse.ArgumentParser) -> None:
-    """The options that name the videos."""
+    """Adds the options that name the videos."""
     parser.add_argument("--root", required=True, type=Path, help="the folder of the videos")
-    help = "list files, classes.txt among them if you like; without, all videos below root, by sub-folder, as all.txt"
+    help = "list files, optionally with classes.txt; by default all videos below root, by sub-folder, as all.txt"
     parser.add_argument("--list", nargs="+", default=[], type=Path, metavar="FILE", help=help)
 
 
 def given_lists(root: Path, files: list[Path]) -> GivenLists:
-    """Reads the list files, or finds all videos below root."""
+    """Reads the list files, or finds all videos below root; raises MissingFile or UserError if there are none."""
     if not root.is_dir():
         raise MissingFile(f"{root}: expected the folder of the videos, got no such folder")
     if not files:
-        rows, classes = labelled_videos(root, SUFFIXES, may_leave=True)  # what is made of them lies elsewhere
+        rows, classes = labelled_videos(root, SUFFIXES, may_leave=True)  # the results go to another folder
         return GivenLists({"all": rows}, classes)
     lists: dict[str, list[Row]] = {}
     classes = []
@@ -60,13 +60,13 @@ def given_lists(root: Path, files: list[Path]) -> GivenLists:
 
 
 def write_again(given: GivenLists, out: Path, made: dict[str, tuple[str, int]]) -> None:
-    """Writes <name>.txt for each list, with the videos in `made`: given path -> new path and number of frames."""
+    """Writes <name>.txt for each list, with the videos in `made`: original path -> new path and number of frames."""
     for name, rows in given.rows.items():
         new = [(made[path][0], label, made[path][1]) for path, label, *_ in rows if path in made]
         file = out / f"{name}.txt"
         if new:
             write_list(file, new)
-        lacking = f", {len(rows) - len(new)} left out" if len(new) < len(rows) else ""
-        print(f"{file}: {len(new)} videos{lacking}" if new else f"{file}: not written, as no video is left")
+        left_out = f", {len(rows) - len(new)} left out" if len(new) < len(rows) else ""
+        print(f"{file}: {len(new)} videos{left_out}" if new else f"{file}: not written, as no video is left")
     if given.classes:
         write_list(out / f"{CLASSES}.txt", [(name,) for name in given.classes])

@@ -1,7 +1,7 @@
-"""The official testTrainMulti_7030_splits of HMDB51, which its variants share.
+"""Reads the official testTrainMulti_7030_splits of HMDB51, which its variants share.
 
-A file <class>_test_split<1 to 3>.txt a class and split, with lines '<video>.avi <id>': id 1 for train, 2 for test, 0
-for neither. Paths are <class>/<video>.avi, labels follow the sorted names of the classes.
+One file <class>_test_split<1 to 3>.txt per class and split, with lines '<video>.avi <id>': id 1 for train, 2 for test,
+0 for neither. Paths are <class>/<video>.avi, labels follow the sorted names of the classes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FILES = "<class>_test_split1.txt, ..."
 
 
 def hmdb51_lists(folder: Path) -> GivenLists:
-    """The lists train_1, test_1, train_2, ... and the classes."""
+    """Reads the lists train_1, test_1, train_2, ... and the classes."""
     classes = class_names(folder)
     expect_files(folder, [f"{name}_test_split{split}.txt" for name in classes for split in SPLITS])
     lists: dict[str, list[Row]] = {}
@@ -35,7 +35,7 @@ def hmdb51_lists(folder: Path) -> GivenLists:
 
 
 def class_names(folder: Path) -> list[str]:
-    """The sorted classes that have a file."""
+    """Returns the sorted classes that have a file; raises MissingFile if none has."""
     names = {match[1] for file in folder.glob("*.txt") if (match := re.fullmatch(r"(.+)_test_split\d\.txt", file.name))}
     if not names:
         raise MissingFile(f"{folder}: expected <class>_test_split<1 to 3>.txt, found none")
@@ -43,7 +43,7 @@ def class_names(folder: Path) -> list[str]:
 
 
 def parts_of(file: Path) -> list[tuple[str, str]]:
-    """'train' or 'test' with the name of each video that is in one of them."""
+    """Returns ('train' or 'test', name) of each video that is in one of them."""
     videos = []
     for place, text in numbered_lines(file):
         video, number = name_and_number(place, text, "<video> <id>")

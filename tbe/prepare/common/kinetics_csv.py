@@ -1,4 +1,4 @@
-"""The csv files that Kinetics is published with, and data sets after its example."""
+"""Reads the csv files of Kinetics and of data sets in its format."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ YOUTUBE_ID = re.compile(r"[\w-]{11}", re.ASCII)
 
 
 class Clip(NamedTuple):
-    """A row of the csv."""
+    """A row of the csv file."""
 
-    place: str
+    place: str  # 'file:line'
     label: str
-    name: str  # of the file, without its suffix
+    name: str  # file name without suffix
     split: str
 
 
 def clips_of(file: Path) -> list[Clip]:
-    """The rows of a csv, whatever the order of its columns."""
+    """Reads the rows of a csv file, whatever the order of its columns; raises UserError for invalid ones."""
     rows = csv_rows(file, ",")
     place, header = next(rows, (f"{file}:1", []))
     if missing := [name for name in COLUMNS if name not in header]:

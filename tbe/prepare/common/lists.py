@@ -1,4 +1,4 @@
-"""Writing the lists of a data set."""
+"""Checks and writes the lists of a data set."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ Row = tuple  # (path, label) or (path, label, num_frames)
 
 
 def add_annotations(parser: argparse.ArgumentParser, what: str) -> None:
-    """The option that names the folder of the published files."""
+    """Adds the option for the folder of the published files."""
     parser.add_argument("--annotations", required=True, type=Path, metavar="FOLDER", help=f"the folder of {what}")
 
 
 def add_out(parser: argparse.ArgumentParser, dataset: str) -> None:
-    """The option that names the folder of the lists."""
-    default = Path("data/lists") / dataset
-    parser.add_argument("--out", type=Path, default=default, metavar="LISTS", help="where the lists go (%(default)s)")
+    """Adds the option for the folder of the lists."""
+    default, help = Path("data/lists") / dataset, "the folder to write the lists to (%(default)s)"
+    parser.add_argument("--out", type=Path, default=default, metavar="LISTS", help=help)
 
 
 def write_lists(
     dataset: str, out: Path, lists: dict[str, list[Row]], classes: list[str], official: dict[str, int] | None = None
 ) -> None:
-    """Writes <name>.txt for each list and classes.txt, and prints how many videos each has.
+    """Writes <name>.txt for each list and classes.txt, and prints the number of videos of each.
 
-    `official` are the published numbers, for comparison. Lists whose names have the same ending ('train_1', 'test_1')
-    may not share a video; ValueError for that, an empty list, and a path that a list can't hold.
+    `official`: published numbers, for comparison. Raises UserError for an empty list, a path that a list can't hold,
+    and a video shared by lists whose names have the same ending ('train_1', 'test_1').
     """
     for name, rows in lists.items():
         if not rows:
@@ -51,9 +51,9 @@ def write_lists(
 
 
 def existing_videos(lists: dict[str, list[Row]], root: Path, hint: str = "") -> dict[str, list[Row]]:
-    """The rows whose file or folder exists below root; prints how many of each list are found and missing.
+    """Returns the rows whose file or folder exists below root; prints how many of each list are found and missing.
 
-    FileNotFoundError when there is none at all; hint: what may have gone wrong then.
+    Raises MissingFile, with `hint`, if none exists.
     """
     existing = {}
     for name, rows in lists.items():
@@ -62,7 +62,7 @@ def existing_videos(lists: dict[str, list[Row]], root: Path, hint: str = "") -> 
         if found:
             existing[name] = found
             if num_outside := _count_outside(root, [row[0] for row in found]):
-                print(f"{root}: links lead {num_outside} of them out of it: train with data.allow_outside_root=true")
+                print(f"{root}: links lead {num_outside} of them outside: train with data.allow_outside_root=true")
     if not existing:
         likely = next(iter(lists.values()), [("",)])[0][0]
         raise MissingFile(f"{root}: expected videos like {likely!r}, found none. {hint}".rstrip())
@@ -70,27 +70,28 @@ def existing_videos(lists: dict[str, list[Row]], root: Path, hint: str = "") -> 
 
 
 def _count_outside(root: Path, paths: list[str]) -> int:
-    """How many of these paths links lead out of root; of links above a video one look at its folder tells."""
+    """Counts the paths that links lead out of root; links above a video are checked once per folder."""
     folders = {folder: leads_out(root / folder, root) for folder in set(map(os.path.dirname, paths))}
     links = (path for path in paths if not folders[os.path.dirname(path)] and os.path.islink(root / path))
     return sum(folders[os.path.dirname(path)] for path in paths) + sum(leads_out(root / path, root) for path in links)
 
 
 def check_apart(lists: dict[str, list[Row]]) -> None:
-    """Refuses lists that have a video twice, and those with the same ending that share one."""
+    """Raises UserError for lists with a repeated video, and lists with the same ending that share one."""
     for name, rows in lists.items():
-        twice = [path for path, count in Counter(row[0] for row in rows).items() if count > 1]
-        if twice:
-            raise UserError(f"{name}: expected each video once, got {twice[0]!r} again ({len(twice)} such videos)")
+        repeated = [path for path, count in Counter(row[0] for row in rows).items() if count > 1]
+        if repeated:
+            got = f"{repeated[0]!r} again ({len(repeated)} such videos)"
+            raise UserError(f"{name}: expected each video once, got {got}")
     for one, other in combinations(lists, 2):
         if one.partition("_")[2] == other.partition("_")[2]:
-            both = sorted({row[0] for row in lists[one]} & {row[0] for row in lists[other]})
-            if both:
-                raise UserError(f"{one} and {other}: expected no video in both, got {both[0]!r} ({len(both)} such)")
+            shared = sorted({row[0] for row in lists[one]} & {row[0] for row in lists[other]})
+            if shared:
+                raise UserError(f"{one} and {other}: expected no video in both, got {shared[0]!r} ({len(shared)} such)")
 
 
 def listable(path: str) -> str:
-    """A path as a list can hold it: a line that starts with '#' would be taken for a comment."""
+    """Returns a path as a list can hold it ('#' at its start would mark a comment); raises UserError if it can't."""
     if path != path.strip() or "\n" in path or "\r" in path:
         raise UserError(f"expected a path without line breaks or spaces at its ends, got {path!r}: rename it")
     return f"./{path}" if path.startswith("#") else path

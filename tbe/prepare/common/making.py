@@ -1,4 +1,4 @@
-"""Making something of each video below another folder: the report of it, and the lists of what was made."""
+"""Makes an output of each video in another folder, with a report and the lists of the outputs."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tbe.prepare.common.processes import Outcome
 from tbe.prepare.common.report import Report
 from tbe.prepare.common.work import check_work_options, exit_on_failures, print_counts, work_through
 
-PART = re.compile(r"(\.[0-9a-f]{32})?\.part\Z")  # what an unfinished file or folder has after its name
+PART = re.compile(r"(\.[0-9a-f]{32})?\.part\Z")  # suffix of an unfinished file or folder
 
 
 class Made(NamedTuple):
-    """What was made of one video."""
+    """The number and size of the frames made of one video."""
 
     num_frames: int
     height: int
@@ -30,7 +30,7 @@ class Made(NamedTuple):
 
 
 class MadeRow(NamedTuple):
-    """A row of the report; zeros unless the status is ok. settings: those that change what is made."""
+    """A row of the report; zeros unless the status is ok. settings: those that affect the output."""
 
     path: str
     status: str
@@ -51,16 +51,17 @@ def make_of_each(
     use: str = "",
     further: bool = False,
 ) -> None:
-    """Calls make(path) in processes, which fills <out>/<renamed(path)>; writes the lists; exits 1 if any video failed.
+    """Calls make(path), which writes <out>/<renamed(path)>, in processes, then writes the lists.
 
-    What an earlier run with the same settings made and is still there is kept. ValueError for a report of other
-    settings, for paths outside the folders, and for two videos that would have one name. use: what reads them.
-    further: the lists are further splits of another data set, and have full paths.
+    Exits with 1 if any video failed. Keeps the outputs that an earlier run with the same settings made. Raises
+    UserError for a report of other settings, for paths outside the folders, and for two videos with the same output
+    name. use: options to read the outputs.
+    further: whether the lists are further splits of another data set, with full paths.
     """
     targets = renamed_apart(given.paths(), renamed)
     report = opened_report(title, settings, args)
-    gone = {path for path, target in targets.items() if not (args.out / target).exists()}
-    report.forget(lambda row: row.status == "ok" and row.path in gone)
+    missing = {path for path, target in targets.items() if not (args.out / target).exists()}
+    report.forget(lambda row: row.status == "ok" and row.path in missing)
 
     def row_of(outcome: Outcome) -> MadeRow:
         frames, height, width = outcome.value or (0, 0, 0)
@@ -68,7 +69,7 @@ def make_of_each(
 
     try:
         work_through(title, targets, report, make, row_of, args)
-    except SystemExit:  # Ctrl-C, which ends the processes at their work
+    except SystemExit:  # Ctrl-C, which ends the processes midway
         remove_parts(args.out, set(targets.values()))
         raise
     remove_parts(args.out, set(targets.values()))
@@ -86,7 +87,7 @@ def make_of_each(
 
 
 def opened_report(title: str, settings: str, args: argparse.Namespace) -> Report:
-    """The report below --out; ValueError for one of other settings, and for options that no work can be done with."""
+    """Opens the report below --out; raises UserError for a report of other settings, and for invalid options."""
     check_work_options(args)
     if args.out.resolve() == args.root.resolve():
         raise UserError(f"--out: expected another folder than --root, got {args.out}")
@@ -95,18 +96,18 @@ def opened_report(title: str, settings: str, args: argparse.Namespace) -> Report
         if row.settings != settings:
             raise UserError(
                 f"{report.file}: expected a report of a run with {settings}, got one with {row.settings}: "
-                "change --out, or remove what was made"
+                "change --out, or remove the old output"
             )
     return report
 
 
 def mp4_name(path: str) -> str:
-    """The name of a video that is encoded anew."""
+    """Returns the name of a re-encoded video."""
     return PurePosixPath(path).with_suffix(".mp4").as_posix()
 
 
 def renamed_apart(paths: list[str], renamed: Callable[[str], str]) -> dict[str, str]:
-    """Path -> new path for each; ValueError for one that leaves its folder, and for two of one new path."""
+    """Returns path -> new path; raises UserError for a path outside the folder, and for two with the same new path."""
     targets: dict[str, str] = {}
     taken: dict[str, str] = {}
     for path in paths:
@@ -121,7 +122,7 @@ def renamed_apart(paths: list[str], renamed: Callable[[str], str]) -> dict[str, 
 
 
 def remove_parts(out: Path, targets: set[str]) -> None:
-    """Removes the unfinished files and folders of these targets, which processes leave behind that were killed."""
+    """Removes unfinished files and folders of these targets, which killed processes leave behind."""
     for folder in {PurePosixPath(target).parent for target in targets}:
         for part in Path(out, folder).glob("*.part"):
             if (folder / PART.sub("", part.name)).as_posix() in targets:

@@ -1,4 +1,4 @@
-"""Calling a function in processes that may hang or crash."""
+"""Calls a function in processes that may hang or crash."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple
 
-PRELOADED = ["tbe.data.readers"]  # what takes seconds to import
+PRELOADED = ["tbe.data.readers"]  # slow to import
 START_TIMEOUT = 300.0  # seconds
 
 
 class Outcome(NamedTuple):
-    """How a call ended: with a `value` where the status is ok, else with a `reason`."""
+    """The result of a call: a `value` if the status is ok, else a `reason`."""
 
     item: str
     status: str  # ok, failed (it raised), timeout, or crashed (its process ended)
@@ -28,23 +28,23 @@ class Outcome(NamedTuple):
 def call_in_processes(
     function: Callable[[str], Any], items: Iterable[str], num_workers: int, timeout: float
 ) -> Generator[Outcome, None, None]:
-    """Yields the outcome of function(item) for each item, as they end.
+    """Yields the outcome of function(item) for each item, in the order in which they finish.
 
-    A call of more than `timeout` seconds is ended with its process, and another process takes its place. Closing the
-    iterator ends all processes. RuntimeError when a process does not start.
+    A call that takes more than `timeout` seconds is killed with its process, which is replaced. Closing the iterator
+    ends all processes. Raises RuntimeError if a process does not start.
     """
     waiting = deque(items)
     context = _context()
     workers = [_Worker(context, function) for _ in range(min(num_workers, len(waiting)))]
     try:
         while workers:
-            patience = min(worker.deadline for worker in workers) - time.monotonic()
-            answered = wait([worker.connection for worker in workers], max(0.0, patience))
+            remaining = min(worker.deadline for worker in workers) - time.monotonic()
+            ready = wait([worker.connection for worker in workers], max(0.0, remaining))
             for worker in list(workers):
-                if worker.connection in answered:
-                    outcome = worker.answer()
+                if worker.connection in ready:
+                    outcome = worker.receive()
                 elif time.monotonic() >= worker.deadline:
-                    outcome = worker.give_up()
+                    outcome = worker.time_out()
                 else:
                     continue
                 if worker.ended and waiting:
@@ -53,7 +53,7 @@ def call_in_processes(
                     workers.remove(worker)
                     worker.end()
                 else:
-                    worker.give(waiting.popleft(), timeout)
+                    worker.send(waiting.popleft(), timeout)
                 if outcome:
                     yield outcome
     finally:
@@ -62,40 +62,40 @@ def call_in_processes(
 
 
 class _Worker:
-    """A process that is starting, or at work on an item until a deadline."""
+    """A process that is starting, or working on an item until a deadline."""
 
     def __init__(self, context, function: Callable[[str], Any]):
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(function, theirs), daemon=True)
-        with _ctrl_c_ignored():  # which the process inherits, for the seconds that its imports take
+        with _ctrl_c_ignored():  # inherited by the process, for the seconds that its imports take
             self.process.start()
         theirs.close()
         self.item: str | None = None
         self.ended = False
         self.deadline = time.monotonic() + START_TIMEOUT
 
-    def give(self, item: str, timeout: float) -> None:
+    def send(self, item: str, timeout: float) -> None:
         self.item = item
         self.deadline = time.monotonic() + timeout
         try:
             self.connection.send(item)
-        except OSError:  # it ended meanwhile: the next wait finds its connection closed
+        except OSError:  # the process has ended: the next wait finds its connection closed
             return
 
-    def answer(self) -> Outcome | None:
-        """The outcome of its item; None from a process that has just started."""
+    def receive(self) -> Outcome | None:
+        """Receives the outcome of the current item; None from a process that has just started."""
         try:
             status, value, reason = self.connection.recv()
         except (EOFError, OSError):
             self.process.join(timeout=5)
             self.end()
             reason = f"the process ended with exit code {self.process.exitcode}"
-            return Outcome(self._given(), "crashed", reason=reason)
+            return Outcome(self._current_item(), "crashed", reason=reason)
         return None if self.item is None else Outcome(self.item, status, value, reason)
 
-    def give_up(self) -> Outcome:
+    def time_out(self) -> Outcome:
         self.end()
-        return Outcome(self._given(), "timeout", reason="stopped at the time limit")
+        return Outcome(self._current_item(), "timeout", reason="stopped at the time limit")
 
     def end(self) -> None:
         if not self.ended:
@@ -104,28 +104,28 @@ class _Worker:
             self.process.join(timeout=5)
             self.connection.close()
 
-    def _given(self) -> str:
-        """Its item; RuntimeError for a process that has not even started."""
+    def _current_item(self) -> str:
+        """Returns the item it works on; raises RuntimeError for a process that never started."""
         if self.item is None:
             raise RuntimeError(f"expected a process to start within {START_TIMEOUT:g} s, got none (see above)")
         return self.item
 
 
 def _serve(function: Callable[[str], Any], connection: Connection) -> None:
-    """What runs in a process: says that it is there, then answers items until the connection closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is for the first process, which ends this one
+    """Runs in a process: reports that it has started, then processes items until the connection closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # handled by the main process, which ends this one
     connection.send(("ok", None, ""))
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # decoders write to it past Python, through the progress bar
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # decoders write to stderr directly, into the progress bar
     while True:
         try:
             item = connection.recv()
         except EOFError:
             return
         try:
-            answer = ("ok", function(item), "")
-        except Exception as error:  # of any kind: one video must not stop the others
-            answer = ("failed", None, str(error) or type(error).__name__)
-        connection.send(answer)
+            outcome = ("ok", function(item), "")
+        except Exception as error:  # any kind: one video must not stop the others
+            outcome = ("failed", None, str(error) or type(error).__name__)
+        connection.send(outcome)
 
 
 @contextmanager
@@ -138,7 +138,7 @@ def _ctrl_c_ignored() -> Iterator[None]:
 
 
 def _context():
-    """Processes that inherit no threads, and start quickly where the platform can fork them off a prepared one."""
+    """Returns a context whose processes inherit no threads, and start quickly if the platform has a fork server."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")

@@ -1,4 +1,4 @@
-"""Reading the files that data sets are published with; errors name the place."""
+"""Reads the published files of data sets, with errors that name the place."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tbe.data.sources.text_files import read_json, text_of
+from tbe.data.sources.text_files import read_json, read_text
 from tbe.errors import MissingFile, UserError
 
 
 def expect_files(folder: Path, names: list[str]) -> None:
-    """Refuses a folder that lacks one of these files, saying which were expected and which are missing."""
+    """Raises MissingFile if one of these files is missing, naming the expected and the missing ones."""
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
         there = "" if folder.is_dir() else " (no such folder)"
@@ -20,9 +20,9 @@ def expect_files(folder: Path, names: list[str]) -> None:
 
 
 def existing_parts(folder: Path, parts: dict[str, list[str]]) -> dict[str, Path]:
-    """For each part of a data set the first of its possible files that exists; says which part has none.
+    """Returns, for each part of a data set, the first of its possible files that exists; prints which part has none.
 
-    FileNotFoundError when no part has one.
+    Raises MissingFile if no part has one.
     """
     found = {}
     for part, names in parts.items():
@@ -37,26 +37,26 @@ def existing_parts(folder: Path, parts: dict[str, list[str]]) -> dict[str, Path]
 
 
 def numbered_lines(file: Path) -> Iterator[tuple[str, str]]:
-    """The lines that are not empty, stripped, each after its place 'file:number'; line ends of any kind."""
-    for number, line in enumerate(text_of(file).split("\n"), start=1):
+    """Yields ('file:number', stripped line) for each line that is not empty; accepts any kind of line endings."""
+    for number, line in enumerate(read_text(file).split("\n"), start=1):
         if line.strip():
             yield f"{file}:{number}", line.strip()
 
 
 def name_and_number(place: str, text: str, form: str, number_first: bool = False) -> tuple[str, int]:
-    """The two columns of a line, of which the name may hold spaces; ValueError also when they are swapped."""
-    ahead, behind = text.split(None, 1), text.rsplit(None, 1)
-    first = len(ahead) == 2 and is_count(ahead[0])
-    last = len(behind) == 2 and is_count(behind[1])
-    if number_first and first:
-        return ahead[1], int(ahead[0])
-    if last and not number_first:
-        return behind[0], int(behind[1])
-    raise UserError(f"{place}: expected '{form}', got {text!r}." + swapped(first or last))
+    """Parses a line of a name, which may contain spaces, and a number; raises UserError, also if they are swapped."""
+    head, tail = text.split(None, 1), text.rsplit(None, 1)
+    starts_with_number = len(head) == 2 and is_count(head[0])
+    ends_with_number = len(tail) == 2 and is_count(tail[1])
+    if number_first and starts_with_number:
+        return head[1], int(head[0])
+    if ends_with_number and not number_first:
+        return tail[0], int(tail[1])
+    raise UserError(f"{place}: expected '{form}', got {text!r}." + swapped(starts_with_number or ends_with_number))
 
 
 def json_entries(file: Path, fields: dict[str, type]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The objects of a json list, each after its place; ValueError for an object that lacks one of these fields."""
+    """Yields (place, object) for each object of a json list; raises UserError if one lacks any of these fields."""
     entries = read_json(file)
     if not isinstance(entries, list):
         raise UserError(f"{file}: expected a list of entries, got {type(entries).__name__}")
@@ -69,15 +69,15 @@ def json_entries(file: Path, fields: dict[str, type]) -> Iterator[tuple[str, dic
 
 
 def is_count(text: str) -> bool:
-    """Whether this is a whole number, as list files have them."""
+    """Checks whether a text is a non-negative integer, in ASCII digits as in list files."""
     return text.isascii() and text.isdigit()
 
 
-def swapped(look_so: bool) -> str:
-    """The end of an error's message where two columns seem to have changed places."""
-    return " The columns look swapped." if look_so else ""
+def swapped(look_swapped: bool) -> str:
+    """Returns the end of an error message for two columns that look swapped, else ''."""
+    return " The columns look swapped." if look_swapped else ""
 
 
-def _some(names: list[str], most: int = 6) -> str:
-    more = f", ... ({len(names)} files)" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+def _some(names: list[str], limit: int = 6) -> str:
+    more = f", ... ({len(names)} files)" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more

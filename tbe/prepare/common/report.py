@@ -1,4 +1,4 @@
-"""The report of a command: how its work on each video ended, one row as soon as it is known."""
+"""The report of a command: the outcome of each video, written row by row."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ STATUSES = ("ok", "failed", "timeout", "crashed")
 
 
 class Report:
-    """A csv file that rows are added to, and that knows those of earlier runs; of a video's rows the last one counts.
+    """A csv file that rows are appended to, with the rows of earlier runs; the last row of a video counts.
 
-    row_type: a NamedTuple of str, int and float with path, status and reason among its fields; they are the columns.
-    A last line that was cut off when such a run was stopped is dropped. ValueError for a file that is no report.
+    row_type: a NamedTuple of str, int and float, including path, status and reason; its fields are the columns.
+    Drops an incomplete last line of a run that was stopped. Raises UserError for a file that is not such a report.
     """
 
     def __init__(self, file: Path, row_type: type[NamedTuple]):
@@ -36,24 +36,24 @@ class Report:
             self._append(row_type._fields)
 
     def add(self, row: Any) -> None:
-        """Keeps the row, in the file too."""
+        """Adds a row, also to the file."""
         row = row._replace(reason=" ".join(row.reason.split())[:300])
         self.rows[row.path] = row
         self._append(row)
 
     def forget(self, unwanted: Callable[[Any], bool]) -> None:
-        """Passes over the rows of which this is true, so that their videos are worked on again."""
+        """Forgets the rows for which this is true, so that their videos are processed again."""
         self.rows = {path: row for path, row in self.rows.items() if not unwanted(row)}
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Holds the file meanwhile; ValueError when another process does, as both would do the same work."""
+        """Locks the file meanwhile; raises UserError if another process has, since both would do the same work."""
         with open(self.file, "ab") as file:
             try:
                 if sys.platform != "win32":
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise UserError(f"{self.file}: expected to be the only process, got another at work on it") from error
+                raise UserError(f"{self.file}: expected to be the only process, got another that uses it") from error
             except OSError:  # a file system without locks
                 pass
             yield
@@ -64,10 +64,10 @@ class Report:
 
     def _cut_to_whole_lines(self) -> None:
         content = self.file.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
+        complete = content.rfind(b"\n") + 1
+        if complete < len(content):
             with open(self.file, "r+b") as file:
-                file.truncate(whole)
+                file.truncate(complete)
 
     def _read(self) -> None:
         columns = self.row_type._fields

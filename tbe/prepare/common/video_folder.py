@@ -1,4 +1,4 @@
-"""The videos of a folder, and the classes that its sub-folders are."""
+"""Finds the videos of a folder, and their classes from its sub-folders."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ SUFFIXES = VIDEO_SUFFIXES
 
 
 def labelled_videos(root: Path, suffixes: list[str], may_leave: bool = False) -> tuple[list[Row], list[str]]:
-    """Path and label of each video below root, and the names of the classes; MissingFile when there is none.
+    """Returns (path, label) of each video below root, and the class names; raises MissingFile if there is no video.
 
-    Says what is passed over: files of other suffixes, and videos that links lead out of root unless they `may_leave`.
+    Prints what is skipped: files with other suffixes, and videos that links lead out of root unless they `may_leave`.
     """
     if not root.is_dir():
         raise MissingFile(f"{root}: expected the folder of the videos, got no such folder")
     found = videos_below(root, suffixes, may_leave)
-    print_passed_over(root, found)
+    print_skipped(root, found)
     if not found.paths:
         raise MissingFile(f"{root}: expected files with {', '.join(suffixes)}, found none")
     classes = class_names(root, found.paths)
@@ -32,7 +32,7 @@ def labelled_videos(root: Path, suffixes: list[str], may_leave: bool = False) ->
 
 
 class Found(NamedTuple):
-    """Sorted paths of videos relative to a root, how many files of each other suffix, videos that links lead out."""
+    """Sorted paths of videos relative to a root, counts of files by other suffix, and videos linked outside."""
 
     paths: list[str]
     others: Counter[str]
@@ -40,7 +40,7 @@ class Found(NamedTuple):
 
 
 def videos_below(root: Path, suffixes: list[str], may_leave: bool = False) -> Found:
-    """The videos below a root, through links too; those that lead out of it are apart unless they `may_leave`."""
+    """Finds the videos below a root, following links; those outside of it are separate unless they `may_leave`."""
     wanted = tuple(suffix.lower() if suffix.startswith(".") else f".{suffix.lower()}" for suffix in suffixes)
     found = Found([], Counter(), [])
     seen: set[str] = set()
@@ -66,20 +66,20 @@ def videos_below(root: Path, suffixes: list[str], may_leave: bool = False) -> Fo
     return found
 
 
-def print_passed_over(root: Path, found: Found) -> None:
-    """Says how many files are no videos by their suffix, and how many videos links lead out of the root."""
+def print_skipped(root: Path, found: Found) -> None:
+    """Prints how many files are not videos by their suffix, and how many videos links lead out of the root."""
     if found.others:
         counts = ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in found.others.most_common())
-        print(f"{root}: passed over {found.others.total()} files that are no videos by their names: {counts}")
+        print(f"{root}: skipped {found.others.total()} files without the suffix of a video: {counts}")
     if found.outside:
         print(
-            f"{root}: left out {len(found.outside)} videos that links lead out of it, such as {min(found.outside)!r}: "
-            "--allow-outside-root takes them, and training then takes data.allow_outside_root=true"
+            f"{root}: left out {len(found.outside)} videos that links lead outside, such as {min(found.outside)!r}: "
+            "--allow-outside-root includes them, and training then needs data.allow_outside_root=true"
         )
 
 
 def class_names(root: Path, paths: list[str]) -> list[str]:
-    """The sorted sub-folders that hold videos; one class named like root where all videos lie in root itself."""
+    """Returns the sorted sub-folders with videos, or root's name if all are in root; raises UserError if mixed."""
     loose = [path for path in paths if "/" not in path]
     if len(loose) == len(paths):
         print(f"{root}: no sub-folders with videos, so no classes: every label is 0")

@@ -1,4 +1,4 @@
-"""Work on each video of a list, in processes that may hang or crash, with a report that a later run goes on from."""
+"""Processes each video of a list in processes that may hang or crash, with a report that a later run resumes from."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tbe.prepare.common.report import Report
 
 
 def add_work_options(parser: argparse.ArgumentParser, timeout: float) -> None:
-    """The options of every command that opens videos."""
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes at work (%(default)s)")
+    """Adds the options of every command that opens videos."""
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="number of processes (%(default)s)")
     parser.add_argument("--timeout", type=float, default=timeout, help="seconds one video may take (%(default)s)")
-    parser.add_argument("--retry", action="store_true", help="try again what failed in an earlier run")
+    parser.add_argument("--retry", action="store_true", help="retry the videos that failed in an earlier run")
 
 
 def check_work_options(args: argparse.Namespace) -> None:
-    """ValueError for impossible ones."""
+    """Raises UserError for invalid options."""
     if args.workers < 1 or args.timeout <= 0:
         raise UserError(f"expected workers >= 1 and timeout > 0, got {args.workers} and {args.timeout}")
 
@@ -39,9 +39,9 @@ def work_through(
     row_of: Callable[[Outcome], NamedTuple],
     args: argparse.Namespace,
 ) -> None:
-    """Calls work(path) for the paths that the report lacks, and adds the row of each outcome to it.
+    """Calls work(path) for the paths missing in the report, and adds the row of each outcome to it.
 
-    Ctrl-C ends the command, says that the report is kept, and exits with 130.
+    Ctrl-C exits with 130, and prints that the report is kept.
     """
     if args.retry:
         report.forget(lambda row: row.status != "ok")
@@ -55,22 +55,22 @@ def work_through(
                 for outcome in outcomes:
                     report.add(row_of(outcome))
                     if outcome.status != "ok":
-                        said = f"{printable(outcome.item)}: {outcome.status}: {printable(outcome.reason)}"
-                        progress.console.print(said, markup=False, highlight=False, soft_wrap=True)
+                        line = f"{printable(outcome.item)}: {outcome.status}: {printable(outcome.reason)}"
+                        progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
                     progress.advance(task)
     except KeyboardInterrupt:
-        print(f"\nstopped; {report.file} is kept: the same command goes on from there", file=sys.stderr)
+        print(f"\nstopped; {report.file} is kept: run the same command again to continue", file=sys.stderr)
         raise SystemExit(130) from None
 
 
 def print_counts(report: Report, paths: Iterable[str]) -> int:
-    """Prints how many of these videos ended how, and returns how many failed."""
+    """Prints the number of these videos by status, and returns how many failed."""
     counts = Counter(report.rows[path].status for path in dict.fromkeys(paths))
     print(f"{report.file}: " + ", ".join(f"{number} {status}" for status, number in counts.most_common()))
     return counts.total() - counts["ok"]
 
 
 def exit_on_failures(num_failed: int, num_videos: int, report: Report) -> None:
-    """Ends the command with status 1 if any video failed."""
+    """Exits with status 1 if any video failed."""
     if num_failed:
         sys.exit(f"{num_failed} of {num_videos} videos failed: see {report.file}; --retry tries them again")

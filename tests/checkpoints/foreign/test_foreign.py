@@ -441,14 +441,14 @@ def test_the_error_names_what_a_file_would_run_and_does_not_advise_to_run_it(tmp
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("\n<!DOCTYPE html>\n<html><title>Sign in</title></html>", "weights, got a page of a web server in place"),
+        ("\n<!DOCTYPE html>\n<html><title>Sign in</title></html>", "weights, got an HTML page in place"),
         (
             "<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>",
-            "weights, got a page of a web server in place",
+            "weights, got an HTML page in place",
         ),
         (
             "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n",
-            "weights, got a pointer of git-lfs in place of the file: fetch it with 'git lfs pull'",
+            "weights, got a git-lfs pointer in place of the file: fetch it with 'git lfs pull'",
         ),
     ],
 )

@@ -49,7 +49,7 @@ def test_another_seed_makes_other_pictures_in_another_folder(prepared):
     assert np.abs(first.astype(int) - second).mean() > 10
 
 
-def test_folders_differ_with_what_changes_a_picture_and_only_with_that(prepared):
+def test_the_folder_depends_on_exactly_the_parameters_that_affect_pictures(prepared):
     changes = {"bias": 0.5, "num_train": 11, "num_frames": 9, "size": 64, "camera_motion": 3, "quality": 20, "fps": 12}
     changes |= {"scene_variety": 0.5, "actor_size": 1.5}
     folders = {replace(prepared, **{name: value}).folder for name, value in changes.items()}
@@ -58,7 +58,7 @@ def test_folders_differ_with_what_changes_a_picture_and_only_with_that(prepared)
     assert replace(prepared, fps=25.0).folder == prepared.folder
 
 
-def test_more_clips_leave_the_first_ones_as_they_are(prepared, tmp_path):
+def test_adding_clips_leaves_the_first_ones_unchanged(prepared, tmp_path):
     more = tiny(tmp_path, num_train=12)
     more.prepare()
     assert more.clips("train")[:10] == prepared.clips("train")
@@ -67,7 +67,7 @@ def test_more_clips_leave_the_first_ones_as_they_are(prepared, tmp_path):
 
 
 @pytest.mark.parametrize("split", ["train", "val", "iid"])
-def test_with_bias_one_every_scene_is_the_actions_own(tmp_path, split):
+def test_with_bias_one_every_clip_has_its_actions_own_scene(tmp_path, split):
     assert all(clip.scene == clip.action for clip in draw_all(tiny(tmp_path, bias=1), split, 200))
 
 
@@ -80,7 +80,7 @@ def test_bias_is_the_share_of_own_scenes_beyond_chance(tmp_path):
         assert np.bincount([clip.action for clip in clips]).tolist() == [300] * 4
 
 
-def test_swap_has_the_scenes_of_all_other_actions_and_never_the_own(tmp_path):
+def test_swap_has_all_other_scenes_but_never_the_own_one(tmp_path):
     for num_actions, num_scenes in ((4, 4), (8, 3), (3, 8)):
         data = tiny(tmp_path, num_actions=num_actions, num_scenes=num_scenes)
         pairs = {(clip.action, clip.scene) for clip in draw_all(data, "swap", 1000)}
@@ -94,7 +94,7 @@ def test_bias_changes_the_scenes_and_nothing_else(tmp_path):
         assert clips[0] == clips[1]
 
 
-def test_no_still_frame_tells_the_action(tmp_path):
+def test_no_single_frame_reveals_the_action(tmp_path):
     data = tiny(tmp_path, num_train=2400)
     clips = draw_all(data, "train", 2400)
     for time in (0, 5, 11):
@@ -119,7 +119,7 @@ def test_every_action_moves_visibly_and_in_its_own_way(tmp_path):
     assert moving["squash"] == [False, False, False, False, True]
 
 
-def test_a_hop_stands_still_between_jumps(tmp_path):
+def test_a_hop_is_still_between_jumps(tmp_path):
     data = tiny(tmp_path)
     hop, orbit = (motion(data.draw("train", list(ACTIONS).index(name)), 32) for name in ("hop", "orbit"))
     assert np.mean(np.diff(hop.x) == 0) > 0.6
@@ -148,7 +148,7 @@ def test_a_larger_actor_covers_more_and_moves_as_before(tmp_path):
     )
 
 
-def test_the_background_stands_still_without_camera_motion_and_moves_with_it(tmp_path):
+def test_the_background_moves_only_with_camera_motion(tmp_path):
     for camera_motion, moves in ((0, False), (2, True)):
         clip = tiny(tmp_path, camera_motion=camera_motion).draw("train", 0)
         frames = background(clip, 20, 32, 0)
@@ -163,7 +163,7 @@ def test_scenes_are_distinct(tmp_path):
             assert np.abs(scenes[first] - scenes[second]).mean() > 15
 
 
-def test_every_video_is_read_with_all_its_frames_and_shows_what_was_drawn(prepared):
+def test_every_video_is_read_back_with_all_frames_as_rendered(prepared):
     for split in WRITTEN:
         records, clips = prepared.records(split), prepared.clips(split)
         for index, clip in enumerate(clips):
@@ -187,7 +187,7 @@ def test_records_have_the_chosen_label(prepared):
     assert Path(by_action.path(9)) == prepared.folder / "train" / "00009.mp4"
 
 
-def test_test_is_another_name_of_iid(prepared):
+def test_test_is_an_alias_of_iid(prepared):
     assert prepared.records("test").paths.tolist() == prepared.records("iid").paths.tolist()
     assert prepared.draw("test", 1) == prepared.draw("iid", 1)
 
@@ -216,7 +216,7 @@ def test_tables_hold_every_parameter_and_masks_come_from_them(prepared):
     assert json.loads((prepared.folder / "parameters.json").read_text())["num_train"] == 10
 
 
-def test_an_interrupted_preparation_is_completed_and_keeps_what_is_finished(prepared, tmp_path):
+def test_an_interrupted_preparation_is_completed_and_keeps_finished_files(prepared, tmp_path):
     data = tiny(tmp_path)
     data.prepare()
     for name in ("train/00003.mp4", "train.txt", "swap.txt", "swap_scenes.txt", "swap.csv", "parameters.json"):
@@ -229,7 +229,7 @@ def test_an_interrupted_preparation_is_completed_and_keeps_what_is_finished(prep
     assert kept.stat().st_mtime_ns == before
 
 
-def test_a_second_preparation_touches_nothing(prepared):
+def test_a_second_preparation_changes_nothing(prepared):
     before = {file: file.stat().st_mtime_ns for file in prepared.folder.rglob("*")}
     prepared.prepare()
     assert {file: file.stat().st_mtime_ns for file in prepared.folder.rglob("*")} == before
@@ -257,7 +257,7 @@ def test_the_config_names_every_argument_with_its_default():
     assert set(defaults) == {name for name in BiasedScenes.__dataclass_fields__ if name not in ("name", "splits")}
 
 
-def test_records_before_prepare_and_of_unknown_splits_are_refused(tmp_path):
+def test_records_need_prepare_and_a_known_split(tmp_path):
     data = tiny(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"train\.txt: expected the list that prepare\(\) writes"):
         data.records("train")
@@ -284,6 +284,6 @@ def test_records_before_prepare_and_of_unknown_splits_are_refused(tmp_path):
         ({"label": "actor"}, "expected label to be one of action, scene, got 'actor'"),
     ],
 )
-def test_wrong_parameters_are_refused(tmp_path, change, expected):
+def test_invalid_parameters_are_refused(tmp_path, change, expected):
     with pytest.raises(ValueError, match=expected):
         tiny(tmp_path, **change)

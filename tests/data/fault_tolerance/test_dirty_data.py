@@ -71,7 +71,7 @@ def quarantined(run):
         return [row["path"] for row in csv.DictReader(rows)]
 
 
-def test_pretraining_leaves_out_what_cannot_be_read_and_says_so(train, dirty):
+def test_pretraining_leaves_out_unreadable_videos_and_reports_them(train, dirty):
     folder, bad = dirty
     run = train(*SIZE, f"data.root={folder}", "epochs=4", "datamodule.num_workers=2", small=False)
     named = quarantined(run)
@@ -85,7 +85,7 @@ def test_pretraining_leaves_out_what_cannot_be_read_and_says_so(train, dirty):
     assert np.isfinite(json.loads((run / "metrics.json").read_text())["retrieval/R@1"])
 
 
-def test_a_resumed_run_draws_the_same_in_place_of_what_cannot_be_read(train, dirty, monkeypatch):
+def test_a_resumed_run_draws_the_same_replacements(train, dirty, monkeypatch):
     settings = [*SIZE, f"data.root={dirty[0]}", "datamodule.num_workers=0", "task=none", "epochs=2"]
     straight = train(*settings, folder="straight", small=False)
 
@@ -114,7 +114,7 @@ def test_too_many_unreadable_videos_end_the_run(train, dirty, monkeypatch):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_where_no_video_can_be_read_the_run_ends_with_a_reason_and_names_them(train, tmp_path, workers):
+def test_a_run_without_any_readable_video_ends_and_lists_them(train, tmp_path, workers):
     names = [f"{number}.mp4" for number in range(8)]
     for name in names:
         (tmp_path / name).write_text("<html>video not available</html>")
@@ -127,12 +127,12 @@ def test_where_no_video_can_be_read_the_run_ends_with_a_reason_and_names_them(tr
 
 
 @pytest.mark.parametrize("overrides", [["datamodule.on_error=raise"], ["stage=finetune"]])
-def test_elsewhere_the_first_one_ends_the_run(train, dirty, overrides):
+def test_without_skipping_the_first_unreadable_video_ends_the_run(train, dirty, overrides):
     settings = [part for part in SIZE if not part.startswith("task=")]
     with pytest.raises(DecodeError, match="could not open .*mp4"):
         train(*settings, *overrides, f"data.root={dirty[0]}", "datamodule.num_workers=0", "epochs=1", small=False)
 
 
-def test_a_policy_that_does_not_exist_is_refused(train):
+def test_an_unknown_on_error_is_refused(train):
     with pytest.raises(InstantiationException, match="on_error: expected one of raise, skip, got 'ignore'"):
         train("datamodule.on_error=ignore")

@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import SequentialSampler, default_collate
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
-from tbe.data.fault_tolerance.loader import MAX_REPLACED, FaultTolerantDataset, FaultTolerantLoader, ReplayedSampler
+from tbe.data.fault_tolerance.loader import MAX_DRAWS, FaultTolerantDataset, FaultTolerantLoader, ReplayedSampler
 from tbe.data.readers import DecodeError
 from tbe.errors import UserError
 
@@ -76,7 +76,7 @@ def faults(batches):
     return [fault for batch in batches for fault in batch["faults"]]
 
 
-def test_what_can_be_read_comes_as_it_was_asked_for(tmp_path):
+def test_readable_videos_are_returned_as_requested(tmp_path):
     batches = list(loader(Videos(tmp_path)))
     assert indices(batches) == list(range(12))
     assert faults(batches) == []
@@ -84,7 +84,7 @@ def test_what_can_be_read_comes_as_it_was_asked_for(tmp_path):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_broken_video_is_named_and_another_one_takes_its_place(tmp_path, workers):
+def test_a_broken_video_is_reported_and_replaced(tmp_path, workers):
     batches = list(loader(Videos(tmp_path, at_5="broken"), workers))
     assert faults(batches) == [("5.mp4", "could not open 5.mp4: no video", "Numbers")]
     seen = indices(batches)
@@ -93,7 +93,7 @@ def test_a_broken_video_is_named_and_another_one_takes_its_place(tmp_path, worke
     assert [pair for batch in batches for pair in batch["replaced"]] == [("5.mp4", f"{seen[5]}.mp4")]
 
 
-def test_the_replacement_follows_from_what_was_asked_for_alone(tmp_path):
+def test_the_replacement_depends_only_on_the_key(tmp_path):
     asked = [(index, 7 * index) for index in range(12)]
     runs = [
         indices(loader(Videos(tmp_path, at_5="broken", at_9="broken"), workers, sampler=asked, known=known))
@@ -104,7 +104,7 @@ def test_the_replacement_follows_from_what_was_asked_for_alone(tmp_path):
     assert others != runs[0]
 
 
-def test_what_failed_is_not_tried_again(tmp_path):
+def test_a_failed_video_is_not_tried_again(tmp_path):
     videos = Videos(tmp_path, at_5="broken")
     batches = loader(videos, persistent_workers=True)
     found = [fault for _ in range(3) for fault in faults(batches)]
@@ -114,23 +114,23 @@ def test_what_failed_is_not_tried_again(tmp_path):
     assert videos.reads(5) == 1
 
 
-def test_where_nothing_replaces_it_the_video_is_named(tmp_path):
+def test_without_replacement_the_error_names_the_video(tmp_path):
     with pytest.raises(DecodeError, match=r"could not open 5\.mp4: no video"):
         list(loader(Videos(tmp_path, at_5="broken"), replaces=False))
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_nothing_but_broken_videos_ends_the_run_with_a_reason_and_all_of_them_named(tmp_path, workers):
+def test_only_broken_videos_end_the_run_and_are_all_reported(tmp_path, workers):
     broken = {f"at_{index}": "broken" for index in range(12)}
     batches, noted = loader(Videos(tmp_path, **broken), workers), []
     batches.dataset.note = noted.extend
-    told = rf"expected a readable video among {MAX_REPLACED} draws, got none: 0.mp4, .* \(could not open \d+.mp4: no"
+    told = rf"expected a readable video among {MAX_DRAWS} draws, got none: 0.mp4, .* \(could not open \d+.mp4: no"
     with pytest.raises(DecodeError, match=told):
         list(batches)
     assert {fault.path for fault in noted} == {f"{index}.mp4" for index in range(12)}
 
 
-def test_what_a_batch_found_out_before_it_failed_is_noted_with_its_reason(tmp_path):
+def test_faults_found_before_a_batch_failed_are_recorded_with_reasons(tmp_path):
     videos = Videos(tmp_path, count=2, at_0="broken later", at_1="broken")
     batches, noted = loader(videos, workers=1, sampler=[1, 0]), []
     batches.dataset.note = noted.extend
@@ -158,7 +158,7 @@ class Unlike(Exception):
     ids=repr,
 )
 @pytest.mark.parametrize("where", ["__getitem__", "collate"])
-def test_an_error_of_a_worker_is_raised_as_without_workers(tmp_path, monkeypatch, error, expected, where):
+def test_a_workers_error_is_raised_as_without_workers(tmp_path, monkeypatch, error, expected, where):
     def fail(*arguments):
         raise error
 
@@ -173,19 +173,19 @@ def test_an_error_of_a_worker_is_raised_as_without_workers(tmp_path, monkeypatch
     assert "in fail" in told
 
 
-def test_a_reader_that_hangs_with_pythons_lock_is_ended_and_nothing_is_lost(tmp_path):
+def test_a_reader_that_hangs_with_the_gil_is_killed_and_nothing_is_lost(tmp_path):
     batches = list(loader(Videos(tmp_path, at_3="hangs"), seconds=1.0))
     assert faults(batches) == [("3.mp4", "could not read 3.mp4: it took longer than 1 s", "watchdog")]
     seen = indices(batches)
     assert seen[:3] + seen[4:] == [0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11]
 
 
-def test_a_hanging_reader_is_named_where_nothing_replaces_its_video(tmp_path):
+def test_without_replacement_a_hanging_video_is_named(tmp_path):
     with pytest.raises(DecodeError, match=r"could not read 3\.mp4: it took longer than 1 s"):
         list(loader(Videos(tmp_path, at_3="hangs"), replaces=False, seconds=1.0))
 
 
-def test_a_video_at_which_workers_die_twice_is_at_fault(tmp_path):
+def test_a_video_that_kills_two_workers_is_blamed(tmp_path):
     videos = Videos(tmp_path, at_3="crashes")
     batches = list(loader(videos))
     assert [fault.reason for fault in faults(batches)] == ["could not read 3.mp4: it ended its worker, exit code -11"]
@@ -206,30 +206,30 @@ def test_a_persistent_loader_goes_on_after_a_death(tmp_path):
     assert len(first) == 12
 
 
-def test_workers_that_die_without_a_video_end_the_run(tmp_path, monkeypatch):
-    monkeypatch.setattr("tbe.data.fault_tolerance.loader.MAX_DEATHS", 1)
+def test_workers_that_die_while_idle_end_the_run(tmp_path, monkeypatch):
+    monkeypatch.setattr("tbe.data.fault_tolerance.loader.MAX_IDLE_DEATHS", 1)
 
     class Dying(Videos):
         def collate(self, items):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    with pytest.raises(RuntimeError, match="some died 2 times while they read nothing"):
+    with pytest.raises(RuntimeError, match="workers died 2 times while idle"):
         list(loader(Dying(tmp_path), workers=1))
 
 
 def test_workers_without_shared_memory_end_the_run(tmp_path, monkeypatch):
-    monkeypatch.setattr("tbe.data.fault_tolerance.loader.MAX_DEATHS", 1)
+    monkeypatch.setattr("tbe.data.fault_tolerance.loader.MAX_IDLE_DEATHS", 1)
 
     class Large(Videos):
         def collate(self, items):
             resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))  # a larger batch fails as where /dev/shm is full
             return {"clips": torch.zeros(len(items), 10_000)}
 
-    with pytest.raises(RuntimeError, match=r"some died 2 times while they read nothing \(exit codes \[3\]"):
+    with pytest.raises(RuntimeError, match=r"workers died 2 times while idle, with exit codes \[3\]"):
         list(loader(Large(tmp_path), workers=1))
 
 
-def test_a_replayed_sampler_asks_again_only_when_it_begins():
+def test_a_replayed_sampler_draws_anew_only_at_the_start():
     calls = []
 
     class Once:
@@ -249,6 +249,6 @@ def test_a_replayed_sampler_asks_again_only_when_it_begins():
     assert len(calls) == 2
 
 
-def test_a_time_limit_is_above_zero():
+def test_a_time_limit_of_zero_is_refused():
     with pytest.raises(ValueError, match="read_timeout: expected seconds above 0, got 0"):
         FaultTolerantDataset([], 0)

@@ -7,7 +7,7 @@ from tbe.data.sources.base import VideoSource
 from tbe.data.sources.records import make_records
 
 
-def test_a_video_is_named_once_whoever_meets_it(tmp_path):
+def test_a_video_is_recorded_once_by_any_number_of_processes(tmp_path):
     one, other = (Quarantine(tmp_path / "run" / "quarantine.csv") for _ in range(2))
     one.add([Fault("a.mp4", 'could not open a.mp4: "what, ever"', "PyAV"), Fault("b.mp4", "why", "PyAV")])
     other.add([Fault("b.mp4", "why", "PyAV"), Fault("c.mp4", "two\nlines", "watchdog")])
@@ -18,7 +18,7 @@ def test_a_video_is_named_once_whoever_meets_it(tmp_path):
     assert Quarantine(tmp_path / "run" / "quarantine.csv").holds(records).tolist() == [True, False]
 
 
-def test_names_that_are_no_text_are_kept_as_they_are_and_logged_as_text(tmp_path, caplog):
+def test_undecodable_names_are_kept_and_logged_escaped(tmp_path, caplog):
     name = b"caf\xe9.mp4".decode("utf-8", errors="surrogateescape")
     quarantine = Quarantine(tmp_path / "quarantine.csv")
     quarantine.add([Fault(name, f"could not open {name}", "PyAV")])
@@ -26,24 +26,24 @@ def test_names_that_are_no_text_are_kept_as_they_are_and_logged_as_text(tmp_path
     assert r"could not open caf\xe9.mp4" in caplog.text
 
 
-def test_what_stood_in_for_what_is_noted(tmp_path):
+def test_replacements_are_recorded(tmp_path):
     Quarantine(tmp_path / "quarantine.csv").replaced(3, [("a.mp4", "b.mp4"), ("c, d.mp4", "e.mp4")])
     assert (tmp_path / "replaced.csv").read_text() == 'epoch,path,replaced_by\n3,a.mp4,b.mp4\n3,"c, d.mp4",e.mp4\n'
 
 
 def test_too_many_faults_end_the_run(tmp_path):
-    quarantine = Quarantine(tmp_path / "quarantine.csv", most=0.25)
+    quarantine = Quarantine(tmp_path / "quarantine.csv", max_failed=0.25)
     quarantine.add([Fault(f"{number}.mp4", "why", "PyAV") for number in range(10)])
     quarantine.check(12)  # ten are never too many
     quarantine.add([Fault("10.mp4", "why", "PyAV")])
     quarantine.check(32)
     quarantine.add([Fault("11.mp4", "why", "PyAV")])
-    with pytest.raises(ValueError, match=r"expected at most 25% .* got 12 of the first 45\. .*quarantine\.csv names"):
+    with pytest.raises(ValueError, match=r"expected at most 25% .* got 12 of the first 45\. .*quarantine\.csv lists"):
         quarantine.check(1)
 
 
 @pytest.mark.parametrize("most", [-0.1, 1.5])
-def test_a_share_is_between_nothing_and_all(most):
+def test_max_failed_outside_zero_to_one_is_refused(most):
     with pytest.raises(ValueError, match=f"max_failed: expected a share from 0 to 1, got {most}"):
         Quarantine("quarantine.csv", most)
 
@@ -87,7 +87,7 @@ def check_aligned(source, split):
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_all_that_is_known_of_a_video_stays_with_it_whichever_are_unreadable(tmp_path, seed):
+def test_annotations_stay_with_their_video_whichever_are_unreadable(tmp_path, seed):
     unreadable = np.random.default_rng(seed).permutation(9)[:seed]
     quarantine = Quarantine(tmp_path / "quarantine.csv")
     quarantine.add([Fault(f"/data/{number}.mp4", "why", "PyAV") for number in unreadable])
@@ -99,7 +99,7 @@ def test_all_that_is_known_of_a_video_stays_with_it_whichever_are_unreadable(tmp
     assert check_aligned(readable, "train") == expected
 
 
-def test_a_source_without_unreadable_videos_forwards_all_there_is(tmp_path):
+def test_a_source_without_unreadable_videos_is_forwarded_unchanged(tmp_path):
     readable = ReadableVideos(Numbered(), Quarantine(tmp_path / "quarantine.csv"))
     interface = {name for name in vars(VideoSource) if not name.startswith("_")}
     assert interface <= set(vars(ReadableVideos)), "what is not forwarded says the default"
@@ -110,10 +110,10 @@ def test_a_source_without_unreadable_videos_forwards_all_there_is(tmp_path):
         readable.prepare()
 
 
-def test_a_split_without_a_readable_video_is_said(tmp_path):
+def test_a_split_without_a_readable_video_is_refused(tmp_path):
     quarantine = Quarantine(tmp_path / "quarantine.csv")
     quarantine.add([Fault(f"/data/{number}.mp4", "why", "PyAV") for number in range(9)])
-    with pytest.raises(ValueError, match=r"data=mine: expected readable videos in train, got none: .*csv names all 9"):
+    with pytest.raises(ValueError, match=r"data=mine: expected readable videos in train, got none: .*csv lists all 9"):
         ReadableVideos(Numbered(), quarantine).records("train")
 
 
@@ -130,7 +130,7 @@ class Least(VideoSource):
         return make_records("/data", ["a.mp4", "b.mp4"], [0, 0], [0, 0])
 
 
-def test_a_source_of_ones_own_needs_its_splits_alone(tmp_path):
+def test_a_custom_source_needs_only_its_splits(tmp_path):
     quarantine = Quarantine(tmp_path / "quarantine.csv")
     quarantine.add([Fault("/data/a.mp4", "why", "PyAV")])
     for source in (Least(), ReadableVideos(Least(), quarantine)):

@@ -211,7 +211,7 @@ def test_one_packet_that_no_decoder_takes_is_passed_over_and_two_are_damage(vide
         for index in (0, 11, 13, NUM_FRAMES - 2):
             assert torch.equal(video.frames([index])[0], whole[index])
     spoiled(videos(name), tmp_path / "two.mp4", [12, 20])
-    with pytest.raises(DecodeError, match=r"two\.mp4: expected packets that decode, got damaged ones"):
+    with pytest.raises(DecodeError, match=r"two\.mp4: expected decodable packets, got damaged ones"):
         PyAvReader()(str(tmp_path / "two.mp4"))
 
 

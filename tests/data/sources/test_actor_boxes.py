@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from tbe.data.sources.actor_boxes import box_at, read_boxes
+from tbe.data.sources.actor_boxes import interpolate_boxes, read_boxes
 
 
-def test_places_between_known_boxes_are_interpolated():
+def test_boxes_are_interpolated_between_known_ones():
     boxes = {2: np.array([0.0, 0, 10, 10]), 4: np.array([20.0, 0, 30, 10])}
-    assert box_at(boxes, np.array([0, 2, 3, 4, 9]))[:, 0].tolist() == [0, 0, 10, 20, 20]
+    assert interpolate_boxes(boxes, np.array([0, 2, 3, 4, 9]))[:, 0].tolist() == [0, 0, 10, 20, 20]
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ def test_places_between_known_boxes_are_interpolated():
         ("a.json", '{"3": [[1, 2, 11, 12], [5, 0, 9, 30]], "4": []}', {3: [1, 0, 11, 30]}),
     ],
 )
-def test_boxes_of_a_frame_count_as_the_one_around_them(tmp_path, name, text, expected):
+def test_several_boxes_of_a_frame_become_their_bounding_box(tmp_path, name, text, expected):
     (tmp_path / name).write_text(text)
     assert {frame: box.tolist() for frame, box in read_boxes(tmp_path, "a").items()} == expected
 
@@ -36,7 +36,7 @@ def test_boxes_of_a_frame_count_as_the_one_around_them(tmp_path, name, text, exp
         ("b.csv", "0,1,2,3,4\n", "a.csv: expected boxes there or as .json, got neither"),
     ],
 )
-def test_boxes_of_another_form_are_refused(tmp_path, name, text, message):
+def test_invalid_boxes_are_refused(tmp_path, name, text, message):
     (tmp_path / name).write_text(text)
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         read_boxes(tmp_path, "a")

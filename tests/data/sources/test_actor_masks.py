@@ -32,12 +32,12 @@ def masks(tmp_path):
 
 
 @pytest.mark.parametrize("first", [0, 1])
-def test_masks_are_found_by_the_place_of_their_frame(masks, first):
+def test_masks_are_found_by_frame_position(masks, first):
     found = ActorMasks(masks("run/a", range(first, first + 12)))("run/a.avi", "", [3, 0, 3, 11])
     assert np.array_equal(found, [square(number) for number in (3, 0, 3, 11)])
 
 
-def test_a_level_says_what_is_the_actor(masks):
+def test_the_threshold_decides_where_the_actor_is(masks):
     folder = masks("run/a", [1, 2])
     assert ActorMasks(folder, above=199)("run/a.avi", "", [0]).any()
     assert not ActorMasks(folder, above=200)("run/a.avi", "", [0]).any()
@@ -45,7 +45,7 @@ def test_a_level_says_what_is_the_actor(masks):
         ActorMasks(folder, above=255)
 
 
-def test_a_video_elsewhere_is_known_by_its_folder_and_name(masks):
+def test_a_video_outside_the_root_is_found_by_folder_and_name(masks):
     found = ActorMasks(masks("run/a", [1, 2]))
     assert found.has("/other/place/run/a.avi")
     assert found.has("../place/run/a")
@@ -67,7 +67,7 @@ def test_a_video_elsewhere_is_known_by_its_folder_and_name(masks):
         ([], [0], r"run/a: expected masks, <number>.png, found none"),
     ],
 )
-def test_masks_that_are_not_one_a_frame_are_refused(masks, numbers, frames, message):
+def test_other_than_one_mask_per_frame_is_refused(masks, numbers, frames, message):
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         ActorMasks(masks("run/a", numbers))("run/a.avi", "", frames)
 

@@ -22,16 +22,16 @@ def listed(folder):
 @pytest.mark.parametrize(
     "content", [b"a b\nc\nd\n", b"a b\r\nc\r\nd", "\ufeffa b\nc\nd\n".encode(), "a b\nc\nd\n".encode("utf-16")]
 )
-def test_a_source_knows_best_as_lists_do_by_the_file_beside_them(tmp_path, content):
+def test_class_names_of_the_source_come_first(tmp_path, content):
     (tmp_path / "classes.txt").write_bytes(content)
     assert class_names(listed(tmp_path), IN_FOLDERS) == ["a b", "c", "d"]
 
 
-def test_then_folders_of_one_class_each(tmp_path):
+def test_folders_of_one_class_each_come_second(tmp_path):
     assert class_names(listed(tmp_path / "nowhere"), IN_FOLDERS) == ["jump", "run", "class 2"]
 
 
-def test_a_file_of_another_number_of_classes_is_not_of_these_lists(tmp_path):
+def test_a_file_with_another_number_of_classes_is_ignored(tmp_path):
     (tmp_path / "classes.txt").write_text("a\nb\n")
     assert class_names(listed(tmp_path), IN_FOLDERS)[0] == "jump"
 
@@ -39,9 +39,9 @@ def test_a_file_of_another_number_of_classes_is_not_of_these_lists(tmp_path):
 @pytest.mark.parametrize(
     "found", [records(("1.avi", 0), ("2.avi", 1)), records(("all/1.avi", 0), ("all/2.avi", 1)), records(("a/1", -1))]
 )
-def test_otherwise_classes_are_numbers(found):
+def test_unnamed_classes_are_numbered(found):
     assert class_names(SimpleNamespace(num_classes=2, class_names=None), found) == ["class 0", "class 1"]
 
 
-def test_any_path_can_be_shown():
+def test_any_path_can_be_displayed():
     assert shown_path(b"a/\xff.avi") == "a/�.avi"

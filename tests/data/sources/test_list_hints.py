@@ -34,20 +34,20 @@ def refused(tmp_path):
         ("3 120 a/my clip.mp4\n", ":1:", "The path looks to come last"),
     ],
 )
-def test_a_line_of_another_form_is_recognised(refused, text, place, hint):
+def test_an_invalid_line_is_recognized(refused, text, place, hint):
     message = refused(text)
     assert f"list.txt{place} expected '<path> <label>'" in message
     assert re.search(hint, message), message
 
 
-def test_a_label_before_the_path_is_recognised_by_the_files(refused, tmp_path):
+def test_a_label_before_the_path_is_recognized_by_the_files(refused, tmp_path):
     (tmp_path / "a.mp4").touch()
     assert "look like label, path, num_frames ('a.mp4' exists)" in refused("3 a.mp4 120\n")
     (tmp_path / "3 a.mp4").touch()
     assert read_list(tmp_path / "list.txt", tmp_path).labels.tolist() == [120]
 
 
-def test_frames_before_labels_are_recognised_by_their_zeros(refused):
+def test_frames_before_labels_are_recognized_by_zeros(refused):
     message = refused("a.mp4 120 1\nb.mp4 90 0\n")
     assert "got what looks like '<path> <num_frames> <label>'" in message
     assert "the third column has zeros, as for 'b.mp4', the second none" in message
@@ -74,7 +74,7 @@ def in_folders(labels, num_frames, folders="ABAB"):
     return make_records("/r", [f"{folder}/{n}.mp4" for n, folder in enumerate(folders)], labels, num_frames)
 
 
-def test_frames_before_labels_are_recognised_by_the_folders_of_classes():
+def test_frames_before_labels_are_recognized_by_class_folders():
     with pytest.raises(ValueError, match=r"here: .*got what looks like '<path> <num_frames> <label>': .* 2 folders"):
         check_labels(in_folders([30, 31, 33, 32], [1, 2, 1, 2]), 40, "here")
 

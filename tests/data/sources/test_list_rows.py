@@ -49,7 +49,7 @@ def test_any_mixture_of_lines_is_read_as_one_by_one(tmp_path, monkeypatch, seed)
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_a_list_says_the_same_in_any_encoding_that_names_itself(tmp_path, encoding, end):
+def test_any_encoding_with_a_byte_order_mark_is_read(tmp_path, encoding, end):
     text = "".join(f"{path} {label}{end}" for path, label in ROWS)
     mark = "\ufeff" if encoding in ("utf-16-le", "utf-16-be") else ""
     (tmp_path / "list.txt").write_bytes((mark + text).encode(encoding))
@@ -60,7 +60,7 @@ def test_a_list_says_the_same_in_any_encoding_that_names_itself(tmp_path, encodi
 WRONG = {
     "utf-16 without its mark": (
         "a.mp4 0\n".encode("utf-16-le"),
-        r"list.txt: expected text, got bytes of 0, as UTF-16 .*: save it as UTF-8",
+        r"list.txt: expected text, got zero bytes, as in UTF-16 .*: save it as UTF-8",
     ),
     "half a letter": (
         b"\xff\xfea\0\x20\0\x30",
@@ -70,8 +70,11 @@ WRONG = {
     "a quoted path later": (b"a.mp4 0\n'b.mp4' 1\n", r"list.txt:2: .*The path is in quotes"),
     "quoted fields": (b'"a b.mp4" "0"\n', r"list.txt:1: .*The fields are in quotes: write them without"),
     "quoted fields and commas": (b'"a b.mp4","0"\n', r"list.txt:1: .*separated by ','"),
-    "a class name": (b"a/b.mp4 Apply Eye Makeup\n", r"list.txt:1: .*'Apply Eye Makeup' looks like .*number, from 0\."),
-    "a known class": (b"a/b.mp4 run\n", r"list.txt:1: .* 'run' looks like the name of a class: .*, 1 as classes.txt"),
+    "a class name": (
+        b"a/b.mp4 Apply Eye Makeup\n",
+        r"list.txt:1: .*'Apply Eye Makeup' looks like .*number, counted from 0\.",
+    ),
+    "a known class": (b"a/b.mp4 run\n", r"list.txt:1: .* 'run' looks like the name of a class: .* .1 in classes.txt"),
     "a class name later": (b"a.mp4 0\na/b.MP4 run\n", r"list.txt:2: .*'run' looks like the name of a class"),
     "a class name and a length": (b"a b.mp4 run 120\n", r"list.txt:1: .*'run' looks like the name of a class"),
     "many digits": (
@@ -88,7 +91,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_no_list_is_said_in_one_line(tmp_path, case):
+def test_files_that_are_not_lists_are_refused_in_one_line(tmp_path, case):
     content, message = WRONG[case]
     (tmp_path / "classes.txt").write_text("walk\nrun\n")
     (tmp_path / "list.txt").write_bytes(content)
@@ -97,28 +100,28 @@ def test_what_is_no_list_is_said_in_one_line(tmp_path, case):
     assert "\n" not in str(error.value)
 
 
-def test_a_file_named_with_quotes_and_one_that_comes_twice_are_as_they_are(tmp_path):
+def test_file_names_with_quotes_and_repeated_files_are_kept(tmp_path):
     (tmp_path / "'a' b'").touch()
     (tmp_path / "list.txt").write_text("'a' b' 2\nc.mp4 1\nc.mp4 1\n./c.mp4 1\n")
     assert read_list(tmp_path / "list.txt", tmp_path).paths.tolist() == [b"'a' b'", b"c.mp4", b"c.mp4", b"./c.mp4"]
 
 
-def test_many_digits_that_are_zeros_are_a_number(tmp_path):
+def test_leading_zeros_do_not_count_as_digits(tmp_path):
     (tmp_path / "list.txt").write_text(f"a.mp4 {'0' * 22}7\n")
     assert read_list(tmp_path / "list.txt", tmp_path).labels.tolist() == [7]
 
 
-def test_backslashes_part_folders_unless_a_file_has_them(tmp_path, caplog):
+def test_backslashes_separate_folders_unless_a_file_has_them(tmp_path, caplog):
     (tmp_path / "list.txt").write_text("run\\a b.mp4 2\nrun\\c.mp4 1\nplain.mp4 0\n")
     expected = [b"run/a b.mp4", b"run/c.mp4", b"plain.mp4"]
     assert read_list(tmp_path / "list.txt", tmp_path).paths.tolist() == expected
-    assert r"'run\\a b.mp4' and others have '\' between folders, as Windows: read as '/'" in caplog.text
+    assert r"'run\\a b.mp4' and others have '\' between folders, as on Windows: read as '/'" in caplog.text
     (tmp_path / "run\\c.mp4").touch()
     assert read_list(tmp_path / "list.txt", tmp_path).paths[0] == b"run\\a b.mp4"
 
 
 @pytest.mark.parametrize(("on_disk", "listed"), [("NFC", "NFD"), ("NFD", "NFC")])
-def test_names_are_found_in_either_form_of_their_accents(video_folder, tmp_path, on_disk, listed):
+def test_names_are_found_in_either_unicode_form(video_folder, tmp_path, on_disk, listed):
     folder = tmp_path / unicodedata.normalize(on_disk, "für")
     folder.mkdir()
     name = unicodedata.normalize(on_disk, "é 1.mp4")
@@ -139,6 +142,6 @@ def test_names_are_found_in_either_form_of_their_accents(video_folder, tmp_path,
     assert found.path_to_open(0) == str(both)  # where both are there, each is itself
 
 
-def test_a_name_that_is_there_in_no_form_is_named_as_the_list_has_it():
+def test_a_missing_name_is_reported_as_in_the_list():
     records = make_records("/nowhere", ["für/é.mp4"], np.zeros(1), np.zeros(1))
     assert records.path_to_open(0) == "/nowhere/für/é.mp4"

@@ -31,7 +31,7 @@ def test_paths_with_spaces_and_foreign_letters_and_windows_line_ends(tmp_path):
     assert [records.path(i) for i in range(2)] == ["/root/my clip 12.mp4", "/root/гуляние/идёт.mp4"]
 
 
-def test_a_folder_whose_name_ends_with_a_number_is_told_by_the_disk(tmp_path):
+def test_a_folder_name_that_ends_with_a_number_is_found_on_disk(tmp_path):
     (tmp_path / "clip 7").mkdir()
     file = listed(tmp_path, "clip 7 3\ntape 8 1\n")
     records = read_list(file, tmp_path)
@@ -71,7 +71,7 @@ def test_what_is_written_is_read(tmp_path):
     assert records.num_frames.tolist() == [9, 8]
 
 
-def test_names_that_are_no_utf8_are_kept(tmp_path):
+def test_names_that_are_not_utf8_are_kept(tmp_path):
     name = os.fsdecode(b"caf\xe9/\xff 1.avi")
     write_list(tmp_path / "list.txt", [(name, 2)])
     assert (tmp_path / "list.txt").read_bytes() == b"caf\xe9/\xff 1.avi 2\n"
@@ -81,7 +81,7 @@ def test_names_that_are_no_utf8_are_kept(tmp_path):
     assert (tmp_path / "again.txt").read_bytes() == (tmp_path / "list.txt").read_bytes()
 
 
-def test_a_byte_order_mark_is_no_part_of_a_path(tmp_path):
+def test_a_byte_order_mark_is_not_part_of_a_path(tmp_path):
     (tmp_path / "list.txt").write_bytes(b"\xef\xbb\xbfa.mp4 1\n")
     assert read_list(tmp_path / "list.txt", "/r").path(0) == "/r/a.mp4"
 
@@ -94,7 +94,7 @@ def test_a_list_that_cannot_be_written_leaves_nothing_behind(tmp_path):
     assert (tmp_path / "list.txt").read_text() == "a.mp4 1\n"
 
 
-def test_many_may_write_the_same_list_at_once(tmp_path):
+def test_many_writers_of_one_list_do_not_collide(tmp_path):
     rows = [(f"{number}.mp4", number) for number in range(2000)]
     with ThreadPoolExecutor(8) as executor:
         list(executor.map(lambda _: write_list(tmp_path / "list.txt", rows), range(32)))
@@ -121,7 +121,7 @@ def test_a_share_of_each_class_is_held_out():
 
 
 @pytest.mark.parametrize("interruption", ["", "# a comment", "   "])
-def test_a_list_reads_the_same_whether_or_not_lines_are_passed_over(tmp_path, interruption):
+def test_a_list_reads_the_same_with_or_without_skipped_lines(tmp_path, interruption):
     lines = [f"a folder/clip {number}.avi {number % 7} {number + 10}" for number in range(50)]
     (tmp_path / "rows.txt").write_text("\n".join(lines))
     (tmp_path / "interrupted.txt").write_text("\n".join([*lines[:20], interruption, *lines[20:], ""]))

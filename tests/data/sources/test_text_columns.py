@@ -17,8 +17,8 @@ def texts_of(seed, count=300):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_column_is_a_list_of_its_texts_whatever_is_taken_of_it(seed, monkeypatch):
-    monkeypatch.setattr("tbe.data.sources.text_columns.AT_ONCE", 64)
+def test_a_column_behaves_like_a_list_of_its_texts(seed, monkeypatch):
+    monkeypatch.setattr("tbe.data.sources.text_columns.CHUNK", 64)
     texts = texts_of(seed)
     column = TextColumn.of(texts)
     chosen = np.random.default_rng(seed).integers(0, len(texts), 50)
@@ -36,7 +36,7 @@ def test_a_column_is_a_list_of_its_texts_whatever_is_taken_of_it(seed, monkeypat
     assert column.index(texts[7]) == texts.index(texts[7])
 
 
-def test_memory_follows_the_length_of_all_and_not_of_the_longest(tmp_path):
+def test_memory_grows_with_the_total_length_not_the_longest_text(tmp_path):
     lines = [f"videos/{number:06d}.mp4 {number % 7}" for number in range(5000)]
     long = "x" * 3800
     (tmp_path / "list.txt").write_text("\n".join([*lines, f"{long} 0"]))
@@ -53,7 +53,7 @@ def path_of(records, index):
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_records_reach_a_worker_however_it_starts(method):
+def test_records_reach_workers_of_any_start_method(method):
     records = make_records("/r", ["a b.mp4", "ü.mp4", "c.mp4"], [0, 1, 2], [0, 0, 0]).select(np.array([2, 1]))
     if method == "spawn":  # what a process of this kind is handed
         assert path_of(pickle.loads(pickle.dumps(records)), 1) == "/r/ü.mp4"

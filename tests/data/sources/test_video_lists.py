@@ -30,13 +30,13 @@ def test_without_a_val_list_a_share_of_each_class_is_held_out(video_folder):
     assert len(data.records("test")) == 4
 
 
-def test_no_share_trains_on_everything(video_folder):
+def test_val_share_zero_trains_on_everything(video_folder):
     data = source(video_folder, val_share=0)
     assert not data.has("val")
     assert len(data.records("train")) == 8
 
 
-def test_where_no_class_has_two_videos_there_is_no_val_split(video_folder, tmp_path):
+def test_without_a_class_of_two_videos_there_is_no_val_split(video_folder, tmp_path):
     (tmp_path / "train.txt").write_text("class 0/video 0.mp4 0\nclass 1/video 1.mp4 1\n")
     data = source(video_folder, lists=str(tmp_path), splits={"train": "train.txt"}, val_share=0.9)
     assert not data.has("val")
@@ -49,7 +49,7 @@ def test_where_no_class_has_two_videos_there_is_no_val_split(video_folder, tmp_p
     assert (len(data.records("train")), len(data.records("val"))) == (2, 1)  # of two videos one stays, whatever share
 
 
-def test_a_file_is_no_folder_of_videos_or_lists(video_folder, tmp_path):
+def test_a_file_in_place_of_a_folder_is_refused(video_folder, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(FileNotFoundError, match=r"data=mine: expected the folder of .*, got a file: .*file\. Set"):
         source(tmp_path / "file").prepare()
@@ -57,13 +57,13 @@ def test_a_file_is_no_folder_of_videos_or_lists(video_folder, tmp_path):
         source(video_folder, lists=str(tmp_path / "file")).prepare()
 
 
-def test_a_val_list_is_taken_as_it_is(video_folder):
+def test_a_val_list_is_used_unchanged(video_folder):
     data = source(video_folder, splits={"train": "train.txt", "val": "test.txt"})
     assert len(data.records("train")) == 8
     assert np.array_equal(data.records("val").paths, source(video_folder).records("test").paths)
 
 
-def test_a_split_of_null_is_none(video_folder):
+def test_a_split_of_null_is_absent(video_folder):
     data = source(video_folder, splits={"train": "train.txt", "val": None, "test": "test.txt"}, val_share=0)
     data.prepare()
     assert not data.has("val")
@@ -78,19 +78,21 @@ def test_a_missing_folder_names_key_variable_and_readme(tmp_path):
             source(tmp_path, root=root).prepare()
 
 
-def test_videos_that_are_elsewhere_are_missed_before_anything_is_read(video_folder, tmp_path, caplog):
+def test_missing_videos_are_reported_before_anything_is_read(video_folder, tmp_path, caplog):
     lists = {"lists": str(video_folder)}
-    with pytest.raises(FileNotFoundError, match=r"found none of those looked at: 5 of train, such as .*data.root=<fol"):
+    with pytest.raises(
+        FileNotFoundError, match=r"found none of those looked for: 5 of train, such as .*data.root=<fol"
+    ):
         source(tmp_path, **lists).prepare()
     test = source(tmp_path, **lists).records("test")
     (tmp_path / "class 0").mkdir()
     Path(test.path(0)).touch()  # the first of test is enough, but the others are missed
     source(tmp_path, **lists).prepare()
     (said,) = [record.getMessage() for record in caplog.records]
-    assert f"found none of those looked at: 5 of train, such as {tmp_path}/class 0/video 0.mp4. Set data.root" in said
+    assert f"found none of those looked for: 5 of train, such as {tmp_path}/class 0/video 0.mp4. Set data.root" in said
 
 
-def test_a_list_that_nobody_asks_for_may_be_at_fault(video_folder, tmp_path):
+def test_an_invalid_list_that_is_not_used_is_tolerated(video_folder, tmp_path):
     (tmp_path / "train.txt").write_bytes((video_folder / "train.txt").read_bytes())
     (tmp_path / "test.txt").write_text("no label\n")
     data = source(video_folder, lists=str(tmp_path))
@@ -109,7 +111,7 @@ def test_a_missing_list_names_its_place_and_how_to_make_it(tmp_path):
 @pytest.mark.parametrize(
     "path", ["/etc/passwd", "../other/a.mp4", "class/../../a.mp4", "class/..", "C:/a.mp4", "..\\a.mp4"]
 )
-def test_a_list_does_not_lead_out_of_the_root(tmp_path, path):
+def test_list_paths_outside_the_root_are_refused(tmp_path, path):
     (tmp_path / "train.txt").write_text(f"b..mp4 0\n..c/a.mp4 1\n{path} 0\n")
     with pytest.raises(
         ValueError, match=r"train\.txt \(data=mine\): expected paths below .* as video 3\. .*allow_outside"
@@ -118,7 +120,7 @@ def test_a_list_does_not_lead_out_of_the_root(tmp_path, path):
     assert len(source(tmp_path, val_share=0, allow_outside_root=True).records("train")) == 3
 
 
-def test_a_link_does_not_lead_out_of_the_root(tmp_path):
+def test_links_out_of_the_root_are_refused(tmp_path):
     (tmp_path / "secret.mp4").write_bytes(b"")
     root = tmp_path / "root"
     root.mkdir()
@@ -141,7 +143,7 @@ def test_an_unknown_split_is_refused(video_folder):
         source(video_folder).records("trial")
 
 
-def test_labels_beyond_the_classes_are_refused(video_folder):
+def test_labels_above_num_classes_are_refused(video_folder):
     with pytest.raises(ValueError, match=r"train.txt \(data=mine, data.num_classes=1\): expected labels from 0 to 0"):
         source(video_folder, num_classes=1).records("train")
 
@@ -165,13 +167,13 @@ def boxes_of(folder, *names):
     return str(folder)
 
 
-def test_the_foreground_is_found_where_there_is_one(video_folder, tmp_path, caplog):
+def test_the_foreground_is_found_if_there_are_masks(video_folder, tmp_path, caplog):
     masks = boxes_of(tmp_path, "class 0/video 8", "class 0/video 0")
     data = source(video_folder, masks=masks)
     with caplog.at_level("INFO"):
         data.prepare()
     assert "data.masks: 1 of the 4 videos of test have masks or boxes" in caplog.text
-    assert "data.masks: 1 of the 4 videos of test have boxes, no masks" in caplog.text
+    assert "data.masks: 1 of the 4 videos of test have boxes, not masks" in caplog.text
     found = data.foreground("test", 0, [0, 3])
     assert found.shape == (2, 32, 40)
     assert found.sum() == 2 * 16 * 16
@@ -179,14 +181,14 @@ def test_the_foreground_is_found_where_there_is_one(video_folder, tmp_path, capl
     assert source(video_folder).foreground("test", 0, [0]) is None
 
 
-def test_masks_of_no_video_are_refused(video_folder, tmp_path):
+def test_masks_that_match_no_video_are_refused(video_folder, tmp_path):
     with pytest.raises(
         FileNotFoundError, match=r"below data.masks=.*, such as .*class 0/video 8/000001.png or .*.csv, found none"
     ):
         source(video_folder, masks=boxes_of(tmp_path, "class 0/video")).prepare()
 
 
-def test_a_split_of_videos_elsewhere_has_full_paths(video_folder, tmp_path):
+def test_a_split_of_videos_outside_the_root_has_full_paths(video_folder, tmp_path):
     (tmp_path / "other.txt").write_text(f"{video_folder}/class 1/video 1.mp4 1\n")
     splits = {"test": "test.txt", "other": str(tmp_path / "other.txt")}
     data = source(tmp_path, lists=str(video_folder), splits=splits, allow_outside_root=True)

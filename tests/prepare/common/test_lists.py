@@ -13,4 +13,4 @@ def test_videos_that_links_lead_out_of_the_root_are_counted(tmp_path, capsys):
     assert existing_videos({"train": rows}, root) == {"train": rows[:-1]}
     said = capsys.readouterr().out
     assert "4 of the 5 train videos found, 1 missing" in said
-    assert "links lead 2 of them out of it: train with data.allow_outside_root=true" in said
+    assert "links lead 2 of them outside: train with data.allow_outside_root=true" in said

@@ -51,5 +51,5 @@ def test_ctrl_c_keeps_the_report_and_says_how_to_go_on(through, monkeypatch, cap
     with pytest.raises(SystemExit) as stopped:
         through(["1", "2"])
     assert stopped.value.code == 130
-    assert "report.csv is kept: the same command goes on from there" in capsys.readouterr().err
+    assert "report.csv is kept: run the same command again to continue" in capsys.readouterr().err
     assert (tmp_path / "report.csv").read_text() == "path,status,number,reason\n1,ok,1,\n"

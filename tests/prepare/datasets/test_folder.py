@@ -77,7 +77,7 @@ def test_linked_folders_are_followed_as_training_does_but_not_round_in_circles(v
         assert len(paths) == expected
         assert "walk/inside.mp4" in paths
         assert ("run/run.avi" in paths) == ("walk/outside.mp4" in paths) == bool(options)
-        assert ("left out 2 videos that links lead out of it, such as 'run/run.avi'" in said) == (not options)
+        assert ("left out 2 videos that links lead outside, such as 'run/run.avi'" in said) == (not options)
         assert ("data.allow_outside_root=true" in said.splitlines()[-1]) == bool(options)
         allowed = {"allow_outside_root": bool(options), "val_share": 0, "lists": str(folder)}
         data = VideoLists("folder", str(videos), {"train": "train.txt"}, 3, **allowed)
@@ -90,7 +90,7 @@ def test_what_is_passed_over_is_counted_by_its_suffix(videos, lists, rows, capsy
         (videos / "walk" / name).touch()
     folder = lists("folder", "--root", videos, "--test-share", 0)
     assert {"walk/d.3gp", "walk/e.OGV"} < {path for path, _ in rows(folder / "train.txt")}
-    assert "passed over 6 files that are no videos by their names: 2 .gif, " in (said := capsys.readouterr().out)
+    assert "skipped 6 files without the suffix of a video: 2 .gif, " in (said := capsys.readouterr().out)
     assert all(f"1 {suffix}" in said for suffix in (".h264", ".txt"))
     assert "2 without a suffix" in said  # LICENSE and the readme
 

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from tbe.data.sources.actor_boxes import Boxes, box_at, read_boxes
+from tbe.data.sources.actor_boxes import Boxes, interpolate_boxes, read_boxes
 from tbe.errors import UserError
 from tbe.prepare.common.making import Made, mp4_name
 from tbe.prepare.datasets.actor_hmdb51.writing import Pictures, write_changed
@@ -58,7 +58,7 @@ class Cropping:
             size, center = around[2:] - around[:2], (around[2:] + around[:2]) / 2
         else:
             size = (known[:, 2:] - known[:, :2]).max(axis=0)
-            near = box_at(boxes, number + np.arange(self.smooth) - (self.smooth - 1) / 2)
+            near = interpolate_boxes(boxes, number + np.arange(self.smooth) - (self.smooth - 1) / 2)
             center = ((near[:, 2:] + near[:, :2]) / 2).mean(axis=0)
         places = []
         for middle, length, extent in zip(center[::-1], size[::-1], (height, width), strict=True):
