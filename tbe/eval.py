@@ -50,13 +50,21 @@ def run(stages: list[Stage]) -> None:
             checkpoint = _read(found[number] if isinstance(found, dict) else found, config)
             pl.seed_everything(config["seed"], workers=True, verbose=False)
             folder.mkdir(parents=True, exist_ok=True)
-            origin = checkpoint.origin() if checkpoint else RANDOM
-            if isinstance(found, dict):
-                protocol["checkpoints"].setdefault(name, {})[f"split {number}"] = origin
-            else:
-                protocol["checkpoints"][name] = origin
+            origins = (
+                protocol["checkpoints"].setdefault(name, {}) if isinstance(found, dict) else protocol["checkpoints"]
+            )
+            place = f"split {number}" if isinstance(found, dict) else name
 
-            def keep(metrics: Metrics, missing: dict[str, str], name: str = name, number: int | None = number) -> None:
+            def keep(
+                metrics: Metrics,
+                missing: dict[str, str],
+                name: str = name,
+                number: int | None = number,
+                checkpoint: Checkpoint | ForeignWeights | None = checkpoint,
+                origins: dict[str, Any] = origins,
+                place: str = place,
+            ) -> None:
+                origins[place] = checkpoint.origin() if checkpoint else RANDOM  # counts what was loaded
                 measured.setdefault(name, {})[number] = metrics
                 if rank() == 0 and any(row for found in measured.values() for row in found.values()):
                     told = protocol | ({runs.UNMEASURED: tasks.failed | missing} if tasks.failed | missing else {})

@@ -116,7 +116,7 @@ def test_every_value_of_a_sweep_composes(sweep, tmp_path):
     swept = OmegaConf.to_container(config, resolve=True).get("hydra", {}).get("sweeper", {}).get("params", {})
     assert swept or sweep == "none"
     for name, values in swept.items():
-        if "," not in str(values):  # the same for all
+        if "," not in str(values) or str(values).startswith("["):  # the same for all
             composed("train", f"{name}={values}", run_dir=tmp_path)
             continue
         settings = [plain(composed("train", f"{name}={value}", run_dir=tmp_path)) for value in str(values).split(",")]

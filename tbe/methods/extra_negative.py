@@ -33,7 +33,7 @@ class ExtraNegative(nn.Module):
         if self.kind == "none":
             return queries.new_empty(len(queries), 0)
         if views is None:
-            raise UserError(f"negative={self.kind}: expected another clip of each video as negative, got none")
+            raise UserError(f"method.negative={self.kind}: expected another clip of each video as negative, got none")
         others = encoder(views)
         if self.kind == "other_video":
             if len(others) * world_size() < 2:

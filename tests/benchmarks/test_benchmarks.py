@@ -192,7 +192,7 @@ def test_a_file_that_could_not_be_told_from_a_whole_one_is_counted_as_lost(tmp_p
     last = tmp_path / "checkpoints" / "last.ckpt"
     for epoch in range(2):
         checkpoints.AtomicCheckpoints().save_checkpoint({"weights": torch.full((9,), float(epoch))}, last)
-    monkeypatch.setattr(checkpoints, "whole", lambda path: path.with_name("last.ckpt.previous").rename(path))
+    monkeypatch.setattr(checkpoints, "latest_intact", lambda path: path.with_name("last.ckpt.previous").rename(path))
     monkeypatch.setattr(checkpoints, "truncated", lambda content, chance: content)
     assert checkpoints.torn(1, tmp_path).lost == "**1 times other weights**"
 

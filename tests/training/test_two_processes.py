@@ -41,7 +41,7 @@ CASES = [
 ]
 # SGD: Adam would divide what is zero but for rounding by its own size. A rate at which three steps go somewhere.
 OPTIONS = ["experiment=none", "clip=8x2_32", "backbone=tiny", "backbone.widths=[4,8,8,8]", "contrastive.queue_size=20"]
-OPTIONS += ["method.momentum=0.9", "batch_norm=sync", "optimizer=sgd", "optimizer.lr=0.05", "epochs=1"]
+OPTIONS += ["contrastive.key_momentum=0.9", "batch_norm=sync", "optimizer=sgd", "optimizer.lr=0.05", "epochs=1"]
 # All is computed in float64: three steps through batch norms and rectifiers can make 1e-3 of the rounding of float32,
 # as much as of a negative that is another one. What sums in another order leave was at most 1e-14, of weights and of
 # losses.
