@@ -6,7 +6,9 @@ import json
 import os
 import platform
 import secrets
-from contextlib import suppress
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -89,11 +91,24 @@ def identify(folder: Path, is_new: bool, known: str | None = None) -> str:
     if not is_new and file.exists():
         return file.read_text(encoding="utf-8").strip()
     name = secrets.token_hex(6) if is_new or known is None else known
-    folder.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(file.name + ".part")
-    part.write_text(name + "\n", encoding="utf-8")
-    os.replace(part, file)
+    with replacing(file) as part:
+        part.write_text(name + "\n", encoding="utf-8")
     return name
+
+
+@contextmanager
+def replacing(file: Path) -> Iterator[Path]:
+    """Yields the path of a new file beside `file`, which takes its place at the end; what fails leaves nothing.
+
+    Its name is unique, so that several processes may write the same file at once.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f"{file.name}.{uuid.uuid4().hex}.part")
+    try:
+        yield part
+        os.replace(part, file)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def versions() -> dict[str, str]:
@@ -113,12 +128,8 @@ def versions() -> dict[str, str]:
 
 def write_json(file: Path, content: dict[str, Any]) -> None:
     """Writes a file that is whole or absent."""
-    part = file.with_name(file.name + ".part")
-    try:
+    with replacing(file) as part:
         part.write_text(json.dumps(content, indent=2, allow_nan=True) + "\n")
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def is_complete(file: Path) -> bool:
@@ -128,11 +139,9 @@ def is_complete(file: Path) -> bool:
 
 def write_config(folder: Path, config: dict[str, Any]) -> Path:
     """Writes the resolved config of a run, whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
     file = folder / CONFIG
-    part = file.with_name(file.name + ".part")
-    part.write_text(yaml.safe_dump(config, sort_keys=False))
-    part.replace(file)
+    with replacing(file) as part:
+        part.write_text(yaml.safe_dump(config, sort_keys=False))
     return file
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -13,6 +12,8 @@ from pathlib import Path
 
 import av
 import numpy as np
+
+from tbe.runs import replacing
 
 CONTAINERS = {".mp4": "mp4", ".avi": "avi", ".mkv": "matroska"}
 
@@ -52,21 +53,15 @@ def video_file(
     """
     path = Path(path)
     _check(path, size, fps)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Unique, so that two processes that write the same video do not write into each other's file.
-    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        with av.open(os.fspath(part), "w", format=CONTAINERS[path.suffix.lower()]) as container:
-            stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=options or {})
-            stream.height, stream.width = size
-            stream.pix_fmt = "yuv420p"
-            stream.codec_context.gop_size = gop
-            stream.codec_context.thread_count = 1
-            yield partial(_encode, container, stream, count())
-            container.mux(stream.encode(None))
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    kind = CONTAINERS[path.suffix.lower()]
+    with replacing(path) as part, av.open(os.fspath(part), "w", format=kind) as container:
+        stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=options or {})
+        stream.height, stream.width = size
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.gop_size = gop
+        stream.codec_context.thread_count = 1
+        yield partial(_encode, container, stream, count())
+        container.mux(stream.encode(None))
 
 
 def _encode(

@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 import os
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from tbe.distributed import rank
 from tbe.errors import first_line
 from tbe.evaluation.features import Features
 from tbe.evaluation.perturbations import Perturbation
+from tbe.runs import replacing
 
 log = logging.getLogger(__name__)
 
@@ -65,12 +65,9 @@ class FeatureCache:
         """Writes the file, whole or not at all, on the first process; after a first failure no more, and says so."""
         if rank() or self._refused:
             return
-        part = file.with_name(f"{file.stem}.{os.getpid()}.part")
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("wb") as out:
+            with replacing(file) as part, part.open("wb") as out:
                 np.savez(out, vectors=found.vectors.numpy(), labels=found.labels.numpy())
-            part.replace(file)
         except OSError as error:
             self._refused.append(error)
             log.warning(
@@ -79,9 +76,6 @@ class FeatureCache:
                 self.folder,
                 error,
             )
-        finally:
-            with suppress(OSError):  # it may not be there, or there is a file in place of its folder
-                part.unlink()
 
 
 def weights_digest(network: nn.Module) -> str:

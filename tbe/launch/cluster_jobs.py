@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from tbe.errors import UserError
 from tbe.launch.stages import Stage, from_plain, to_plain
+from tbe.runs import replacing
 
 FOLDER = ".jobs"
 PATIENCE = 600  # seconds that processes wait for the first one
@@ -51,11 +52,8 @@ def current() -> Job | None:
 def publish_stages(job: Job, stages: Sequence[Stage], arguments: Sequence[str]) -> None:
     """Names the stages of a job to its other processes, and to those of a later start."""
     file = _note(job, arguments)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    content = json.dumps({"start": job.start, "stages": to_plain(stages)})
-    part = file.with_suffix(".part")
-    part.write_text(content, encoding="utf-8")
-    os.replace(part, file)
+    with replacing(file) as part:
+        part.write_text(json.dumps({"start": job.start, "stages": to_plain(stages)}), encoding="utf-8")
 
 
 def wait_for_stages(job: Job, arguments: Sequence[str], patience: float = PATIENCE) -> list[Stage]:

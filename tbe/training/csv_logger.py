@@ -12,6 +12,7 @@ from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from tbe import runs
+from tbe.runs import replacing
 
 
 class CsvLogger(Logger):
@@ -87,15 +88,12 @@ class CsvLogger(Logger):
         return list(csv.DictReader(io.StringIO(whole, newline="")))
 
     def _replace(self, rows: list[dict[str, Any]], columns: list[str]) -> None:
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        part = self.file.with_name(self.file.name + ".part")
-        with part.open("w", newline="", encoding="utf-8") as file:
+        with replacing(self.file) as part, part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns, restval="")
             writer.writeheader()
             writer.writerows(rows)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(part, self.file)
         self.columns = columns
 
     def _append(self, rows: list[dict[str, Any]]) -> None:

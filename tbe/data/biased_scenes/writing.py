@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -14,6 +13,7 @@ from rich.progress import track
 
 from tbe.data.biased_scenes.clip_parameters import Clip, write_clips
 from tbe.data.sources.records import write_list
+from tbe.runs import replacing
 
 
 def split_file(folder: Path, split: str, label: str = "action") -> Path:
@@ -47,12 +47,8 @@ def write_split(
 
 def write_whole(file: Path, write: Callable[[Path], Any]) -> None:
     """Calls `write` on a file of a unique name, then moves it in place: several processes may do so at once."""
-    part = file.with_name(f"{file.name}.{uuid.uuid4().hex}")
-    try:
+    with replacing(file) as part:
         write(part)
-        os.replace(part, file)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _write_missing(write_clip: Callable[[Path, Clip], None], path: Path, clip: Clip) -> None:

@@ -31,8 +31,12 @@ def pays(height: int, width: int, short_side: int | None) -> bool:
     return short_side is not None and min(height, width) >= max(MIN_SIDE, MIN_FACTOR * short_side)
 
 
-def reduced_size(height: int, width: int, short_side: int) -> tuple[int, int]:
-    """The height and width of a picture reduced to this short side, its aspect kept."""
-    if height <= width:
-        return short_side, int(short_side * width / height)
-    return int(short_side * height / width), short_side
+def reduced_size(height: int, width: int, short_side: int, multiple: int = 1) -> tuple[int, int]:
+    """Returns height and width with a short side of at most `short_side`, the aspect kept as torchvision's resize does.
+
+    multiple: of which both sides are to be, as video codecs need it.
+    """
+    short = min(short_side, height, width)
+    size = (short, int(short * width / height)) if height <= width else (int(short * height / width), short)
+    height, width = (max(multiple, round(side / multiple) * multiple) for side in size)
+    return height, width

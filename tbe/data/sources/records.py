@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -20,6 +19,7 @@ from tbe.data.sources.text_columns import TextColumn
 from tbe.data.sources.text_files import to_utf8
 from tbe.data.sources.unicode_forms import found_path
 from tbe.errors import UserError
+from tbe.runs import replacing
 
 UNLABELLED = -1
 HOW_TO_ALLOW = "If you trust the list, allow it with data.allow_outside_root=true, or verify's --allow-outside-root"
@@ -103,16 +103,9 @@ def write_list(file: str | os.PathLike, rows: list[tuple]) -> None:
 
     Paths are as Python decodes file names: bytes that are not UTF-8 are written as they were.
     """
-    file = Path(file)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    # Unique, so that two processes that write the same list do not write into each other's file.
-    part = file.with_name(f"{file.name}.{uuid.uuid4().hex}.part")
     content = "".join(" ".join(str(field) for field in row) + "\n" for row in rows)
-    try:
+    with replacing(Path(file)) as part:
         part.write_bytes(content.encode("utf-8", errors="surrogateescape"))
-        os.replace(part, file)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def check_labels(records: Records, num_classes: int, where: str) -> None:

@@ -13,7 +13,6 @@ import numpy as np
 from tbe.data.sources.class_names import class_names
 from tbe.data.sources.records import Records
 from tbe.distributed import rank
-from tbe.errors import UserError
 from tbe.evaluation.intervals import bootstrap_interval
 from tbe.evaluation.metrics import topk_accuracy
 from tbe.evaluation.tasks.base import Evaluation
@@ -32,7 +31,7 @@ class Accuracy:
     seed: int = 0
 
     def run(self, evaluation: Evaluation) -> dict[str, float]:
-        _check_head(evaluation)
+        evaluation.require_head("task=test", "probe the features with task=linear")
         metrics: dict[str, float] = {}
         for split in evaluation.queries:
             found = evaluation.logits(split)
@@ -83,22 +82,6 @@ def write_tables(
         said = probabilities.max(axis=1)
         by_video = zip(map(os.fsdecode, records.paths), labels, predictions, map("{:.4f}".format, said), strict=True)
         _write_csv(folder / "predictions.csv", ("path", "label", "prediction", "probability"), by_video)
-
-
-def _check_head(evaluation: Evaluation) -> None:
-    if evaluation.classifier is None:
-        raise UserError(
-            "task=test: expected a checkpoint with a trained head (stage=finetune or stage=linear), "
-            f"got {evaluation.name!r}, which has none. Train one with: python train.py stage=finetune "
-            "init_from=<checkpoint>, or probe the features with task=linear."
-        )
-    known, source = evaluation.classifier.head.out_features, evaluation.datamodule.source
-    if source.num_classes != known:
-        raise UserError(
-            f"task=test: expected a data set of the {known} classes that the head of {evaluation.name!r} knows, got "
-            f"{source.num_classes} (data={source.name}). Test it on the data that it was trained on, or train another "
-            "head with: python train.py stage=finetune init_from=<checkpoint>"
-        )
 
 
 def _write_csv(file: Path, header: Sequence[str], rows: Iterable[Sequence]) -> None:

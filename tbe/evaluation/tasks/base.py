@@ -147,6 +147,26 @@ class Evaluation:
     def _file(self, split: str, perturbation: Perturbation, per_clip: bool) -> Path:
         return self.cache.file(self.datamodule.source.records(split), split, perturbation, per_clip)
 
+    def require_head(self, task: str, instead: str) -> Classifier:
+        """Returns the trained classifier; raises a UserError where there is none, or one of other classes.
+
+        task: as the message names it; instead: what to do without a head.
+        """
+        if self.classifier is None:
+            raise UserError(
+                f"{task}: expected a checkpoint with a trained head (stage=finetune or stage=linear), got "
+                f"{self.name!r}, which has none. Train one with: python train.py stage=finetune "
+                f"init_from=<checkpoint>, or {instead}"
+            )
+        known, source = self.classifier.head.out_features, self.datamodule.source
+        if source.num_classes != known:
+            raise UserError(
+                f"{task}: expected a data set of the {known} classes that the head of {self.name!r} knows, got "
+                f"{source.num_classes} (data={source.name}). Measure it on the data that it was trained on, or "
+                f"{instead}"
+            )
+        return self.classifier
+
     def key(self, metric: str, split: str) -> str:
         """How a metric of a split is called: plainly for a single query split, else with the split's name."""
         return metric if len(self.queries) == 1 else f"{metric}/{split}"

@@ -51,10 +51,3 @@ def upright(frame: av.VideoFrame) -> av.VideoFrame:
         return frame
     oriented = orientation(frame.to_ndarray(format="rgb24"))
     return av.VideoFrame.from_ndarray(np.ascontiguousarray(oriented), format="rgb24")
-
-
-def reduced_size(height: int, width: int, short_side: int, multiple: int = 1) -> tuple[int, int]:
-    """Returns height and width with a short side of at most `short_side`, of about the same aspect, as multiples."""
-    scale = min(1.0, short_side / min(height, width))
-    height, width = (max(multiple, round(side * scale / multiple) * multiple) for side in (height, width))
-    return height, width

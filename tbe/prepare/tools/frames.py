@@ -16,9 +16,10 @@ from pathlib import Path, PurePosixPath
 import torch
 from av.video.reformatter import VideoReformatter
 
+from tbe.data.readers.decode_resize import reduced_size
 from tbe.errors import UserError
 from tbe.launch.quoting import override
-from tbe.prepare.common.decoding import opened_video, reduced_size
+from tbe.prepare.common.decoding import opened_video
 from tbe.prepare.common.given_lists import add_lists, given_lists
 from tbe.prepare.common.making import Made, make_of_each
 from tbe.prepare.common.work import add_work_options

@@ -15,9 +15,10 @@ from pathlib import Path
 
 from av.video.reformatter import VideoReformatter
 
+from tbe.data.readers.decode_resize import reduced_size
 from tbe.data.video_writer import video_file
 from tbe.errors import UserError
-from tbe.prepare.common.decoding import opened_video, reduced_size
+from tbe.prepare.common.decoding import opened_video
 from tbe.prepare.common.given_lists import add_lists, given_lists
 from tbe.prepare.common.making import Made, make_of_each, mp4_name
 from tbe.prepare.common.work import add_work_options

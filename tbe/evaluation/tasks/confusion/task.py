@@ -44,7 +44,7 @@ class Confusion:
     def run(self, evaluation: Evaluation) -> dict[str, float]:
         by = self.by or ("knn" if evaluation.classifier is None else "head")
         if by == "head":
-            _check_head(evaluation)
+            evaluation.require_head("confusion: by=head", "set tasks.confusion.by=knn")
         metrics = {}
         for split in evaluation.queries:
             predicted, labels = self._by_head(evaluation, split) if by == "head" else self._by_knn(evaluation, split)
@@ -97,17 +97,3 @@ def shares(counts: np.ndarray) -> np.ndarray:
     """The counts of each row as shares of it; nan where a row has none."""
     totals = counts.sum(axis=1, keepdims=True)
     return np.divide(counts, totals, out=np.full(counts.shape, np.nan), where=totals > 0)
-
-
-def _check_head(evaluation: Evaluation) -> None:
-    if evaluation.classifier is None:
-        raise UserError(
-            f"confusion: by=head: expected a checkpoint with a trained head, got {evaluation.name!r}, which has none. "
-            "Set tasks.confusion.by=knn"
-        )
-    known, source = evaluation.classifier.head.out_features, evaluation.datamodule.source
-    if known != source.num_classes:
-        raise UserError(
-            f"confusion: by=head: expected a data set of the {known} classes that the head of {evaluation.name!r} "
-            f"knows, got {source.num_classes} (data={source.name}). Set tasks.confusion.by=knn"
-        )

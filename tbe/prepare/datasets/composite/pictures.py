@@ -9,8 +9,8 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from tbe.data.readers.decode_resize import reduced_size
 from tbe.errors import UserError
-from tbe.prepare.common.decoding import reduced_size
 
 
 class Size(NamedTuple):

@@ -11,9 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from tbe.data.readers.decode_resize import reduced_size
 from tbe.errors import MissingFile, UserError
 from tbe.prepare.common import add_annotations, add_out, write_lists
-from tbe.prepare.common.decoding import opened_video, reduced_size
+from tbe.prepare.common.decoding import opened_video
 from tbe.prepare.common.hmdb51_splits import FILES, hmdb51_lists
 from tbe.prepare.common.processes import Outcome
 from tbe.prepare.common.report import Report
