@@ -1,7 +1,7 @@
-"""Clip-consistent augmentation of whole batches, on the device they lie on.
+"""Clip-consistent augmentation of whole batches, on their own device.
 
-Every clip has its own draw and all its frames share it. `crops` says where to crop, `resample` turns crop, resize,
-flip and blur into two matrix products, `color_jitter` jitters; `clip_augment` puts them in order.
+Each clip has its own random draw, shared by all its frames. `crops` draws boxes, `resample` computes crop, resize, flip
+and blur as two matrix products, `color_jitter` changes colors; `clip_augment` combines them.
 """
 
 from tbe.augment.clip_augment import KINETICS_MEAN, KINETICS_STD, ClipAugment

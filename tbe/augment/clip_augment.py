@@ -1,4 +1,4 @@
-"""The augmentation of a batch: crop, flip, blur, rotation, color, normalisation."""
+"""Augments a batch of clips: crop, flip, blur, rotation, color, normalization."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from tbe.augment.fused_color import change_and_normalise
 from tbe.augment.resample import matrices, resample, resample_in_bands, resample_in_levels, rotate
 from tbe.errors import UserError
 
-# Kinetics-400, as torchvision's video models were trained.
+# Of Kinetics-400, as used by torchvision's video models.
 KINETICS_MEAN = (0.43216, 0.394666, 0.37645)
 KINETICS_STD = (0.22803, 0.22145, 0.216989)
 FLOW = 2  # channels of optical flow
-LARGE = 1_000_000  # values of a raw clip: from here on a CPU is faster with one clip, in its cache, than with a batch
-CACHED = 1_250_000  # values of a result that a CPU computes in one go: in its cache, in memory that is used again
+LARGE = 1_000_000  # values of a raw clip from which a CPU is faster clip by clip, within its cache, than by batch
+CACHED = 1_250_000  # values of a result that a CPU computes at a time, to stay within its cache and reuse memory
 
 
 class ClipAugment(nn.Module):
-    """Turns raw clips into what a backbone takes: each clip by a draw of its own, shared by all its frames.
+    """Augments raw clips into a backbone's input: each clip by its own random draw, shared by all its frames.
 
     Clips uint8 (B, T, C, H, W), padded at the bottom and right to a common size, and their true sizes int64 (B, 2),
-    height and width, become float32 (B, C, T, size, size). Padding is never seen. Draws come from torch's global RNG
-    on the device of the clips.
+    height and width, become float32 (B, C, T, size, size). Padding is never visible. Uses torch's global RNG on the
+    device of the clips.
 
-    flip, gray and blur are probabilities, rotation the largest angle in degrees, blur_sigma a range in pixels of the
-    result. Blur comes before color, folded into the resizing: the two all but commute. Rotation turns the cropped
-    square and mirrors what lies outside it. A stage of strength 0 is skipped and draws nothing. On a CPU, large clips
-    that are not blurred are resized as bytes, right to a level.
+    flip, gray and blur are probabilities, rotation the largest angle in degrees, blur_sigma a range in output pixels.
+    Blur is applied before color, as part of the resizing: the two almost commute. Rotation mirrors the cropped square
+    beyond its borders. A stage of strength 0 is skipped and draws nothing. On a CPU, large clips that are not blurred
+    are resized as bytes, accurate to one level.
 
-    C is as many as mean and std have. 3 are colors; 2 are optical flow, motion to the right and then down, 0 to 255
-    with none at 127.5. Flow that is flipped also changes the sign of its first channel, v to 255 - v. Color, gray and
-    rotation are not for flow.
+    C is the length of mean and std. 3 channels are colors; 2 are optical flow, motion to the right and then down, 0 to
+    255 with zero at 127.5. A flip of flow also negates its first channel, v to 255 - v. Color, gray and rotation do not
+    apply to flow.
 
-    fused: whether one kernel changes the colors and normalises, in two passes over the pixels in place of some
-    thirty, on GPUs, where Triton works. Values are the same but for rounding.
+    fused: whether a single kernel changes colors and normalizes, in two passes over the pixels instead of some thirty,
+    on GPUs with a working Triton. Values are equal up to rounding. Raises UserError for invalid settings.
     """
 
     mean: Tensor
@@ -71,24 +71,24 @@ class ClipAugment(nn.Module):
         self.size, self.crop, self.flip, self.rotation = size, crop, flip, rotation
         self.color, self.gray, self.blur, self.blur_sigma = color, gray, blur, tuple(blur_sigma)
         self.fused = fused
-        # Not in checkpoints: they are settings, and the resolved config carries those.
+        # Not in checkpoints: they are settings, which the resolved config records.
         self.register_buffer("mean", torch.tensor(list(mean), dtype=torch.float32).view(-1, 1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(list(std), dtype=torch.float32).view(-1, 1, 1, 1), persistent=False)
         self._copies: dict[torch.device, tuple[Tensor, Tensor]] = {}
 
     def forward(self, clips: Tensor, sizes: Tensor) -> Tensor:
         self._check(clips, sizes)
-        # Eight bits of mantissa are too few for pixels, and autocast would choose them.
+        # Autocast would choose 8 bits of mantissa, too few for pixels.
         with torch.autocast(clips.device.type, enabled=False):
             draws = self._draw(sizes.to(clips.device))
             if clips.device.type != "cpu" or clips[0].numel() < LARGE:
                 return self._augment(clips, draws)
             result = torch.empty(len(clips), clips.shape[2], clips.shape[1], self.size, self.size)
-            # Of its own pixels: who else is in the batch, and so how far it is padded, must not be seen.
+            # By its own pixels: padding, which depends on the rest of the batch, must not have an effect.
             is_large = (sizes.prod(dim=1) * clips.shape[1] * clips.shape[2] >= LARGE).tolist()
             parts = zip(clips.split(1), draws.one_by_one(), is_large, result.split(1), strict=True)
-            for clip, draw, in_levels, place in parts:
-                self._augment_in_parts(clip, draw, in_levels, place)
+            for clip, draw, in_levels, target in parts:
+                self._augment_in_parts(clip, draw, in_levels, target)
             return result
 
     def _draw(self, sizes: Tensor) -> Draws:
@@ -107,7 +107,7 @@ class ClipAugment(nn.Module):
         return Draws(boxes, flipped, sigma, degrees, changes)
 
     def _augment(self, clips: Tensor, draws: Draws) -> Tensor:
-        """Clips (B, T, C, H, W) as (B, C, T, size, size)."""
+        """Augments clips (B, T, C, H, W) to (B, C, T, size, size)."""
         on_gpu = clips.device.type == "cuda"
         dtype = torch.float16 if on_gpu else torch.float32
         pictures = resample(clips, draws.boxes, self.size, draws.flipped, draws.sigma, dtype)
@@ -121,35 +121,35 @@ class ClipAugment(nn.Module):
         pictures = pictures.float()
         if draws.flipped is not None and pictures.shape[1] == FLOW:
             turn_motion_(pictures, draws.flipped)
-        # Into new memory, in the order of its axes: until here the strides are those of the resampling.
+        # New contiguous memory: until here the strides are those of the resampling.
         result = torch.empty(pictures.shape, device=pictures.device)
         torch.sub(change_(pictures, draws.changes), mean, out=result)
         return result.div_(std)
 
     def _augment_in_parts(self, clip: Tensor, draws: Draws, in_levels: bool, result: Tensor) -> None:
-        """Writes one clip (1, T, C, H, W), on a CPU, into result (1, C, T, size, size), some frames at a time.
+        """Augments one clip (1, T, C, H, W), on a CPU, into result (1, C, T, size, size), some frames at a time.
 
-        in_levels: whether to resize bytes, where there is no blur.
+        in_levels: whether to resize as bytes, if there is no blur.
         """
         top, left, height, width = draws.boxes[0].tolist()
         clip = clip[..., top : top + height, left : left + width]
-        some = max(1, CACHED // result[:, :, 0].numel())
-        resized = self._resizing(height, width, draws, in_levels)
+        num_frames = max(1, CACHED // result[:, :, 0].numel())
+        resize = self._resize_function(height, width, draws, in_levels)
         mean, std = self._mean_and_std(clip.device)
-        for part, place in zip(clip.split(some, dim=1), result.split(some, dim=2), strict=True):
-            pictures = resized(part)
+        for part, target in zip(clip.split(num_frames, dim=1), result.split(num_frames, dim=2), strict=True):
+            pictures = resize(part)
             if draws.degrees is None:
-                place.copy_(pictures)
+                target.copy_(pictures)
             else:
-                place.copy_(rotate(pictures.float(), draws.degrees))
+                target.copy_(rotate(pictures.float(), draws.degrees))
             if pictures.dtype == torch.uint8:
-                place.mul_(1 / 255)
-            if draws.flipped is not None and place.shape[1] == FLOW:
-                turn_motion_(place, draws.flipped)
-            change_(place, draws.changes).sub_(mean).div_(std)
+                target.mul_(1 / 255)
+            if draws.flipped is not None and target.shape[1] == FLOW:
+                turn_motion_(target, draws.flipped)
+            change_(target, draws.changes).sub_(mean).div_(std)
 
-    def _resizing(self, height: int, width: int, draws: Draws, in_levels: bool) -> Callable[[Tensor], Tensor]:
-        """What makes the pictures of one cropped clip (1, T, C, height, width) from it, (1, C, T, size, size)."""
+    def _resize_function(self, height: int, width: int, draws: Draws, in_levels: bool) -> Callable[[Tensor], Tensor]:
+        """Returns the function that resizes a cropped clip (1, T, C, height, width) to (1, C, T, size, size)."""
         if in_levels and (draws.sigma is None or not draws.sigma.item()):
             return partial(resample_in_levels, size=self.size, flipped=draws.flipped)
         box = torch.tensor([[0, 0, height, width]])
@@ -157,7 +157,7 @@ class ClipAugment(nn.Module):
         return partial(resample_in_bands, rows=rows, columns=columns)
 
     def _mean_and_std(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """On this device, copied to it once: to copy a number makes the host wait for the device."""
+        """Returns mean and std on this device, copied only once, since each copy makes the host wait."""
         if device not in self._copies:
             self._copies[device] = self.mean.to(device), self.std.to(device)
         return self._copies[device]
@@ -186,7 +186,7 @@ class ClipAugment(nn.Module):
 
 
 class Draws(NamedTuple):
-    """What chance decided for a batch of clips, each tensor (B, ...); None for what is off."""
+    """The random draws for a batch of clips, each tensor (B, ...); None for disabled stages."""
 
     boxes: Tensor
     flipped: Tensor | None
@@ -195,7 +195,7 @@ class Draws(NamedTuple):
     changes: list[Change]
 
     def one_by_one(self) -> Iterator[Draws]:
-        """The draws of each clip, as of a batch of one, without the changes that change nothing. For a CPU."""
+        """Yields the draws of each clip as a batch of one, without changes that have no effect. For a CPU."""
         for number in range(len(self.boxes)):
             one = slice(number, number + 1)
             tensors = (part if part is None else part[one] for part in self[:-1])
@@ -208,9 +208,9 @@ class Draws(NamedTuple):
 
 
 def turn_motion_(flow: Tensor, flipped: Tensor) -> None:
-    """Changes the sign of the horizontal motion where flipped (B,): in a mirror, what moves right moves left.
+    """Negates the horizontal motion of flipped clips, in place: in a mirror, what moves right moves left.
 
-    Flow (B, 2, T, H, W) in [0, 1], without motion at 0.5.
+    flow: (B, 2, T, H, W) in [0, 1], no motion at 0.5; flipped: bool (B,).
     """
     right = flow[:, 0]
     right.copy_(torch.where(flipped.view(-1, 1, 1, 1), 1 - right, right))
@@ -233,6 +233,6 @@ def _check_channels(mean: Sequence[float], std: Sequence[float], colored: bool, 
         )
     if rotated and len(mean) == FLOW:
         raise UserError(
-            "ClipAugment: expected rotation 0 for 2 channels, as the directions of optical flow would have to turn "
-            "as well, got one above it"
+            "ClipAugment: expected rotation 0 for 2 channels, as the directions of optical flow would have to rotate, "
+            "too, got one above 0"
         )

@@ -1,6 +1,6 @@
-"""Color changes of RGB clips (B, 3, T, H, W) in [0, 1], one strength for each clip, in place.
+"""Random color changes of RGB clips (B, 3, T, H, W) in [0, 1], in place, with one strength per clip.
 
-Each `adjust_..._` means what torchvision's `adjust_...` means for one clip.
+Each `adjust_..._` equals torchvision's `adjust_...` clip by clip.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ OPPOSITE_HUES = (3, 5, 1)  # in sixths of the circle: where red, green and blue 
 
 @dataclass(frozen=True)
 class ColorJitter:
-    """Changes brightness, contrast, saturation and hue of a clip at random, with probability `prob`.
+    """Changes brightness, contrast, saturation and hue of a clip randomly, with probability `prob`.
 
-    Factors are drawn from 1 - strength to 1 + strength, shifts of hue from -hue to hue, in turns. The order of the
-    four is drawn once for a batch, so that a batch takes four calls; for any one clip it is uniform.
+    Factors are drawn from [1 - strength, 1 + strength], shifts of hue from [-hue, hue], in turns. The order of the four
+    is drawn once per batch, so that a batch takes four calls; for any single clip it is uniform. Raises UserError for
+    strengths outside their range.
     """
 
     brightness: float = 0.0
@@ -42,7 +43,7 @@ class ColorJitter:
         return change_(clips, self.draw(len(clips), clips.device))
 
     def draw(self, num_clips: int, device: torch.device) -> list[Change]:
-        """What happens to so many clips, in this order."""
+        """Draws the changes of `num_clips` clips, in order."""
         steps = [
             (adjust_brightness_, 1.0, self.brightness),
             (adjust_contrast_, 1.0, self.contrast),
@@ -51,7 +52,7 @@ class ColorJitter:
         ]
         applied = torch.rand(num_clips, device=device) < self.prob
         changes = []
-        # Drawn on the CPU: the order decides what Python calls next, and asking a GPU for it would wait for it.
+        # Drawn on the CPU: the order decides what Python calls next, and reading it from a GPU would synchronize.
         for index in torch.randperm(len(steps)).tolist():
             adjust_, neutral, strength = steps[index]
             if strength > 0:
@@ -61,7 +62,7 @@ class ColorJitter:
 
 
 class Change(NamedTuple):
-    """One of the functions below, by how much of it for each clip, (B,), and the amount that changes nothing."""
+    """One of the functions below, its amount for each clip (B,), and the neutral amount."""
 
     adjust_: Callable[[Tensor, Tensor], Tensor]
     amounts: Tensor
@@ -95,30 +96,30 @@ def adjust_saturation_(clips: Tensor, factors: Tensor) -> Tensor:
 
 
 def adjust_hue_(clips: Tensor, shifts: Tensor) -> Tensor:
-    """Turns the hue of each clip by its shift (B,), in turns, at the same value and saturation of HSV.
+    """Shifts the hue of each clip by `shifts` (B,), in turns, at constant HSV value and saturation.
 
-    On the circle of six hues a channel is lowest in a third of it about its opposite hue, highest in the third across,
-    and linear between: that one formula for three channels replaces the table of six sectors.
+    On the hue circle, a channel is lowest in the third around its opposite hue, highest in the third across from it,
+    and linear between: one formula for three channels in place of the usual table of six sectors.
     """
     red, green, blue = clips.unbind(dim=1)
     value = clips.amax(dim=1)
     chroma = value - clips.amin(dim=1)
-    # By numbers of 0 and 1: on a CPU ten times faster than torch.where, and exact.
+    # With masks of 0 and 1: ten times faster on a CPU than torch.where, and exact.
     is_red, is_green = (torch.eq(channel, value, out=torch.empty_like(value)) for channel in (red, green))
     hue = torch.lerp((red - green).add_(chroma, alpha=4), (blue - red).add_(chroma, alpha=2), is_green)
-    # Where chroma is 0 there is no hue: the numerator is 0 as well, and the hue found is not used.
+    # Where chroma is 0, hue is undefined: the numerator is 0, too, and the result has no effect.
     hue = torch.lerp(hue, green - blue, is_red).div_(chroma.clamp(min=1e-8))
     hue.add_(shifts.view(-1, 1, 1, 1), alpha=6)
-    hue.sub_((hue / 6).floor_(), alpha=6)  # a third of the time of remainder_
+    hue.sub_((hue / 6).floor_(), alpha=6)  # three times as fast as remainder_
     above = value.add_(chroma)
     for channel, opposite in enumerate(OPPOSITE_HUES):
-        lowness = (hue - opposite).abs_().sub_(3).abs_().clamp_(1, 2)  # 1 at its highest, 2 at its lowest
+        lowness = (hue - opposite).abs_().sub_(3).abs_().clamp_(1, 2)  # 1 where highest, 2 where lowest
         torch.addcmul(above, chroma, lowness, value=-1, out=clips[:, channel])
     return clips
 
 
 def gray(clips: Tensor) -> Tensor:
-    """The luma of RGB clips, (B, 1, T, H, W)."""
+    """Returns the luma of RGB clips, (B, 1, T, H, W)."""
     red, green, blue = clips.split(1, dim=1)
     return (red * GRAY_WEIGHTS[0]).add_(green, alpha=GRAY_WEIGHTS[1]).add_(blue, alpha=GRAY_WEIGHTS[2])
 

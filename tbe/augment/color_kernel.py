@@ -1,4 +1,4 @@
-"""The Triton kernel of `fused_color`: a program takes a frame, and reads it once or twice and writes it once."""
+"""The Triton kernel of `fused_color`: each program reads one frame once or twice and writes it once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def change_frames(
     has_contrast: tl.constexpr,
     block: tl.constexpr,
 ):
-    """Frame `program_id` of pictures (B, 3, T, size, size), changed by its clip's row of the plan, to result."""
+    """Writes frame `program_id` of pictures (B, 3, T, size, size), changed by its clip's row of the plan, to result."""
     pixels: tl.constexpr = size * size
     clip = (tl.program_id(0) // num_frames).to(tl.int64)
     frame = (tl.program_id(0) % num_frames).to(tl.int64)
@@ -68,7 +68,7 @@ def load_(place, of_channel, inside):
 
 @triton.jit
 def changed(red, green, blue, plan, mean_gray):
-    """By a row of a plan: three slots, the hue, four slots."""
+    """Applies a row of a plan: three slots, the hue shift, four slots."""
     for slot in tl.static_range(7):
         if slot == 3:
             red, green, blue = turned(red, green, blue, tl.load(plan))
@@ -82,7 +82,7 @@ def changed(red, green, blue, plan, mean_gray):
 
 @triton.jit
 def turned(red, green, blue, shift):
-    """As `color.adjust_hue_`."""
+    """Shifts the hue, as `color_jitter.adjust_hue_` does."""
     value = tl.maximum(tl.maximum(red, green), blue)
     chroma = value - tl.minimum(tl.minimum(red, green), blue)
     others = tl.where(green == value, blue - red + 2.0 * chroma, red - green + 4.0 * chroma)

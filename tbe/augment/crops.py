@@ -1,6 +1,6 @@
-"""Where to crop: from the sizes of the clips, (B, 2) height and width, to one box for each clip.
+"""Crops: map the sizes of clips, (B, 2) height and width, to one box per clip.
 
-A box is `top, left, height, width` in whole pixels, int64 (B, 4), and lies inside its clip.
+Boxes are `top, left, height, width` in whole pixels, int64 (B, 4), inside their clips.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from torch import Tensor
 from tbe.errors import UserError
 
 POSITIONS = ("left", "center", "right")
-NUM_TRIES = 10  # torchvision's: after as many boxes that do not fit comes the largest one of an allowed shape
+NUM_TRIES = 10  # as in torchvision: then the largest box of an allowed shape is taken
 
 
 class Crop(Protocol):
-    """What ClipAugment crops by."""
+    """The interface of the crops of ClipAugment."""
 
     def __call__(self, sizes: Tensor) -> Tensor: ...
 
 
 @dataclass(frozen=True)
 class RandomResizedCrop:
-    """A box of random area and shape at a random place, distributed as torchvision's.
+    """Draws a box of random area, shape and position, with the distribution of torchvision's.
 
-    scale: range of its share of the clip's area; ratio: range of width / height, uniform in the logarithm.
+    scale: range of its share of the clip's area; ratio: range of width / height, log-uniform.
     Szegedy et al., CVPR 2015 (arXiv:1409.4842).
     """
 
@@ -41,7 +41,7 @@ class RandomResizedCrop:
         _check_range("ratio", self.ratio, highest=math.inf)
 
     def __call__(self, sizes: Tensor) -> Tensor:
-        # All tries of all clips at once: to stop early, the device would have to answer first.
+        # All tries of all clips at once: stopping early would synchronize with the device.
         tries = self._candidates(sizes)
         fits = (tries > 0) & (tries <= sizes[:, None])
         first = torch.cat([fits.all(dim=-1), fits.new_ones(len(sizes), 1)], dim=1).int().argmax(dim=1)
@@ -52,7 +52,7 @@ class RandomResizedCrop:
         return torch.cat([start, box], dim=1)
 
     def _candidates(self, sizes: Tensor) -> Tensor:
-        """Heights and widths to try, (B, NUM_TRIES, 2); some do not fit."""
+        """Draws candidate heights and widths, (B, NUM_TRIES, 2); some do not fit."""
         draws = torch.rand(2, len(sizes), NUM_TRIES, device=sizes.device)
         (smallest, largest), (narrow, wide) = self.scale, map(math.log, self.ratio)
         area = sizes.prod(dim=1, keepdim=True) * (smallest + (largest - smallest) * draws[0])
@@ -62,9 +62,9 @@ class RandomResizedCrop:
 
 @dataclass(frozen=True)
 class RandomCrop:
-    """A square at a random place; its side is `share` of the clip's short side.
+    """Draws a square at a random position; its side is `share` of the clip's short side.
 
-    Resizing the short side to 128 and cropping 112 is a share of 112 / 128.
+    Resizing the short side to 128 and cropping 112 corresponds to a share of 112 / 128.
     """
 
     share: float = 0.875
@@ -79,7 +79,7 @@ class RandomCrop:
 
 @dataclass(frozen=True)
 class CenterCrop:
-    """The square in the middle; its side is `share` of the clip's short side. Nothing is drawn."""
+    """Takes the square in the middle, without randomness; its side is `share` of the clip's short side."""
 
     share: float = 1.0
 
@@ -93,9 +93,9 @@ class CenterCrop:
 
 @dataclass(frozen=True)
 class UniformCrop:
-    """One of the three squares that cover the long side of a clip: `left`, `center` or `right`.
+    """Takes one of the three squares that cover the long side of a clip: `left`, `center` or `right`.
 
-    In an upright clip `left` is the top. For the evaluation with three crops.
+    In a portrait clip, `left` is the top. For evaluation with three crops.
     """
 
     position: str = "center"
@@ -110,20 +110,20 @@ class UniformCrop:
 
 
 def square(sizes: Tensor, share: float) -> Tensor:
-    """Height and width of squares with `share` of the short side, (B, 2)."""
+    """Returns height and width of squares with `share` of the short side, (B, 2)."""
     short = sizes.amin(dim=1, keepdim=True)
     return (short * share).round().long().clamp(min=1).expand(-1, 2)
 
 
 def largest_box(sizes: Tensor, narrow: float, wide: float) -> Tensor:
-    """Height and width of the largest box whose width / height is in [narrow, wide], (B, 2)."""
+    """Returns height and width of the largest box whose width / height is in [narrow, wide], (B, 2)."""
     height, width = sizes.unbind(dim=1)
     height, width = torch.minimum(height, (width / narrow).round()), torch.minimum(width, (height * wide).round())
     return torch.stack([height, width], dim=1).long().clamp(min=1)
 
 
 def random_start(room: Tensor) -> Tensor:
-    """Whole numbers, uniform in [0, room]."""
+    """Draws integers uniformly from [0, room]."""
     draw = torch.rand(room.shape, device=room.device) * (room + 1)
     return draw.long().minimum(room)  # float32 rounds the highest draws up to room + 1
 

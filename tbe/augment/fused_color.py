@@ -1,12 +1,12 @@
-"""The color changes of a batch and its normalisation by one kernel, for GPUs that Triton knows.
+"""Color changes and normalization of a batch in one kernel, for GPUs that Triton supports.
 
-One after the other, each change reads and writes all pixels several times. Their order is drawn for each batch, and a
-kernel for each order would be two dozen of them; so the order is data. Brightness, contrast and saturation are
+One by one, each change reads and writes all pixels several times. Their order is drawn for each batch, and one kernel
+per order would make two dozen, so the order is data. Brightness, contrast and saturation are
 
     x -> clamp(scale * x + towards_gray * gray(x) + towards_mean * m)
 
-with coefficients of each clip, and have slots before and after the hue; (1, 0, 0) in a slot changes nothing. m is the
-mean gray of a frame before its contrast changes: a first pass over a frame makes the changes before that one.
+with coefficients per clip, and have slots before and after the hue; (1, 0, 0) in a slot has no effect. m is the mean
+gray of a frame before its contrast change: a first pass over a frame applies the changes before that one.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from tbe.augment.color_jitter import (
     adjust_saturation_,
 )
 
-BEFORE, AFTER = 3, 4  # slots: brightness, contrast and saturation, and after them gray
-BLOCK, WARPS = 2048, 8  # pixels at a time, and by how many threads / 32
+BEFORE, AFTER = 3, 4  # slots: brightness, contrast and saturation; also gray at the end
+BLOCK, WARPS = 2048, 8  # pixels at a time, and warps of 32 threads
 logger = logging.getLogger(__name__)
 
 
 def change_and_normalise(pictures: Tensor, changes: Sequence[Change], mean: Tensor, std: Tensor) -> Tensor | None:
-    """RGB pictures (B, 3, T, S, S) in [0, 1], of any strides, changed one by one, less the mean, over the std.
+    """Applies changes to RGB pictures (B, 3, T, S, S) in [0, 1], of any strides, and normalizes by mean and std (3,).
 
-    mean, std: of 3 values. Gives new float32, contiguous. None where Triton does not work, which is said once.
+    Returns new contiguous float32; None if Triton does not work, which is logged once.
     """
     kernel = _kernel(pictures.device.type)
     return None if kernel is None else _launched(kernel, pictures, changes, mean, std)
@@ -43,18 +43,18 @@ def change_and_normalise(pictures: Tensor, changes: Sequence[Change], mean: Tens
 
 @cache
 def _kernel(device: str) -> Any:
-    """The kernel, once it has changed two pixels on such a device; None where it can't."""
+    """Returns the kernel after a trial on two pixels on such a device; None if it fails."""
     try:
         from tbe.augment.color_kernel import change_frames
 
         pixels = torch.zeros(1, 3, 2, 1, 1, device=device)
         changes = [Change(adjust_hue_, pixels[0, 0, :1, 0, 0], 0.0)]
         _launched(change_frames, pixels, changes, pixels.view(-1), 1 + pixels.view(-1))
-    except Exception as error:  # of many kinds, by what is missing
+    except Exception as error:  # of many kinds, depending on what is missing
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         logger.warning(
-            "augment.fused: Triton does not work here (%s), so colors are changed one after the other. It needs a C "
-            "compiler. Or set augment.fused=false",
+            "augment.fused: Triton does not work here (%s), so color changes run one by one. Install a C compiler, or "
+            "set augment.fused=false",
             reason,
         )
         return None
@@ -64,7 +64,7 @@ def _kernel(device: str) -> Any:
 def _launched(kernel: Any, pictures: Tensor, changes: Sequence[Change], mean: Tensor, std: Tensor) -> Tensor:
     plan, early = planned(changes)
     result = torch.empty(pictures.shape, dtype=torch.float32, device=pictures.device)
-    with torch.cuda.device_of(pictures):  # Triton would take the current one
+    with torch.cuda.device_of(pictures):  # Triton would use the current device
         kernel[(len(pictures) * pictures.shape[2],)](
             pictures,
             plan,
@@ -84,10 +84,10 @@ def _launched(kernel: Any, pictures: Tensor, changes: Sequence[Change], mean: Te
 
 
 def planned(changes: Sequence[Change]) -> tuple[Tensor, Tensor | None]:
-    """Changes as a plan: numbers (B, 1 + 3 * (BEFORE + AFTER)), the shift of the hue and the coefficients of the slots.
+    """Encodes changes as a plan (B, 1 + 3 * (BEFORE + AFTER)): the hue shift and the coefficients of the slots.
 
-    And the same for those before the contrast changes, None where it does not. At least one change, each kind at most
-    once, and gray at the end. Nothing is read from the device: what is done when is known to the host.
+    Also returns the plan of the changes before contrast, None without contrast. Needs at least one change, each kind at
+    most once, and gray at the end. Reads nothing from the device: the host knows the order.
     """
     kinds = [change.adjust_ for change in changes]
     whole = _plan(changes, kinds)
@@ -113,7 +113,7 @@ def _plan(changes: Sequence[Change], kinds: list[Callable]) -> Tensor:
 
 
 def _coefficients(change: Change) -> tuple[Tensor, Tensor, Tensor]:
-    """How much of a pixel, of its gray and of the mean gray of its frame: each (B,)."""
+    """Returns the coefficients of a pixel, of its gray, and of the mean gray of its frame: (B,) each."""
     factors, nothing = change.amounts, torch.zeros_like(change.amounts)
     rest: dict[Callable, tuple[Tensor, Tensor]] = {
         adjust_brightness_: (nothing, nothing),

@@ -1,8 +1,8 @@
-"""Crop, resize, flip and blur as two matrix products, and rotation, for a batch of clips at once.
+"""Crops, resizes, flips and blurs a batch of clips by two matrix products, and rotates it.
 
-Each of the first four is linear and separable, so `rows @ picture @ columns.T` does them all: one pair of matrices
-for each clip, whatever its box. On a CPU, torch's own resize of bytes is several times faster where nothing is to be
-blurred; it rounds to whole levels, and is not for GPUs.
+The first four are linear and separable, so `rows @ picture @ columns.T` does them all: one pair of matrices per clip,
+whatever its box. On a CPU, torch's own resize of bytes is several times faster for clips without blur; it rounds to
+whole levels, and does not run on GPUs.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-NO_BLUR = 1e-3  # pixels: so narrow that every other weight is exactly 0
-BAND = 56  # rows or columns of the result that are computed at once, from no more of the picture than they need
-ALIGNED = 8  # halves: rows of as many are what the fast half-precision products of GPUs read
+NO_BLUR = 1e-3  # pixels: so narrow that all other weights are exactly 0
+BAND = 56  # rows or columns of the result computed at once, from only the part of the picture that they need
+ALIGNED = 8  # half-precision values per row, a multiple of which the fast matrix products of GPUs need
 
 
 def resample(
@@ -28,16 +28,16 @@ def resample(
 ) -> Tensor:
     """Crops each clip to its box, resizes that to size x size, flips and blurs it.
 
-    Clips uint8 (B, T, C, H, W), boxes (B, 4) top, left, height, width, flipped bool (B,), sigma (B,) in pixels of the
-    result, 0 for no blur. Gives `dtype` (B, C, T, size, size) in [0, 1], a view with strides of its own.
-    Resizing is bilinear and antialiased, as in torchvision; blurred pixels at the border average what is inside.
-    dtype: float32, or float16 for GPUs: it holds the 256 levels exactly, moves half the bytes, and is right to a third
-    of a level, as float32 products in TF32 are.
+    Clips uint8 (B, T, C, H, W), boxes (B, 4) top, left, height, width, flipped bool (B,), sigma (B,) in output pixels,
+    0 for no blur. Returns `dtype` (B, C, T, size, size) in [0, 1], a view that is not contiguous.
+    Resizing is bilinear and antialiased, as in torchvision; blur at the border averages only pixels inside.
+    dtype: float32, or float16 for GPUs: it represents the 256 levels exactly, moves half the bytes, and is accurate to
+    a third of a level, like float32 products in TF32.
     """
     batch, num_frames, channels, *sides = clips.shape
     height, width = sides if dtype == torch.float32 else (-(-side // ALIGNED) * ALIGNED for side in sides)
     rows, columns = matrices(boxes, size, height, width, flipped, sigma)
-    # (B, H, C, T, W): both products then are one large matrix for each clip, without a copy between them.
+    # (B, H, C, T, W): both products are then one large matrix per clip, without a copy between them.
     shape = (batch, height, channels, num_frames, width)
     is_filled = [height, width] == sides
     pictures = (torch.empty if is_filled else torch.zeros)(shape, dtype=dtype, device=clips.device)
@@ -50,7 +50,7 @@ def resample(
 def matrices(
     boxes: Tensor, size: int, height: int, width: int, flipped: Tensor | None = None, sigma: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Weights (B, size, height) and (B, size, width) of `resample`, of levels of 255."""
+    """Returns the weights (B, size, height) and (B, size, width) of `resample`, for levels up to 255."""
     top, left, box_height, box_width = boxes.unbind(dim=1)
     rows = resize_matrix(top, box_height, size, height)
     columns = resize_matrix(left, box_width, size, width)
@@ -63,9 +63,9 @@ def matrices(
 
 
 def resample_in_bands(clips: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """What `resample` does, but for rounding, for frames of one clip on a CPU, (1, T, C, H, W), by its matrices.
+    """Resamples frames of one clip (1, T, C, H, W) on a CPU by its matrices, like `resample` up to rounding.
 
-    What is multiplied by zeros, most of all, is left out.
+    Skips multiplications by zero, which are most of them.
     """
     _, num_frames, channels, height, width = clips.shape
     rows, columns = rows[0], columns[0]
@@ -82,9 +82,9 @@ def resample_in_bands(clips: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 
 
 def resample_in_levels(clips: Tensor, size: int, flipped: Tensor | None = None) -> Tensor:
-    """What `resample` does without blur, for one cropped clip on a CPU, uint8 (1, T, C, H, W), in whole levels.
+    """Resamples one cropped clip, uint8 (1, T, C, H, W), on a CPU in whole levels, like `resample` without blur.
 
-    Gives uint8 (1, C, T, size, size): each pass rounds, so a value is right to a level. flipped: bool (1,).
+    Returns uint8 (1, C, T, size, size), accurate to one level, since each pass rounds. flipped: bool (1,).
     """
     pictures = F.interpolate(clips[0], size=(size, size), mode="bilinear", antialias=True)
     if flipped is not None and flipped.item():
@@ -93,7 +93,7 @@ def resample_in_levels(clips: Tensor, size: int, flipped: Tensor | None = None) 
 
 
 def _bands(weights: Tensor) -> Iterator[tuple[slice, slice]]:
-    """Bands of the rows of weights (S, extent), and the columns outside of which all of a band is zero."""
+    """Yields bands of the rows of weights (S, extent), each with the columns outside of which it is zero."""
     for start in range(0, len(weights), BAND):
         band = slice(start, start + BAND)
         used = weights[band].any(dim=0).nonzero()
@@ -101,9 +101,10 @@ def _bands(weights: Tensor) -> Iterator[tuple[slice, slice]]:
 
 
 def resize_matrix(start: Tensor, length: Tensor, size: int, extent: int) -> Tensor:
-    """Weights (B, size, extent) that resize pixels [start, start + length) of an axis of `extent` pixels to `size`.
+    """Returns weights (B, size, extent) that resize pixels [start, start + length) of an axis of `extent` to `size`.
 
-    start, length: (B,). Triangles as wide as the step between results (at least a pixel), cut off at the box.
+    start, length: (B,). The weights are triangles as wide as the step between outputs (at least a pixel), cut off at
+    the box.
     """
     start, length = start.view(-1, 1, 1).float(), length.view(-1, 1, 1).float()
     step = length / size
@@ -115,17 +116,17 @@ def resize_matrix(start: Tensor, length: Tensor, size: int, extent: int) -> Tens
 
 
 def blur_matrix(sigma: Tensor, size: int) -> Tensor:
-    """Gaussian weights (B, size, size), rows adding up to 1; the identity where sigma is 0."""
+    """Returns Gaussian weights (B, size, size), with rows that sum to 1; the identity where sigma is 0."""
     pixels = torch.arange(size, dtype=torch.float32, device=sigma.device)
     distance = pixels - pixels.view(-1, 1)
     weights = torch.softmax(-0.5 * (distance / sigma.clamp(min=NO_BLUR).view(-1, 1, 1)) ** 2, dim=-1)
-    return F.threshold(weights, 1e-8, 0.0)  # the tails are subnormal numbers, on which a CPU is many times slower
+    return F.threshold(weights, 1e-8, 0.0)  # the tails are subnormal numbers, which slow a CPU down many times
 
 
 def rotate(clips: Tensor, degrees: Tensor) -> Tensor:
-    """Turns square clips (B, C, T, S, S) counter-clockwise by degrees (B,) about their center.
+    """Rotates square clips (B, C, T, S, S) counter-clockwise by degrees (B,) about their center, bilinearly.
 
-    Bilinear. What comes in from outside is the mirrored picture: black corners would tell the angle.
+    Pixels from outside are mirrored: black corners would reveal the angle.
     """
     batch, channels, num_frames, size, _ = clips.shape
     angle = torch.deg2rad(degrees)

@@ -1,1 +1,1 @@
-"""Turns clips (B, C, T, H, W) into features: the video networks, and a head that classifies."""
+"""Video networks from clips (B, C, T, H, W) to features, and a classification head."""

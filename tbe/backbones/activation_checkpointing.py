@@ -1,4 +1,4 @@
-"""Parts of a network that run one after the other, and need not keep what they compute (gradient checkpointing)."""
+"""Activation (gradient) checkpointing: recomputes a network's activations in segments to save memory."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tbe.errors import UserError
 
 
 class Chain(nn.Sequential):
-    """Runs its parts in order. With `recomputed` set, training computes what lies within a segment once more.
+    """Runs its parts in order; with `recomputed` set, training recomputes the activations within each segment.
 
-    Kept for the backward pass are the inputs of the `segments`, for the time of one more forward pass. Loss, gradients
-    and batch norm statistics stay the same. Chen et al. 2016 (arXiv:1604.06174).
+    Only the inputs of the `segments` are kept for the backward pass, at the cost of one more forward pass. Loss,
+    gradients and batch norm statistics stay the same. Chen et al. 2016 (arXiv:1604.06174).
     """
 
     recomputed = False
@@ -33,7 +33,7 @@ class Chain(nn.Sequential):
 
 
 def recompute_activations(network: nn.Module) -> None:
-    """Sets `recomputed` wherever a network has it; a ValueError for a network that has it nowhere."""
+    """Sets `recomputed` on all parts of a network that have it; raises UserError if none has."""
     parts: list[Any] = [part for part in network.modules() if hasattr(part, "recomputed")]
     if not parts:
         raise UserError(
@@ -46,20 +46,20 @@ def recompute_activations(network: nn.Module) -> None:
 
 
 def segments(parts: Iterable[nn.Module]) -> list[list[nn.Module]]:
-    """Groups parts that run in order: a block, with the layers before it, or layers up to and with a pooling.
+    """Groups sequential parts into segments: a block with the layers before it, or layers up to and with a pooling.
 
-    A block has parts of its own; a sequence of blocks is as many of them.
+    A block is a part with children; a sequence of blocks counts as its blocks.
     """
-    found: list[list[nn.Module]] = [[]]
-    for part in _opened(parts):
-        found[-1].append(part)
+    groups: list[list[nn.Module]] = [[]]
+    for part in _flattened(parts):
+        groups[-1].append(part)
         if _is_block(part) or isinstance(part, nn.MaxPool3d):
-            found.append([])
-    return [segment for segment in found if segment]
+            groups.append([])
+    return [group for group in groups if group]
 
 
 def recompute(parts: Sequence[nn.Module], *inputs: Any) -> Any:
-    """Runs parts in order, the first on `inputs`, and keeps nothing but these for the backward pass."""
+    """Runs parts in order, the first on `inputs`, and keeps only these for the backward pass."""
     run = partial(_run, parts)
     return checkpoint(run, *inputs, use_reentrant=False, context_fn=lambda: (nullcontext(), _StatisticsKept(parts)))
 
@@ -73,10 +73,10 @@ def _run(parts: Sequence[nn.Module], *inputs: Any) -> Any:
 
 
 class _StatisticsKept:
-    """A context in which batch norms update copies of their statistics: a batch that runs again counts once."""
+    """A context in which batch norms update copies of their statistics, so that a recomputed batch counts once."""
 
     def __init__(self, parts: Sequence[nn.Module]):
-        self.norms = [part for whole in parts for part in whole.modules() if isinstance(part, _BatchNorm)]
+        self.norms = [module for part in parts for module in part.modules() if isinstance(module, _BatchNorm)]
 
     def __enter__(self) -> None:
         self.kept = [dict(norm.named_buffers(recurse=False)) for norm in self.norms]
@@ -90,10 +90,10 @@ class _StatisticsKept:
                 setattr(norm, name, buffer)
 
 
-def _opened(parts: Iterable[nn.Module]) -> Iterator[nn.Module]:
+def _flattened(parts: Iterable[nn.Module]) -> Iterator[nn.Module]:
     for part in parts:
         if isinstance(part, nn.Sequential) and any(map(_is_block, part)):
-            yield from _opened(part)
+            yield from _flattened(part)
         else:
             yield part
 

@@ -1,4 +1,4 @@
-"""What every backbone promises, and the two pieces that all of them are built from."""
+"""The base class of all backbones, and the convolution layers that they are built from."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ Size = int | Triple
 class VideoBackbone(nn.Module, ABC):
     """A network from clips (B, C, T, H, W) to features (B, F).
 
-    `num_features` is F. Clips may have any length and size from `min_size`, as (T, H, W), upwards. `preprocessing` says
-    how the clips that it was trained on were made, where that is known.
+    `num_features` is F. Clips may have any length and size of at least `min_size`, (T, H, W). `preprocessing`: that of
+    the clips that it was trained on, None if unknown.
     """
 
     num_features: int
@@ -28,31 +28,31 @@ class VideoBackbone(nn.Module, ABC):
 
     @abstractmethod
     def forward_features(self, clips: Tensor) -> Tensor:
-        """Feature maps (B, F, t, h, w). Implementations begin with `self.check(clips)`."""
+        """Returns feature maps (B, F, t, h, w). Implementations begin with `self.check(clips)`."""
 
     @final  # type: ignore[misc]  # torch declares forward as a variable
     def forward(self, clips: Tensor) -> Tensor:
-        """Features (B, F): the mean of the feature maps over time and space."""
+        """Returns features (B, F): the mean of the feature maps over time and space."""
         return self.forward_features(clips).mean(dim=(2, 3, 4))
 
     @final
     def check(self, clips: Tensor) -> None:
-        """A ValueError for clips of another rank, with other channels, or below `min_size`."""
+        """Raises ValueError for clips of another rank or number of channels, or below `min_size`."""
         where, got = type(self).__name__, tuple(clips.shape)
         if clips.ndim != 5:
             raise ValueError(f"{where}: expected clips (B, C, T, H, W), got {clips.ndim} axes: {got}")
         if clips.shape[1] != self.in_channels:
-            turned = clips.shape[2] == self.in_channels
-            hint = ". It looks like (B, T, C, H, W): pass clips.transpose(1, 2)" if turned else ""
+            is_transposed = clips.shape[2] == self.in_channels
+            hint = ". It looks like (B, T, C, H, W): pass clips.transpose(1, 2)" if is_transposed else ""
             raise UserError(f"{where}: expected {self.in_channels} channels in (B, C, T, H, W), got {got}{hint}")
-        if any(size < least for size, least in zip(clips.shape[2:], self.min_size, strict=True)):
+        if any(size < minimum for size, minimum in zip(clips.shape[2:], self.min_size, strict=True)):
             raise UserError(f"{where}: expected (T, H, W) of at least {self.min_size}, got {got[2:]}")
 
 
 def conv_norm_relu(
     in_channels: int, out_channels: int, kernel: Size, stride: Size = 1, padding: Size | None = None, eps: float = 1e-5
 ) -> nn.Sequential:
-    """A convolution without bias, a batch norm and a ReLU."""
+    """Makes a convolution without bias, a batch norm and a ReLU."""
     return nn.Sequential(
         conv(in_channels, out_channels, kernel, stride, padding),
         nn.BatchNorm3d(out_channels, eps=eps),
@@ -68,14 +68,14 @@ def conv(
     padding: Size | None = None,
     bias: bool = False,
 ) -> nn.Conv3d:
-    """A convolution; at stride 1 an odd kernel keeps the size unless `padding` is given."""
+    """Makes a convolution; at stride 1 an odd kernel keeps the size unless `padding` is given."""
     if padding is None:
         padding = kernel // 2 if isinstance(kernel, int) else (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
     return nn.Conv3d(in_channels, out_channels, kernel, stride, padding, bias=bias)
 
 
 def init_weights(network: nn.Module) -> None:
-    """Normal weights with variance 2 / fan-out for convolutions (He et al., ICCV 2015), zero biases."""
+    """Initializes convolutions with normal weights of variance 2 / fan-out (He et al., ICCV 2015) and zero biases."""
     for module in network.modules():
         if isinstance(module, nn.Conv3d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -1,4 +1,4 @@
-"""C3D: eight convolutions of 3x3x3."""
+"""C3D: a network of eight 3x3x3 convolutions."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ WIDTHS = ((64,), (128,), (256, 256), (512, 512), (512, 512))
 class C3D(VideoBackbone):
     """The convolutions and the five poolings of C3D, without its two wide linear layers; F = 512.
 
-    Features are the mean of pool5. A clip of 16x112x112 gives maps of 512x1x4x4, the 8192 numbers that the
-    paper's fc6 receives. Poolings round sizes up, so that short and small clips pass as well.
+    Features are the mean of pool5. A clip of 16x112x112 gives maps of 512x1x4x4, the 8192 values that the paper's fc6
+    receives. Poolings round sizes up, so that short and small clips also work.
 
-    batch_norm: a batch norm after each convolution, in place of its bias. The paper has none.
-    pool5: the last pooling. Without it features are the mean of conv5b, as in public ports with batch norm.
+    batch_norm: whether a batch norm follows each convolution, in place of its bias. The paper has none.
+    pool5: whether to apply the last pooling. Otherwise features are the mean of conv5b, as in public ports with
+    batch norm.
     Tran et al., ICCV 2015 (arXiv:1412.0767).
     """
 

@@ -1,4 +1,4 @@
-"""A backbone with a head that names the action."""
+"""A backbone with a classification head."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tbe.backbones.base import VideoBackbone
 
 
 class Classifier(nn.Module):
-    """A backbone with dropout and one linear layer: clips (B, C, T, H, W) to logits (B, num_classes)."""
+    """Classifies clips (B, C, T, H, W) by a backbone, dropout and a linear layer: logits (B, num_classes)."""
 
     def __init__(self, backbone: VideoBackbone, num_classes: int, dropout: float = 0.5):
         super().__init__()

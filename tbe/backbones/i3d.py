@@ -30,8 +30,8 @@ _unit = partial(conv_norm_relu, eps=1e-3)
 class I3D(VideoBackbone):
     """Inflated Inception-v1 without its classifier; F = 1024.
 
-    Time and space shrink 8 and 32 times, rounded up, as TensorFlow's 'same' padding has it: where an odd
-    number of cells is added, the extra one is at the end. The released weights were trained so.
+    Time and space shrink 8 and 32 times, rounded up, with TensorFlow's 'same' padding, as in the released weights: if
+    an odd number of cells is added, the extra one is at the end.
     Carreira and Zisserman, CVPR 2017 (arXiv:1705.07750), figure 3.
     """
 
@@ -65,7 +65,7 @@ class I3D(VideoBackbone):
 
 
 class _Inception(nn.Module):
-    """Four branches side by side, joined along the channels."""
+    """Four parallel branches, concatenated along the channels."""
 
     def __init__(self, channels: int, one: int, reduce_a: int, a: int, reduce_b: int, b: int, pooled: int) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class _Inception(nn.Module):
 
 
 class _SamePad(nn.Module):
-    """Zeros around a clip, for a convolution of this kernel and stride that gives ceil(size / stride)."""
+    """Pads a clip with zeros, so that a convolution of this kernel and stride gives ceil(size / stride)."""
 
     def __init__(self, kernel: int, stride: int) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class _SamePad(nn.Module):
 class _SameMaxPool(nn.Module):
     """Max pooling that gives ceil(size / stride).
 
-    Rounding up stands for the extra cell at the end, so that nothing is copied to pad it.
+    `ceil_mode` stands for the extra cell at the end, which avoids a copy for padding.
     """
 
     def __init__(self, kernel: tuple[int, int, int], stride: tuple[int, int, int]) -> None:
@@ -115,7 +115,7 @@ class _SameMaxPool(nn.Module):
 
 
 def same_padding(size: int, kernel: int, stride: int) -> int:
-    """Cells that TensorFlow's 'same' adds to an axis, half of them, rounded down, in front.
+    """Returns the cells that TensorFlow's 'same' adds to an axis, half of them, rounded down, in front.
 
     Seven cells, kernel 3, stride 2: windows end at 1 3 5 7, the first begins at -1, so 2. Eight cells: 1, at the end.
     """

@@ -1,4 +1,4 @@
-"""How the clips of a backbone are made, in numbers."""
+"""The preprocessing of a backbone's clips."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """The clips that a backbone was trained on: how they are taken from a video, and turned into numbers.
+    """How the clips that a backbone was trained on are taken from a video and normalized.
 
-    num_frames frames, `stride` frames apart; of a video with fewer, `short` says whether it starts again ('loop') or
-    its last frame is repeated ('pad'). Pictures are reduced to `short_side` pixels (None: left as they are), the square
-    in their middle with `crop` times the short side is resized to size x size, and its values, from 0 to 1, become
-    (value - mean) / std, one of each a channel.
+    num_frames frames, `stride` frames apart; `short`: whether a shorter video starts again ('loop') or repeats its last
+    frame ('pad'). Frames are downscaled to a short side of `short_side` pixels (None: not at all), the center square of
+    `crop` times the short side is resized to size x size, and its values in [0, 1] become (value - mean) / std, per
+    channel.
     """
 
     num_frames: int

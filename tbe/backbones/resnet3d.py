@@ -1,4 +1,4 @@
-"""3D residual networks: R3D, R(2+1)D and the small one of the demos, as one class."""
+"""3D residual networks: R3D, R(2+1)D and the small network of the demos, in one class."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from tbe.backbones.base import Triple, VideoBackbone, conv, conv_norm_relu, init
 from tbe.errors import UserError
 
 EXPANSION = {"basic": 1, "bottleneck": 4}
-# Of the released R(2+1)D networks; the formula for the other layers does not give it.
+# As in the released R(2+1)D networks, unlike the formula for the other layers.
 STEM_MIDDLE = 45
 
 
 class ResNet3D(VideoBackbone):
     """A residual network over space and time.
 
-    layers, widths, temporal_strides, spatial_strides: one value for each stage. Stage i gives
-    `widths[i]` channels, 4 times that with block 'bottleneck'; F is that of the last stage.
-    factorized: each 3D convolution becomes a spatial and a temporal one with about as many weights.
-    split_all: with `factorized`, the stem, the shortcuts and each convolution of a block are split by their own
-    sizes. The released networks have 45 channels within the stem, as many within the second convolution of a
-    block as within its first, and whole shortcuts.
-    stem_pool: halves T, H, W once more after the stem.
-    width: that of the first stage where `widths` is not given; each later one then has twice as many.
+    layers, widths, temporal_strides, spatial_strides: one value per stage. Stage i has `widths[i]` output channels, 4
+    times as many with block 'bottleneck'; F is that of the last stage.
+    factorized: whether each 3D convolution becomes a spatial and a temporal one with about as many weights.
+    split_all: with `factorized`, whether the stem, the shortcuts and each convolution of a block are factorized by
+    their own sizes. The released networks have 45 channels within the stem, as many within the second convolution of a
+    block as within its first, and unfactorized shortcuts.
+    stem_pool: whether to halve T, H, W once more after the stem.
+    width: that of the first stage if `widths` is not given; it doubles at each later stage.
+    Raises UserError for invalid settings.
 
     R3D and R(2+1)D: Tran et al., CVPR 2018 (arXiv:1711.11248). R3D-50: Hara et al., CVPR 2018 (arXiv:1711.09577).
     """
@@ -93,7 +94,7 @@ class Residual(nn.Module):
 
 
 def _basic(in_channels: int, width: int, stride: Triple, factorized: bool, split_all: bool) -> Residual:
-    """Two convolutions of 3x3x3."""
+    """Makes a block of two 3x3x3 convolutions."""
     middle = _middle(in_channels, width) if factorized else 0
     second_middle = _middle(width, width) if split_all else middle
     branch = nn.Sequential(
@@ -107,7 +108,7 @@ def _basic(in_channels: int, width: int, stride: Triple, factorized: bool, split
 
 
 def _bottleneck(in_channels: int, width: int, stride: Triple, factorized: bool, split_all: bool) -> Residual:
-    """A convolution of 3x3x3 between two of 1x1x1."""
+    """Makes a block of a 3x3x3 convolution between two of 1x1x1."""
     out_channels = width * EXPANSION["bottleneck"]
     branch = nn.Sequential(
         conv_norm_relu(in_channels, width, 1),
@@ -131,7 +132,7 @@ def _shortcut(in_channels: int, out_channels: int, stride: Triple, split: bool) 
 
 
 def _conv3(in_channels: int, out_channels: int, stride: Triple, middle: int) -> nn.Module:
-    """A convolution of 3x3x3; with `middle` channels, 1x3x3 into those and 3x1x1 out of them."""
+    """Makes a 3x3x3 convolution; with `middle` channels, 1x3x3 into those and 3x1x1 out of them."""
     if not middle:
         return conv(in_channels, out_channels, 3, stride)
     spatial = conv_norm_relu(in_channels, middle, (1, 3, 3), (1, *stride[1:]))
@@ -139,7 +140,7 @@ def _conv3(in_channels: int, out_channels: int, stride: Triple, middle: int) -> 
 
 
 def _middle(in_channels: int, out_channels: int, kernel: Triple = (3, 3, 3)) -> int:
-    """Channels between the two halves of a factorized kernel, so that the weights stay as many (section 3.5)."""
+    """Returns the channels between the halves of a factorized kernel that keep the number of weights (section 3.5)."""
     time, height, width = kernel
     area = height * width
     return (time * area * in_channels * out_channels) // (area * in_channels + time * out_channels)

@@ -23,15 +23,15 @@ INCEPTION = {
     "5b": (256, 160, 320, 32, 128, 128),
     "5c": (384, 192, 384, 48, 128, 128),
 }
-# Batch norms keep torch's momentum: the 0.001 of the original needs thousands of steps to forget its first values.
+# Batch norms keep torch's momentum: the original's 0.001 needs thousands of steps to forget its initial values.
 _unit = partial(conv_norm_relu, eps=1e-3)
 
 
 class S3D(VideoBackbone):
     """Separable 3D Inception without its classifier; F = 1024.
 
-    Time and space shrink 8 and 32 times, rounded up. Convolutions pad both ends alike, as torchvision's do.
-    gating: S3D-G, a gate after each temporal convolution. Some public ports gate every branch instead.
+    Time and space shrink 8 and 32 times, rounded up. Convolutions pad both ends equally, as torchvision's do.
+    gating: whether a gate follows each temporal convolution (S3D-G). Some public ports gate every branch instead.
     Xie et al., ECCV 2018 (arXiv:1712.04851).
     """
 
@@ -52,7 +52,7 @@ class S3D(VideoBackbone):
             if name == "4b":
                 self.body.append(nn.MaxPool3d(3, stride=2, padding=1))
             elif name == "5b":
-                # Rounding up lets clips below 5x17x17 through and changes nothing at multiples of 8x32x32.
+                # Rounding up allows clips below 5x17x17 and has no effect at multiples of 8x32x32.
                 self.body.append(nn.MaxPool3d(2, stride=2, ceil_mode=True))
             mixed = _Inception(channels, *widths, gating)
             self.body.add_module(f"mixed_{name}", mixed)
@@ -65,7 +65,7 @@ class S3D(VideoBackbone):
 
 
 class _Inception(nn.Module):
-    """Four branches side by side, joined along the channels."""
+    """Four parallel branches, concatenated along the channels."""
 
     def __init__(
         self, channels: int, one: int, reduce_a: int, a: int, reduce_b: int, b: int, pooled: int, gating: bool
@@ -86,7 +86,7 @@ class _Inception(nn.Module):
 
 
 class _Gate(nn.Module):
-    """Weighs each channel by a sigmoid of a linear map of all channels' means."""
+    """Weights each channel by a sigmoid of a linear map of all channels' means."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -97,7 +97,7 @@ class _Gate(nn.Module):
 
 
 def _separable(in_channels: int, out_channels: int, kernel: int, stride: int, gating: bool) -> nn.Sequential:
-    """A spatial convolution, then a temporal one."""
+    """Makes a spatial convolution, then a temporal one."""
     layers = nn.Sequential(
         _unit(in_channels, out_channels, (1, kernel, kernel), (1, stride, stride)),
         _unit(out_channels, out_channels, (kernel, 1, 1), (stride, 1, 1)),

@@ -1,4 +1,4 @@
-"""Video networks of torchvision, with or without its Kinetics-400 weights."""
+"""Torchvision's video networks, with or without its Kinetics-400 weights."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from tbe.errors import UserError
 class TorchvisionBackbone(VideoBackbone):
     """A network of `torchvision.models.video` without its classifier.
 
-    name: a key of `BODIES`. weights: None for random weights, else a name such as 'KINETICS400_V1' or
-    'DEFAULT', downloaded at first use. Further arguments go to torchvision's function `name`.
-    The fixed pooling of s3d and the fixed clip size of mvit_v2_s fall away: clips may have any size,
-    for s3d from 5x17x17.
+    name: a key of `BODIES`. weights: None for random weights, else a name such as 'KINETICS400_V1' or 'DEFAULT',
+    downloaded at first use. Further arguments go to torchvision's function `name`. Without the fixed pooling of s3d and
+    the fixed clip size of mvit_v2_s, clips may have any size, for s3d from 5x17x17. Raises UserError for unknown names.
     """
 
     def __init__(self, name: str, weights: str | None = None, **kwargs) -> None:
@@ -41,7 +40,7 @@ class TorchvisionBackbone(VideoBackbone):
 
 
 class _Swin(nn.Module):
-    """The stages of a Video Swin Transformer, with channels put first at the end."""
+    """The stages of a Video Swin Transformer, with the output's channels moved first."""
 
     def __init__(self, network: SwinTransformer3d) -> None:
         super().__init__()
@@ -52,7 +51,7 @@ class _Swin(nn.Module):
 
 
 class _MViT(nn.Module):
-    """The blocks of an MViTv2: the class token attends along, and is dropped at the end."""
+    """The blocks of an MViTv2, whose class token takes part in attention and is dropped at the end."""
 
     recomputed = False  # as in Chain
 
@@ -65,7 +64,7 @@ class _MViT(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         patches = self.conv_proj(clips)
-        # Of these clips, not of the constructor: relative positions are interpolated to any size.
+        # The size of these clips, not of the constructor: relative positions are interpolated to any size.
         size = tuple(patches.shape[2:])
         tokens = self.pos_encoding(patches.flatten(2).transpose(1, 2))
         recomputed = self.recomputed and self.training and torch.is_grad_enabled()

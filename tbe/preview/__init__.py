@@ -1,1 +1,1 @@
-"""What a network will see, before it is trained."""
+"""Previews what a network will see in training."""

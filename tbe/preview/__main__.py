@@ -1,4 +1,4 @@
-"""Draws the first batch of a training: python -m tbe.preview experiment=<recipe> [what else train.py takes]."""
+"""Draws the first training batch: python -m tbe.preview experiment=<recipe> [further overrides of train.py]."""
 
 from tbe.launch.cli import preview
 

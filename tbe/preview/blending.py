@@ -1,4 +1,4 @@
-"""What was added to a clip, measured from the clip and the result: it holds for any distractor, whoever wrote it."""
+"""Measures what a distractor added to a clip, from the clip and the result alone, so for any distractor."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-TOLERANCE = 1e-3  # of the motion's or a picture's root mean square
+TOLERANCE = 1e-3  # relative to the root mean square of the motion or picture
 MIN_WEIGHT = 1e-3
 
 
 class Blend(NamedTuple):
-    """(1 - weight) * clip + weight * picture. weight: nan where it is no such thing; frame: of clip `source`.
+    """A blend (1 - weight) * clip + weight * picture, where the picture is frame `frame` of clip `source`.
 
-    source and frame are -1 where the picture is no frame of the batch.
+    weight is nan if the result is no such blend; source and frame are -1 if the picture is no frame of the batch.
     """
 
     weight: float
@@ -23,30 +23,29 @@ class Blend(NamedTuple):
 
 
 def still_weights(clips: Tensor, distracted: Tensor) -> Tensor:
-    """The weight of a still picture that was added to clips (B, C, T, H, W): float32 (B,).
+    """Returns the weight of a still picture that was blended into clips (B, C, T, H, W): float32 (B,).
 
-    A still picture changes motion by a factor, 1 - weight, found by least squares; nan where the motion was changed in
-    another way, or there is none.
+    A still picture scales motion by 1 - weight, found by least squares; nan if motion was changed in another way, or
+    there is none.
     """
-    motion, left = (_motion(part).flatten(1) for part in (clips, distracted))
-    energy = motion.square().sum(dim=1)
-    kept = (motion * left).sum(dim=1) / energy
-    error = (left - kept.unsqueeze(1) * motion).square().sum(dim=1)
-    return (1 - kept).masked_fill(~(error <= TOLERANCE**2 * energy), torch.nan)
+    before, after = (_motion(part).flatten(1) for part in (clips, distracted))
+    energy = before.square().sum(dim=1)
+    scale = (before * after).sum(dim=1) / energy
+    error = (after - scale.unsqueeze(1) * before).square().sum(dim=1)
+    return (1 - scale).masked_fill(~(error <= TOLERANCE**2 * energy), torch.nan)
 
 
 def find_blend(clips: Tensor, distracted: Tensor, number: int) -> Blend:
-    """What was added to clip `number` of a batch (B, C, T, H, W)."""
+    """Finds what was blended into clip `number` of a batch (B, C, T, H, W)."""
     clip, result = clips[number : number + 1], distracted[number : number + 1]
     weight = still_weights(clip, result)
     if not weight > MIN_WEIGHT:
-        # A clip that is left as it is has no motion to tell by where it stands still.
+        # A still clip has no motion to measure by: it is compared directly.
         return Blend(0.0 if torch.equal(clip, result) or not weight.isnan() else torch.nan, -1, -1)
     picture = ((result - (1 - weight) * clip).mean(dim=2) / weight).squeeze(0)
-    found = [(frames.movedim(1, 0) - picture).square().mean(dim=(1, 2, 3)) for frames in clips]
-    errors = torch.stack(found)  # (B, T)
+    errors = torch.stack([(frames.movedim(1, 0) - picture).square().mean(dim=(1, 2, 3)) for frames in clips])  # (B, T)
     source, frame = divmod(int(errors.argmin()), errors.shape[1])
-    # What was divided by a small weight is known less well.
+    # Dividing by a small weight amplifies errors.
     if errors[source, frame] > (TOLERANCE / weight.item()) ** 2 * picture.square().mean():
         return Blend(weight.item(), -1, -1)
     return Blend(weight.item(), source, frame)

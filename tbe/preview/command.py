@@ -1,4 +1,4 @@
-"""The story of a preview: the config of a training to its first batch, and that to pictures."""
+"""The preview command: loads the first batch of a training config and draws it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SPLITS = ("train", "val", "test")
 
 
 def prepare(config: DictConfig, overrides: list[str]) -> list[Stage]:
-    """Writes the resolved config."""
+    """Checks and writes the resolved config, and returns its file."""
     check_settings(config)
     return [write_stage(plain(config))]
 
@@ -36,7 +36,7 @@ def prepare(config: DictConfig, overrides: list[str]) -> list[Stage]:
 def run(stages: list[Stage]) -> None:
     """Draws `views` of the first batch and `classes.png` of the lists.
 
-    metrics.json has the mean weight of what was added to the batch, where that is a still picture.
+    Writes the mean weight of the pictures blended into the batch, if they are still, to metrics.json.
     """
     ((config, folder, _),) = stages
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
@@ -45,7 +45,7 @@ def run(stages: list[Stage]) -> None:
     pretrains = config["stage"] == "pretrain"
     erase, views = None, ()
     if pretrains:
-        with torch.device("meta"):  # as it is trained, without memory for its network
+        with torch.device("meta"):  # without memory for the network
             module = build(config["module"])
         datamodule.train_on(module.method.views)
         erase, views = build(config["be"]), module.distractor_views
@@ -63,28 +63,28 @@ def run(stages: list[Stage]) -> None:
 
 
 def views_of(seen: FirstBatch, config: dict[str, Any]) -> dict[str, Tensor]:
-    """What a batch shows of each video, by the name that pictures give it: clips (B, C, T, S, S)."""
+    """Returns the views of a batch by display name: clips (B, C, T, S, S)."""
     if "clips" in seen.batch:
         clips = seen.batch["clips"].unbind(dim=1)
         return {"clip" if len(clips) == 1 else f"clip {number + 1}": clip for number, clip in enumerate(clips)}
     negative = config["method"].get("negative")
-    found = {}
+    views = {}
     for name in ("query", "key", "negative"):
         if name not in seen.batch:
             continue
-        # As the method compares it: with that of the video before it in the batch.
+        # As in the method: the negative is that of the previous video in the batch.
         rolled = name == "negative" and negative == "other_video"
-        found[f"{name} of another video" if rolled else name] = seen.batch[name].roll(int(rolled), dims=0)
+        views[f"{name} of another video" if rolled else name] = seen.batch[name].roll(int(rolled), dims=0)
         if name in seen.distracted:
-            found[f"distracted {name}"] = seen.distracted[name]
-    return found
+            views[f"distracted {name}"] = seen.distracted[name]
+    return views
 
 
 def draw_classes(source: VideoSource, file: Path) -> None:
-    """Draws how many videos each class has in each split."""
+    """Draws the number of videos of each class in each split."""
     records = {split: source.records(split) for split in SPLITS if source.has(split)}
     names = class_names(source, next(iter(records.values())))
-    counts = {split: _counts(found, len(names)) for split, found in records.items()}
+    counts = {split: _counts(of_split, len(names)) for split, of_split in records.items()}
     unlabelled = any(of_split[-1] for of_split in counts.values())
     if unlabelled:
         names.append("without a class")
@@ -94,13 +94,13 @@ def draw_classes(source: VideoSource, file: Path) -> None:
 
 
 def _counts(records: Records, num_classes: int) -> np.ndarray:
-    """Videos of each class, and last those of none."""
+    """Counts the videos of each class, and of no class at the end."""
     labels = np.where(records.labels == UNLABELLED, num_classes, records.labels)
     return np.bincount(labels, minlength=num_classes + 1)
 
 
 def _titles(seen: FirstBatch, source: VideoSource, shown: int) -> list[str]:
-    """What the first videos of the batch are, and what was added to them."""
+    """Returns titles of the first videos of the batch: class, path, and what was blended into them."""
     records = source.records("train").select(seen.batch["index"].numpy())
     names = class_names(source, records)
     paths = [shown_path(path) for path in records.paths.tolist()]

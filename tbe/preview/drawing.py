@@ -1,4 +1,4 @@
-"""The views of some videos as films and strips, and the classes of the lists as bars."""
+"""Draws the views of videos as animations and strips, and words what was blended into them."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ def draw_views(
 ) -> None:
     """Draws views (V, C, T, S, S) of V videos with these titles: `<file>.gif`, `<file>.mp4` and `<file>.png`.
 
-    normalised: the mean and deviation that the views were normalised with.
+    normalised: mean and standard deviation of the views' normalisation.
     """
     shown = {name: pixels(clips, *normalised) for name, clips in views.items()}
     draw_videos(file, shown, titles, fps)
 
 
 def format_blend(blend: Blend, number: int, names: list[str]) -> str:
-    """In words what was added to video `number` of a batch with these names."""
+    """Describes what was blended into video `number` of a batch with these names."""
     if math.isnan(blend.weight):
-        return "another picture for part of it"
+        return "part of it replaced by another picture"
     if blend.weight == 0:
         return "nothing added"
     if blend.source < 0:
-        return f"+ {blend.weight:.2f} x a picture of no video"
+        return f"+ {blend.weight:.2f} x a picture from outside the batch"
     of_other = "" if blend.source == number else f" of {names[blend.source]}"
     return f"+ {blend.weight:.2f} x frame {blend.frame + 1}{of_other}"

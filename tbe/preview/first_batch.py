@@ -1,4 +1,4 @@
-"""The first batch of a training, as its first step gets it."""
+"""Loads the first batch of a training, as its first step gets it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tbe.data.datamodule import VideoDataModule
 
 
 class FirstBatch(pl.LightningModule):
-    """Takes the place of the module that is trained, looks at one batch and learns nothing.
+    """Stands in for the trained module, and records one batch without learning.
 
-    `batch` is what the first step of pretraining gets: the same videos, frames and augmentation. `distracted` holds
-    the views that are then distracted, of the same chance: in the order of that step, and nothing else draws before.
+    `batch` is that of the first pretraining step: the same videos, frames and augmentation. `distracted`: the views
+    after the distractor, with the same random draws: in the order of that step, without other draws before.
     """
 
     def __init__(self, erase: nn.Module | None, views: tuple[str, ...]):
@@ -48,7 +48,7 @@ def first_batch(
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-    with warnings.catch_warnings():  # of a module that neither learns nor validates
+    with warnings.catch_warnings():  # about a module that neither learns nor validates
         warnings.filterwarnings("ignore", message=".*val_dataloader.* have no `validation_step`.*")
         warnings.filterwarnings("ignore", message=".*will run with no optimizer.*")
         trainer.fit(watcher, datamodule)

@@ -1,1 +1,1 @@
-"""Draws clips, classes and gradients as pictures and films."""
+"""Draws clips, class counts and gradients as pictures and animations."""

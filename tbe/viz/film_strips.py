@@ -1,4 +1,4 @@
-"""Queries and the videos they found, as rows of film strips in one picture."""
+"""Draws queries and their retrieved videos as rows of film strips in one picture."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ TITLE_HEIGHT, MARGIN, GAP, LINE = 24, 10, 2, 4
 FONT_SIZE = 9.5  # points
 MAX_WIDE = 16 / 9
 DPI = 100
-# The Okabe-Ito palette, told apart by the color-blind; a sign says the same.
+# The Okabe-Ito palette, distinguishable by the color-blind; a sign repeats the information.
 RIGHT, WRONG, NEUTRAL = "#009E73", "#D55E00", "#555555"
 SIGNS = {True: ("✓ ", RIGHT), False: ("✗ ", WRONG), None: ("", NEUTRAL)}
 
 
 class Strip(NamedTuple):
-    """Frames of one video, uint8 (n, H, W, C), what is written above them, and whether it was right to find it."""
+    """Frames of one video, uint8 (n, H, W, C), their title, and whether it is a correct result (None: no result)."""
 
     frames: np.ndarray
     title: str
@@ -34,7 +34,7 @@ class Strip(NamedTuple):
 
 
 def draw(rows: list[list[Strip]], file: Path) -> None:
-    """Writes rows of strips as a PNG, each row as long as it is, all frames of one size."""
+    """Writes rows of strips, possibly of different lengths, as a PNG with all frames of one size."""
     strips = [strip for row in rows for strip in row]
     shapes = [strip.frames.shape for strip in strips]
     frame_width = round(FRAME_HEIGHT * min(MAX_WIDE, max(shape[2] / shape[1] for shape in shapes)))
@@ -64,14 +64,14 @@ def draw(rows: list[list[Strip]], file: Path) -> None:
 
 
 def save_strips(rows: list[list[Strip]], file: Path) -> None:
-    """Writes rows of strips as they are, for other rows to be drawn beside them."""
+    """Saves rows of strips, to be drawn beside other rows later."""
     arrays = {f"{line}_{column}": strip.frames for line, row in enumerate(rows) for column, strip in enumerate(row)}
     titles = [[(strip.title, strip.right) for strip in row] for row in rows]
     np.savez_compressed(file, allow_pickle=False, titles=np.array(json.dumps(titles)), **arrays)
 
 
 def load_strips(file: Path) -> list[list[Strip]]:
-    """Reads what `save_strips` wrote."""
+    """Loads the rows that `save_strips` saved."""
     with np.load(file) as arrays:
         titles = json.loads(str(arrays["titles"]))
         return [
@@ -81,8 +81,8 @@ def load_strips(file: Path) -> list[list[Strip]]:
 
 
 def _fitted(frame: np.ndarray, width: int) -> np.ndarray:
-    """A picture (H, W, C) of this width and FRAME_HEIGHT, uint8 RGB: the whole frame, in its shape, before gray."""
-    if frame.shape[2] == FLOW:  # as `pixels` shows it
+    """Fits a picture (H, W, C) into this width and FRAME_HEIGHT, uint8 RGB, keeping its aspect, on gray."""
+    if frame.shape[2] == FLOW:  # like `to_rgb.pixels`
         frame = np.stack([frame[..., 0], np.full_like(frame[..., 0], 128), frame[..., 1]], axis=2)
     scale = min(FRAME_HEIGHT / frame.shape[0], width / frame.shape[1])
     height_inside, width_inside = (max(1, round(side * scale)) for side in frame.shape[:2])
@@ -94,9 +94,9 @@ def _fitted(frame: np.ndarray, width: int) -> np.ndarray:
 
 
 def _shorten(text: Text, width: int, renderer: RendererAgg) -> None:
-    """Ends a text with an ellipsis where it would be wider than this many pixels."""
-    whole = text.get_text()
-    for length in range(len(whole) - 1, 0, -1):
+    """Shortens a text with an ellipsis to at most this many pixels."""
+    content = text.get_text()
+    for length in range(len(content) - 1, 0, -1):
         if text.get_window_extent(renderer).width <= width:
             return
-        text.set_text(whole[:length] + "…")
+        text.set_text(content[:length] + "…")

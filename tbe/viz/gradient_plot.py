@@ -1,4 +1,4 @@
-"""The gradients of a network's layers."""
+"""Draws the gradients of a network's layers."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from matplotlib.figure import Figure
 
 from tbe.viz.palette import COLORS
 
-LINE, MAX_HEIGHT = 0.17, 80.0  # inches of a layer and of the whole picture
+LINE, MAX_HEIGHT = 0.17, 80.0  # inches per layer and of the whole picture
 MEAN, LARGEST = COLORS[0], COLORS[5]
 
 
 def draw_layers(rows: Sequence[tuple[int, str, float, float]], file: Path) -> None:
-    """Draws rows (step, layer, mean, max): a line a layer, points at the medians of the steps, bars over all of them.
+    """Draws rows (step, layer, mean, max): one line per layer, points at the medians over steps, bars over their range.
 
-    Gradients are on a logarithmic scale; a layer that never had any is marked at its left end.
+    The scale is logarithmic; a layer without any gradient is marked at its left end.
     """
     layers = list(dict.fromkeys(layer for _, layer, _, _ in rows))
     steps = sorted({step for step, _, _, _ in rows})
@@ -27,17 +27,17 @@ def draw_layers(rows: Sequence[tuple[int, str, float, float]], file: Path) -> No
     panel = figure.subplots()
     sizes = [_by_layer(rows, layers, column) for column in (0, 1)]
     positive = np.concatenate([values for of_kind in sizes for values in of_kind])
-    least = positive[positive > 0].min() / 3 if (positive > 0).any() else 1e-12
+    left_end = positive[positive > 0].min() / 3 if (positive > 0).any() else 1e-12
     for values, color, marker, label in zip(sizes, (MEAN, LARGEST), "o^", ("mean", "largest"), strict=True):
         low, middle, high = (
-            np.array([of_layer(found) for found in values]) for of_layer in (np.min, np.median, np.max)
+            np.array([statistic(of_layer) for of_layer in values]) for statistic in (np.min, np.median, np.max)
         )
         shown = middle > 0
-        panel.hlines(places[shown], np.maximum(low, least)[shown], high[shown], color, linewidth=2.5, alpha=0.35)
+        panel.hlines(places[shown], np.maximum(low, left_end)[shown], high[shown], color, linewidth=2.5, alpha=0.35)
         panel.plot(middle[shown], places[shown], marker, color=color, markersize=4, label=f"{label} |gradient|")
-    none = np.array([found.max() == 0 for found in sizes[1]])
+    none = np.array([of_layer.max() == 0 for of_layer in sizes[1]])
     if none.any():
-        panel.plot(np.full(none.sum(), least), places[none], "x", color="black", markersize=5, label="no gradient")
+        panel.plot(np.full(none.sum(), left_end), places[none], "x", color="black", markersize=5, label="no gradient")
     panel.set_xscale("log")
     panel.set_yticks(places, layers, fontsize=7)
     panel.set_ylim(len(layers) - 0.4, -0.6)
@@ -52,7 +52,7 @@ def draw_layers(rows: Sequence[tuple[int, str, float, float]], file: Path) -> No
 
 
 def _by_layer(rows: Sequence[tuple[int, str, float, float]], layers: list[str], column: int) -> list[np.ndarray]:
-    found: dict[str, list[float]] = {layer: [] for layer in layers}
+    by_layer: dict[str, list[float]] = {layer: [] for layer in layers}
     for _, layer, *sizes in rows:
-        found[layer].append(sizes[column])
-    return [np.array(values) for values in found.values()]
+        by_layer[layer].append(sizes[column])
+    return [np.array(values) for values in by_layer.values()]

@@ -1,4 +1,4 @@
-"""Tables of pictures with titles."""
+"""Draws tables of pictures with titles."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from PIL import Image, ImageDraw, ImageFont
 INK, PAPER = (0, 0, 0), (255, 255, 255)
 FONT_SIZE = 12
 GAP = 6  # pixels between pictures
-TITLE_WIDTH = 190  # pixels, at most, of the column of row titles
+TITLE_WIDTH = 190  # largest width in pixels of the column of row titles
 
 
 class Sheet:
-    """A table of square pictures of equal size, a title beside each row and above each column.
+    """A table of square pictures of equal size, with a title beside each row and above each column.
 
-    Titles are broken into lines; what does not fit beside a picture ends with an ellipsis. `side` is a picture's in
-    pixels, whatever it was before; `group` rows stand closer to each other than to the others. The sheet's height and
-    width are even, as videos need them.
+    Titles are wrapped, and shortened with an ellipsis if they do not fit. `side`: the pictures' side in pixels, to
+    which they are resized; `group`: number of rows that are closer to each other than to other rows. The sheet's
+    height and width are even, as videos require.
     """
 
     def __init__(self, row_titles: Sequence[str], column_titles: Sequence[str], side: int = 112, group: int = 1):
@@ -30,9 +30,9 @@ class Sheet:
         self.group = group
         font = _font()
         line = sum(font.getmetrics())
-        headers = [_broken(title, font, side, most=4) for title in column_titles]
+        headers = [_wrapped(title, font, side, max_lines=4) for title in column_titles]
         self.top = line * max(title.count("\n") + 1 for title in headers) + 2 * GAP
-        beside = [_broken(title, font, TITLE_WIDTH, most=side // line) for title in row_titles]
+        beside = [_wrapped(title, font, TITLE_WIDTH, max_lines=side // line) for title in row_titles]
         longest = max(font.getlength(text) for title in beside for text in title.split("\n"))
         self.left = math.ceil(longest) + 2 * GAP
         width = self.left + len(column_titles) * (side + GAP)
@@ -47,7 +47,7 @@ class Sheet:
             draw.multiline_text(end, title, INK, font, anchor="rm", align="right", spacing=0)
 
     def draw(self, rows: Sequence[Sequence[np.ndarray]]) -> Image.Image:
-        """The sheet with pictures uint8 (S, S, 3), a list a row."""
+        """Returns the sheet with these rows of pictures uint8 (S, S, 3)."""
         sheet = self.blank.copy()
         for row, pictures in enumerate(rows):
             for column, picture in enumerate(pictures):
@@ -58,18 +58,18 @@ class Sheet:
         return self.left + column * (self.side + GAP)
 
     def _y(self, row: int) -> int:
-        apart = row // self.group * 2 * GAP if self.group > 1 else 0
-        return self.top + row * (self.side + GAP) + apart
+        group_gaps = row // self.group * 2 * GAP if self.group > 1 else 0
+        return self.top + row * (self.side + GAP) + group_gaps
 
 
 def resized(picture: np.ndarray, side: int) -> Image.Image:
-    """A picture uint8 (S, S, 3) as a square of this side: smoothed where it is reduced, its pixels seen otherwise."""
+    """Resizes a picture uint8 (S, S, 3) to this side: smoothly if downscaled, else with visible pixels."""
     method = Image.Resampling.LANCZOS if side < len(picture) else Image.Resampling.NEAREST
     return Image.fromarray(picture).resize((side, side), method)
 
 
-def _broken(text: str, font: ImageFont.FreeTypeFont, width: int, most: int) -> str:
-    """Text in lines of at most `width` pixels, at most so many: broken at spaces, where there are none anywhere."""
+def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: int, max_lines: int) -> str:
+    """Wraps text to lines of at most `width` pixels, at most max_lines: at spaces, or inside of longer words."""
     lines: list[str] = []
     for paragraph in text.split("\n"):
         lines.append("")
@@ -84,8 +84,8 @@ def _broken(text: str, font: ImageFont.FreeTypeFont, width: int, most: int) -> s
                 long = lines[-1]
                 fits = bisect_right(range(2, len(long)), float(width), key=lambda end: font.getlength(long[:end])) + 1
                 lines[-1:] = [long[:fits], long[fits:]]
-    if len(lines) > most:
-        kept = lines[:most]
+    if len(lines) > max_lines:
+        kept = lines[:max_lines]
         while font.getlength(kept[-1] + "…") > width:
             kept[-1] = kept[-1][:-1]
         return "\n".join([*kept[:-1], kept[-1] + "…"])
@@ -93,7 +93,7 @@ def _broken(text: str, font: ImageFont.FreeTypeFont, width: int, most: int) -> s
 
 
 def _font() -> ImageFont.FreeTypeFont:
-    """The font that comes with Matplotlib."""
+    """Returns the font that Matplotlib ships."""
     file = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
-    # Without Raqm, which is not everywhere: the same letters at the same places on all machines.
+    # Basic layout: Raqm is not available everywhere, and text must look the same on all machines.
     return ImageFont.truetype(str(file), FONT_SIZE, layout_engine=ImageFont.Layout.BASIC)

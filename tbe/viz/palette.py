@@ -1,33 +1,33 @@
-"""Colors and shapes of classes, told apart without seeing red or green."""
+"""Colors and marker shapes of classes, distinguishable by the color-blind."""
 
 from __future__ import annotations
 
 import math
 from typing import NamedTuple
 
-# Okabe and Ito's colors (https://jfly.uni-koeln.de/color/); yellow, which white paper swallows, towards the end.
+# Okabe and Ito's colors (https://jfly.uni-koeln.de/color/); yellow, hard to see on white, towards the end.
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
-AMOUNTS = "Blues"  # Matplotlib's map for amounts: white is nothing, darker is more
-HEAT = "viridis"  # and for maps over pictures: every step is lighter than the one before it
+AMOUNTS = "Blues"  # Matplotlib's colormap for amounts: white is zero, darker is more
+HEAT = "viridis"  # and for heat maps over pictures: every step is lighter than the one before
 
 Shape = tuple[tuple[float, float], ...]
 
 
 class Style(NamedTuple):
-    """How the points of a class are drawn: a color and the corners of a shape within the unit circle."""
+    """The marker of a class: a color, and the corners of a shape within the unit circle."""
 
     color: str
     shape: Shape
 
 
 def style(number: int) -> Style:
-    """The look of class `number`: the first 104 all differ, any eight in a row in color and in shape."""
-    # 8 and 13 have no common divisor, so that a pair comes back after 8 * 13 classes only.
+    """Returns the marker of class `number`: the first 104 all differ, any eight in a row in both color and shape."""
+    # 8 and 13 are coprime, so that a pair repeats only after 8 * 13 classes.
     return Style(COLORS[number % len(COLORS)], SHAPES[number % len(SHAPES)])
 
 
 def _ring(corners: int, turn: float = 0.0, inner: float = 1.0) -> Shape:
-    """Corners on the unit circle, the first one at the top; with `inner` every second one lies that far out."""
+    """Returns corners on the unit circle, the first at the top; `inner`: the radius of every second one."""
     angles = [2 * math.pi * (corner / corners + turn) for corner in range(corners)]
     radii = [1.0 if corner % 2 == 0 else inner for corner in range(corners)]
     return tuple(

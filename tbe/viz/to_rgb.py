@@ -1,4 +1,4 @@
-"""From what a network takes to what a screen shows."""
+"""Converts a network's input to RGB pictures."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ FLOW = 2  # channels of optical flow
 
 
 def pixels(clips: Tensor, mean: Tensor, std: Tensor) -> np.ndarray:
-    """Normalised clips (B, C, T, H, W) as pictures uint8 (B, T, H, W, 3), with the mean and deviation they have.
+    """Converts normalised clips (B, C, T, H, W) to pictures uint8 (B, T, H, W, 3); mean, std: of their normalisation.
 
-    Optical flow, of two channels, is shown as red for motion to the right and blue for motion down, gray for none.
+    Two-channel optical flow becomes red for motion to the right, blue for motion down, and gray for none.
     """
     levels = clips.float() * std.to(clips.device) + mean.to(clips.device)
     levels = (255 * levels.clamp(0, 1)).round().byte().movedim(1, -1)
@@ -26,7 +26,7 @@ def pixels(clips: Tensor, mean: Tensor, std: Tensor) -> np.ndarray:
 
 
 def overlay(frames: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """Heat in [0, 1] (..., H, W) over frames uint8 (..., H, W, 3), which turn gray: only the heat has color."""
+    """Overlays heat in [0, 1] (..., H, W) on frames uint8 (..., H, W, 3), in gray so that only the heat has color."""
     gray = frames.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
     colors = 255 * matplotlib.colormaps[HEAT](heat)[..., :3]
     opacity = 0.3 + 0.4 * heat[..., None]

@@ -42,13 +42,13 @@ def test_another_video_is_named():
 def test_noise_is_of_no_video():
     found = find_blend(clips(), NoiseErasing(ratio=0.3)(clips()), 1)
     assert 0 < found.weight <= 0.3
-    assert format_blend(found, 1, ["a"] * 4) == f"+ {found.weight:.2f} x a picture of no video"
+    assert format_blend(found, 1, ["a"] * 4) == f"+ {found.weight:.2f} x a picture from outside the batch"
 
 
 def test_a_merged_clip_is_no_blend():
     found = find_blend(clips(), ForegroundMerge()(clips()), 0)
     assert math.isnan(found.weight)
-    assert format_blend(found, 0, ["a"] * 4) == "another picture for part of it"
+    assert format_blend(found, 0, ["a"] * 4) == "part of it replaced by another picture"
 
 
 def test_a_clip_that_stands_still_and_stays_as_it_is_has_nothing_added():

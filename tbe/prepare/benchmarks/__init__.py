@@ -1,1 +1,1 @@
-"""Prepares benchmarks of background robustness: further splits of a data set, one command each."""
+"""Prepares background robustness benchmarks: further splits of a data set, one command each."""

@@ -1,18 +1,18 @@
-"""Lists of HAT, the videos of Kinetics-400 or UCF101 with people painted over, as further splits.
+"""Writes the lists of HAT, videos of Kinetics-400 or UCF101 with people inpainted, as further splits.
 
 Expects its folders below --root, each with <class>/<video>/000001.jpg, ...: ori (frames of the videos) and inp (the
-same, people painted over). Takes the videos of --list that are there, with their labels, and writes hat_original.txt
-and hat_background.txt, what is published as background only:
+same with people inpainted). Takes the videos of --list that exist, with their labels, and writes hat_original.txt
+and hat_background.txt, published as "background only":
 
   python eval.py task=[linear,test] data=kinetics400 +data.splits.hat_background=hat_background.txt \\
     query=[test,hat_background] reader=mixed reader.folders.template=%06d.jpg
 
-Human only is the probe foreground_only of task=robustness query=hat_original, with the published masks, levels 0 to 255
+"Human only" is the probe foreground_only of task=robustness query=hat_original, with the published masks, levels 0-255
 in seg/<class>/<video>/000001.png, ...: ++data.masks=<root>/seg ++data.mask_above=128. Action swap: see `hat_swap`.
 Chung, Wu and Russakovsky, NeurIPS 2022 Datasets and Benchmarks.
 
-Unsure: the layout is that of the code, the settings and the example video of the repository princetonvisualai/HAT; the
-downloads themselves were not at hand, nor whether the one of UCF101 is laid out the same.
+Uncertain: the layout follows the code, settings and example video of the repository princetonvisualai/HAT; it was not
+checked against the downloads, and that of UCF101 may differ.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ PARTS = {"hat_original": "ori", "hat_background": "inp"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of this benchmark."""
+    """Adds the options of this benchmark."""
     parser.add_argument("--root", required=True, type=Path, help="the folder of ori, inp and seg")
     add_list(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Writes the lists and prints how many videos each has."""
+    """Writes the lists and prints the number of videos of each."""
     check_folder(args.root, "ori, inp and seg")
     labels = own_labels(args.list)
     lists = {name: [(f"{part}/{video}", label) for video, label in labels.items()] for name, part in PARTS.items()}
@@ -43,4 +43,4 @@ def run(args: argparse.Namespace) -> None:
         write_split(file, rows, args.root, "reader=mixed reader.folders.template=%06d.jpg")
     masks = args.root / "seg"
     use = f"{override('++data.masks', masks.resolve())} ++data.mask_above=128"
-    print(f"masks: {use}" if masks.is_dir() else f"{masks}: no masks there")
+    print(f"masks: {use}" if masks.is_dir() else f"{masks}: no masks found")

@@ -1,1 +1,1 @@
-"""Prepares data sets: list files from what each is published with, one command each."""
+"""Prepares data sets: list files from their published annotations, one command each."""

@@ -1,4 +1,4 @@
-"""Lists of Diving48 (V2) from its official json files.
+"""Writes the lists of Diving48 (V2) from its official json files.
 
 Expects Diving48_V2_train.json and Diving48_V2_test.json, entries with vid_name, label, start_frame and end_frame, and
 Diving48_vocab.json with the four attributes of each class. Writes train.txt, test.txt and classes.txt; paths are
@@ -20,14 +20,14 @@ OFFICIAL = {"train": 15027, "test": 1970}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of this data set."""
+    """Adds the options of this data set."""
     add_annotations(parser, ", ".join([*FILES.values(), VOCABULARY]))
     add_out(parser, "diving48")
-    parser.add_argument("--suffix", default=".mp4", help="what follows a video's name (%(default)s)")
+    parser.add_argument("--suffix", default=".mp4", help="suffix of the video files (%(default)s)")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Writes the lists and prints how many videos each has."""
+    """Writes the lists and prints the number of videos of each."""
     expect_files(args.annotations, [*FILES.values(), VOCABULARY])
     classes = read_classes(args.annotations / VOCABULARY)
     lists = {part: rows_of(args.annotations / name, len(classes), args.suffix) for part, name in FILES.items()}
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def read_classes(file: Path) -> list[str]:
-    """The name of each label: its attributes, as in 'Back 15som 05Twis FREE'."""
+    """Reads the name of each label: its attributes, as in 'Back 15som 05Twis FREE'."""
     vocabulary = read_json(file)
     if not isinstance(vocabulary, list) or not vocabulary:
         raise UserError(f"{file}: expected a list of classes, got {str(vocabulary)[:200]}")
@@ -46,7 +46,7 @@ def read_classes(file: Path) -> list[str]:
 
 
 def rows_of(file: Path, num_classes: int, suffix: str) -> list[Row]:
-    """Path, label and number of frames of each entry."""
+    """Reads the path, label and number of frames of each entry."""
     rows = []
     for place, entry in json_entries(file, FIELDS):
         num_frames = entry["end_frame"] - entry["start_frame"]

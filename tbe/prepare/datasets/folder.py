@@ -1,9 +1,9 @@
-"""Lists of any folder of videos.
+"""Writes the lists of any folder of videos.
 
-Each sub-folder of the root is a class and labels follow their sorted names; videos may lie deeper inside. A folder of
-videos without sub-folders is unlabelled: every label is 0. Writes train.txt, test.txt (--test-share of each class,
-chosen by --seed) and classes.txt. Files and folders whose names start with a dot are passed over. What else is passed
-over is counted and printed: files of other suffixes, and videos that links lead out of the root, as training does.
+Each sub-folder of the root is a class, with labels in the order of their sorted names; videos may be nested deeper. A
+folder of videos without sub-folders is unlabelled: every label is 0. Writes train.txt, test.txt (--test-share of each
+class, drawn by --seed) and classes.txt. Skips files and folders whose names start with a dot. Also skips, as training
+does, files with other suffixes and videos that links lead out of the root, and prints their number.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from tbe.prepare.common.video_folder import SUFFIXES, labelled_videos
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of this data set."""
+    """Adds the options of this data set."""
     parser.add_argument("--root", required=True, type=Path, help="the folder of the videos")
     add_out(parser, "folder")
-    help = f"files that are videos, in any case, in place of {' '.join(SUFFIXES)}"
+    help = f"suffixes of videos, in any letter case, in place of {' '.join(SUFFIXES)}"
     parser.add_argument("--suffixes", nargs="+", default=SUFFIXES, help=help)
-    help = "of each class that goes to test.txt; 0 writes no test.txt (%(default)s)"
+    help = "share of each class that goes to test.txt; 0 writes no test.txt (%(default)s)"
     parser.add_argument("--test-share", type=float, default=0.2, help=help)
-    help = "also videos that links lead out of --root, which training takes with data.allow_outside_root=true"
+    help = "include videos that links lead out of --root; training then needs data.allow_outside_root=true"
     parser.add_argument("--allow-outside-root", action="store_true", help=help)
-    parser.add_argument("--seed", type=int, default=0, help="which videos go to test.txt (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="draws the videos of test.txt (%(default)s)")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Writes the lists and prints how many videos each has."""
+    """Writes the lists and prints the number of videos of each."""
     if not 0 <= args.test_share < 1:
         raise UserError(f"--test-share: expected 0 to less than 1, got {args.test_share}")
     if not args.test_share and (args.out / "test.txt").exists():

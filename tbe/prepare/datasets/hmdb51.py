@@ -1,4 +1,4 @@
-"""Lists of HMDB51 from the official testTrainMulti_7030_splits folder.
+"""Writes the lists of HMDB51 from the official testTrainMulti_7030_splits folder.
 
 Expects <class>_test_split<1 to 3>.txt with lines '<video>.avi <id>', id 1 for train, 2 for test, 0 for neither. Writes
 train_1.txt to 3, test_1.txt to 3 and classes.txt; paths are <class>/<video>.avi, labels follow the sorted class names.
@@ -13,12 +13,12 @@ from tbe.prepare.common.hmdb51_splits import FILES, OFFICIAL, hmdb51_lists
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of this data set."""
+    """Adds the options of this data set."""
     add_annotations(parser, FILES)
     add_out(parser, "hmdb51")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Writes the lists and prints how many videos each has."""
+    """Writes the lists and prints the number of videos of each."""
     given = hmdb51_lists(args.annotations)
     write_lists("hmdb51", args.out, given.rows, given.classes, OFFICIAL)

@@ -1,6 +1,6 @@
-"""Lists of Something-Something V1 from its official csv files.
+"""Writes the lists of Something-Something V1 from its official csv files.
 
-Expects something-something-v1-labels.csv with one class a line, and -train.csv and -validation.csv with lines
+Expects something-something-v1-labels.csv with one class per line, and -train.csv and -validation.csv with lines
 '<id>;<class>', no header. Writes train.txt and val.txt for those that exist, and classes.txt; labels follow the lines
 of the labels' file. Paths are the folders of frames, <id>: read them with reader=frames reader.template=%05d.jpg.
 """
@@ -29,13 +29,13 @@ OFFICIAL = {"train": 86017, "val": 11522}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of this data set."""
+    """Adds the options of this data set."""
     add_annotations(parser, LABELS + ", something-something-v1-train.csv, something-something-v1-validation.csv")
     add_out(parser, "something_v1")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Writes the lists and prints how many videos each has."""
+    """Writes the lists and prints the number of videos of each."""
     expect_files(args.annotations, [LABELS])
     labels = read_labels(args.annotations / LABELS)
     lists = {part: rows_of(file, labels) for part, file in existing_parts(args.annotations, PARTS).items()}
@@ -43,17 +43,17 @@ def run(args: argparse.Namespace) -> None:
 
 
 def read_labels(file: Path) -> dict[str, int]:
-    """Class name -> label, its line from 0."""
+    """Reads class name -> label, its line counted from 0."""
     labels: dict[str, int] = {}
     for place, fields in csv_rows(file, ";"):
         if len(fields) != 1 or not fields[0] or fields[0] in labels:
-            raise UserError(f"{place}: expected one new class a line, got {';'.join(fields)!r}")
+            raise UserError(f"{place}: expected one new class per line, got {';'.join(fields)!r}")
         labels[fields[0]] = len(labels)
     return labels
 
 
 def rows_of(file: Path, labels: dict[str, int]) -> list[Row]:
-    """Path and label of each '<id>;<class>'."""
+    """Reads the path and label of each '<id>;<class>'."""
     rows = []
     for place, fields in csv_rows(file, ";"):
         if len(fields) != 2 or not is_count(fields[0]):

@@ -1,8 +1,8 @@
-"""Lists of Something-Something V2 from its official json files.
+"""Writes the lists of Something-Something V2 from its official json files.
 
-Expects labels.json (template -> label), train.json and validation.json with entries of id and template, and if it has
-templates test.json; each with or without something-something-v2- before its name. Writes train.txt, val.txt (and
-test.txt) for those that exist, and classes.txt; paths are <id>.webm. A template without its brackets names the class.
+Expects labels.json (template -> label), train.json and validation.json with entries of id and template, and test.json
+if it has templates; each with or without the prefix something-something-v2-. Writes train.txt, val.txt (and test.txt)
+for those that exist, and classes.txt; paths are <id>.webm. A class is named by its template without brackets.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ OFFICIAL = {"train": 168913, "val": 24777}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of this data set."""
+    """Adds the options of this data set."""
     add_annotations(parser, "labels.json, train.json, validation.json")
     add_out(parser, "something_v2")
-    parser.add_argument("--suffix", default=".webm", help="what follows a video's id (%(default)s)")
+    parser.add_argument("--suffix", default=".webm", help="suffix of the video files (%(default)s)")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Writes the lists and prints how many videos each has."""
+    """Writes the lists and prints the number of videos of each."""
     labels_file = existing_parts(args.annotations, {"classes": _names("labels.json")})["classes"]
     files = existing_parts(args.annotations, {part: _names(name) for part, name in PARTS.items()})
     if "test" in files and not _is_labelled(files["test"]):
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def read_labels(file: Path) -> dict[str, int]:
-    """Class name -> label, in the order of the labels, which are all whole numbers from 0."""
+    """Reads class name -> label, in the order of the labels; raises UserError unless they are 0, 1, 2, ..."""
     published = read_json(file)
     if not isinstance(published, dict) or not published:
         raise UserError(f"{file}: expected an object of '<template>': '<label>', got {str(published)[:200]}")
@@ -58,13 +58,13 @@ def read_labels(file: Path) -> dict[str, int]:
             raise UserError(f"{file}: expected a whole number for {name!r}, got {label!r}.{hint}")
     labels = {name: int(published[name]) for name in sorted(published, key=lambda name: int(published[name]))}
     if list(labels.values()) != list(range(len(labels))):
-        lacking = min(set(range(len(labels))) - set(labels.values()))
-        raise UserError(f"{file}: expected each label from 0 to {len(labels) - 1} once, got none with {lacking}")
+        missing = min(set(range(len(labels))) - set(labels.values()))
+        raise UserError(f"{file}: expected each label from 0 to {len(labels) - 1} once, got none with {missing}")
     return labels
 
 
 def rows_of(file: Path, labels: dict[str, int], suffix: str) -> list[Row]:
-    """Path and label of each entry."""
+    """Reads the path and label of each entry."""
     rows = []
     for place, entry in json_entries(file, {"id": str, "template": str}):
         name = entry["template"].replace("[", "").replace("]", "")

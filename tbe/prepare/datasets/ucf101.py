@@ -1,4 +1,4 @@
-"""Lists of UCF101 from the official ucfTrainTestlist folder.
+"""Writes the lists of UCF101 from the official ucfTrainTestlist folder.
 
 Expects classInd.txt with lines '1 ApplyEyeMakeup', trainlist01.txt to 03 with '<class>/<video>.avi 1' and
 testlist01.txt to 03 with '<class>/<video>.avi'. Writes train_1.txt to 3, test_1.txt to 3 and classes.txt; labels start
@@ -28,13 +28,13 @@ OFFICIAL = {"train_1": 9537, "train_2": 9586, "train_3": 9624, "test_1": 3783, "
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of this data set."""
+    """Adds the options of this data set."""
     add_annotations(parser, "classInd.txt, trainlist01.txt, testlist01.txt, ...")
     add_out(parser, "ucf101")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Writes the lists and prints how many videos each has."""
+    """Writes the lists and prints the number of videos of each."""
     folder = args.annotations
     names = [f"{part}list0{split}.txt" for split in SPLITS for part in ("train", "test")]
     expect_files(folder, ["classInd.txt", *names])
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def read_classes(file: Path) -> dict[str, int]:
-    """Class name -> label from 0, of lines '<number from 1> <class>' in the order of their numbers."""
+    """Reads class name -> label from 0, from lines '<number from 1> <class>' in the order of their numbers."""
     labels: dict[str, int] = {}
     for place, text in numbered_lines(file):
         name, number = name_and_number(place, text, "<number> <class>", number_first=True)
@@ -58,7 +58,7 @@ def read_classes(file: Path) -> dict[str, int]:
 
 
 def train_rows(file: Path, labels: dict[str, int]) -> list[Row]:
-    """Path and label of each '<class>/<video> <number from 1>'; the number must be that of the class."""
+    """Reads the path and label of each '<class>/<video> <number from 1>'; the number must be that of the class."""
     rows = []
     for place, text in numbered_lines(file):
         path, number = name_and_number(place, text, "<class>/<video> <number>")
@@ -70,7 +70,7 @@ def train_rows(file: Path, labels: dict[str, int]) -> list[Row]:
 
 
 def test_rows(file: Path, labels: dict[str, int]) -> list[Row]:
-    """Path and label of each '<class>/<video>'."""
+    """Reads the path and label of each '<class>/<video>'."""
     rows = []
     for place, path in numbered_lines(file):
         if is_count(path.rsplit(None, 1)[-1]):

@@ -1,8 +1,8 @@
-"""Lists of the Weizmann actions, split by person.
+"""Writes the lists of the Weizmann actions, split by person.
 
 Expects <root>/<class>/<person>_<class>.avi. Writes train.txt, val.txt, test.txt and classes.txt. The last two persons
-in alphabetical order are the test split, the one before them is the val split, unless named. With --folds each person
-in turn is the test split of <out>/fold_1, fold_2, ... and all others are its train split; there is no val.txt then.
+in alphabetical order form the test split, the one before them the val split, unless named. With --folds each person
+in turn is the test split of <out>/fold_1, fold_2, ... and all others the train split, without val.txt.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from tbe.errors import MissingFile, UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of this data set."""
+    """Adds the options of this data set."""
     parser.add_argument("--root", required=True, type=Path, help="the folder of the videos")
     parser.add_argument(
-        "--out", type=Path, default=Path("data/lists/weizmann"), help="where the lists go (%(default)s)"
+        "--out", type=Path, default=Path("data/lists/weizmann"), help="the folder to write the lists to (%(default)s)"
     )
     parser.add_argument("--val-persons", nargs="+", default=None, help="persons of the val split")
     parser.add_argument("--test-persons", nargs="+", default=None, help="persons of the test split")
-    parser.add_argument("--folds", action="store_true", help="lists for each person held out in turn")
+    parser.add_argument("--folds", action="store_true", help="write lists with each person held out in turn")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Writes the lists and prints how many videos each has."""
+    """Writes the lists and prints the number of videos of each."""
     videos = sorted(args.root.glob("*/*_*.avi"))
     if not videos:
         raise MissingFile(f"{args.root}: expected videos <class>/<person>_<class>.avi, found none")
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _write(out: Path, root: Path, videos: list[Path], held_out: dict[str, str], splits: Sequence[str]) -> None:
-    """Writes the lists of one split; persons that are not held out are the train split."""
+    """Writes the lists of one split; persons that are not held out form the train split."""
     classes = sorted({video.parent.name for video in videos})
     rows: dict[str, list[tuple]] = {split: [] for split in splits}
     for video in videos:
@@ -65,5 +65,5 @@ def _write(out: Path, root: Path, videos: list[Path], held_out: dict[str, str], 
 
 
 def person_of(video: Path) -> str:
-    """The person that a file's name begins with; some have a second take, as in lena_walk2.avi."""
+    """Returns the person that a file name begins with; some have a second take, as in lena_walk2.avi."""
     return video.stem.split("_")[0]

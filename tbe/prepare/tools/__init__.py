@@ -1,1 +1,1 @@
-"""Checks, re-encodes and samples the videos and lists of any data set, one command each."""
+"""Verifies, re-encodes and samples the videos and lists of any data set, one command each."""

@@ -1,8 +1,8 @@
-"""Draws a part of a list with the same share of each class, to learn from few labels.
+"""Draws a class-balanced subset of a list, to learn from few labels.
 
 --fraction takes that share of each class, --per-class that many videos of each; at least one of each class either way.
-Which ones follows from --seed and the names of the videos, not from their order in the list. The parts of one seed are
-nested: all of the 1 % is in the 10 %. Rows keep their order and their columns.
+The draw depends on --seed and the names of the videos, not on their order in the list. Subsets of one seed are nested:
+the 10 % contains the 1 %. Rows keep their order and their columns.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from tbe.errors import MissingFile, UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of this command."""
+    """Adds the options of this command."""
     parser.add_argument("--list", required=True, type=Path, metavar="FILE", help="the list to draw from")
     size = parser.add_mutually_exclusive_group(required=True)
-    size.add_argument("--fraction", type=float, help="of each class, above 0 and up to 1")
-    size.add_argument("--per-class", type=int, metavar="NUMBER", help="videos of each class")
-    parser.add_argument("--seed", type=int, default=0, help="which videos (%(default)s)")
+    size.add_argument("--fraction", type=float, help="share of each class, above 0 and up to 1")
+    size.add_argument("--per-class", type=int, metavar="NUMBER", help="number of videos of each class")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the draw (%(default)s)")
     help = "the new list (<list>_<fraction> or <list>_<number>_per_class beside the list)"
     parser.add_argument("--out", type=Path, metavar="FILE", help=help)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Writes the list and prints how many videos of how many classes it has."""
+    """Writes the list and prints its numbers of videos and classes."""
     if args.fraction is not None and not 0 < args.fraction <= 1:
         raise UserError(f"--fraction: expected a number above 0 and up to 1, got {args.fraction}")
     if args.per_class is not None and args.per_class < 1:
@@ -50,11 +50,11 @@ def run(args: argparse.Namespace) -> None:
     print(f"{out}: {len(drawn)} of {len(records)} videos, {num_classes} classes")
     counts = np.bincount(records.labels)
     if args.per_class and (num_small := int(((counts > 0) & (counts < args.per_class)).sum())):
-        print(f"{num_small} classes have fewer than {args.per_class} videos: all of theirs are taken")
+        print(f"{num_small} classes have fewer than {args.per_class} videos, all of which are taken")
 
 
 def draw(records: Records, seed: int, fraction: float | None, per_class: int | None) -> np.ndarray:
-    """The positions of the drawn videos, sorted: the first of each class in an order that the seed gives."""
+    """Returns the sorted positions of the drawn videos: the first ones of each class in a seeded random order."""
     chosen: list[np.ndarray] = []
     for label in np.unique(records.labels):
         members = np.flatnonzero(records.labels == label)

@@ -1,9 +1,9 @@
-"""Encodes videos anew: smaller, and with a key frame every few frames, which makes reading clips of them faster.
+"""Re-encodes videos: smaller, and with frequent key frames, which makes reading clips faster.
 
 Takes the videos of lists, or all below --root. Writes <out>/<video>.mp4 in H.264 with a short side of at most
---short-side, in even numbers of pixels, the lists again with these names and their numbers of frames, and a report,
-<out>/transcode_report.csv. Each frame stays, at the average frames a second; sound is dropped. Stopped and started
-again it goes on; a video that fails is named and left out of the lists, and the command exits with 1 at the end.
+--short-side, in even numbers of pixels, the lists with these names and their numbers of frames, and a report,
+<out>/transcode_report.csv. Keeps all frames, at the average frame rate, and drops sound. A stopped run resumes when it
+is started again; videos that fail are printed and left out of the lists, and the command exits with 1 at the end.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from tbe.prepare.common.work import add_work_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of this command."""
+    """Adds the options of this command."""
     add_lists(parser)
     parser.add_argument("--out", required=True, type=Path, help="the folder of the new videos, and of the lists")
     parser.add_argument("--short-side", type=int, default=256, help="pixels, never enlarged (%(default)s)")
-    help = "the most frames from one key frame to the next (%(default)s)"
+    help = "largest number of frames from one key frame to the next (%(default)s)"
     parser.add_argument("--keyframes", type=int, default=12, help=help)
     parser.add_argument("--crf", type=int, default=23, help="quality of x264, 0 to 51, less is better (%(default)s)")
-    help = "of x264, from ultrafast to veryslow: time for size (%(default)s)"
+    help = "x264 preset, from ultrafast to veryslow: trades time for size (%(default)s)"
     parser.add_argument("--preset", default="medium", help=help)
     add_work_options(parser, timeout=600.0)
 
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> None:
 
 @dataclass(frozen=True)
 class Transcoding:
-    """Encodes a video below root as one below out, whole or not at all."""
+    """Encodes a video below root as one below out, atomically."""
 
     root: Path
     out: Path

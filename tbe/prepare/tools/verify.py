@@ -1,11 +1,11 @@
-"""Decodes every video of a list from its first to its last frame, with the reader that training has.
+"""Decodes every video of a list from its first to its last frame, with the reader of training.
 
-Writes a report, one row a video (path,label,status,frames,height,width,reason), and a clean list of those that decode,
-with the true number of frames as third column. The status is ok, failed (the decoder refuses it), timeout, or crashed
-(the process ended). Stopped and started again it goes on: videos in the report are not decoded again. Exits 1 if any
-video failed. Another reader of training is chosen with --reader; give it a report of its own. A file cut off in a
-container that can be read up to there (avi, mkv) passes, with fewer frames. A list that leads out of --root is
-refused, and a link that does fails, as in training.
+Writes a report, one row per video (path,label,status,frames,height,width,reason), and a clean list of those that
+decode, with the true number of frames as third column. The status is ok, failed (the decoder refuses it), timeout, or
+crashed (the process ended). A stopped run resumes when it is started again: videos in the report are not decoded again.
+Exits with 1 if any video failed. --reader selects another reader of training; give it a report of its own. A file that
+is cut off in a container that can be read up to there (avi, mkv) passes, with fewer frames. As in training, a list with
+paths outside --root is refused, and a video that a link leads there fails.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from tbe.prepare.common.work import (
 if TYPE_CHECKING:
     from tbe.data.readers import OpenVideo
 
-BYTES_AT_ONCE = 128 * 2**20  # of decoded pictures: a reader may go back to a key frame for each lot of them
+BYTES_AT_ONCE = 128 * 2**20  # of decoded frames: a reader may go back to a key frame for each batch of them
 
 
 class Verified(NamedTuple):
-    """How one video of a list decoded; zeros unless the status is ok."""
+    """The outcome of decoding one video of a list; zeros unless the status is ok."""
 
     path: str
     label: int
@@ -49,7 +49,7 @@ class Verified(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """What a video is once all of it was decoded."""
+    """The number and size of a video's decoded frames."""
 
     num_frames: int
     height: int
@@ -58,9 +58,9 @@ class Decoded(NamedTuple):
 
 @dataclass(frozen=True)
 class Decoding:
-    """Decodes all frames of a video below root, keeping some of them at a time; DecodeError if it can't.
+    """Decodes all frames of a video below root, some at a time; raises DecodeError if it can't.
 
-    is_fenced: whether links may not lead out of root. reader: `reader=auto` of training where None.
+    is_fenced: whether links out of root are refused. reader: None for `reader=auto` of training.
     """
 
     root: Path
@@ -68,7 +68,7 @@ class Decoding:
     reader: OpenVideo | None = None
 
     def __call__(self, path: str) -> Decoded:
-        from tbe.data.readers import DecodeError  # takes seconds
+        from tbe.data.readers import DecodeError  # slow to import
 
         file = found_path(os.path.join(self.root, path))
         if self.is_fenced:
@@ -85,8 +85,8 @@ class Decoding:
 
 
 def named_reader(words: Sequence[str]) -> OpenVideo:
-    """The reader of training with this name; further words are settings of it, `template=%06d.jpg`."""
-    from tbe.api.build import build  # takes seconds
+    """Builds the reader of training with this name; further words are its settings, such as `template=%06d.jpg`."""
+    from tbe.api.build import build  # slow to import
 
     name, *settings = words
     pairs = [setting.partition("=") for setting in settings]
@@ -96,14 +96,14 @@ def named_reader(words: Sequence[str]) -> OpenVideo:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of this command."""
+    """Adds the options of this command."""
     parser.add_argument("--root", required=True, type=Path, help="the folder of the videos")
     parser.add_argument("--list", required=True, type=Path, help="the list file")
     parser.add_argument("--out", type=Path, help="the clean list (<list>_clean.txt beside the list)")
     parser.add_argument("--report", type=Path, help="the report (<list>_report.csv beside the list)")
-    help = "also videos that the list, or links, name outside of --root, as data.allow_outside_root=true of a run"
+    help = "allow videos that the list, or links, name outside --root, like data.allow_outside_root=true of a run"
     parser.add_argument("--allow-outside-root", action="store_true", help=help)
-    help = "that of the run, as reader= names it, and settings of it, such as frames template=%%06d.jpg (auto)"
+    help = "the run's reader, as in reader=, and its settings, such as frames template=%%06d.jpg (auto)"
     parser.add_argument("--reader", nargs="+", default=["auto"], metavar=("NAME", "SETTING=VALUE"), help=help)
     add_work_options(parser, timeout=120.0)
 
@@ -132,12 +132,12 @@ def run(args: argparse.Namespace) -> None:
 
 
 def write_clean_list(records: Records, report: Report, out: Path) -> None:
-    """Writes the videos that decode with their labels and true numbers of frames; says how many have fewer."""
+    """Writes the videos that decode, with labels and true frame counts; prints how many have fewer than listed."""
     rows = [report.rows[os.fsdecode(path)] for path in records.paths]
     labels = records.labels.tolist()
     clean = [(row.path, label, row.frames) for row, label in zip(rows, labels, strict=True) if row.status == "ok"]
-    promised = zip(rows, records.num_frames.tolist(), strict=True)
-    num_short = sum(row.status == "ok" and row.frames < num_frames for row, num_frames in promised)
+    listed = zip(rows, records.num_frames.tolist(), strict=True)
+    num_short = sum(row.status == "ok" and row.frames < num_frames for row, num_frames in listed)
     if num_short:
         print(f"{num_short} videos have fewer frames than the list says")
     if clean:

@@ -46,6 +46,6 @@ def test_a_part_may_be_missing_but_not_all(annotations, tmp_path, capsys):
     hat(root, folder)
     assert (folder / "hat_background.txt").exists()
     assert not (folder / "hat_original.txt").exists()
-    assert "seg: no masks there" in capsys.readouterr().out
+    assert "seg: no masks found" in capsys.readouterr().out
     with pytest.raises(SystemExit, match=r"expected videos like 'ori/x/y', found none"):
         hat(root, annotations({"val.txt": "x/y.mp4 0\n"}))

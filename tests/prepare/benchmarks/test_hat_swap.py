@@ -72,8 +72,8 @@ class Harmful:
 @pytest.mark.parametrize(
     ("pairs", "message"),
     [
-        ({ARCHERY: Harmful()}, r"got an error: it asks for \w+.mkdir, which is not loaded"),
-        (torch.tensor([1]), r"got an error: it asks for torch"),
+        ({ARCHERY: Harmful()}, r"got an error: it contains \w+.mkdir, which is refused"),
+        (torch.tensor([1]), r"got an error: it contains torch"),
         ({}, r"expected \{action: \[background, number of frames, class\]\}, got \{\}"),
         ({ARCHERY: [BOWLING, 4]}, r"expected \{action: .*, got \{'archery"),
         ({ARCHERY: (BOWLING, 4, 31)}, r"expected \{action: "),

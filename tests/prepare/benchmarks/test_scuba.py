@@ -39,7 +39,7 @@ def test_the_published_list_becomes_a_split(scuba, rows, tmp_path, capsys):
     expected = [(str(root / name), label) for name, label in (("a_brush__0", 0), ("b_walk__0", 1))]
     assert rows(folder / "scuba.txt")[:2] == expected
     said = capsys.readouterr().out
-    assert "test_1.txt: has the videos of 3 of 4 rows, and their labels agree" in said
+    assert "test_1.txt: has the videos of 3 of 4 rows, with the same labels" in said
     assert "3 of the 4 scuba videos found, 1 missing" in said
     assert (
         f"+data.splits.scuba={folder}/scuba.txt ++data.allow_outside_root=true 'query=[test,scuba]' reader=mixed"

@@ -150,8 +150,8 @@ def test_masks_that_do_not_fit_are_named(made, hmdb51, tmp_path, capsys):
         made("masks", folder=folder)
     said = capsys.readouterr().out
     assert "expected 120 x 160 pixels, as the video has, got (60, 80)" in said
-    assert "run/run_b.avi: expected 10 masks, one a frame, got 9" in said
-    assert "walk/walk_a.avi: expected 10 masks, one a frame, got 11" in said
+    assert "run/run_b.avi: expected 10 masks, one per frame, got 9" in said
+    assert "walk/walk_a.avi: expected 10 masks, one per frame, got 11" in said
     assert "walk_b: expected masks, <number>.png, found none" in said
     assert not list((tmp_path / "out").rglob("*.mp4"))
 

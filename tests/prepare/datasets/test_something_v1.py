@@ -29,8 +29,8 @@ def test_an_absent_part_is_said(annotations, lists, capsys):
         ("train", "1,Turning something", r"train.csv:1: expected '<id>;<class>', got '1,Turning something'"),
         ("train", "1;Eating", r"train.csv:1: expected a class of something-something-v1-labels.csv, got 'Eating'"),
         ("train", "74225;Turning something", r"train and val: expected no video in both, got '74225'"),
-        ("labels", "Turning;0", r"labels.csv:1: expected one new class a line, got 'Turning;0'"),
-        ("labels", "Turning\nTurning", r"labels.csv:2: expected one new class a line, got 'Turning'"),
+        ("labels", "Turning;0", r"labels.csv:1: expected one new class per line, got 'Turning;0'"),
+        ("labels", "Turning\nTurning", r"labels.csv:2: expected one new class per line, got 'Turning'"),
     ],
 )
 def test_files_of_another_form_are_refused_with_their_place(annotations, refused, file, text, message):

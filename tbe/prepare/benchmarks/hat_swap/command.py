@@ -15,7 +15,7 @@ from tbe.prepare.common.work import add_work_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of this benchmark."""
+    """Adds the options of this benchmark."""
     parser.add_argument("--root", required=True, type=Path, help="the folder of ori, inp and seg")
     help = "a list of pairs, such as actionswap_far_1.pickle"
     parser.add_argument("--pairs", required=True, type=Path, metavar="PICKLE", help=help)
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Makes the videos, writes the lists and exits 1 if any video failed."""
-    from tbe.prepare.benchmarks.hat_swap.swapping import Swapping  # takes seconds
+    from tbe.prepare.benchmarks.hat_swap.swapping import Swapping  # slow to import
 
     if not 0 <= args.crf <= 51:
         raise UserError(f"--crf: expected 0 to 51, got {args.crf}")
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def lists_of(pairs: dict[str, str], labels: dict[str, int], name: str) -> dict[str, list[tuple]]:
-    """The actions with their own labels, and with those of their backgrounds; labels: of a data set's videos."""
+    """Returns the actions with their own labels, and with those of their backgrounds; labels: by video."""
     of_class = {video.partition("/")[0]: label for video, label in labels.items()}
     unknown = sorted({scene.partition("/")[0] for scene in pairs.values()} - of_class.keys())
     if unknown:

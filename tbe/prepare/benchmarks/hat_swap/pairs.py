@@ -1,4 +1,4 @@
-"""Which action comes in front of which background."""
+"""Reads the pairs of actions and backgrounds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FORM = "{action: [background, number of frames, class]}"
 
 
 def read_pairs(file: Path) -> dict[str, str]:
-    """Action -> background, both '<class>/<video>'; ValueError for a pickle of anything but plain values."""
+    """Reads action -> background, both '<class>/<video>'; raises UserError unless the pickle holds plain values."""
     try:
         with open(file, "rb") as content:
             pairs = _PlainValues(content).load()
@@ -27,10 +27,10 @@ def read_pairs(file: Path) -> dict[str, str]:
 
 
 class _PlainValues(pickle.Unpickler):
-    """Refuses whatever a pickle would import: what is left are numbers, texts, lists and the like."""
+    """Unpickles numbers, strings, lists and the like, and refuses whatever a pickle would import."""
 
     def find_class(self, module: str, name: str) -> Any:
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not loaded")
+        raise pickle.UnpicklingError(f"it contains {module}.{name}, which is refused")
 
 
 def _is_pair(pair: Any) -> bool:

@@ -1,4 +1,4 @@
-"""People of one video in front of another."""
+"""Puts the people of one video in front of another."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PERSON_ABOVE = 128  # of the levels of a mask, 0 to 255
 
 @dataclass(frozen=True)
 class Swapping:
-    """Writes <out>/<action>.mp4 from HAT's folders below root; pairs: action -> background, known by their name."""
+    """Writes <out>/<action>.mp4 from HAT's folders below root; pairs: action -> background; name: that of the pairs."""
 
     root: Path
     out: Path
@@ -41,13 +41,13 @@ class Swapping:
             raise UserError(f"{action}: expected a mask of each of its {len(frames)} frames, got {len(masks)}")
         first = masks.frames([0])[0, 0]
         short_side = min(first.shape)
-        there = resized(scene_masks.frames([0]), short_side)[0, 0]
-        move = [int(target - start) for target, start in zip(center(there), center(first), strict=True)]
-        height, width = (side // 2 * 2 for side in there.shape)  # yuv420p needs even sizes
+        inpainted = resized(scene_masks.frames([0]), short_side)[0, 0]
+        move = [int(target - start) for target, start in zip(center(inpainted), center(first), strict=True)]
+        height, width = (side // 2 * 2 for side in inpainted.shape)  # yuv420p needs even sizes
         with video_file(self.out / f"{action}.mp4", (height, width), FPS, options={"crf": str(self.crf)}) as add:
             for number in range(len(frames)):
-                behind = min(round(number / len(frames) * len(scene)), len(scene) - 1)
-                background = resized(scene.frames([behind]), short_side)[0]
+                scene_frame = min(round(number / len(frames) * len(scene)), len(scene) - 1)
+                background = resized(scene.frames([scene_frame]), short_side)[0]
                 person = masks.frames([number])[0, 0] > PERSON_ABOVE
                 picture = in_front(frames.frames([number])[0], person, background, move)[:, :height, :width]
                 pixels = np.ascontiguousarray(picture.permute(1, 2, 0).numpy())
@@ -60,12 +60,12 @@ class Swapping:
 
 
 def resized(frames: Tensor, short_side: int) -> Tensor:
-    """Pictures (n, C, H, W) with this short side."""
+    """Resizes pictures (n, C, H, W) to this short side."""
     return pictures.resize(frames, [short_side], antialias=True)
 
 
 def center(mask: Tensor) -> tuple[float, float]:
-    """Row and column of the center of mass of levels (H, W), the middle of the picture where all are 0."""
+    """Returns row and column of the center of mass of levels (H, W); the middle of the picture if all are 0."""
     levels = mask.double()
     if not levels.any():
         return mask.shape[0] / 2, mask.shape[1] / 2
@@ -75,10 +75,11 @@ def center(mask: Tensor) -> tuple[float, float]:
 
 
 def in_front(picture: Tensor, person: Tensor, background: Tensor, move: list[int]) -> Tensor:
-    """The person, bool (h, w), of a picture (C, h, w) in a background (C, H, W), moved by rows and columns."""
+    """Copies the person, bool (h, w), of a picture (C, h, w) into a background (C, H, W), moved by (rows, columns)."""
     rows, columns = person.nonzero(as_tuple=True)
-    there, across = rows + move[0], columns + move[1]
-    inside = (there >= 0) & (there < background.shape[1]) & (across >= 0) & (across < background.shape[2])
-    together = background.clone()
-    together[:, there[inside], across[inside]] = picture[:, rows[inside], columns[inside]]
-    return together
+    new_rows, new_columns = rows + move[0], columns + move[1]
+    inside = (new_rows >= 0) & (new_rows < background.shape[1])
+    inside &= (new_columns >= 0) & (new_columns < background.shape[2])
+    composite = background.clone()
+    composite[:, new_rows[inside], new_columns[inside]] = picture[:, rows[inside], columns[inside]]
+    return composite

@@ -15,17 +15,17 @@ from tbe.prepare.datasets.actor_hmdb51.masking import Masking
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of this data set."""
+    """Adds the options of this data set."""
     parser.add_argument("--root", required=True, type=Path, help="the folder of the videos of HMDB51")
     add_annotations(parser, FILES)
     actors = parser.add_mutually_exclusive_group(required=True)
     actors.add_argument("--boxes", type=Path, metavar="FOLDER", help="the folder of the boxes")
     actors.add_argument("--masks", type=Path, metavar="FOLDER", help="the folder of the masks")
     parser.add_argument("--out", required=True, type=Path, help="the folder of the new videos, and of the lists")
-    parser.add_argument("--crop", default="union", choices=CROPS, help="what boxes are cut to (%(default)s)")
-    help = "added on each side of a box, in shares of its size (%(default)s)"
+    parser.add_argument("--crop", default="union", choices=CROPS, help="how frames are cropped (%(default)s)")
+    help = "margin on each side of a box, as a share of its size (%(default)s)"
     parser.add_argument("--margin", type=float, default=0.1, metavar="SHARE", help=help)
-    help = "frames that the place of a box is averaged over, for --crop follow (%(default)s)"
+    help = "frames over which the position of a box is averaged, for --crop follow (%(default)s)"
     parser.add_argument("--smooth", type=int, default=15, metavar="FRAMES", help=help)
     parser.add_argument(
         "--gray", "--grey", type=int, default=128, help="level of masked pixels, 0 to 255 (%(default)s)"

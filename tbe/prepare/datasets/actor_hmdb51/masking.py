@@ -1,4 +1,4 @@
-"""Graying out what is not the actor in the frames of a video."""
+"""Grays out everything but the actor in the frames of a video."""
 
 from __future__ import annotations
 
@@ -38,6 +38,6 @@ class Masking:
                     height, width = (side // 2 * 2 for side in actor.shape)  # yuv420p needs even sizes
                     yield np.where(actor[..., None], picture, np.uint8(self.gray))[:height, :width]
             if number != len(masks):
-                raise UserError(f"{path}: expected {number} masks, one a frame, got {len(masks)}")
+                raise UserError(f"{path}: expected {number} masks, one per frame, got {len(masks)}")
 
         return write_changed(self.root / path, self.out / mp4_name(path), grayed, self.crf)

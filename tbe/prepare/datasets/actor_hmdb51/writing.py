@@ -1,4 +1,4 @@
-"""Writing a video whose frames are made from those of another video."""
+"""Writes a video whose frames are made from those of another video."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Pictures = Iterator[np.ndarray]  # (H, W, 3) uint8, RGB
 
 
 def write_changed(video: Path, target: Path, change: Callable[[Pictures], Pictures], crf: int) -> Made:
-    """Writes change(frames of the video), which all have one even size; nothing when `change` raises."""
+    """Writes change(frames of the video), all of one even size; writes nothing if `change` raises."""
     with opened_video(video) as source:
         pictures = change(frame.to_ndarray(format="rgb24") for frame in source.frames)
         first = next(pictures, None)

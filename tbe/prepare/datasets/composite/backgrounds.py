@@ -1,4 +1,4 @@
-"""Places: pictures, and videos of which the median or the frames come behind an actor."""
+"""Places behind actors: pictures, and the median or the frames of videos."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tbe.prepare.datasets.composite.pictures import Covering
 
 BEHIND = ("still", "moving")
 MAX_OF_MEDIAN = 50  # frames, evenly spread over a video
-MAX_MOVING = 300  # frames of a place that are kept, the first ones
+MAX_MOVING = 300  # first frames of a place that are kept
 
 
 def place_files(named: Sequence[str]) -> list[Path]:
-    """The pictures and videos that files, folders and patterns name, sorted by name; a place is called by its name."""
+    """Returns the pictures and videos of files, folders and patterns, sorted by name, which is the place's name."""
     suffixes = (*PICTURES, *VIDEO_SUFFIXES)
     files: set[Path] = set()
     for name in named:
@@ -40,7 +40,7 @@ def place_files(named: Sequence[str]) -> list[Path]:
 
 
 def split_places(named: Sequence[str], novel: Sequence[str], seed: int) -> tuple[list[Path], list[Path]]:
-    """The places that actions own, and those held out: named too, or a number of the first, drawn by the seed."""
+    """Returns the places that actions own, and the held-out ones: named, or a number of places drawn by the seed."""
     files = place_files(named)
     if len(novel) == 1 and novel[0].isdigit():
         count = int(novel[0])
@@ -62,14 +62,14 @@ def split_places(named: Sequence[str], novel: Sequence[str], seed: int) -> tuple
 
 @lru_cache(maxsize=64)  # a process makes many clips in front of few places
 def still_place(file: Path, size: tuple[int, int]) -> np.ndarray:
-    """The picture, or the median of a video's frames, (H, W, 3) uint8; ValueError for a file without pictures."""
+    """Reads a picture, or the median of a video's frames, uint8 (H, W, 3); raises UserError for an empty file."""
     cover, frames, every = Covering(size), [], 1
     with opened_video(file) as source:
         for number, frame in enumerate(source.frames):
             if number % every:
                 continue
             frames.append(cover(frame, "rgb24"))
-            if len(frames) > MAX_OF_MEDIAN:  # how long a video is only its end tells
+            if len(frames) > MAX_OF_MEDIAN:  # the length of a video is known only at its end
                 frames, every = frames[::2], 2 * every
     if not frames:
         raise UserError(f"{file}: expected a picture, got none")
@@ -78,7 +78,7 @@ def still_place(file: Path, size: tuple[int, int]) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def moving_place(file: Path, size: tuple[int, int], num_frames: int) -> np.ndarray:
-    """The first frames of a video, at most so many, (T, H, W, 3) uint8."""
+    """Reads the first frames of a video, at most num_frames, uint8 (T, H, W, 3)."""
     cover, frames = Covering(size), []
     with opened_video(file) as source:
         for frame in source.frames:
@@ -91,7 +91,7 @@ def moving_place(file: Path, size: tuple[int, int], num_frames: int) -> np.ndarr
 
 
 def behind(file: Path, size: tuple[int, int], number: int, moves: bool) -> np.ndarray:
-    """What is behind frame `number` of a clip: (H, W, 3) uint8. A video that moves turns back at its ends."""
+    """Returns the place behind frame `number` of a clip, uint8 (H, W, 3); a moving one is reversed at its ends."""
     if not moves:
         return still_place(file, size)
     frames = moving_place(file, size, MAX_MOVING)

@@ -1,4 +1,4 @@
-"""The command: plans who comes in front of which place, makes the videos, then the lists."""
+"""The command: plans the actor and place of each video, makes the videos, then writes the lists."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ STOPPED = 130  # the exit code of Ctrl-C
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of this data set."""
+    """Adds the options of this data set."""
     add_lists(parser)
     parser.add_argument("--masks", required=True, type=Path, metavar="FOLDER", help="the folder of the mattes")
     help = "pictures and videos of places, or folders of them"
@@ -47,22 +47,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     help = "whom a video shows: a regular expression on its path, or a file of lines '<path> <group>'"
     parser.add_argument("--group", required=True, metavar="EXPRESSION|FILE", help=help)
     parser.add_argument("--test", nargs="+", metavar="GROUP", help="the groups to test on; all others are trained on")
-    help = "of the groups, to test on where --test names none (%(default)s)"
+    help = "share of the groups to test on, without --test (%(default)s)"
     parser.add_argument("--test-share", type=float, default=0.2, help=help)
     parser.add_argument("--out", required=True, type=Path, help="the folder of the new videos, and of the lists")
     help = "share of an action's clips of train and iid that have its own place (%(default)s)"
     parser.add_argument("--bias", type=float, default=0.9, help=help)
     sizes = parser.add_mutually_exclusive_group()
     sizes.add_argument("--size", metavar="WxH", help="pixels of the videos, in place of the shape that they have")
-    help = "pixels of the videos at most, never enlarged (%(default)s)"
+    help = "largest short side of the videos in pixels, never enlarged (%(default)s)"
     sizes.add_argument("--short-side", type=int, default=256, help=help)
-    help = "what of a video is a place: its median, or its frames (%(default)s)"
+    help = "the place of a video: the median of its frames, or the frames (%(default)s)"
     parser.add_argument("--behind", default="still", choices=BEHIND, help=help)
-    help = "pixels that the outline of a matte is moved in by, before it is scaled (%(default)s)"
+    help = "pixels by which a matte's outline is moved inwards, before scaling (%(default)s)"
     parser.add_argument("--shrink", type=int, default=1, metavar="PIXELS", help=help)
-    parser.add_argument("--seed", type=int, default=0, help="which place, group and held-out place (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="draws places, groups and held-out places (%(default)s)")
     parser.add_argument("--crf", type=int, default=16, help="quality of x264, 0 to 51, less is better (%(default)s)")
-    parser.add_argument("--preset", default="veryfast", help="of x264: time for size (%(default)s)")
+    parser.add_argument("--preset", default="veryfast", help="x264 preset: trades time for size (%(default)s)")
     add_work_options(parser, timeout=600.0)
 
 
@@ -83,15 +83,15 @@ def run(args: argparse.Namespace) -> None:
     moves = args.behind == "moving"
     making = Compositing(args.root, args.masks, args.out, recipes, size, moves, args.shrink, args.crf, args.preset)
     settings = _settings(args, plan)
-    opened_report("composite", settings, args)  # refuses other settings before their plan takes the place of this
+    opened_report("composite", settings, args)  # refuses other settings before their plan is overwritten
     _write_plan(args.out, clips, plan, names)
     for split in ("train", "iid"):
         print(f"{split}: {realised_bias(clips, split):.1%} of its clips are in their action's own place")
     lists = {split: [(clip.path, clip.action) for clip in clips if clip.split == split] for split in SPLITS}
     made = GivenLists({split: rows for split, rows in lists.items() if rows}, classes)
-    lacking = "" if held_out else " '~data.splits.novel'"
+    no_novel = "" if held_out else " '~data.splits.novel'"
     try:
-        make_of_each("composite", made, making, str, settings, args, f"data=composite{lacking}")
+        make_of_each("composite", made, making, str, settings, args, f"data=composite{no_novel}")
     except SystemExit as ended:
         if ended.code != STOPPED:
             _draw(clips, args.out)
@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _draw(clips: Sequence[Clip], out: Path) -> None:
     if file := draw_sheet(clips, out):
-        print(f"{file}: some actors, one a row, in iid, swap, novel and plain; then some of train. Look at their edges")
+        print(f"{file}: some actors, one per row, in iid, swap, novel and plain; then some of train. Check their edges")
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -117,7 +117,7 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _actors(given: GivenLists, args: argparse.Namespace) -> tuple[list[Actor], list[str]]:
-    """The videos that have a matte, each once and sorted, and the names of the actions."""
+    """Returns the videos with a matte, each once and sorted, and the names of the actions."""
     labels = {path: label for rows in given.rows.values() for path, label, *_ in rows}
     num_classes = max(labels.values()) + 1
     classes = given.classes or [str(label) for label in range(num_classes)]
@@ -125,7 +125,7 @@ def _actors(given: GivenLists, args: argparse.Namespace) -> tuple[list[Actor], l
         got = f"{len(classes)} for labels from {min(labels.values())} to {num_classes - 1}"
         raise UserError(f"{CLASSES}.txt: expected a name for each label from 0 on, got {got}")
     paths = with_mattes(sorted(labels), args.masks)
-    renamed_apart(paths, mp4_name)  # refuses two that would become one
+    renamed_apart(paths, mp4_name)  # raises if two would become one
     groups = groups_of(paths, args.group)
     tested = test_groups(list(groups.values()), args.test, args.test_share, args.seed)
     trained = sorted(set(groups.values()) - tested)
@@ -134,14 +134,14 @@ def _actors(given: GivenLists, args: argparse.Namespace) -> tuple[list[Actor], l
 
 
 def _settings(args: argparse.Namespace, plan: str) -> str:
-    """What changes a picture, in words; of the plan its hash."""
+    """Returns all settings that affect a picture, with a hash of the plan."""
     digest = hashlib.sha256(plan.encode("utf-8", errors="surrogateescape")).hexdigest()[:8]
     size = f"size={args.size}" if args.size else f"short_side={args.short_side}"
     return f"plan={digest} {size} behind={args.behind} shrink={args.shrink} crf={args.crf} preset={args.preset}"
 
 
 def _write_plan(out: Path, clips: Sequence[Clip], plan: str, places: Sequence[str]) -> None:
-    """Writes plan.csv and the lists of the places, of all clips: who reads a list looks for its own."""
+    """Writes plan.csv and the lists of places of all clips; readers of a list look up their own videos."""
     content = plan.encode("utf-8", errors="surrogateescape")
     write_whole(out / "plan.csv", lambda part: part.write_bytes(content))
     for split in dict.fromkeys(clip.split for clip in clips):

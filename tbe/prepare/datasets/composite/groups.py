@@ -1,4 +1,4 @@
-"""Whom a video shows, and who is trained on."""
+"""Groups of videos by person, and their split into training and test groups."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tbe.errors import UserError
 from tbe.prepare.common.published import numbered_lines
 
 
-def groups_of(paths: Sequence[str], told: str) -> dict[str, str]:
-    """The group of each video, from a file of lines '<path> <group>' or a regular expression with one group."""
-    return _from_file(paths, Path(told)) if Path(told).is_file() else _from_paths(paths, told)
+def groups_of(paths: Sequence[str], group: str) -> dict[str, str]:
+    """Returns the group of each video, from a file of lines '<path> <group>' or a regular expression with one group."""
+    return _from_file(paths, Path(group)) if Path(group).is_file() else _from_paths(paths, group)
 
 
 def test_groups(groups: Sequence[str], test: Sequence[str] | None, share: float, seed: int) -> set[str]:
-    """The groups to test on: those that are named, else a share of all, at least one and never all."""
+    """Returns the test groups: those in `test`, else a share of all, at least one and never all."""
     known = sorted(set(groups))
     if len(known) < 2:
         raise UserError(f"--group: expected at least two groups, one to train on and one to test on, got {known}")
@@ -59,6 +59,6 @@ def _from_file(paths: Sequence[str], file: Path) -> dict[str, str]:
 
 
 def _check_all(groups: dict[str, str], paths: Sequence[str], where: str) -> None:
-    lacking = [path for path in paths if path not in groups]
-    if lacking:
-        raise UserError(f"{where}: expected a group of each video, got none of {lacking[0]!r} ({len(lacking)} such)")
+    missing = [path for path in paths if path not in groups]
+    if missing:
+        raise UserError(f"{where}: expected a group of each video, got none of {missing[0]!r} ({len(missing)} such)")

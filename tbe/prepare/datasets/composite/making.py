@@ -1,4 +1,4 @@
-"""Making the videos of a plan."""
+"""Makes the videos of a plan."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MASK_CRF = 12
 
 
 class Recipe(NamedTuple):
-    """What a clip is made of: a filmed video, and the file of a place, None for the filmed one."""
+    """The inputs of a clip: a filmed video, and the file of a place, None for the filmed one."""
 
     source: str
     place: Path | None
@@ -34,7 +34,7 @@ class Recipe(NamedTuple):
 
 @dataclass(frozen=True)
 class Compositing:
-    """Writes <out>/<clip> and, before it, its matte as <out>/masks/<clip>, whole or not at all."""
+    """Writes <out>/<clip> and, before it, its matte as <out>/masks/<clip>, each atomically."""
 
     root: Path
     masks: Path
@@ -55,7 +55,7 @@ class Compositing:
             if first is None:
                 raise UserError(f"{recipe.source}: expected frames, got none")
             size = self.size.of(first.height, first.width)
-            # The last one to be opened is the first one to be there.
+            # The file opened last appears first.
             add = files.enter_context(video_file(self.out / clip, size, source.fps, options=self._options(self.crf)))
             options = self._options(MASK_CRF)
             add_mask = files.enter_context(video_file(self.out / MASKS / clip, size, source.fps, options=options))
@@ -74,14 +74,14 @@ class Compositing:
         return av.VideoFrame.from_ndarray(np.ascontiguousarray(matte), format="gray")
 
     def _options(self, crf: int) -> dict[str, str]:
-        # With its macroblock tree x264 writes other bytes from run to run, even on one thread.
+        # With its macroblock tree, x264's output differs from run to run, even on one thread.
         return {"crf": str(crf), "preset": self.preset, "x264-params": "mbtree=0"}
 
 
 def paired(
     source: str, frames: Iterator[av.VideoFrame], mattes: Iterator[av.VideoFrame]
 ) -> Iterator[tuple[av.VideoFrame, av.VideoFrame]]:
-    """Each frame with its matte; ValueError at the end where they are not as many."""
+    """Yields each frame with its matte; raises UserError at the end if their numbers differ."""
     num_frames = num_mattes = 0
     for frame, matte in zip_longest(frames, mattes):
         num_frames, num_mattes = num_frames + (frame is not None), num_mattes + (matte is not None)

@@ -1,4 +1,4 @@
-"""The mattes of filmed videos: how much of each pixel the actor covers."""
+"""Reads the mattes of filmed videos: the actor's coverage of each pixel."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from tbe.prepare.common.decoding import opened_video
 
 
 def with_mattes(paths: Sequence[str], folder: Path) -> list[str]:
-    """The videos that have a matte; says how many have none. ValueError for boxes, MissingFile where none has one."""
+    """Returns the videos with a matte; prints how many have none. Raises UserError for boxes, MissingFile for none."""
     masks = ActorMasks(str(folder))
     boxed = [path for path in paths if masks.boxes(path) and not masks.place(path).is_dir() and not masks.video(path)]
     if boxed:
         raise UserError(
             f"{folder}: expected mattes, pictures or videos of each actor's outline, got boxes of {boxed[0]!r} "
-            f"({len(boxed)} such): what a box holds of the filmed place would come along and tell it"
+            f"({len(boxed)} such): the filmed place inside a box would reveal the original background"
         )
     found = [path for path in paths if masks.has(path)]
     if not found:
         place = masks.place(paths[0])
         raise MissingFile(f"{folder}: expected mattes such as {place}/000001.png or {place}.mp4, found none")
     if len(found) < len(paths):
-        lacking = sorted(set(paths) - set(found))
-        print(f"{folder}: left out {len(lacking)} of {len(paths)} videos without a matte, such as {lacking[0]!r}")
+        missing = sorted(set(paths) - set(found))
+        print(f"{folder}: left out {len(missing)} of {len(paths)} videos without a matte, such as {missing[0]!r}")
     return found
 
 
 @contextmanager
 def opened_matte(path: str, folder: Path) -> Iterator[Iterator[av.VideoFrame]]:
-    """The matte of each frame of a video, in order: of a video of mattes, or of numbered pictures."""
+    """Opens the mattes of a video's frames, in order, from a video of mattes or numbered pictures."""
     masks = ActorMasks(str(folder))
     pictures, video = masks.place(path), masks.video(path)
     if video is None or pictures.is_dir():
@@ -45,7 +45,7 @@ def opened_matte(path: str, folder: Path) -> Iterator[Iterator[av.VideoFrame]]:
 
 
 def _picture(file: Path) -> av.VideoFrame:
-    from torchvision.io import ImageReadMode  # takes seconds, which only the processes need
+    from torchvision.io import ImageReadMode  # slow to import, and only needed by the processes
 
     from tbe.data.readers.frame_folder import decoded_picture
 

@@ -1,4 +1,4 @@
-"""Bringing pictures to one size."""
+"""Resizes and crops frames to one size."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from tbe.errors import UserError
 
 
 class Size(NamedTuple):
-    """Of the videos that are made, in pixels: height and width, or a short side at most where their shape stays."""
+    """The size of the new videos in pixels: height and width, or a largest short side that keeps their aspect."""
 
     height: int = 0
     width: int = 0
     short_side: int = 0
 
     def of(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width, both even, of what is made of pictures of this size."""
+        """Returns the even height and width of the output for frames of this size."""
         if self.short_side:
             return reduced_size(height, width, self.short_side, multiple=2)
         return self.height, self.width
 
 
 def parsed_size(text: str) -> Size:
-    """'96x72' is a width and a height."""
-    found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text.lower(), re.ASCII)
-    width, height = map(int, found.groups()) if found else (1, 1)
+    """Parses '<width>x<height>', such as '96x72'; raises UserError unless both are even."""
+    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text.lower(), re.ASCII)
+    width, height = map(int, match.groups()) if match else (1, 1)
     if width % 2 or height % 2:
         raise UserError(f"--size: expected <width>x<height> in even numbers of pixels, such as 256x144, got {text!r}")
     return Size(height, width)
 
 
 class Covering:
-    """Brings frames to one height and width: scaled, keeping their shape, to cover it, and cut about their middle."""
+    """Scales frames, keeping their aspect, to cover a height and width, and center-crops them."""
 
     def __init__(self, size: tuple[int, int]):
         self.size = size

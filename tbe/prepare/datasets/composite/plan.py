@@ -1,4 +1,4 @@
-"""Which actor comes in front of which place."""
+"""Plans which actor is put in front of which place."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tbe.errors import UserError
 from tbe.prepare.common.making import mp4_name
 
 SPLITS = ("train", "iid", "swap", "novel", "plain")
-AS_FILMED = "as_filmed"  # the place of plain videos, after all others
+AS_FILMED = "as_filmed"  # name of the place of plain videos, which is numbered last
 
 
 class Actor(NamedTuple):
-    """A filmed video: its path, its action, whom it shows, and whether that one is tested on."""
+    """A filmed video: its path, its action, whom it shows, and whether that group is tested on."""
 
     source: str
     action: int
@@ -27,14 +27,14 @@ class Actor(NamedTuple):
 
 
 class Places(NamedTuple):
-    """How many places there are: those that actions own come first, then those that are held out."""
+    """The numbers of places: those that actions own come first, then the held-out ones."""
 
     num_owned: int
     num_novel: int
 
 
 class Clip(NamedTuple):
-    """A video to be made. place: its number, of plain ones the last; is_own: whether its action owns it."""
+    """A video to make. place: its number, the last one for plain videos; is_own: whether its action owns it."""
 
     path: str
     split: str
@@ -46,10 +46,10 @@ class Clip(NamedTuple):
 
 
 def planned(actors: Sequence[Actor], places: Places, bias: float, seed: int) -> list[Clip]:
-    """The clips of all splits, each in the order of the actors.
+    """Returns the clips of all splits, each in the order of the actors.
 
-    Of each action in train and in iid round(bias * n) of its n clips have its own place; the others take turns in the
-    other places, as those of swap do in the places of other actions and those of novel in the places held out.
+    In train and iid, round(bias * n) of the n clips of each action have its own place; the others take turns in the
+    other places, as those of swap do in the places of other actions and those of novel in the held-out places.
     """
     clips = []
     owned = {actor.action % places.num_owned for actor in actors}
@@ -65,12 +65,12 @@ def planned(actors: Sequence[Actor], places: Places, bias: float, seed: int) -> 
 
 
 def realised_bias(clips: Sequence[Clip], split: str) -> float:
-    """The share of a split's clips that show the place that their action owns."""
+    """Returns the share of a split's clips in their action's own place."""
     return float(np.mean([clip.is_own for clip in clips if clip.split == split]))
 
 
 def plan_text(clips: Sequence[Clip], actions: Sequence[str], places: Sequence[str]) -> str:
-    """The plan as csv: who does what where."""
+    """Returns the plan as csv text."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["clip", "split", "source", "group", "action", "place", "is_own_place"])
@@ -81,19 +81,19 @@ def plan_text(clips: Sequence[Clip], actions: Sequence[str], places: Sequence[st
 
 
 def check_places(actors: Sequence[Actor], places: Places) -> None:
-    """ValueError for actions or places that are too few to be mixed up."""
+    """Raises UserError for too few actions or places to swap."""
     actions = {actor.action for actor in actors}
     owned = {action % places.num_owned for action in actions} if places.num_owned else set()
     if len(owned) < 2:
         raise UserError(
-            "--backgrounds: expected at least two places that actions own, so that each action has another one's in "
+            "--backgrounds: expected at least two places that actions own, so that each action gets another one's in "
             f"swap, got {len(owned)} from {len(actions)} actions and {places.num_owned} places beside those held out"
         )
 
 
 def _places(split: str, actors: Sequence[Actor], owned: set[int], places: Places, bias: float, seed: int) -> list[int]:
-    """The place of each of these actors; owned: places that any action owns."""
-    found = np.zeros(len(actors), int)
+    """Returns the place of each of these actors; owned: places that any action owns."""
+    chosen = np.zeros(len(actors), int)
     for action in sorted({actor.action for actor in actors}):
         rng = np.random.default_rng((seed, SPLITS.index(split), action))
         members = rng.permutation([number for number, actor in enumerate(actors) if actor.action == action])
@@ -102,17 +102,17 @@ def _places(split: str, actors: Sequence[Actor], owned: set[int], places: Places
         held_out = list(range(places.num_owned, places.num_owned + places.num_novel))
         if split in ("train", "iid"):
             num_own = round(bias * len(members))
-            found[members] = [own] * num_own + _turns(others, len(members) - num_own, rng)
+            chosen[members] = [own] * num_own + _turns(others, len(members) - num_own, rng)
         elif split == "swap":
-            found[members] = _turns([place for place in others if place in owned], len(members), rng)
+            chosen[members] = _turns([place for place in others if place in owned], len(members), rng)
         elif split == "novel":
-            found[members] = _turns(held_out, len(members), rng)
+            chosen[members] = _turns(held_out, len(members), rng)
         else:
-            found[members] = places.num_owned + places.num_novel
-    return found.tolist()
+            chosen[members] = places.num_owned + places.num_novel
+    return chosen.tolist()
 
 
 def _turns(choices: list[int], count: int, rng: np.random.Generator) -> list[int]:
-    """So many of the choices, each as often as any other, give or take one, in an order of chance each time around."""
+    """Draws `count` of the choices, each equally often up to one, in a new random order each time around."""
     rounds = [rng.permutation(choices) for _ in range(-(-count // max(1, len(choices))))]
     return np.concatenate([np.zeros(0, int), *rounds])[:count].tolist()

@@ -1,4 +1,4 @@
-"""A sheet of some of the videos, to be looked at."""
+"""Draws a contact sheet of some of the videos."""
 
 from __future__ import annotations
 
@@ -16,15 +16,18 @@ ROWS = 8  # of either half
 
 
 def draw_sheet(clips: Sequence[Clip], out: Path) -> Path | None:
-    """Writes sheet.png: for some actors who are tested on a row, their videos in iid, swap, novel and plain; then
-    as many rows of train. None where none of them is there."""
-    there = {clip.path: clip for clip in clips if (out / clip.path).is_file()}
+    """Writes sheet.png, and returns it; None without any video.
+
+    One row per test actor, with its videos in iid, swap, novel and plain, for up to ROWS of them; then up to as many
+    rows of train.
+    """
+    existing = {clip.path: clip for clip in clips if (out / clip.path).is_file()}
     tested: dict[str, list[Clip]] = {}
     for split in SPLITS[1:]:
-        for clip in there.values():
+        for clip in existing.values():
             if clip.split == split:
                 tested.setdefault(clip.source, []).append(clip)
-    trained = [clip for clip in there.values() if clip.split == "train"]
+    trained = [clip for clip in existing.values() if clip.split == "train"]
     across = max(map(len, tested.values()), default=4)
     rows = _spread(list(tested.values()), ROWS)
     chosen = _spread(trained, ROWS * across)
@@ -55,7 +58,7 @@ def _spread(items: list, count: int) -> list:
 
 
 def _write_png(picture: np.ndarray, file: Path) -> None:
-    import torch  # takes seconds
+    import torch  # slow to import
     from torchvision.io import write_png
 
     write_png(torch.from_numpy(picture).permute(2, 0, 1).contiguous(), str(file))

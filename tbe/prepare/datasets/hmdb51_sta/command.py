@@ -1,4 +1,4 @@
-"""The command: measures what motion.csv lacks, then writes the lists."""
+"""The command: measures the videos missing in motion.csv, then writes the lists."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class MeasuredRow(NamedTuple):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of this data set."""
+    """Adds the options of this data set."""
     parser.add_argument("--root", required=True, type=Path, help="the folder of the stabilised videos")
     add_annotations(parser, FILES)
     add_out(parser, "hmdb51_sta")
-    help = "largest motion of the camera, in shares of the short side a frame (%(default)s)"
+    help = "largest camera motion per frame, as a share of the short side (%(default)s)"
     parser.add_argument("--max-motion", type=float, default=0.01, metavar="SHARE", help=help)
     add_work_options(parser, timeout=300.0)
 
@@ -67,13 +67,13 @@ def run(args: argparse.Namespace) -> None:
 
 
 def row_of(outcome: Outcome) -> MeasuredRow:
-    """The row of motion.csv for a video."""
+    """Returns the row of motion.csv for a video."""
     motion, pairs = outcome.value or (0.0, 0)
     return MeasuredRow(outcome.item, outcome.status, motion, pairs, outcome.reason)
 
 
 def print_motion(values: list[float], max_motion: float) -> None:
-    """Prints how many of the measured videos are kept, and how the values are spread, to choose a threshold by."""
+    """Prints how many of the measured videos are kept, and quantiles of the values, to choose a threshold by."""
     if values:
         num_kept = sum(value <= max_motion for value in values)
         spread = ", ".join(f"{share:.0%} {np.quantile(values, share):.4f}" for share in (0.5, 0.9, 0.99))
@@ -82,7 +82,7 @@ def print_motion(values: list[float], max_motion: float) -> None:
 
 @dataclass(frozen=True)
 class Measuring:
-    """Measures the motion of the camera in a video below root."""
+    """Measures the camera motion of a video below root."""
 
     root: Path
 
@@ -91,7 +91,7 @@ class Measuring:
 
 
 def small_gray_frames(video: Path) -> Iterator[np.ndarray]:
-    """The frames of a video as (H, W) uint8 with a short side of at most SHORT_SIDE."""
+    """Yields the frames of a video as uint8 (H, W) with a short side of at most SHORT_SIDE."""
     reformatter, size = VideoReformatter(), (0, 0)
     with opened_video(video) as source:
         for number, frame in enumerate(source.frames):
