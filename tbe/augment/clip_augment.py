@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from tbe.augment.color_jitter import Change, ColorJitter, adjust_saturation_, change_
 from tbe.augment.crops import Crop
-from tbe.augment.fused_color import change_and_normalise
+from tbe.augment.fused_color import change_and_normalize
 from tbe.augment.resample import matrices, resample, resample_in_bands, resample_in_levels, rotate
 from tbe.errors import UserError
 
@@ -115,7 +115,7 @@ class ClipAugment(nn.Module):
         if draws.degrees is not None:
             pictures = rotate(pictures.float(), draws.degrees)
         if self.fused and on_gpu and draws.changes:
-            changed = change_and_normalise(pictures, draws.changes, mean, std)
+            changed = change_and_normalize(pictures, draws.changes, mean, std)
             if changed is not None:
                 return changed
         pictures = pictures.float()

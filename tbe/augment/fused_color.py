@@ -32,7 +32,7 @@ BLOCK, WARPS = 2048, 8  # pixels at a time, and warps of 32 threads
 logger = logging.getLogger(__name__)
 
 
-def change_and_normalise(pictures: Tensor, changes: Sequence[Change], mean: Tensor, std: Tensor) -> Tensor | None:
+def change_and_normalize(pictures: Tensor, changes: Sequence[Change], mean: Tensor, std: Tensor) -> Tensor | None:
     """Applies changes to RGB pictures (B, 3, T, S, S) in [0, 1], of any strides, and normalizes by mean and std (3,).
 
     Returns new contiguous float32; None if Triton does not work, which is logged once.

@@ -13,13 +13,13 @@ from tbe.viz.to_rgb import pixels
 
 
 def draw_views(
-    file: Path, views: dict[str, Tensor], normalised: tuple[Tensor, Tensor], titles: list[str], fps: float
+    file: Path, views: dict[str, Tensor], normalized: tuple[Tensor, Tensor], titles: list[str], fps: float
 ) -> None:
     """Draws views (V, C, T, S, S) of V videos with these titles: `<file>.gif`, `<file>.mp4` and `<file>.png`.
 
-    normalised: mean and standard deviation of the views' normalisation.
+    normalized: mean and standard deviation of the views' normalisation.
     """
-    shown = {name: pixels(clips, *normalised) for name, clips in views.items()}
+    shown = {name: pixels(clips, *normalized) for name, clips in views.items()}
     draw_videos(file, shown, titles, fps)
 
 

@@ -13,7 +13,7 @@ FLOW = 2  # channels of optical flow
 
 
 def pixels(clips: Tensor, mean: Tensor, std: Tensor) -> np.ndarray:
-    """Converts normalised clips (B, C, T, H, W) to pictures uint8 (B, T, H, W, 3); mean, std: of their normalisation.
+    """Converts normalized clips (B, C, T, H, W) to pictures uint8 (B, T, H, W, 3); mean, std: of their normalisation.
 
     Two-channel optical flow becomes red for motion to the right, blue for motion down, and gray for none.
     """

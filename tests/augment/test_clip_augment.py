@@ -15,7 +15,7 @@ SIZES = torch.tensor([[40, 56], [40, 30], [24, 56], [33, 47]])
 
 
 def strong(size: int = 24, **changes) -> ClipAugment:
-    """Everything that can be drawn is drawn."""
+    """An augmentation with all random stages enabled."""
     settings = {"crop": RandomResizedCrop(), "rotation": 10.0, "color": ColorJitter(0.4, 0.4, 0.4, 0.1, prob=0.8)}
     return ClipAugment(size, **(settings | {"gray": 0.3, "blur": 0.5} | changes))
 
@@ -29,14 +29,14 @@ def with_seed(augment: ClipAugment, clips: torch.Tensor, sizes: torch.Tensor, se
     return augment(clips, sizes)
 
 
-def test_the_result_is_what_a_backbone_takes():
+def test_the_output_is_a_valid_backbone_input():
     result = strong()(random_clips(), SIZES)
     assert result.shape == (4, 3, 6, 24, 24)
     assert result.dtype == torch.float32
     assert result.is_contiguous()
 
 
-def test_without_chance_it_is_torchvisions_crop_resize_and_normalise():
+def test_without_randomness_it_equals_torchvisions_crop_resize_and_normalize():
     clips, mean, std = random_clips(), [0.4, 0.5, 0.6], [0.2, 0.3, 0.4]
     result = ClipAugment(24, CenterCrop(0.5), flip=0.0, mean=mean, std=std)(clips, SIZES)
     for clip, (height, width), ours in zip(clips, SIZES.tolist(), result, strict=True):
@@ -52,14 +52,14 @@ def test_the_frames_of_a_clip_share_its_draw():
     assert_close(result, result[:, :, :1].expand_as(result), atol=1e-4, rtol=0)
 
 
-def test_every_clip_has_its_own_draw():
+def test_each_clip_has_its_own_draw():
     same = random_clips(1).expand(8, -1, -1, -1, -1)
     result = strong(blur=1.0)(same, SIZES[:1].expand(8, -1)).flatten(1)
     apart = (result[:, None] - result).abs().amax(dim=-1)
     assert (apart[~torch.eye(8, dtype=torch.bool)] > 0.1).all()
 
 
-def test_padding_is_never_seen():
+def test_padding_is_never_visible():
     clips, other = random_clips(), random_clips()
     for mine, theirs, (height, width) in zip(clips, other, SIZES.tolist(), strict=True):
         theirs[..., :height, :width] = mine[..., :height, :width]
@@ -69,7 +69,7 @@ def test_padding_is_never_seen():
     assert_close(with_seed(strong(), wider, SIZES), expected, atol=1e-4, rtol=0)
 
 
-def test_the_seed_decides():
+def test_equal_seeds_give_equal_results():
     clips, augment = random_clips(), strong()
     first = with_seed(augment, clips, SIZES)
     assert_close(with_seed(augment, clips, SIZES), first, atol=0, rtol=0)
@@ -86,14 +86,14 @@ def one_by_one_and_as_a_batch(monkeypatch, augment, clips):
 
 
 @pytest.mark.parametrize("channels", [3, 2])
-def test_large_clips_one_by_one_are_what_they_are_in_a_batch(monkeypatch, channels):
+def test_large_clips_are_the_same_one_by_one_and_in_a_batch(monkeypatch, channels):
     changes = {} if channels == 3 else {"rotation": 0.0, "color": None, "gray": 0.0, "mean": [0.5] * 2, "std": [1] * 2}
     augment, clips = strong(blur=1.0, **changes), random_clips(channels=channels)
     assert_close(*one_by_one_and_as_a_batch(monkeypatch, augment, clips), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("channels", [3, 2])
-def test_large_clips_without_blur_are_right_to_a_level(monkeypatch, channels):
+def test_large_clips_without_blur_are_accurate_to_one_level(monkeypatch, channels):
     augment = ClipAugment(24, RandomResizedCrop(), blur=0.3, mean=[0.0] * channels, std=[1.0] * channels)
     levels = [255 * clips for clips in one_by_one_and_as_a_batch(monkeypatch, augment, random_clips(channels=channels))]
     apart = (levels[0] - levels[1]).abs()
@@ -101,7 +101,7 @@ def test_large_clips_without_blur_are_right_to_a_level(monkeypatch, channels):
     assert apart.mean() < 0.3  # as rounding once or twice, up or down, has it
 
 
-def test_input_is_left_as_it_was():
+def test_the_input_is_not_modified():
     clips = random_clips()
     before = clips.clone()
     strong()(clips, SIZES)
@@ -115,7 +115,7 @@ def test_inference_mode_and_autocast_change_nothing():
         assert_close(with_seed(augment, clips, SIZES), expected, atol=0, rtol=0)
 
 
-def test_flip_and_gray_come_as_often_as_their_probability():
+def test_flip_and_gray_occur_with_their_probability():
     torch.manual_seed(0)
     clips = random_clips(1)[:, :1].expand(400, -1, -1, -1, -1)
     augment = ClipAugment(8, CenterCrop(), flip=0.3, gray=0.6, mean=(0, 0, 0), std=(1, 1, 1))
@@ -130,7 +130,7 @@ def test_flip_and_gray_come_as_often_as_their_probability():
 FLOW = {"mean": (0.5, 0.5), "std": (0.25, 0.25)}
 
 
-def test_flow_that_is_flipped_is_the_flow_of_the_flipped_clip():
+def test_flipped_flow_is_the_flow_of_the_flipped_clip():
     clips = random_clips(channels=2)
     mirrored = clips.flip(-1)
     mirrored[:, :, 0] = 255 - mirrored[:, :, 0]
@@ -141,7 +141,7 @@ def test_flow_that_is_flipped_is_the_flow_of_the_flipped_clip():
     assert_close(flipped.flip(-1) * torch.tensor([-1, 1]).view(-1, 1, 1, 1), plain(clips, sizes), atol=1e-4, rtol=0)
 
 
-def test_only_the_clips_that_are_flipped_turn_their_motion():
+def test_only_flipped_clips_negate_their_motion():
     torch.manual_seed(0)
     right = torch.full((400, 2, 2, 8, 8), 200, dtype=torch.uint8)
     result = ClipAugment(8, RandomResizedCrop(), flip=0.3, **FLOW)(right, torch.full((400, 2), 8))
@@ -155,12 +155,12 @@ def test_flow_can_be_cropped_and_blurred():
     assert flow(random_clips(channels=2), SIZES).shape == (4, 2, 6, 16, 16)
 
 
-def test_settings_leave_no_trace_in_checkpoints():
+def test_settings_are_not_in_checkpoints():
     assert strong().state_dict() == {}
 
 
 @pytest.mark.parametrize("leaf", LEAVES)
-def test_every_leaf_augments(leaf):
+def test_every_config_augments(leaf):
     config = OmegaConf.create({"clip": {"size": 16}, "augment": OmegaConf.load(CONFIGS / f"{leaf}.yaml")})
     augment = instantiate(config).augment
     channels = 2 if leaf.startswith("flow") else 3
@@ -170,7 +170,7 @@ def test_every_leaf_augments(leaf):
 
 
 @pytest.mark.parametrize("leaf", ["center", "flow_center", "none"])
-def test_evaluation_draws_nothing(leaf):
+def test_evaluation_uses_no_randomness(leaf):
     config = OmegaConf.create({"clip": {"size": 16}, "augment": OmegaConf.load(CONFIGS / f"{leaf}.yaml")})
     augment, clips = instantiate(config).augment, random_clips(channels=2 if leaf.startswith("flow") else 3)
     state = torch.get_rng_state()
@@ -210,6 +210,6 @@ def test_impossible_settings_are_refused(settings, match):
         (random_clips(), SIZES.float(), "int64"),
     ],
 )
-def test_input_of_another_form_is_refused(clips, sizes, match):
+def test_invalid_input_is_refused(clips, sizes, match):
     with pytest.raises(ValueError, match=match):
         strong()(clips, sizes)

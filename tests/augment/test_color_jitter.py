@@ -13,7 +13,7 @@ SHIFTS = torch.tensor([-0.5, -0.2, 0.0, 0.05, 0.3, 0.5])
 
 
 def random_clips(batch: int = 6) -> torch.Tensor:
-    """(B, 3, T, H, W), with plain, black, white and two-channel pixels, where hue has its special cases."""
+    """Returns clips (B, 3, T, H, W) with gray, black, white and two-channel pixels, the special cases of hue."""
     clips = torch.rand(batch, 3, 4, 10, 12)
     clips[..., 0, :] = clips[:, :1, ..., 0, :]
     clips[..., 1, :] = 0.0

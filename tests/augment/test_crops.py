@@ -41,13 +41,13 @@ def test_random_resized_crop_is_distributed_as_torchvisions(height, width, scale
 
 
 @pytest.mark.parametrize(("height", "width"), [(20, 400), (400, 20)])
-def test_a_clip_that_no_try_fits_gets_torchvisions_last_resort(height, width):
+def test_a_clip_without_a_fitting_box_gets_torchvisions_fallback(height, width):
     expected = TorchvisionCrop.get_params(torch.empty(3, height, width), [0.9, 1.0], [3 / 4, 4 / 3])
     boxes = RandomResizedCrop(scale=(0.9, 1.0))(many(height, width, 8))
     assert (boxes == torch.tensor(expected)).all()
 
 
-def test_random_crop_is_a_square_that_reaches_every_place():
+def test_random_crop_is_a_square_that_reaches_every_position():
     boxes = RandomCrop(0.5)(many(8, 10))
     assert (boxes[:, 2:] == 4).all()
     assert boxes[:, 0].unique().tolist() == list(range(5))

@@ -1,4 +1,4 @@
-"""Color changes by one kernel are what they are one after the other. Triton's interpreter stands for a GPU."""
+"""Color changes in one kernel equal separate changes. Triton's interpreter stands in for a GPU."""
 
 import importlib.util
 import logging
@@ -30,7 +30,7 @@ MEAN, STD = torch.tensor([0.4, 0.5, 0.6]).view(-1, 1, 1, 1), torch.tensor([0.2, 
 
 @pytest.fixture
 def kernel(monkeypatch):
-    """The kernel, interpreted, in blocks that do not fill a frame."""
+    """The interpreted kernel, with blocks that do not divide a frame."""
     monkeypatch.setenv("TRITON_INTERPRET", "1")
     monkeypatch.setattr(fused_color, "BLOCK", 32)
     spec = importlib.util.spec_from_file_location("interpreted", ROOT / "tbe" / "augment" / "color_kernel.py")
@@ -40,14 +40,14 @@ def kernel(monkeypatch):
 
 
 def change(kind, num_clips=2, device="cpu"):
-    """The first clip is left as it is."""
+    """Returns a change that leaves the first clip unchanged."""
     neutral = 0.0 if kind is adjust_hue_ else 1.0
     by = (torch.rand(num_clips, device=device) - 0.5) * (torch.arange(num_clips, device=device) > 0)
     return Change(kind, neutral + by, neutral)
 
 
 def pictures(dtype=torch.float32):
-    """Two clips of two frames, with strides as resampling leaves them, and pixels without a hue."""
+    """Returns two clips of two frames, with the strides of resampling, and pixels without a hue."""
     clips = torch.rand(2, 7, 3, 2, 7)
     clips[:, 0] = 0.5
     return clips.to(dtype).permute(0, 2, 3, 1, 4)
@@ -58,7 +58,7 @@ def one_after_the_other(clips, changes):
 
 
 @pytest.mark.parametrize("order", list(permutations(KINDS))[::7])
-def test_any_order_of_the_changes_is_data_of_one_kernel(kernel, order):
+def test_one_kernel_applies_the_changes_in_any_order(kernel, order):
     torch.manual_seed(0)
     changes, clips = [*map(change, order), change(adjust_saturation_)], pictures(torch.float16)  # gray comes last
     found = fused_color._launched(kernel, clips, changes, MEAN, STD)
@@ -67,14 +67,14 @@ def test_any_order_of_the_changes_is_data_of_one_kernel(kernel, order):
 
 
 @pytest.mark.parametrize("left_out", [adjust_contrast_, adjust_hue_])
-def test_a_strength_of_0_leaves_its_place_empty(kernel, left_out):
+def test_a_strength_of_0_leaves_its_slot_empty(kernel, left_out):
     torch.manual_seed(0)
     changes, clips = [change(kind) for kind in KINDS if kind is not left_out], pictures()
     expected = one_after_the_other(clips.clone(), changes)
     assert_close(fused_color._launched(kernel, clips, changes, MEAN, STD), expected, atol=1e-4, rtol=0)
 
 
-def test_the_kernel_compiles_for_a_gpu_that_is_not_here():
+def test_the_kernel_compiles_without_a_gpu():
     compiler = pytest.importorskip("triton.compiler")
     target = pytest.importorskip("triton.backends.compiler").GPUTarget("cuda", 90, 32)
     from tbe.augment.color_kernel import change_frames
@@ -93,7 +93,7 @@ def augment(**settings):
     return ClipAugment(24, RandomResizedCrop(), color=color, gray=0.3, blur=0.5, **settings)
 
 
-def test_on_a_gpu_the_kernel_gets_pictures_in_half_precision_and_nobody_waits(monkeypatch):
+def test_on_a_gpu_the_kernel_gets_half_precision_without_synchronizing(monkeypatch):
     launches = []
 
     class Kernel:
@@ -113,25 +113,25 @@ def test_on_a_gpu_the_kernel_gets_pictures_in_half_precision_and_nobody_waits(mo
     assert constants["has_contrast"]
 
 
-def test_where_triton_does_not_work_that_is_said_once(caplog):
+def test_a_failing_triton_is_reported_once(caplog):
     fused_color._kernel.cache_clear()
     with caplog.at_level(logging.WARNING, logger="tbe"):
-        found = [fused_color.change_and_normalise(pictures(), [change(adjust_hue_)], MEAN, STD) for _ in range(2)]
+        found = [fused_color.change_and_normalize(pictures(), [change(adjust_hue_)], MEAN, STD) for _ in range(2)]
     fused_color._kernel.cache_clear()
     assert found == [None, None]
     (record,) = caplog.records
     assert record.message.startswith("augment.fused: Triton does not work here (")
-    assert record.message.endswith("Or set augment.fused=false")
+    assert record.message.endswith("set augment.fused=false")
 
 
-def test_on_a_cpu_the_switch_changes_nothing():
+def test_on_a_cpu_fused_has_no_effect():
     clips = random_clips()
     found, expected = (with_seed(augment(fused=switch), clips, SIZES) for switch in (True, False))
     assert torch.equal(found, expected)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_on_a_real_gpu_it_is_what_it_is_on_it_one_after_the_other():
+def test_on_a_real_gpu_the_kernel_equals_separate_changes():
     clips, sizes = random_clips().cuda(), SIZES.cuda()
     found, expected = (with_seed(augment(fused=switch).cuda(), clips, sizes) for switch in (True, False))
     assert fused_color._kernel("cuda") is not None

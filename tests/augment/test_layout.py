@@ -1,4 +1,4 @@
-"""Which axis of clips is time: said, seen, or asked for."""
+"""The layout of clips: given, recognized, or refused as ambiguous."""
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ def seeded(erase, clips):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.uint8])
 @pytest.mark.parametrize("distractor", DISTRACTORS)
-def test_every_distractor_does_the_same_in_both_layouts_and_of_a_video(distractor, dtype):
+def test_every_distractor_is_the_same_in_both_layouts_and_for_a_video(distractor, dtype):
     clips = (255 * torch.rand(2, 3, 8, 16, 16)).to(dtype)
     expected = seeded(distractor(), clips)
     assert not torch.equal(expected, clips)
@@ -35,7 +35,7 @@ def test_every_distractor_does_the_same_in_both_layouts_and_of_a_video(distracto
 
 
 @pytest.mark.parametrize("as_video", [False, True])
-def test_clips_with_frames_first_are_changed_in_place_and_left_alone_when_off(as_video):
+def test_frames_first_clips_are_changed_in_place_or_returned_unchanged(as_video):
     clips = torch.rand(2, 8, 3, 5, 5)
     given = Video(clips) if as_video else clips
     expected = seeded(BackgroundErasing(layout="BTCHW"), clips.clone())
@@ -44,7 +44,7 @@ def test_clips_with_frames_first_are_changed_in_place_and_left_alone_when_off(as
     assert_close(clips, expected)  # a Video shares the memory of what it was made of
 
 
-def test_gradients_pass_a_video():
+def test_gradients_flow_through_a_video():
     clips = torch.rand(2, 8, 3, 5, 5, requires_grad=True)
     BackgroundErasing()(Video(clips)).as_subclass(torch.Tensor).sum().backward()
     assert_close(clips.grad.sum(), torch.tensor(float(clips.numel())))
@@ -56,7 +56,7 @@ def test_clips_whose_channels_come_first_need_no_layout(sizes):
 
 
 @pytest.mark.parametrize("sizes", [(16, 2), (16, 1), (16, 4), (3, 3), (2, 2), (2, 3), (1, 3), (1, 2)])
-def test_clips_that_could_be_both_are_asked_about_with_both_readings(sizes):
+def test_ambiguous_clips_are_refused_with_both_readings(sizes):
     clips = torch.empty(2, *sizes, 8, 8)
     first, second = sizes
     with pytest.raises(ValueError, match=r"^BackgroundErasing: .*Set layout to 'BCTHW' or 'BTCHW'$") as error:
@@ -82,18 +82,18 @@ def test_frames_where_channels_should_be_are_refused(said):
         (Video(torch.rand(16, 3, 8, 8)), None, r"expected clips \(B, T, C, H, W\), got shape \(16, 3, 8, 8\)"),
     ],
 )
-def test_what_contradicts_what_was_said_is_refused(clips, said, message):
+def test_a_contradiction_of_the_given_layout_is_refused(clips, said, message):
     with pytest.raises(ValueError, match=message):
         NoiseErasing(layout=said)(clips)
 
 
 @pytest.mark.parametrize("distractor", DISTRACTORS)
-def test_a_layout_that_is_not_known_is_refused(distractor):
+def test_an_unknown_layout_is_refused(distractor):
     with pytest.raises(ValueError, match=f"{distractor.__name__}: expected layout .* BCTHW, BTCHW, got 'TCHW'"):
         distractor(layout="TCHW")
 
 
-def test_a_backbone_says_that_frames_are_where_channels_should_be():
+def test_a_backbone_recognizes_frames_in_place_of_channels():
     network = ResNet3D("basic", layers=(1, 1, 1, 1), widths=(4, 4, 4, 4))
     with pytest.raises(ValueError, match=r"It looks like \(B, T, C, H, W\): pass clips.transpose\(1, 2\)"):
         network(torch.rand(2, 16, 3, 32, 32))

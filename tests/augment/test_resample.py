@@ -9,7 +9,7 @@ BOXES = torch.tensor([[0, 0, 40, 56], [3, 5, 30, 21], [39, 55, 1, 1], [8, 0, 7, 
 
 
 def random_clips(batch: int = len(BOXES), channels: int = 3) -> torch.Tensor:
-    """(B, T, C, H, W), a view of frames that end in channels, as a decoder gives them."""
+    """Returns clips (B, T, C, H, W), a view of channels-last frames, as decoders return them."""
     return torch.randint(0, 256, (batch, 4, 40, 56, channels), dtype=torch.uint8).permute(0, 1, 4, 2, 3)
 
 
@@ -33,7 +33,7 @@ def test_memory_layout_does_not_matter():
     assert_close(resample(clips, BOXES, 16), resample(clips.contiguous(), BOXES, 16), atol=0, rtol=0)
 
 
-def test_flips_are_of_whole_clips():
+def test_flips_apply_to_whole_clips():
     clips, flipped = random_clips(), torch.tensor([True, False, True, True, False, True])
     expected = naive(clips, BOXES, 16)
     expected[flipped] = expected[flipped].flip(-1)
@@ -59,7 +59,7 @@ def test_blur_has_no_subnormal_weights_that_would_slow_a_cpu_down():
     assert weights[weights > 0].min() > 1e-9
 
 
-def test_what_lies_outside_the_box_is_never_seen():
+def test_pixels_outside_the_box_have_no_effect():
     clips = random_clips()
     other = random_clips()
     for mine, theirs, (top, left, height, width) in zip(clips, other, BOXES.tolist(), strict=True):
@@ -88,7 +88,7 @@ def test_rotation_leaves_no_black_corners():
 
 
 @pytest.mark.parametrize("padding", [0, 3])
-def test_half_precision_is_right_to_a_third_of_a_level(padding):
+def test_half_precision_is_accurate_to_a_third_of_a_level(padding):
     clips = random_clips()[..., : 56 - padding]
     boxes = BOXES.clamp(max=56 - padding - 1)
     boxes[:, 2:] = boxes[:, 2:].minimum(torch.tensor([40, 56 - padding]) - boxes[:, :2])
@@ -99,7 +99,7 @@ def test_half_precision_is_right_to_a_third_of_a_level(padding):
 
 
 @pytest.mark.parametrize("size", [8, 64, 130])
-def test_in_bands_it_is_the_same(size):
+def test_resampling_in_bands_is_the_same(size):
     clips, flipped, sigma = random_clips(), torch.tensor([True, False] * 3), torch.tensor([0.0, 1.0, 2.0] * 2)
     expected = resample(clips, BOXES, size, flipped, sigma)
     for number in range(len(clips)):

@@ -16,7 +16,7 @@ LEAVES = sorted((Path(__file__).parents[2] / "configs" / "backbone").glob("*.yam
 
 
 def step(network, clips):
-    """A forward and a backward pass in training: the loss, gradients and buffers."""
+    """Runs a forward and a backward pass in training: returns the loss, gradients and buffers."""
     torch.manual_seed(3)  # for networks that drop whole paths
     features = network.train()(clips)
     loss = (features * torch.linspace(-1, 1, features.numel()).view_as(features)).sum()
@@ -40,14 +40,14 @@ def test_recomputing_gives_the_same_loss_gradients_and_statistics(leaf):
 
 
 def counted(network):
-    """A network, and how often each of its convolutions has run."""
+    """Returns a network, and the number of runs of each of its convolutions."""
     runs = dict.fromkeys(range(2), 0)
     for number in runs:
         network[number].register_forward_pre_hook(lambda *_, number=number: runs.update({number: runs[number] + 1}))
     return network, runs
 
 
-def test_segments_run_again_in_training_alone():
+def test_segments_are_recomputed_only_in_training():
     network, runs = counted(Chain(conv_norm_relu(3, 4, 1), conv_norm_relu(4, 4, 1)))
     recompute_activations(network)
     clips = torch.rand(2, 3, 2, 4, 4)

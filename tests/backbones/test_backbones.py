@@ -1,4 +1,4 @@
-"""What every leaf of configs/backbone must do. A new leaf is tested by being there."""
+"""Requirements of every config in configs/backbone; a new config is tested automatically."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def features(shared_backbone, clips):
     return shared_backbone.eval()(clips)
 
 
-def test_a_leaf_is_a_target_with_plain_arguments(leaf):
+def test_a_config_is_a_target_with_plain_arguments(leaf):
     assert "_target_" in leaf
     assert not any(OmegaConf.is_interpolation(leaf, key) for key in leaf)
 
@@ -58,7 +58,7 @@ def test_features_are_the_mean_of_the_feature_maps(backbone, clips, features):
 
 
 @torch.no_grad()
-def test_odd_sizes_pass_and_so_does_the_smallest(backbone):
+def test_odd_sizes_and_the_smallest_size_work(backbone):
     for size in [(9, 40, 33), backbone.min_size]:
         assert backbone(torch.randn(1, backbone.in_channels, *size)).isfinite().all()
 
@@ -69,14 +69,14 @@ def test_clips_of_a_batch_do_not_mix_in_evaluation(backbone, clips, features):
 
 
 @torch.no_grad()
-def test_the_input_is_left_as_it_was(backbone, clips):
+def test_the_input_is_not_modified(backbone, clips):
     before = clips.clone()
     backbone(clips)
     assert_close(clips, before, atol=0, rtol=0)
 
 
 @torch.no_grad()
-def test_a_state_dict_carries_all_of_the_network(leaf, backbone, clips, features):
+def test_a_state_dict_restores_the_whole_network(leaf, backbone, clips, features):
     with torch.device("meta"):
         other = instantiate(leaf).eval()
     other.to_empty(device="cpu")

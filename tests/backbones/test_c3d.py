@@ -26,7 +26,7 @@ def test_the_clip_of_the_paper_gives_the_8192_numbers_of_its_first_linear_layer(
 
 
 @torch.no_grad()
-def test_without_its_last_pooling_the_maps_are_those_of_conv5b():
+def test_without_the_last_pooling_the_maps_are_those_of_conv5b():
     pooled, unpooled = C3D().eval(), C3D(pool5=False).eval()
     unpooled.load_state_dict(pooled.state_dict())
     clips = torch.rand(1, 3, 16, 32, 32)

@@ -28,7 +28,7 @@ def test_time_and_space_shrink_8_and_32_times_rounded_up(clip, maps):
 
 
 @pytest.mark.parametrize(("kernel", "stride"), [(3, 2), (2, 2), (1, 1), (3, 1)])
-def test_pooling_is_what_padding_like_tensorflow_gives(kernel, stride):
+def test_pooling_equals_tensorflows_same_padding(kernel, stride):
     for size in range(1, 12):
         maps = torch.randn(1, 2, size, size + 1, size + 2)
         padded = maps

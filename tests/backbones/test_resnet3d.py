@@ -14,7 +14,7 @@ def num_parameters(network):
 
 
 def like_torchvision(state, ours):
-    """torchvision's tensors under our names: both list them from the stem to the last block, in one order."""
+    """Renames torchvision's tensors to ours: both list them from the stem to the last block, in the same order."""
     theirs = {name: value for name, value in state.items() if not name.startswith("fc.")}
     mapped = dict(zip(ours, theirs.values(), strict=True))
     # The endings must agree: weight, bias, running_mean, ...
@@ -73,12 +73,12 @@ def test_strides_shrink_time_and_space_by_their_products(block):
     assert network.forward_features(torch.randn(1, 3, 8, 16, 16)).shape == (1, network.num_features, 4, 4, 4)
 
 
-def test_other_numbers_of_channels_are_possible():
+def test_other_numbers_of_channels_work():
     network = ResNet3D("basic", [1], [8], [1], [1], in_channels=2)
     assert network(torch.randn(2, 2, 4, 8, 8)).shape == (2, 8)
 
 
-def test_what_cannot_be_built_is_refused():
+def test_invalid_settings_are_refused():
     with pytest.raises(ValueError, match=r"one of \['basic', 'bottleneck'\], got 'wide'"):
         ResNet3D("wide", [2, 2, 2, 2])
     with pytest.raises(ValueError, match=r"expected 2 temporal_strides, one for each stage, got \[1, 2, 2, 2\]"):

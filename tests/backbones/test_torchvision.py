@@ -10,7 +10,7 @@ torch.set_num_threads(1)
 
 @torch.no_grad()
 @pytest.mark.parametrize("name", ["r3d_18", "mc3_18", "r2plus1d_18", "swin3d_t"])
-def test_with_its_classifier_back_a_network_is_torchvisions(name):
+def test_with_its_classifier_a_network_equals_torchvisions(name):
     network = torchvision.models.get_model(name).eval()
     classifier = network.head if name == "swin3d_t" else network.fc
     clips = torch.randn(1, 3, 8, 32, 32)
@@ -19,7 +19,7 @@ def test_with_its_classifier_back_a_network_is_torchvisions(name):
 
 
 @torch.no_grad()
-def test_the_tokens_of_mvit_are_those_that_its_class_token_stands_beside():
+def test_the_tokens_of_mvit_are_those_without_the_class_token():
     network = torchvision.models.get_model("mvit_v2_s").eval()
     # The size of torchvision's is fixed at 224x224; less of it makes the test faster.
     network.pos_encoding.spatial_size = (24, 16)
@@ -33,7 +33,7 @@ def test_the_tokens_of_mvit_are_those_that_its_class_token_stands_beside():
 
 
 @pytest.mark.parametrize("name", BODIES)
-def test_no_parameter_of_the_classifier_stays(name):
+def test_no_parameter_of_the_classifier_remains(name):
     with torch.device("meta"):
         network = torchvision.models.get_model(name)
     classifiers = [getattr(network, part) for part in ("fc", "head", "classifier") if hasattr(network, part)]

@@ -1,4 +1,4 @@
-"""What some tests of data import is loaded in this order, as the package does."""
+"""Imports modules in the order in which the package does, for tests that import only some of them."""
 
 # Before decord: loaded after it, torchvision finds decord's old zlib and reads no PNG.
 import torchvision.io  # noqa: F401

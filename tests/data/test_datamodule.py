@@ -16,7 +16,7 @@ from tests.conftest import moving_square
 
 
 class Recording(pl.LightningModule):
-    """Trains nothing and keeps what it saw."""
+    """Records its batches without training."""
 
     def __init__(self):
         super().__init__()

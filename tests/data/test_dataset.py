@@ -32,7 +32,7 @@ def test_the_same_draw_gives_the_same_frames(video_folder):
 
 
 class Counting:
-    """A reader that counts the videos it opens and the frames it is asked for."""
+    """A reader that counts opened videos and requested frames."""
 
     def __init__(self):
         self.opened, self.decoded = [], []

@@ -1,4 +1,4 @@
-"""Pictures that are to be turned or mirrored, as phones and dash cams store them: all eight ways."""
+"""Videos with a display matrix, as phones and dash cams store them: all eight orientations."""
 
 from contextlib import suppress
 
@@ -34,7 +34,7 @@ MIRRORED = [name for name in ALL if name.startswith("mirrored")]
 
 
 def quadrants(num_frames=4, height=48, width=64):
-    """Pictures whose corners are all of different colors."""
+    """Frames with a different color in each corner."""
     frames = np.zeros((num_frames, height, width, 3), np.uint8)
     frames[:, : height // 2, : width // 2] = (250, 20, 20)
     frames[:, : height // 2, width // 2 :] = (20, 250, 20)
@@ -44,7 +44,7 @@ def quadrants(num_frames=4, height=48, width=64):
 
 @pytest.fixture(scope="module", params=["libx264", "mpeg4"])
 def lying(request, tmp_path_factory):
-    """lying(name) is a video that is to be shown in this way."""
+    """lying(name) is a video with this orientation."""
     folder = tmp_path_factory.mktemp(request.param)
     write_video(folder / "whole.mp4", quadrants(), fps=25, codec=request.param)
     content = (folder / "whole.mp4").read_bytes()
@@ -54,7 +54,7 @@ def lying(request, tmp_path_factory):
 
 
 def shown_by_ffmpeg(path, filters):
-    """The first frame (H, W, 3), through these filters."""
+    """Returns the first frame (H, W, 3) after these FFmpeg filters."""
     with av.open(path) as container:
         frame, graph = next(container.decode(video=0)), Graph()
         nodes = [graph.add_buffer(template=container.streams.video[0])]

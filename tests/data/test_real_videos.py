@@ -1,4 +1,4 @@
-"""Real videos of public data sets, where this machine has them."""
+"""Tests on real videos of public data sets, if this machine has them."""
 
 import json
 import random
@@ -18,7 +18,7 @@ from tbe.data.sources.records import make_records, read_list, write_list
 
 @pytest.fixture
 def kinetics_like(shared_clips, tmp_path):
-    """A Kinetics-style list of the single clips, beside the folder they lie in."""
+    """A Kinetics-style list of the single clips, beside their folder."""
     videos = sorted(
         path for folder in ("ucf101", "hmdb51", "kinetics400") for path in (shared_clips / folder).iterdir()
     )

@@ -8,7 +8,7 @@ from tbe.data.views import ContrastiveViews, LabelledClips
 
 
 class Counting(nn.Module):
-    """Stands in for an augmentation: says which call it was."""
+    """Stands in for an augmentation, and returns the number of the call."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""A small set of actors with mattes and of places, for the tests of composites."""
+"""A small data set of actors with mattes, and places, for the tests of composites."""
 
 import numpy as np
 import torch
@@ -15,21 +15,21 @@ ACTOR, WALL = (150, 90, 220), (120, 120, 120)
 
 
 def square(number):
-    """Where the actor is in a frame, bool (H, W): it moves to the right."""
+    """Returns the actor's mask in a frame, bool (H, W): it moves to the right."""
     mask = np.zeros((HEIGHT, WIDTH), bool)
     mask[12:36, 4 + 4 * number : 28 + 4 * number] = True
     return mask
 
 
 def levels(number):
-    """The matte of a frame, uint8 (H, W): 1 inside the square, half on its outline."""
+    """Returns the matte of a frame, uint8 (H, W): full inside the square, half on its outline."""
     inside = np.zeros((HEIGHT, WIDTH), bool)
     inside[13:35, 5 + 4 * number : 27 + 4 * number] = True
     return np.where(inside, 255, np.where(square(number), 128, 0)).astype(np.uint8)
 
 
 def filmed():
-    """The actor in front of a wall, uint8 (T, H, W, 3), mixed with it in linear light where the matte is half."""
+    """Renders the actor in front of a wall, uint8 (T, H, W, 3), mixed in linear light where the matte is half."""
     frames = np.full((NUM_FRAMES, HEIGHT, WIDTH, 3), WALL, np.uint8)
     for number, frame in enumerate(frames):
         share = levels(number)[..., None] / 255
@@ -39,7 +39,7 @@ def filmed():
 
 
 def write_actors(folder, repetitions=2):
-    """<folder>/videos/<action>/<person>_<repetition>.mp4 and the same below masks, and the places."""
+    """Writes <folder>/videos/<action>/<person>_<repetition>.mp4, the same below masks, and the places."""
     (folder / "places").mkdir(parents=True)
     for name, color in PLACES.items():
         picture = torch.tensor(color, dtype=torch.uint8)[:, None, None].expand(3, 60, 60)
@@ -56,14 +56,14 @@ def write_actors(folder, repetitions=2):
 
 
 def write_pictures(mattes, folder):
-    """The mattes of a video as numbered pictures."""
+    """Writes the mattes of a video as numbered pictures."""
     folder.mkdir(parents=True)
     for number, matte in enumerate(mattes):
         write_png(torch.from_numpy(matte)[None], str(folder / f"{number:06d}.png"))
 
 
 def options(folder, out, **changed):
-    """The command line: ann, bob and cem are trained on, dan is tested on."""
+    """Returns the command line, with ann, bob and cem for training and dan for testing."""
     chosen = {
         "root": folder / "videos",
         "masks": folder / "masks",

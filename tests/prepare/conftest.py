@@ -1,4 +1,4 @@
-"""What the tests of the commands share."""
+"""Fixtures of the command tests."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.conftest import SHARED
 
 @pytest.fixture
 def official():
-    """official("ucf101") is the folder of the files that a data set is published with, where this machine has them."""
+    """official("ucf101") is the folder of a data set's published files, if this machine has them."""
 
     def folder(name):
         place = SHARED / "annotations" / name
@@ -33,7 +33,7 @@ def lists(tmp_path):
 
 @pytest.fixture
 def annotations(tmp_path):
-    """annotations({"train.txt": "text"}) writes files and returns their folder; again, it changes some of them."""
+    """annotations({"train.txt": "text"}) writes files and returns their folder; a second call changes some of them."""
 
     def write(files):
         for name, text in files.items():
@@ -47,7 +47,7 @@ def annotations(tmp_path):
 
 @pytest.fixture
 def refused(lists):
-    """refused("message", "ucf101", ...) expects that a command ends with this error and writes no list."""
+    """refused("message", "ucf101", ...) checks that a command ends with this error and writes no list."""
 
     def run(message, command, *options):
         with pytest.raises(SystemExit, match=message):
@@ -58,7 +58,7 @@ def refused(lists):
 
 @pytest.fixture
 def rows():
-    """rows(file) is the content of a list file as [(path, label), ...]."""
+    """rows(file) returns the content of a list file as [(path, label), ...]."""
 
     def read(file):
         records = read_list(file, "")

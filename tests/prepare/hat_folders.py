@@ -1,4 +1,4 @@
-"""HAT's folders in small: ori, inp and seg, each with <class>/<video>/000001.jpg (or .png), ..."""
+"""Small versions of HAT's folders: ori, inp and seg, each with <class>/<video>/000001.jpg (or .png), ..."""
 
 import torch
 from torchvision.io import write_jpeg, write_png
@@ -8,12 +8,12 @@ NUM_FRAMES = {"archery/a_000001_000011": 8, "bowling/b_000001_000011": 4}
 
 
 def person(video, number):
-    """Top, left, height and width: it walks right, in the corner of archery and in the middle of bowling."""
+    """Returns top, left, height, width of the actor, which walks right: in a corner of archery, mid-picture in bowling."""
     return (4, 4 + number, 16, 8) if video.startswith("archery") else (32, 24 + 2 * number, 16, 8)
 
 
 def write_hat(root, parts=("ori", "inp", "seg")):
-    """White people on gray archery, black ones on bowling; its background is 100 + 20 * frame."""
+    """White people on gray for archery, black ones for bowling, whose background is 100 + 20 * frame."""
     for video, size in SIZES.items():
         for part in parts:
             (root / part / video).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The command line that all share, and what the configs say about it."""
+"""The common command line, and its commands as named in the configs."""
 
 import re
 
@@ -11,7 +11,7 @@ CONFIGS = sorted(file.stem for file in (ROOT / "configs" / "data").glob("*.yaml"
 
 
 @pytest.mark.parametrize("name", prepare.COMMANDS)
-def test_every_command_explains_itself(name, capsys):
+def test_every_command_has_help(name, capsys):
     with pytest.raises(SystemExit) as finished:
         prepare.main([name, "--help"])
     assert finished.value.code == 0

@@ -1,4 +1,4 @@
-"""Small videos for the tests of the commands."""
+"""Small videos for the command tests."""
 
 import struct
 
@@ -16,12 +16,12 @@ MATRICES = {
 
 
 def lying(content, turns):
-    """The bytes of an mp4 with a note to turn its pictures by so many quarters clockwise, as phones write it."""
+    """Returns an mp4 with a display matrix that rotates it by so many clockwise quarter turns, as phones write it."""
     return with_matrix(content, MATRICES[("upright", "right", "half", "left")[turns]])
 
 
 def with_matrix(content, matrix):
-    """The bytes of an mp4 with another display matrix."""
+    """Returns an mp4 with another display matrix."""
     a, b, c, d = (value << 16 for value in matrix)
     place = content.index(b"tkhd") + 44
     return content[:place] + struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30) + content[place + 36 :]

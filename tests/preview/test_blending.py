@@ -12,7 +12,7 @@ def clips():
     return torch.randn(4, 3, 6, 16, 16, generator=torch.Generator().manual_seed(0))
 
 
-def test_what_was_added_is_found_again():
+def test_a_blended_frame_is_identified():
     weights, frames = torch.tensor([0.3, 0.01, 0.9, 0.0]), [5, 0, 2, 3]
     pictures = torch.stack([clip[:, frame : frame + 1] for clip, frame in zip(clips(), frames, strict=True)])
     distracted = add_static_frame(clips(), pictures, weights)
@@ -31,7 +31,7 @@ def test_background_erasing_adds_a_frame_of_the_clip_itself():
     assert all(0 < blend.weight <= 0.5 for blend in found)
 
 
-def test_another_video_is_named():
+def test_a_frame_of_another_video_is_named():
     distracted = InterVideoErasing(ratio=0.9)(clips())
     found = find_blend(clips(), distracted, 2)
     assert found.source in {0, 1, 3}
@@ -39,18 +39,18 @@ def test_another_video_is_named():
     assert words == f"+ {found.weight:.2f} x frame {found.frame + 1} of {'abcd'[found.source]}"
 
 
-def test_noise_is_of_no_video():
+def test_noise_belongs_to_no_video():
     found = find_blend(clips(), NoiseErasing(ratio=0.3)(clips()), 1)
     assert 0 < found.weight <= 0.3
     assert format_blend(found, 1, ["a"] * 4) == f"+ {found.weight:.2f} x a picture from outside the batch"
 
 
-def test_a_merged_clip_is_no_blend():
+def test_a_merged_clip_is_not_a_blend():
     found = find_blend(clips(), ForegroundMerge()(clips()), 0)
     assert math.isnan(found.weight)
     assert format_blend(found, 0, ["a"] * 4) == "part of it replaced by another picture"
 
 
-def test_a_clip_that_stands_still_and_stays_as_it_is_has_nothing_added():
+def test_an_unchanged_still_clip_has_nothing_added():
     still = torch.rand(2, 3, 1, 8, 8).expand(2, 3, 5, 8, 8)
     assert format_blend(find_blend(still, still.clone(), 0), 0, ["a", "b"]) == "nothing added"

@@ -18,7 +18,7 @@ from tests.conftest import SMALL, command_line, run_command
 
 @pytest.fixture
 def preview(tmp_path):
-    """preview("be=strong", ...) runs the command's work in this process with a small data set."""
+    """preview("be=strong", ...) runs the command in this process with a small data set."""
 
     def start(*overrides, folder="preview", small=SMALL):
         return run_command(tbe.preview.command, "preview", [*small, "trainer=cpu", *overrides], tmp_path / folder)
@@ -30,7 +30,7 @@ def metrics_of(run):
     return json.loads((run / "metrics.json").read_text())
 
 
-def test_it_shows_what_the_first_step_of_training_gets(train, monkeypatch):
+def test_the_preview_shows_the_first_training_batch(train, monkeypatch):
     seen = []
     original = MoCo.forward
 
@@ -71,7 +71,7 @@ def test_views_and_classes_are_drawn(preview, capsys):
         (["stage=finetune"], ["clip"], {}),
     ],
 )
-def test_what_is_drawn_follows_the_config(overrides, columns, weights, preview, monkeypatch):
+def test_the_drawn_views_follow_the_config(overrides, columns, weights, preview, monkeypatch):
     drawn = {}
     monkeypatch.setattr(tbe.preview.command, "draw_views", lambda file, views, *rest: drawn.update(views))
     run = preview(*overrides)
@@ -81,7 +81,7 @@ def test_what_is_drawn_follows_the_config(overrides, columns, weights, preview, 
     assert all(0 <= value <= weights[name.split("/")[1].split("_")[0]] for name, value in found.items())
 
 
-def test_videos_without_a_class_are_counted_apart(tmp_path, monkeypatch):
+def test_videos_without_a_class_are_counted_separately(tmp_path, monkeypatch):
     drawn = {}
 
     def draw_counts(counts, names, title, file):
@@ -109,6 +109,6 @@ def test_the_command_as_a_user_types_it(tmp_path):
     assert (tmp_path / "run" / "views.png").exists()
 
 
-def test_a_missing_data_set_is_said(preview):
+def test_a_missing_data_set_is_reported(preview):
     with pytest.raises(FileNotFoundError, match="data=ucf101: expected the folder"):
         preview("experiment=ucf101_be", "data.root=null", small=[])

@@ -9,14 +9,14 @@ from tests.conftest import moving_square
 
 @pytest.fixture
 def files(tmp_path):
-    """Two clips of 10 frames under two names, drawn."""
+    """The drawing of two clips of 10 frames under two names."""
     clips = np.stack([moving_square(10, 32, 32, seed=seed) for seed in range(2)])
     clips[0, :, :4, :4] = [255, 0, 0]
     draw_videos(tmp_path / "below" / "films", {"clip": clips, "inverse": 255 - clips}, ["first", "second"], fps=5)
     return {file.suffix: file for file in (tmp_path / "below").iterdir()}
 
 
-def test_films_have_all_frames_at_their_speed(files):
+def test_animations_have_all_frames_at_the_right_speed(files):
     with Image.open(files[".gif"]) as film:
         assert (film.n_frames, film.info["duration"], film.info["loop"]) == (10, 200, 0)
         size = film.size
@@ -27,7 +27,7 @@ def test_films_have_all_frames_at_their_speed(files):
     assert frames[0].shape[1::-1] == size
 
 
-def test_a_film_moves_and_keeps_small_colors(files):
+def test_an_animation_moves_and_keeps_the_colors_of_small_objects(files):
     with Image.open(files[".gif"]) as film:
         first = np.asarray(film.convert("RGB")).astype(int)
         film.seek(9)

@@ -15,13 +15,13 @@ def drawn(rows, tmp_path):
 
 
 def near(picture, color):
-    """How many pixels have this color, but for smoothing."""
+    """Counts the pixels of this color, up to smoothing."""
     if isinstance(color, str):
         color = [int(color[start : start + 2], 16) for start in (1, 3, 5)]
     return int((abs(picture - np.array(color)).max(axis=-1) < 12).sum())
 
 
-def test_what_is_right_has_another_frame_than_what_is_wrong(tmp_path):
+def test_correct_and_wrong_results_have_different_frames(tmp_path):
     picture = drawn(
         [[strip((0, 0, 200)), strip((200, 200, 0), right=True), strip((200, 0, 200), right=False)]], tmp_path
     )
@@ -31,7 +31,7 @@ def test_what_is_right_has_another_frame_than_what_is_wrong(tmp_path):
         assert not any(near(part, other) for other in others)
 
 
-def test_all_frames_are_whole(tmp_path):
+def test_frames_are_not_cropped(tmp_path):
     picture = drawn([[strip((0, 0, 200)), strip((200, 0, 200), size=(60, 40))], [strip((200, 200, 0))]], tmp_path)
     wide = round(FRAME_HEIGHT * 60 / 40)
     assert near(picture, (0, 0, 200)) == near(picture, (200, 200, 0)) == 4 * FRAME_HEIGHT * wide

@@ -18,7 +18,7 @@ def is_blue(picture):
 @pytest.mark.parametrize(
     "title", ["", "a", "several words that need more than a line of it", "W" * 300, "a\nb\nc", "gj" * 9]
 )
-def test_titles_stay_on_the_paper_and_off_the_pictures(title):
+def test_titles_stay_on_the_sheet_and_off_the_pictures(title):
     picture = drawn([title, title], [title, title, title], side=60)
     assert is_blue(picture).sum() == 6 * 60 * 60
     border = np.concatenate([picture[:2].reshape(-1, 3), picture[:, :2].reshape(-1, 3), picture[-1:].reshape(-1, 3)])
@@ -26,7 +26,7 @@ def test_titles_stay_on_the_paper_and_off_the_pictures(title):
     assert (picture.reshape(-1, 3).min(axis=1) < 100).sum() > 6 * 60 * 60 or not title
 
 
-def test_groups_of_rows_stand_apart():
+def test_groups_of_rows_are_separated():
     rows = is_blue(drawn([""] * 4, ["x"], group=2, side=30)).any(axis=1)
     starts = np.flatnonzero(np.diff(rows.astype(int)) == 1)
     assert np.diff(starts).tolist() == [30 + GAP, 30 + 3 * GAP, 30 + GAP]

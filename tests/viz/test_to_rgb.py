@@ -6,7 +6,7 @@ from tbe.augment import CenterCrop, ClipAugment
 from tbe.viz.to_rgb import overlay, pixels
 
 
-def test_pixels_undo_what_the_augmentation_normalised():
+def test_pixels_invert_the_normalization():
     clips = torch.randint(256, (2, 4, 3, 16, 16), dtype=torch.uint8)
     augment = ClipAugment(size=16, crop=CenterCrop(share=1.0), flip=0.0)
     shown = pixels(augment(clips, torch.tensor([[16, 16]] * 2)), augment.mean, augment.std)
@@ -23,7 +23,7 @@ def test_flow_is_shown_as_colors_and_no_motion_as_gray():
     assert down == [128, 128, 255]
 
 
-def test_more_heat_is_lighter_whatever_the_picture():
+def test_more_heat_is_lighter_on_any_picture():
     frames = np.full((11, 1, 3), 120, dtype=np.uint8)
     heated = overlay(frames, np.linspace(0, 1, 11)[:, None]).astype(float)
     assert (np.diff((heated @ [0.3, 0.59, 0.11])[:, 0]) > 0).all()

@@ -1,4 +1,4 @@
-"""Runs over folders in which some files are no videos, or broken ones."""
+"""Runs on folders in which some files are broken or not videos."""
 
 import csv
 import json
@@ -46,7 +46,7 @@ def write_sound(path):
 
 @pytest.fixture(scope="module")
 def dirty(tmp_path_factory):
-    """Sixteen good videos of two classes, some of unusual kinds, and six files that are none."""
+    """Sixteen good videos of two classes, some of unusual formats, and six files that are not videos."""
     folder = tmp_path_factory.mktemp("dirty")
     names = [f"good {number}.mp4" for number in range(GOOD)]
     for number, name in enumerate(names):

@@ -18,12 +18,12 @@ from tbe.errors import UserError
 
 @pytest.fixture(autouse=True)
 def _deaths_are_noticed_at_once(monkeypatch):
-    """PyTorch looks every five seconds whether all workers live."""
+    """PyTorch checks only every five seconds whether all workers are alive."""
     monkeypatch.setattr(_MultiProcessingDataLoaderIter._try_get_data, "__defaults__", (0.2,))
 
 
 class Videos:
-    """Numbers in place of videos, some of which are at fault; notes each time one is read."""
+    """Numbers in place of videos, some of them faulty; records each read."""
 
     def __init__(self, folder, count=12, **faults):
         self.folder = Path(folder)
@@ -140,7 +140,7 @@ def test_faults_found_before_a_batch_failed_are_recorded_with_reasons(tmp_path):
 
 
 class Unlike(Exception):
-    """An error that can't be copied with its message alone, as those of some libraries."""
+    """An error that can't be pickled from its message alone, as in some libraries."""
 
     def __init__(self, code, text):
         super().__init__(f"{text} ({code})")

@@ -49,7 +49,7 @@ def test_max_failed_outside_zero_to_one_is_refused(most):
 
 
 class Numbered(VideoSource):
-    """Videos of which all that is known is their number."""
+    """A source whose annotations of a video are all its number."""
 
     name = "mine"
     num_classes = 9
@@ -76,7 +76,7 @@ class Numbered(VideoSource):
 
 
 def check_aligned(source, split):
-    """All that a source says of a video whose label is its number must be about that number."""
+    """Checks that all annotations of a video are equal to its label."""
     records = source.records(split)
     for place, number in enumerate(records.labels.tolist()):
         assert records.path(place) == f"/data/{number}.mp4"
@@ -118,7 +118,7 @@ def test_a_split_without_a_readable_video_is_refused(tmp_path):
 
 
 class Least(VideoSource):
-    """What a source of one's own has to have."""
+    """The minimum that a custom source must define."""
 
     name = "least"
     num_classes = 1

@@ -10,7 +10,7 @@ from tests.prepare.videos import lying
 
 
 def square(number):
-    """Where the square of `moving_square` is in a frame, bool (32, 40)."""
+    """Returns the mask of the square of `moving_square` in a frame, bool (32, 40)."""
     mask = np.zeros((32, 40), dtype=bool)
     mask[8:20, number : number + 12] = True
     return mask
@@ -79,7 +79,7 @@ def test_masks_of_two_sizes_are_refused(masks):
 
 
 def written(folder, kind):
-    """The square as a video, upright or noted to be turned, or as a folder of frames."""
+    """The square as a video, upright or with a rotation, or as a folder of frames."""
     video = folder / "run" / "a.mp4"
     write_video(video, moving_square(), fps=25)
     if kind == "turned":

@@ -1,4 +1,4 @@
-"""Lists whose columns are not those that are read."""
+"""Lists with other columns than those that are read."""
 
 import re
 
@@ -9,7 +9,7 @@ from tbe.data.sources.records import check_labels, make_records, read_list
 
 @pytest.fixture
 def refused(tmp_path):
-    """refused(text) is what read_list says against a list."""
+    """refused(text) is the error message of read_list for a list."""
 
     def read(text):
         (tmp_path / "list.txt").write_text(text)

@@ -1,4 +1,4 @@
-"""Lists as files have them: each is read as it was meant, or refused in one line."""
+"""List files: each is read as intended, or refused in one line."""
 
 import random
 import unicodedata
@@ -14,7 +14,7 @@ ROWS = [("my clip 1.mp4", 3), ("гуляние/идёт.mp4", 1), ("日本/a  b.
 
 
 def naive(text, num_columns):
-    """The rows of a list, as one would first write it."""
+    """A naive list parser, as a reference."""
     rows = []
     for number, line in enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), start=1):
         line = line.strip()

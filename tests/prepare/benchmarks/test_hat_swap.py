@@ -16,7 +16,7 @@ PAIRS = {ARCHERY: [BOWLING, 4, 31], "waxing/not_in_the_list": [ARCHERY, 8, 5]}
 
 @pytest.fixture
 def swap(annotations, tmp_path):
-    """swap(pairs) runs the command and returns the folder of what it made."""
+    """swap(pairs) runs the command and returns its output folder."""
 
     def run(pairs, name="actionswap_far_1.pickle"):
         folder = annotations({"val.txt": OWN})
@@ -28,7 +28,7 @@ def swap(annotations, tmp_path):
     return run
 
 
-def test_the_action_moves_to_where_the_people_of_the_background_were(swap, tmp_path, capsys):
+def test_the_actor_moves_to_the_position_of_the_inpainted_people(swap, tmp_path, capsys):
     write_hat(tmp_path / "kinetics400")
     out = swap(PAIRS)
     made = out / f"{ARCHERY}.mp4"
@@ -49,14 +49,14 @@ def test_the_action_moves_to_where_the_people_of_the_background_were(swap, tmp_p
     ]
 
 
-def test_other_pairs_do_not_pass_for_what_is_made(swap, tmp_path):
+def test_existing_output_of_other_pairs_is_refused(swap, tmp_path):
     write_hat(tmp_path / "kinetics400")
     swap(PAIRS)
     with pytest.raises(SystemExit, match=r"expected a report of a run with pairs=actionswap_rand_1 .*: change --out"):
         swap(PAIRS, "actionswap_rand_1.pickle")
 
 
-def test_what_fails_is_named(swap, tmp_path, capsys):
+def test_failed_videos_are_named(swap, tmp_path, capsys):
     write_hat(tmp_path / "kinetics400")
     (tmp_path / "kinetics400" / "seg" / ARCHERY / "000008.png").unlink()
     with pytest.raises(SystemExit, match="1 of 1 videos failed"):
@@ -79,7 +79,7 @@ class Harmful:
         ({ARCHERY: (BOWLING, 4, 31)}, r"expected \{action: "),
     ],
 )
-def test_nothing_but_pairs_is_unpickled(tmp_path, monkeypatch, pairs, message):
+def test_only_plain_values_are_unpickled(tmp_path, monkeypatch, pairs, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pairs.pickle").write_bytes(pickle.dumps(pairs))
     with pytest.raises(ValueError, match=message):
@@ -87,7 +87,7 @@ def test_nothing_but_pairs_is_unpickled(tmp_path, monkeypatch, pairs, message):
     assert not (tmp_path / "harmed").exists()
 
 
-def test_what_is_no_pickle_is_refused(tmp_path):
+def test_a_file_that_is_not_a_pickle_is_refused(tmp_path):
     (tmp_path / "pairs.pickle").write_text("version https://git-lfs")
     with pytest.raises(ValueError, match=r"pairs.pickle: expected a pickle of .*, got an error"):
         read_pairs(tmp_path / "pairs.pickle")

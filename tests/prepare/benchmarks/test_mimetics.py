@@ -1,4 +1,4 @@
-"""In the layout of the published csv: label, youtube_id, time_start, time_end, split, is_cc."""
+"""Tests in the format of the published csv: label, youtube_id, time_start, time_end, split, is_cc."""
 
 import pytest
 
@@ -30,7 +30,7 @@ def mimetics(annotations, tmp_path):
     return run
 
 
-def test_labels_are_those_of_kinetics_and_names_may_differ(mimetics, rows, tmp_path, capsys):
+def test_labels_follow_kinetics_for_all_naming_schemes(mimetics, rows, tmp_path, capsys):
     names = ["archery/0zFbEjoGlhc_000006_000010.mp4", "archery/0zFbEjoGlhc_14_24.mp4", "FUIqsc5hMMQ_000182_000184.mp4"]
     folder = mimetics(*names)
     found = rows(folder / "mimetics.txt")
@@ -51,7 +51,7 @@ def test_the_list_is_a_further_split(mimetics, tmp_path):
     assert data.records("mimetics").path(0) == str(tmp_path / "videos" / "archery/0zFbEjoGlhc_000006_000010.mp4")
 
 
-def test_what_is_missing_is_named(mimetics, tmp_path):
+def test_missing_inputs_are_named(mimetics, tmp_path):
     with pytest.raises(SystemExit, match=r"videos: expected the folder of the videos, got no such folder"):
         mimetics()
     (tmp_path / "videos").mkdir()

@@ -1,4 +1,4 @@
-"""In the layout that the published code writes: <video>__<number> folders of frames, '<path> <num_frames> <label>'."""
+"""Tests in the format of the published code: <video>__<number> folders of frames, '<path> <num_frames> <label>'."""
 
 import json
 
@@ -48,7 +48,7 @@ def test_the_published_list_becomes_a_split(scuba, rows, tmp_path, capsys):
     assert "reader.folders.template=frame%06d.jpg" in said
 
 
-def test_folders_of_a_list_that_do_not_exist_are_passed_over(scuba, rows, tmp_path, capsys):
+def test_missing_parent_folders_of_a_list_are_ignored(scuba, rows, tmp_path, capsys):
     published = "val/a_brush__0 2 0\nwalk with spaces/b_walk__0 2 1\n"
     folder = scuba(
         "a_brush__0",
@@ -81,7 +81,7 @@ def test_folders_of_a_list_that_do_not_exist_are_passed_over(scuba, rows, tmp_pa
         ({"options": ["--list", "gone.txt"]}, r"gone.txt: expected a list, got no such file"),
     ],
 )
-def test_what_does_not_fit_is_refused(scuba, changes, message):
+def test_inconsistent_lists_are_refused(scuba, changes, message):
     with pytest.raises(SystemExit, match=message):
         scuba("a_brush__0", **changes)
 
@@ -91,7 +91,7 @@ def test_a_missing_folder_is_named(scuba):
         scuba()
 
 
-def test_the_split_is_evaluated_beside_the_data_sets_own(video_folder, annotations, evaluate, tmp_path):
+def test_the_split_is_evaluated_beside_the_test_split(video_folder, annotations, evaluate, tmp_path):
     for number in (8, 9):
         frames(tmp_path / "generated" / f"video {number}__0", "frame%06d.jpg")
     published = annotations({"testlist01.txt": "video 8__0 2 0\nvideo 9__0 2 1\n"}) / "testlist01.txt"

@@ -1,7 +1,7 @@
 from tbe.prepare.common import existing_videos
 
 
-def test_videos_that_links_lead_out_of_the_root_are_counted(tmp_path, capsys):
+def test_videos_linked_outside_the_root_are_counted(tmp_path, capsys):
     root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
     for folder in (root / "walk", elsewhere):
         folder.mkdir(parents=True)

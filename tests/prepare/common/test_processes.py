@@ -28,7 +28,7 @@ def test_a_process_that_crashes_is_replaced():
     }
 
 
-def test_every_item_is_answered_once():
+def test_every_item_has_one_outcome():
     outcomes = list(call_in_processes(int, [*map(str, range(50)), "x"], 3, 60))
     assert sorted(outcome.value for outcome in outcomes if outcome.status == "ok") == list(range(50))
     assert [outcome.reason for outcome in outcomes if outcome.status == "failed"] == [

@@ -32,7 +32,7 @@ def test_the_last_row_of_a_video_counts(tmp_path):
     assert Report(report.file, Measured).rows["a.avi"].status == "ok"
 
 
-def test_a_line_that_was_cut_off_is_dropped(tmp_path):
+def test_an_incomplete_last_line_is_dropped(tmp_path):
     report = Report(tmp_path / "r.csv", Measured)
     report.add(Measured("a.avi", "ok", 1.0, 1))
     with open(report.file, "a") as file:
@@ -41,7 +41,7 @@ def test_a_line_that_was_cut_off_is_dropped(tmp_path):
     assert report.file.read_text().endswith(",1,\n")
 
 
-def test_two_processes_do_not_work_on_one_report(tmp_path):
+def test_two_processes_cannot_share_a_report(tmp_path):
     pytest.importorskip("fcntl")
     one, other = Report(tmp_path / "r.csv", Measured), Report(tmp_path / "r.csv", Measured)
     with one.alone(), pytest.raises(ValueError, match=r"r.csv: expected to be the only process"), other.alone():

@@ -21,7 +21,7 @@ def row_of(outcome):
 
 @pytest.fixture
 def through(tmp_path):
-    """through(["1", ...]) works through these numbers and returns the rows of the report."""
+    """through(["1", ...]) processes these numbers and returns the rows of the report."""
 
     def start(paths, **options):
         report = Report(tmp_path / "report.csv", Row)
@@ -32,7 +32,7 @@ def through(tmp_path):
     return start
 
 
-def test_what_the_report_has_is_not_worked_on_again(through, tmp_path, capsys):
+def test_videos_in_the_report_are_not_processed_again(through, tmp_path, capsys):
     assert through(["1", "x"])["x"].reason == "invalid literal for int() with base 10: 'x'"
     assert "x: failed: invalid literal" in capsys.readouterr().out
     rows = through(["1", "x", "2", "2"])
@@ -42,7 +42,7 @@ def test_what_the_report_has_is_not_worked_on_again(through, tmp_path, capsys):
     assert len((tmp_path / "report.csv").read_text().splitlines()) == 5
 
 
-def test_ctrl_c_keeps_the_report_and_says_how_to_go_on(through, monkeypatch, capsys, tmp_path):
+def test_ctrl_c_keeps_the_report_and_says_how_to_continue(through, monkeypatch, capsys, tmp_path):
     def interrupted(function, items, num_workers, timeout):
         yield Outcome("1", "ok", 1)
         raise KeyboardInterrupt

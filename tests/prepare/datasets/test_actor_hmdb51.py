@@ -20,12 +20,12 @@ NUM_FRAMES = 10
 
 
 def actor(number):
-    """Left, top, right, bottom of the actor: it walks to the right and down."""
+    """Returns left, top, right, bottom of the actor, which walks to the right and down."""
     return 20 + 4 * number, 30 + 2 * number, 36 + 4 * number, 62 + 2 * number
 
 
 def filmed():
-    """A white actor in front of a dark wall with a bright window at its top right, uint8 (T, H, W, 3)."""
+    """Renders a white actor in front of a dark wall with a bright window at the top right, uint8 (T, H, W, 3)."""
     frames = np.full((NUM_FRAMES, 120, 160, 3), 40, np.uint8)
     frames[:, :20, 120:] = 220
     for number, frame in enumerate(frames):
@@ -59,7 +59,7 @@ def hmdb51(tmp_path_factory):
 
 @pytest.fixture
 def made(hmdb51, annotations, tmp_path):
-    """made("boxes") runs the command and returns the folder of what it made."""
+    """made("boxes") runs the command and returns its output folder."""
 
     def run(kind, *options, folder=hmdb51):
         given = ["--root", folder / "videos", "--annotations", annotations(SPLITS), f"--{kind}", folder / kind]
@@ -74,7 +74,7 @@ def frames_of(out, split="train_1"):
     return DecordReader("cpu")(records.path(0)).frames(range(NUM_FRAMES)).float()
 
 
-def test_union_cuts_to_the_place_that_the_actor_crosses(made):
+def test_union_crops_to_the_area_that_the_actor_crosses(made):
     out = made("boxes", "--margin", 0)
     assert (out / "train_1.txt").read_text() == "run/run_a.mp4 0 10\nwalk/walk_a.mp4 1 10\n"
     assert (out / "test_3.txt").read_text() == "run/run_b.mp4 0 10\nwalk/walk_b.mp4 1 10\n"
@@ -94,7 +94,7 @@ def test_follow_keeps_the_actor_in_the_middle(made):
     assert torch.stack(centers).sub(torch.tensor([31.5, 15.5])).abs().max() < 2
 
 
-def test_masks_gray_out_what_is_no_actor(made):
+def test_masks_gray_out_the_background(made):
     frames = frames_of(made("masks", "--gray", 100))
     assert frames.shape == (NUM_FRAMES, 3, 120, 160)
     assert (frames[:, :, :20, 120:] - 100).abs().max() < 6  # the window is gone
@@ -102,7 +102,7 @@ def test_masks_gray_out_what_is_no_actor(made):
     assert frames[5, :, top + 2 : bottom - 2, left + 2 : right - 2].min() > 240
 
 
-def test_a_margin_widens_a_box_as_far_as_the_picture_goes():
+def test_a_margin_widens_a_box_up_to_the_border():
     boxes = {0: np.array([0.0, 10.0, 40.0, 60.0])}
     window = Cropping(None, None, None, "union", 0.1, 1, 18).window
     assert window(boxes, 0, 120, 160) == (5, 0, 60, 48)
@@ -112,13 +112,13 @@ def test_a_margin_widens_a_box_as_far_as_the_picture_goes():
     assert window(tiny, 0, 20, 30) == (0, 0, 20, 30)
 
 
-def test_the_place_of_a_cut_is_smoothed():
+def test_the_position_of_a_crop_is_smoothed():
     jumping = {number: np.array([20.0 * (number % 2), 0, 20.0 * (number % 2) + 40, 40]) for number in range(40)}
     crop = Cropping(None, None, None, "follow", 0.0, 2, 18)
     assert {crop.window(jumping, number, 120, 160)[1] for number in range(5, 35)} == {10}
 
 
-def test_what_fails_is_named_and_the_rest_is_made(made, hmdb51, tmp_path, capsys):
+def test_failures_are_named_and_the_rest_is_made(made, hmdb51, tmp_path, capsys):
     folder = tmp_path / "given"
     for kind in ("boxes/run", "boxes/walk", "masks/run/run_a", "masks/walk/walk_b"):
         (folder / kind).mkdir(parents=True)

@@ -20,7 +20,7 @@ from tbe.prepare.common.decoding import opened_video
 from tbe.prepare.common.processes import Outcome
 from tbe.prepare.datasets.composite.backgrounds import behind, still_place
 from tbe.prepare.datasets.composite.blending import LEVELS, LIGHT, blend, box_mean, coverage, shrunk
-from tbe.prepare.datasets.composite.plan import Actor, Places, planned, realised_bias
+from tbe.prepare.datasets.composite.plan import Actor, Places, planned, realized_bias
 from tests.conftest import SHARED, composed, moving_square
 from tests.prepare.composites import (
     ACTOR,
@@ -38,7 +38,7 @@ SPLITS = ("train", "iid", "swap", "novel", "plain")
 
 
 def in_this_process(function, items, num_workers, timeout):
-    """What `call_in_processes` does, without processes."""
+    """Stands in for `call_in_processes`, without processes."""
     for item in items:
         try:
             outcome = Outcome(item, "ok", function(item))
@@ -54,7 +54,7 @@ def actors(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def composites(actors, tmp_path_factory):
-    """What the command makes of them."""
+    """The output of the command on them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(work, "call_in_processes", in_this_process)
         out = tmp_path_factory.mktemp("composites")
@@ -73,7 +73,7 @@ def plan_of(out):
 
 
 def contents(out):
-    """A hash of each file below a folder but the report, whose rows are in the order of the work."""
+    """Hashes each file below a folder except the report, whose rows are in the order of completion."""
     files = [file for file in sorted(out.rglob("*")) if file.is_file() and file.name != "composite_report.csv"]
     return {file.relative_to(out).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
@@ -93,7 +93,7 @@ def crowd(num_actions=7, num_persons=10, repetitions=3):
 
 @pytest.mark.parametrize("bias", [0, 0.25, 0.9, 1])
 @pytest.mark.parametrize("places", [Places(7, 2), Places(4, 1), Places(12, 3)])
-def test_a_plan_has_the_bias_and_the_places_that_were_asked_for(bias, places):
+def test_a_plan_has_the_requested_bias_and_places(bias, places):
     actors = crowd()
     clips = planned(actors, places, bias, seed=3)
     assert clips == planned(actors, places, bias, seed=3) != planned(actors, places, bias, seed=4)
@@ -104,7 +104,7 @@ def test_a_plan_has_the_bias_and_the_places_that_were_asked_for(bias, places):
             assert all(clip.is_own == (clip.place == action % places.num_owned) for clip in shown)
             others = Counter(clip.place for clip in shown if not clip.is_own)
             assert not others or max(others.values()) - min([0, *others.values()]) <= 1 + len(shown) // len(others)
-        assert realised_bias(clips, split) == round(bias * count) / count
+        assert realized_bias(clips, split) == round(bias * count) / count
     owned = {action % places.num_owned for action in range(7)}
     for clip in clips:
         allowed = {
@@ -144,7 +144,7 @@ def test_lists_scenes_and_masks_follow_the_plan(composites, capsys):
     assert (composites / "sheet.png").stat().st_size > 1000
 
 
-def test_actors_keep_their_pixels_and_places_theirs(composites):
+def test_actors_and_places_keep_their_pixels(composites):
     for row in plan_of(composites)[::5]:
         frames = frames_of(composites / row["clip"])
         behind_it = WALL if row["place"] == "as_filmed" else PLACES[row["place"]]
@@ -167,14 +167,14 @@ def test_no_rim_of_the_filmed_place_is_left():
     assert (blend(seen, alpha, np.full_like(seen, 77))[alpha == 0] == 77).all()
 
 
-def test_half_covered_pixels_are_half_of_the_light():
+def test_half_covered_pixels_mix_half_of_the_light():
     picture, background = np.full((8, 8, 3), 255, np.uint8), np.zeros((8, 8, 3), np.uint8)
     half = blend(picture, np.full((8, 8), 0.5, np.float32), background)
     assert (half == 188).all()  # half of the light of white, in the curve of sRGB
     assert coverage(np.array([[0, 4, 8, 247, 255]], np.uint8)).tolist() == [[0, 0, 0, 1, 1]]
 
 
-def test_the_mean_about_a_pixel_is_that_of_a_plain_loop():
+def test_the_box_mean_equals_a_naive_loop():
     values = np.random.default_rng(0).random((7, 9, 2)).astype(np.float32)
     padded = np.pad(values, ((2, 2), (2, 2), (0, 0)))
     for row in range(7):
@@ -183,7 +183,7 @@ def test_the_mean_about_a_pixel_is_that_of_a_plain_loop():
             assert np.allclose(box_mean(values, 2)[row, column], mean, atol=1e-6)
 
 
-def test_a_matte_is_moved_in_but_not_off_the_border():
+def test_a_matte_is_eroded_but_not_at_the_border():
     matte = np.zeros((9, 9), np.uint8)
     matte[3:, 2:7] = 255
     assert np.array_equal(np.argwhere(shrunk(matte, 1)).min(axis=0), [4, 3])
@@ -191,7 +191,7 @@ def test_a_matte_is_moved_in_but_not_off_the_border():
     assert np.array_equal(shrunk(matte, 0), matte)
 
 
-def test_stopped_between_two_videos_it_goes_on_to_the_same(actors, composites, tmp_path, monkeypatch, capsys):
+def test_a_stopped_run_resumes_to_the_same_result(actors, composites, tmp_path, monkeypatch, capsys):
     def stopped(function, items, num_workers, timeout):
         for number, outcome in enumerate(in_this_process(function, items, num_workers, timeout)):
             if number == 5:
@@ -217,7 +217,7 @@ def test_stopped_between_two_videos_it_goes_on_to_the_same(actors, composites, t
     assert (tmp_path / "plan.csv").read_bytes() == plan
 
 
-def test_pictures_of_mattes_give_what_a_video_of_them_gives(actors, composites, tmp_path, here):
+def test_matte_pictures_equal_a_matte_video(actors, composites, tmp_path, here):
     for video in sorted((actors / "masks").rglob("*.mp4")):
         with opened_video(video) as source:
             mattes = [frame.to_ndarray(format="gray") for frame in source.frames]
@@ -228,7 +228,7 @@ def test_pictures_of_mattes_give_what_a_video_of_them_gives(actors, composites, 
 
 @pytest.fixture
 def one_of_each(actors, tmp_path):
-    """A folder with mattes that can be spoiled, and places of its own."""
+    """A folder of mattes and places that a test may change."""
     shutil.copytree(actors, tmp_path / "own")
     return tmp_path / "own"
 
@@ -238,11 +238,13 @@ def test_boxes_are_refused_and_videos_without_a_matte_left_out(one_of_each, tmp_
     prepare.main(options(one_of_each, tmp_path / "out"))
     assert "left out 1 of 24 videos without a matte, such as 'wave/ann_0.mp4'" in capsys.readouterr().out
     (one_of_each / "masks/wave/ann_0.csv").write_text("0,1,1,9,9\n")
-    with pytest.raises(SystemExit, match=r"expected mattes, .* got boxes of 'wave/ann_0.mp4' \(1 such\): what a box"):
+    with pytest.raises(
+        SystemExit, match=r"expected mattes, .* got boxes of 'wave/ann_0.mp4' \(1 such\): the filmed place"
+    ):
         prepare.main(options(one_of_each, tmp_path / "other"))
 
 
-def test_a_matte_of_another_length_fails_in_one_line_and_the_rest_is_made(one_of_each, tmp_path, here, capsys):
+def test_a_matte_of_another_length_fails_and_the_rest_is_made(one_of_each, tmp_path, here, capsys):
     write_video(one_of_each / "masks/wave/ann_0.mp4", moving_square(NUM_FRAMES - 2, 48, 64), fps=12)
     with pytest.raises(SystemExit, match="1 of 42 videos failed"):
         prepare.main(options(one_of_each, tmp_path / "out"))
@@ -268,7 +270,7 @@ def test_a_matte_of_another_length_fails_in_one_line_and_the_rest_is_made(one_of
         ({"test": None, "test-share": 0}, r"--test-share: expected more than 0 and less than 1, got 0.0"),
     ],
 )
-def test_what_cannot_be_done_is_refused_before_anything_is_made(changed, message, actors, tmp_path, monkeypatch, here):
+def test_invalid_options_are_refused_before_anything_is_made(changed, message, actors, tmp_path, monkeypatch, here):
     monkeypatch.chdir(actors)
     if "size" in changed:
         changed = changed | {"short-side": None}
@@ -277,7 +279,7 @@ def test_what_cannot_be_done_is_refused_before_anything_is_made(changed, message
     assert not list(tmp_path.rglob("*.mp4"))
 
 
-def test_groups_come_from_a_file_and_held_out_places_and_test_groups_by_chance(actors, tmp_path, here, capsys):
+def test_groups_are_read_from_a_file_and_held_out_places_are_drawn(actors, tmp_path, here, capsys):
     videos = sorted((actors / "videos").rglob("*.mp4"))
     lines = [f"{file.parent.name}/{file.name} team_{file.stem[0] in 'ab'}\n" for file in videos]
     (tmp_path / "groups.txt").write_text("".join(lines))
@@ -293,7 +295,7 @@ def test_groups_come_from_a_file_and_held_out_places_and_test_groups_by_chance(a
     assert "train: 100.0% of its clips" in capsys.readouterr().out
 
 
-def test_of_a_video_the_median_is_behind_or_its_frames_forwards_and_backwards(tmp_path):
+def test_a_video_place_is_its_median_or_its_frames_forwards_and_backwards(tmp_path):
     file = tmp_path / "street.mp4"
     frames = np.stack([np.full((32, 32, 3), level, np.uint8) for level in (40, 40, 40, 200)])
     write_video(file, frames, fps=12, options={"crf": "4"})
@@ -302,7 +304,7 @@ def test_of_a_video_the_median_is_behind_or_its_frames_forwards_and_backwards(tm
     assert np.round(np.array(shown) / 40).tolist() == [1, 1, 1, 5, 1, 1, 1]
 
 
-def test_data_composite_knows_splits_scenes_and_masks(composites):
+def test_the_config_composite_has_splits_scenes_and_masks(composites):
     config = composed("train", "data=composite", f"data.root={composites}", "data.val_share=0.2", run_dir=composites)
     source = build(plain(config.data))
     source.prepare()

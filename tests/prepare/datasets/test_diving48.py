@@ -44,12 +44,12 @@ def test_the_suffix_can_be_chosen(annotations, lists, rows):
         ("test", json.dumps([entry("b_1", 1)]), r"train and test: expected no video in both, got 'b_1.mp4'"),
     ],
 )
-def test_files_of_another_form_are_refused_with_their_place(annotations, refused, file, text, message):
+def test_invalid_files_are_refused_with_their_place(annotations, refused, file, text, message):
     refused(message, "diving48", "--annotations", annotations({**FILES, f"Diving48_V2_{file}.json": text}))
 
 
 @pytest.mark.parametrize("text", ["{}", '[["Back"], 3]'])
-def test_a_vocabulary_of_another_form_is_refused(annotations, refused, text):
+def test_an_invalid_vocabulary_is_refused(annotations, refused, text):
     refused(
         r"vocab.json: .*expected a list",
         "diving48",

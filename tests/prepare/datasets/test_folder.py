@@ -32,7 +32,7 @@ def test_class_folders_become_labels_and_a_share_of_each_is_held_out(videos, lis
     assert f"""'data.root="{videos}"' data.num_classes=2""" in capsys.readouterr().out
 
 
-def test_the_seed_chooses_what_is_held_out(videos, lists):
+def test_the_seed_draws_the_held_out_videos(videos, lists):
     drawn = [
         (lists("folder", "--root", videos, "--test-share", 0.4, "--seed", seed) / "test.txt").read_text()
         for seed in (0, 0, 1, 2, 3)
@@ -41,7 +41,7 @@ def test_the_seed_chooses_what_is_held_out(videos, lists):
     assert len(set(drawn)) > 1
 
 
-def test_without_a_share_there_is_no_test_list(videos, lists, rows, capsys, refused):
+def test_with_test_share_zero_there_is_no_test_list(videos, lists, rows, capsys, refused):
     folder = lists("folder", "--root", videos, "--test-share", 0)
     assert len(rows(folder / "train.txt")) == 10
     assert not (folder / "test.txt").exists()
@@ -63,7 +63,7 @@ def test_suffixes_can_be_chosen(videos, lists, rows):
     assert rows(folder / "train.txt") == [("walk/a.GIF", 0)]
 
 
-def test_linked_folders_are_followed_as_training_does_but_not_round_in_circles(videos, lists, rows, tmp_path, capsys):
+def test_linked_folders_are_followed_as_in_training_but_not_in_circles(videos, lists, rows, tmp_path, capsys):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "run.avi").touch()
     (videos / "run").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
@@ -85,7 +85,7 @@ def test_linked_folders_are_followed_as_training_does_but_not_round_in_circles(v
         assert all(os.path.exists(records.path_to_open(index)) for index in range(expected))  # none is refused
 
 
-def test_what_is_passed_over_is_counted_by_its_suffix(videos, lists, rows, capsys):
+def test_skipped_files_are_counted_by_suffix(videos, lists, rows, capsys):
     for name in ("a.GIF", "b.gif", "c.h264", "LICENSE", "d.3gp", "e.OGV"):
         (videos / "walk" / name).touch()
     folder = lists("folder", "--root", videos, "--test-share", 0)
@@ -96,7 +96,7 @@ def test_what_is_passed_over_is_counted_by_its_suffix(videos, lists, rows, capsy
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a file system that takes any bytes")
-def test_names_that_are_no_utf8_are_listed(videos, lists):
+def test_names_that_are_not_utf8_are_listed(videos, lists):
     (videos / "walk" / os.fsdecode(b"\xff.mp4")).touch()
     folder = lists("folder", "--root", videos, "--test-share", 0)
     assert b"walk/\xff.mp4 1\n" in (folder / "train.txt").read_bytes()
@@ -115,7 +115,7 @@ def test_names_that_are_no_utf8_are_listed(videos, lists):
         ("walk/line\nbreak.mp4", [], r"expected a path without line breaks .*, got 'walk/line\\nbreak.mp4'"),
     ],
 )
-def test_what_lists_cannot_hold_is_refused(videos, refused, loose, options, message):
+def test_paths_that_lists_cannot_hold_are_refused(videos, refused, loose, options, message):
     if loose:
         (videos / loose).touch()
     refused(message, "folder", "--root", videos, *options)

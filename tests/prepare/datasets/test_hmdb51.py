@@ -7,7 +7,7 @@ FILES = {
 }
 
 
-def test_ids_part_the_videos_and_unused_ones_are_left_out(annotations, lists, rows):
+def test_ids_select_the_split_and_unused_videos_are_left_out(annotations, lists, rows):
     folder = lists("hmdb51", "--annotations", annotations({**FILES, "wave_test_split3.txt": "x.avi 2\ny.avi 1"}))
     assert rows(folder / "train_1.txt") == [("brush_hair/brush_hair_a.avi", 0), ("wave/wave_a.avi", 1)]
     assert rows(folder / "test_1.txt") == [("brush_hair/#20_brush_hair b.avi", 0), ("wave/#20_wave b.avi", 1)]
@@ -24,7 +24,7 @@ def test_ids_part_the_videos_and_unused_ones_are_left_out(annotations, lists, ro
         ("wave/a.avi 1", r"wave_test_split2.txt:1: expected '<video> <id>'"),
     ],
 )
-def test_files_of_another_form_are_refused_with_their_place(annotations, refused, text, message):
+def test_invalid_files_are_refused_with_their_place(annotations, refused, text, message):
     refused(message, "hmdb51", "--annotations", annotations({**FILES, "wave_test_split2.txt": text}))
 
 

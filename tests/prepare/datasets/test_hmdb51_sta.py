@@ -10,7 +10,7 @@ from tbe.prepare.datasets.hmdb51_sta.camera_motion import camera_motion
 
 
 def texture(height, width, seed):
-    """Blobs of a few pixels without any grid, uint8."""
+    """Returns blobs of a few pixels without a grid, uint8."""
     noise = np.random.default_rng(seed).standard_normal((height, width))
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width))
     smooth = np.fft.irfft2(np.fft.rfft2(noise) * np.exp(-((8 * frequency) ** 2)), s=noise.shape)
@@ -22,7 +22,7 @@ PERSON = texture(80, 40, seed=1)
 
 
 def view(top, left):
-    """What a camera at this place of a scene sees, gray (120, 160)."""
+    """Returns the view of a camera at this position of a scene, gray (120, 160)."""
     return SCENE[top : top + 120, left : left + 160].copy()
 
 
@@ -31,14 +31,14 @@ def panning(pixels, num_frames=8):
 
 
 def with_actor(frames):
-    """A person, who crosses the picture at 9 pixels a frame."""
+    """Adds a person who crosses the picture at 9 pixels per frame."""
     for number, frame in enumerate(frames):
         frame[40:120, 9 * number : 9 * number + 40] = PERSON
     return frames
 
 
 def with_borders(frames, pixels):
-    """The black that a stabiliser leaves at the border; it moves against the camera that was held still."""
+    """Adds the black borders of a stabiliser, which move against the stabilised camera."""
     for number, frame in enumerate(frames):
         frame[:, : 10 + number * pixels] = 0
         frame[: 5 + number * pixels] = 0
@@ -73,7 +73,7 @@ def test_noise_does_not_count_and_a_zoom_does():
     assert camera_motion(zoom).motion > 0.01
 
 
-def test_a_dark_scene_with_black_in_all_of_it_is_measured():
+def test_a_dark_scene_is_measured():
     frames = panning((0, 4))
     for frame in frames:
         frame[frame < 90] = 0
@@ -81,7 +81,7 @@ def test_a_dark_scene_with_black_in_all_of_it_is_measured():
 
 
 @pytest.mark.parametrize("frames", [[], panning((0, 0), 1), [np.full((120, 160), 80, np.uint8)] * 3])
-def test_what_shows_no_motion_at_all_is_refused(frames):
+def test_frames_without_measurable_motion_are_refused(frames):
     with pytest.raises(ValueError, match="two frames of 48 pixels with contrast and similar content, got none"):
         camera_motion(frames)
 
@@ -119,7 +119,7 @@ def test_videos_with_a_moving_camera_are_left_out(stabilised, annotations, lists
     assert measured["run/run_still.avi"]["pairs"] == "7"
 
 
-def test_another_threshold_does_not_measure_again(stabilised, annotations, lists, rows):
+def test_another_threshold_reuses_the_measurements(stabilised, annotations, lists, rows):
     given = ["--root", stabilised, "--annotations", annotations(SPLITS), "--workers", 2]
     folder = lists("hmdb51_sta", *given)
     content = (folder / "motion.csv").read_text()
@@ -145,7 +145,7 @@ def test_impossible_options_are_refused(stabilised, annotations, refused, tmp_pa
     )
 
 
-def test_static_cameras_are_found_still(weizmann_root):
+def test_static_cameras_have_no_motion(weizmann_root):
     """All of Weizmann was filmed with a fixed camera: no video is above a tenth of the default threshold."""
     from tbe.prepare.datasets.hmdb51_sta.command import Measuring
 
@@ -154,7 +154,7 @@ def test_static_cameras_are_found_still(weizmann_root):
     assert max(Measuring(weizmann_root)(str(video)).motion for video in videos) < 0.001
 
 
-def test_the_official_splits_are_all_asked_for(official, lists, tmp_path, monkeypatch):
+def test_all_official_splits_are_read(official, lists, tmp_path, monkeypatch):
     from tbe.prepare.datasets.hmdb51_sta import command
 
     measured = []

@@ -46,7 +46,7 @@ def test_a_root_without_any_of_the_videos_is_refused(files, refused, tmp_path):
     refused(message, "kinetics400", "--annotations", files[0], "--root", tmp_path)
 
 
-def test_repeated_rows_count_once_and_are_said(files, lists, rows, capsys):
+def test_repeated_rows_count_once_and_are_reported(files, lists, rows, capsys):
     assert len(rows(lists("kinetics400", "--annotations", files[0], files[0]) / "val.txt")) == 2
     assert "2 rows are repeated and count once" in capsys.readouterr().out
 
@@ -75,7 +75,7 @@ def test_repeated_rows_count_once_and_are_said(files, lists, rows, capsys):
         (HEADER + "rowing,0wR5jVB-WPk,36,46,val,0", r"val.csv:2: expected a class of .*map.txt, got 'rowing'"),
     ],
 )
-def test_files_of_another_form_are_refused_with_their_place(annotations, files, refused, text, message):
+def test_invalid_files_are_refused_with_their_place(annotations, files, refused, text, message):
     annotations({"val.csv": text})
     refused(message, "kinetics400", "--annotations", files[0], "--label-map", files[2])
 

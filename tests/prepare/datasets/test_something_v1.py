@@ -14,7 +14,7 @@ def test_labels_follow_the_lines_of_the_labels_file(annotations, lists, rows):
     assert (folder / "classes.txt").read_text() == "Turning something\nHolding something, then dropping it\n"
 
 
-def test_an_absent_part_is_said(annotations, lists, capsys):
+def test_a_missing_part_is_reported(annotations, lists, capsys):
     folder = annotations(FILES)
     (folder / "something-something-v1-validation.csv").unlink()
     assert not (lists("something_v1", "--annotations", folder) / "val.txt").exists()
@@ -33,7 +33,7 @@ def test_an_absent_part_is_said(annotations, lists, capsys):
         ("labels", "Turning\nTurning", r"labels.csv:2: expected one new class per line, got 'Turning'"),
     ],
 )
-def test_files_of_another_form_are_refused_with_their_place(annotations, refused, file, text, message):
+def test_invalid_files_are_refused_with_their_place(annotations, refused, file, text, message):
     folder = annotations({**FILES, f"something-something-v1-{file}.csv": text})
     refused(message, "something_v1", "--annotations", folder)
 

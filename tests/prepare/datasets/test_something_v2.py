@@ -35,7 +35,7 @@ def test_a_test_file_with_templates_becomes_a_list(annotations, lists, rows):
     assert rows(folder / "test.txt") == [("9.webm", 1)]
 
 
-def test_an_absent_part_is_said(annotations, lists, capsys):
+def test_a_missing_part_is_reported(annotations, lists, capsys):
     folder = annotations(FILES)
     (folder / "something-something-v2-train.json").unlink()
     written = lists("something_v2", "--annotations", folder)
@@ -71,7 +71,7 @@ def test_only_unlabelled_videos_are_refused(annotations, refused):
         ("labels", '["Covering"]', r"labels.json: expected an object of '<template>': '<label>'"),
     ],
 )
-def test_files_of_another_form_are_refused_with_their_place(annotations, refused, file, text, message):
+def test_invalid_files_are_refused_with_their_place(annotations, refused, file, text, message):
     folder = annotations({**FILES, f"something-something-v2-{file}.json": text})
     refused(message, "something_v2", "--annotations", folder)
 

@@ -18,7 +18,7 @@ def test_labels_start_at_zero_in_both_lists(annotations, lists, rows):
     assert len(list(folder.iterdir())) == 7
 
 
-def test_numbers_that_are_not_the_official_ones_are_said(annotations, lists, capsys):
+def test_numbers_that_differ_from_the_official_ones_are_reported(annotations, lists, capsys):
     lists("ucf101", "--annotations", annotations(FILES))
     assert "train_2.txt: 2 videos (officially 9586)" in capsys.readouterr().out
 
@@ -53,7 +53,7 @@ def test_numbers_that_are_not_the_official_ones_are_said(annotations, lists, cap
         ),
     ],
 )
-def test_files_of_another_form_are_refused_with_their_place(annotations, refused, tmp_path, file, text, message):
+def test_invalid_files_are_refused_with_their_place(annotations, refused, tmp_path, file, text, message):
     refused(message, "ucf101", "--annotations", annotations({**FILES, file: text}))
     assert not (tmp_path / "lists").exists()
 
@@ -66,7 +66,7 @@ def test_text_that_is_not_utf8_is_refused(annotations, refused):
     )
 
 
-def test_a_byte_order_mark_is_passed_over(annotations, lists):
+def test_a_byte_order_mark_is_ignored(annotations, lists):
     folder = lists("ucf101", "--annotations", annotations({**FILES, "classInd.txt": "\ufeff1 Jump\r\n2 Tai Chi"}))
     assert (folder / "classes.txt").read_text() == "Jump\nTai Chi\n"
 

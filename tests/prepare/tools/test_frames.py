@@ -11,7 +11,7 @@ from tests.prepare.videos import lying
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
-    """Three videos of two classes, one of them turned, and a text."""
+    """Three videos of two classes, one of them rotated, and a text file."""
     root = tmp_path_factory.mktemp("videos")
     write_video(root / "run" / "a 1.mp4", moving_square(9, 32, 48), fps=25)
     write_video(root / "walk" / "b.avi", moving_square(12, 48, 64, seed=1), fps=25, codec="mpeg4")
@@ -22,7 +22,7 @@ def videos(tmp_path_factory):
 
 @pytest.fixture
 def frames(videos, tmp_path):
-    """frames("--quality", 95) runs the command on lists of all videos but the text."""
+    """frames("--quality", 95) runs the command on lists of all videos except the text file."""
     write_list(tmp_path / "train_1.txt", [("run/a 1.mp4", 0), ("walk/b.avi", 1)])
     write_list(tmp_path / "test_1.txt", [("walk/c.mp4", 1), ("walk/b.avi", 1)])
     (tmp_path / "classes.txt").write_text("run\nwalk\n")
@@ -50,13 +50,13 @@ def test_every_frame_becomes_a_picture_that_the_reader_finds(frames, videos, cap
     assert f"use them with: data.root={out} reader=frames reader.template=img_%05d.jpg" in capsys.readouterr().out
 
 
-def test_pictures_stand_upright(frames, videos):
+def test_pictures_are_upright(frames, videos):
     picture = FrameFolderReader()(str(frames() / "walk" / "c")).frames([4])[0].float()
     upright = DecordReader("cpu")(str(videos / "run" / "a 1.mp4")).frames([4])[0].float()
     assert (picture - upright.rot90(-1, dims=(1, 2))).abs().mean() < 8
 
 
-def test_the_short_side_is_reduced_and_never_enlarged(frames):
+def test_the_short_side_is_downscaled_and_never_enlarged(frames):
     out = frames("--short-side", 36)
     sizes = {name: FrameFolderReader()(str(out / name)).frames([0]).shape[2:] for name in ("run/a 1", "walk/b")}
     assert sizes == {"run/a 1": (32, 48), "walk/b": (36, 48)}
@@ -69,7 +69,7 @@ def test_without_lists_all_videos_are_taken_and_failures_named(frames, capsys):
     assert "all.txt: 3 videos, 1 left out" in said
 
 
-def test_what_is_whole_is_kept_and_what_is_missing_is_made(frames, tmp_path):
+def test_complete_folders_are_kept_and_missing_ones_made(frames, tmp_path):
     out = frames()
     kept, part = out / "run" / "a 1" / "img_00001.jpg", out / "walk" / "b.part"
     kept.write_bytes(b"still here")
@@ -85,7 +85,7 @@ def test_what_is_whole_is_kept_and_what_is_missing_is_made(frames, tmp_path):
     assert not part.exists()
 
 
-def test_a_folder_of_frames_from_elsewhere_is_not_taken_for_whole(frames, tmp_path):
+def test_a_folder_of_frames_from_elsewhere_is_refused(frames, tmp_path):
     (tmp_path / "out" / "walk" / "b").mkdir(parents=True)
     with pytest.raises(SystemExit, match="1 of 3 videos failed"):
         frames()
@@ -93,7 +93,7 @@ def test_a_folder_of_frames_from_elsewhere_is_not_taken_for_whole(frames, tmp_pa
     assert (tmp_path / "out" / "train_1.txt").read_text() == "run/a 1 0 9\n"
 
 
-def test_another_setting_does_not_mix_with_what_is_there(frames, tmp_path):
+def test_existing_output_of_other_settings_is_refused(frames, tmp_path):
     frames()
     with pytest.raises(SystemExit, match="expected a report of a run with short_side=24 .*got one with short_side=256"):
         frames("--short-side", 24)
@@ -102,7 +102,7 @@ def test_another_setting_does_not_mix_with_what_is_there(frames, tmp_path):
         frames("--short-side", 24)
 
 
-def test_a_template_of_ones_own(frames, tmp_path):
+def test_a_custom_template(frames, tmp_path):
     out = frames("--template", "%d.jpeg")
     assert sorted(path.name for path in (out / "run" / "a 1").glob("*.jpeg")) == [f"{n}.jpeg" for n in range(1, 10)]
     assert np.array(FrameFolderReader("%d.jpeg")(str(out / "run" / "a 1")).frames([8])).shape == (1, 3, 32, 48)

@@ -13,7 +13,7 @@ LINES = [
 
 @pytest.fixture
 def subset(tmp_path):
-    """subset("--fraction", 0.1) is the lines that are drawn of LINES."""
+    """subset("--fraction", 0.1) returns the lines drawn from LINES."""
 
     def draw(*options, lines=LINES):
         (tmp_path / "train_1.txt").write_text("\n".join(lines) + "\n")
@@ -28,7 +28,7 @@ def of_each_class(lines):
     return [sum(line.split()[-2] == str(label) for line in lines) for label in range(len(SIZES))]
 
 
-def test_a_fraction_is_that_of_each_class_and_at_least_one(subset, capsys):
+def test_a_fraction_applies_to_each_class_with_at_least_one(subset, capsys):
     part = subset("--fraction", 0.1)
     assert of_each_class(part) == [20, 4, 1, 1]
     assert part == [line for line in LINES if line in part]
@@ -36,25 +36,25 @@ def test_a_fraction_is_that_of_each_class_and_at_least_one(subset, capsys):
     assert subset("--fraction", 1) == LINES
 
 
-def test_a_number_is_that_of_each_class_or_all_of_it(subset, capsys):
+def test_a_number_applies_to_each_class_or_takes_all_of_it(subset, capsys):
     assert of_each_class(subset("--per-class", 5)) == [5, 5, 4, 1]
     assert "2 classes have fewer than 5 videos" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("seed", [0, 7])
-def test_parts_of_one_seed_are_nested(subset, seed):
+def test_subsets_of_one_seed_are_nested(subset, seed):
     parts = [set(subset("--fraction", fraction, "--seed", seed)) for fraction in (0.01, 0.05, 0.1, 0.5)]
     assert all(small <= large for small, large in pairwise(parts))
     assert set(subset("--per-class", 3, "--seed", seed)) < set(subset("--per-class", 12, "--seed", seed))
 
 
-def test_the_seed_draws_and_the_order_of_the_list_does_not_matter(subset):
+def test_the_draw_depends_on_the_seed_and_not_on_the_order(subset):
     shuffled = random.Random(0).sample(LINES, len(LINES))
     assert set(subset("--fraction", 0.1)) == set(subset("--fraction", 0.1, lines=shuffled))
     assert set(subset("--fraction", 0.1)) != set(subset("--fraction", 0.1, "--seed", 1))
 
 
-def test_two_columns_stay_two_and_the_name_says_the_size(tmp_path):
+def test_two_columns_stay_two_and_the_file_name_has_the_size(tmp_path):
     (tmp_path / "train.txt").write_text("a b.mp4 0\nc.mp4 1\n")
     for options in (["--fraction", "0.05"], ["--per-class", "1"]):
         prepare.main(["subset", "--list", str(tmp_path / "train.txt"), *options])

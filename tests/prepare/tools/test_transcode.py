@@ -13,7 +13,7 @@ from tests.prepare.videos import lying
 
 
 def with_sound_and_uneven_times(path, frames):
-    """A video with a second of silence, and frames that last longer and longer."""
+    """Writes a video with a second of silence, and frames of increasing duration."""
     with av.open(str(path), "w") as container:
         video, sound = container.add_stream("libx264", rate=25), container.add_stream("aac", rate=8000)
         video.height, video.width, video.pix_fmt = *frames.shape[1:3], "yuv420p"
@@ -43,7 +43,7 @@ def videos(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def transcoded(videos, tmp_path_factory):
-    """What the command makes of them; and how it ended."""
+    """The output of the command on them, and its exit status."""
     out = tmp_path_factory.mktemp("out")
     with pytest.raises(SystemExit) as ended:
         run(videos, out)
@@ -68,12 +68,12 @@ def test_lists_name_the_new_videos_and_failures_are_named(transcoded):
 
 
 def square_position(frame):
-    """The first bright column of a frame (C, H, W), in shares of its width."""
+    """Returns the first bright column of a frame (C, H, W), as a share of its width."""
     row = frame[:, 14 * frame.shape[1] // 64 : 18 * frame.shape[1] // 64].float().mean(dim=(0, 1))
     return float((row > 170).float().argmax()) / len(row)
 
 
-def test_every_frame_stays_in_its_place(transcoded, videos):
+def test_every_frame_keeps_its_position(transcoded, videos):
     out, _ = transcoded
     for old, new in (("run/a 1.mp4", "run/a 1.mp4"), ("walk/c.mkv", "walk/c.mp4")):
         source, result = DecordReader("cpu")(str(videos / old)), DecordReader("cpu")(str(out / new))
@@ -97,7 +97,7 @@ def test_key_frames_rate_and_sound(transcoded, videos):
         assert container.streams.video[0].codec.name == "h264"
 
 
-def test_sizes_keep_the_shape_and_are_even(transcoded):
+def test_sizes_keep_the_aspect_and_are_even(transcoded):
     out, _ = transcoded
     sizes = {
         name: tuple(DecordReader("cpu")(str(out / name)).frames([0]).shape[2:])
@@ -106,13 +106,13 @@ def test_sizes_keep_the_shape_and_are_even(transcoded):
     assert sizes == {"run/a 1.mp4": (32, 50), "walk/b.mp4": (32, 42), "walk/d.mp4": (50, 32)}
 
 
-def test_pictures_that_lie_on_a_side_are_stood_up(transcoded):
+def test_rotated_videos_become_upright(transcoded):
     out, _ = transcoded
     upright, turned = (DecordReader("cpu")(str(out / name)).frames([7])[0] for name in ("run/a 1.mp4", "walk/d.mp4"))
     assert (turned.float() - upright.float().rot90(1, dims=(1, 2))).abs().mean() < 5
 
 
-def test_a_second_run_goes_on(videos, tmp_path, capsys):
+def test_a_second_run_resumes(videos, tmp_path, capsys):
     run(videos, tmp_path, lists=["val.txt"])
     (tmp_path / "walk" / "d.mp4").unlink()
     (tmp_path / "walk" / "c.mp4").write_bytes(b"kept")

@@ -19,7 +19,7 @@ from tests.conftest import moving_square, remux
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
-    """Two good videos, a truncated one, a text, and one that is not there."""
+    """Two good videos, a truncated one, a text file, and a missing one."""
     root = tmp_path_factory.mktemp("verify")
     write_video(root / "a b" / "[good] 1.mp4", moving_square(19), fps=25)
     write_video(root / "good.avi", moving_square(20), fps=25, codec="mpeg4")
@@ -50,7 +50,7 @@ def reported(file):
         return {row["path"]: row for row in csv.DictReader(rows)}
 
 
-def test_what_decodes_is_listed_with_its_frames_and_the_rest_is_reported(videos, listed, capsys):
+def test_decodable_videos_are_listed_and_the_rest_is_reported(videos, listed, capsys):
     with pytest.raises(SystemExit, match="3 of 5 videos failed: see .*train_report.csv"):
         verify(videos, listed)
     assert listed.with_name("train_clean.txt").read_text() == "good.avi 0 20\na b/[good] 1.mp4 2 19\n"
@@ -77,7 +77,7 @@ def test_a_list_without_failures_passes(videos, tmp_path, capsys):
     assert "1 videos have fewer frames than the list says" in capsys.readouterr().out
 
 
-def test_what_is_in_the_report_is_not_decoded_again(videos, listed, tmp_path):
+def test_videos_in_the_report_are_not_decoded_again(videos, listed, tmp_path):
     report = Report(tmp_path / "report.csv", Verified)
     for path in PATHS[1:]:
         report.add(Verified(path, 1, "ok", 99, 2, 2))
@@ -90,7 +90,7 @@ def test_what_is_in_the_report_is_not_decoded_again(videos, listed, tmp_path):
     assert len(report.file.read_text().splitlines()) == 6
 
 
-def test_what_failed_is_tried_again_when_asked_for(videos, tmp_path):
+def test_failed_videos_are_retried_on_request(videos, tmp_path):
     write_list(tmp_path / "list.txt", [("good.avi", 0), ("a b/[good] 1.mp4", 1)])
     report = Report(tmp_path / "list_report.csv", Verified)
     report.add(Verified("good.avi", 0, "failed", reason="the disk was away"))
@@ -102,7 +102,7 @@ def test_what_failed_is_tried_again_when_asked_for(videos, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a file system that takes any bytes")
-def test_names_that_are_no_utf8_are_verified(videos, tmp_path, capsys):
+def test_names_that_are_not_utf8_are_verified(videos, tmp_path, capsys):
     (tmp_path / os.fsdecode(b"\xe9.avi")).write_bytes((videos / "good.avi").read_bytes())
     (tmp_path / "list.txt").write_bytes(b"\xe9.avi 3\n\xff.avi 1\n")
     with pytest.raises(SystemExit, match="1 of 2 videos failed"):
@@ -111,7 +111,7 @@ def test_names_that_are_no_utf8_are_verified(videos, tmp_path, capsys):
     assert "\\xff.avi: failed" in capsys.readouterr().out
 
 
-def test_a_list_of_which_nothing_is_left_gives_no_clean_list(videos, tmp_path, capsys):
+def test_a_list_without_decodable_videos_gives_no_clean_list(videos, tmp_path, capsys):
     write_list(tmp_path / "list.txt", [("text.mp4", 0)])
     with pytest.raises(SystemExit, match="1 of 1 videos failed"):
         verify(videos, tmp_path / "list.txt")
@@ -132,7 +132,7 @@ def test_a_list_of_which_nothing_is_left_gives_no_clean_list(videos, tmp_path, c
         ),
     ],
 )
-def test_a_report_of_another_form_is_refused(videos, listed, tmp_path, content, message):
+def test_an_invalid_report_is_refused(videos, listed, tmp_path, content, message):
     (tmp_path / "report.csv").write_text(content)
     with pytest.raises(SystemExit, match=message):
         verify(videos, listed, "--report", tmp_path / "report.csv")
@@ -145,7 +145,7 @@ def test_a_link_out_of_the_root_fails_unless_it_is_allowed(videos, tmp_path):
     assert Decoding(tmp_path, is_fenced=False)("link.avi").num_frames == 20
 
 
-def test_what_passes_is_what_training_reads_with_its_numbers_of_frames(videos, tmp_path):
+def test_verified_videos_are_read_in_training_with_the_same_lengths(videos, tmp_path):
     remux(videos / "a b" / "[good] 1.mp4", tmp_path / "cut.mp4", hide=5)  # decord counts 19
     remux(videos / "a b" / "[good] 1.mp4", tmp_path / "whole.ts")
     write_list(tmp_path / "list.txt", [("cut.mp4", 0), ("whole.ts", 1)])
@@ -156,7 +156,7 @@ def test_what_passes_is_what_training_reads_with_its_numbers_of_frames(videos, t
         Decoding(videos)("truncated_index_first.mp4")
 
 
-def test_another_reader_is_named_as_in_training(videos, tmp_path, capsys):
+def test_another_reader_is_selected_as_in_training(videos, tmp_path, capsys):
     (tmp_path / "clip").mkdir()
     for number in range(3):
         write_jpeg(torch.zeros(3, 8, 12, dtype=torch.uint8), str(tmp_path / "clip" / f"{number:03d}.jpg"))
@@ -174,7 +174,7 @@ def test_another_reader_is_named_as_in_training(videos, tmp_path, capsys):
             named_reader(words)
 
 
-def test_lots_of_frames_are_decoded_a_few_at_a_time(videos, monkeypatch):
+def test_long_videos_are_decoded_a_few_frames_at_a_time(videos, monkeypatch):
     monkeypatch.setattr("tbe.prepare.tools.verify.BYTES_AT_ONCE", 7 * 3 * 32 * 40)
     assert Decoding(videos)("good.avi") == (20, 32, 40)
 

@@ -28,7 +28,7 @@ from tbe.prepare.datasets.composite.plan import (
     check_places,
     plan_text,
     planned,
-    realised_bias,
+    realized_bias,
 )
 from tbe.prepare.datasets.composite.sheet import draw_sheet
 
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> None:
     opened_report("composite", settings, args)  # refuses other settings before their plan is overwritten
     _write_plan(args.out, clips, plan, names)
     for split in ("train", "iid"):
-        print(f"{split}: {realised_bias(clips, split):.1%} of its clips are in their action's own place")
+        print(f"{split}: {realized_bias(clips, split):.1%} of its clips are in their action's own place")
     lists = {split: [(clip.path, clip.action) for clip in clips if clip.split == split] for split in SPLITS}
     made = GivenLists({split: rows for split, rows in lists.items() if rows}, classes)
     no_novel = "" if held_out else " '~data.splits.novel'"

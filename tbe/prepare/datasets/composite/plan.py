@@ -64,7 +64,7 @@ def planned(actors: Sequence[Actor], places: Places, bias: float, seed: int) -> 
     return clips
 
 
-def realised_bias(clips: Sequence[Clip], split: str) -> float:
+def realized_bias(clips: Sequence[Clip], split: str) -> float:
     """Returns the share of a split's clips in their action's own place."""
     return float(np.mean([clip.is_own for clip in clips if clip.split == split]))
 
