@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How the clips that a backbone was trained on are taken from a video and normalized.
+    """The sampling and normalization of the clips that a backbone was trained on.
 
     num_frames frames, `stride` frames apart; `short`: whether a shorter video starts again ('loop') or repeats its last
     frame ('pad'). Frames are downscaled to a short side of `short_side` pixels (None: not at all), the center square of

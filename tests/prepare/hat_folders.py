@@ -8,7 +8,7 @@ NUM_FRAMES = {"archery/a_000001_000011": 8, "bowling/b_000001_000011": 4}
 
 
 def person(video, number):
-    """Returns top, left, height, width of the actor, which walks right: in a corner of archery, mid-picture in bowling."""
+    """Returns top, left, height, width of the actor: it walks right, in a corner (archery) or mid-picture (bowling)."""
     return (4, 4 + number, 16, 8) if video.startswith("archery") else (32, 24 + 2 * number, 16, 8)
 
 

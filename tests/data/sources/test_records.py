@@ -64,7 +64,7 @@ def test_an_empty_list_is_refused(tmp_path):
         read_list(listed(tmp_path, "# nothing\n"), "/root")
 
 
-def test_what_is_written_is_read(tmp_path):
+def test_a_written_list_is_read_back(tmp_path):
     write_list(tmp_path / "deep" / "list.txt", [("a b.mp4", 1, 9), ("c.mp4", 0, 8)])
     records = read_list(tmp_path / "deep" / "list.txt", "/r")
     assert records.path(0) == "/r/a b.mp4"
