@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from tbe.data.sources.records import Records
-from tbe.data.sources.unicode_forms import found_path
+from tbe.data.sources.unicode_forms import path_on_disk
 from tbe.distributed import rank
 from tbe.errors import first_line
 from tbe.evaluation.features import Features
@@ -90,6 +90,6 @@ def weights_digest(network: nn.Module) -> str:
 def _seen(records: Records) -> list[tuple[int, int]]:
     """Size and time of change of some of the videos."""
     some = np.unique(np.linspace(0, len(records) - 1, NUM_FILES).round().astype(int))[: len(records)]
-    paths = [found_path(records.path(index)) for index in some.tolist()]
+    paths = [path_on_disk(records.path(index)) for index in some.tolist()]
     states = [os.stat(path) for path in paths if os.path.exists(path)]
     return [(state.st_size, state.st_mtime_ns) for state in states]

@@ -15,7 +15,7 @@ from torch import Tensor
 from tbe import runs
 from tbe.config import build, plain
 from tbe.data.sources.base import VideoSource
-from tbe.data.sources.class_names import class_names, shown_path
+from tbe.data.sources.class_names import class_names, display_path
 from tbe.data.sources.records import UNLABELLED, Records
 from tbe.launch.settings import check_settings
 from tbe.launch.stages import Stage, write_stage
@@ -103,7 +103,7 @@ def _titles(seen: FirstBatch, source: VideoSource, shown: int) -> list[str]:
     """Returns titles of the first videos of the batch: class, path, and what was blended into them."""
     records = source.records("train").select(seen.batch["index"].numpy())
     names = class_names(source, records)
-    paths = [shown_path(path) for path in records.paths.tolist()]
+    paths = [display_path(path) for path in records.paths.tolist()]
     titles = []
     for number in range(shown):
         label = int(records.labels[number])

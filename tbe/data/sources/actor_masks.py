@@ -12,7 +12,7 @@ import numpy as np
 
 from tbe.data.sources.actor_boxes import interpolate_boxes, read_boxes
 from tbe.data.sources.suffixes import VIDEO_SUFFIXES
-from tbe.data.sources.unicode_forms import found_path
+from tbe.data.sources.unicode_forms import path_on_disk
 from tbe.errors import MissingFile, UserError
 
 PICTURES = (".jpg", ".jpeg", ".png")
@@ -43,7 +43,7 @@ class ActorMasks:
         pure = PurePosixPath(path).with_suffix("")
         is_outside = pure.is_absolute() or ".." in pure.parts
         place = str(Path(self.folder, *(pure.parts[-2:] if is_outside else pure.parts)))
-        candidates = (found_path(place + suffix).removesuffix(suffix) for suffix in ("", *BOXES, *VIDEO_SUFFIXES))
+        candidates = (path_on_disk(place + suffix).removesuffix(suffix) for suffix in ("", *BOXES, *VIDEO_SUFFIXES))
         return Path(next((candidate for candidate in candidates if candidate != place), place))
 
     def has(self, path: str) -> bool:

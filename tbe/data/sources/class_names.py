@@ -18,14 +18,14 @@ def class_names(source: VideoSource, records: Records) -> list[str]:
     return [folders.get(label, name) for label, name in enumerate(numbered)]
 
 
-def shown_path(path: bytes) -> str:
+def display_path(path: bytes) -> str:
     """Decodes a video's path for display, whatever bytes it has."""
     return path.decode("utf-8", errors="replace")
 
 
 def _folders(records: Records) -> dict[int, str]:
     """Returns the folder of each class if each has exactly one of its own, else {}."""
-    parents = (shown_path(path).rpartition("/")[0].rpartition("/")[2] for path in records.paths)
+    parents = (display_path(path).rpartition("/")[0].rpartition("/")[2] for path in records.paths)
     pairs = set(zip(records.labels.tolist(), parents, strict=True))
     named = {label: parent for label, parent in pairs if label >= 0 and parent}
     return named if len(pairs) == len(named) == len(set(named.values())) else {}

@@ -17,7 +17,7 @@ from tbe.data.sources.list_hints import frames_before_labels, frames_before_labe
 from tbe.data.sources.list_rows import FORMATS, Rows, rows_of
 from tbe.data.sources.text_columns import TextColumn
 from tbe.data.sources.text_files import to_utf8
-from tbe.data.sources.unicode_forms import found_path
+from tbe.data.sources.unicode_forms import path_on_disk
 from tbe.errors import UserError
 from tbe.runs import replacing
 
@@ -56,7 +56,7 @@ class Records:
 
         Raises DecodeError if links lead it out of a fenced root.
         """
-        path = found_path(self.path(index))
+        path = path_on_disk(self.path(index))
         if self.is_fenced:
             check_links(path, self.root)
         return path

@@ -6,7 +6,7 @@ import os
 from unicodedata import normalize
 
 
-def found_path(path: str) -> str:
+def path_on_disk(path: str) -> str:
     """Returns a path as it is on disk: names get their other Unicode form, NFC or NFD, if only that exists.
 
     A path of which neither form exists is returned unchanged.
@@ -16,5 +16,6 @@ def found_path(path: str) -> str:
     folder, name = os.path.split(path)
     if not name or not folder:
         return path
-    forms = (os.path.join(found_path(folder), form) for form in (name, normalize("NFC", name), normalize("NFD", name)))
+    parent = path_on_disk(folder)
+    forms = (os.path.join(parent, form) for form in (name, normalize("NFC", name), normalize("NFD", name)))
     return next((form for form in forms if os.path.lexists(form)), path)

@@ -15,7 +15,7 @@ from tbe.data.sources.base import VideoSource
 from tbe.data.sources.list_hints import CLASSES
 from tbe.data.sources.records import Records, check_labels, fence, hold_out, read_list
 from tbe.data.sources.scene_lists import LabelledByScene, SceneLists, read_names
-from tbe.data.sources.unicode_forms import found_path
+from tbe.data.sources.unicode_forms import path_on_disk
 from tbe.errors import MissingFile, UserError
 
 __all__ = ["VideoLists", "VideoSource"]
@@ -163,7 +163,7 @@ class VideoLists(VideoSource):
                 continue
             num_read += 1
             few = np.linspace(0, len(records) - 1, min(NUM_PROBED, len(records))).round().astype(int)
-            if not any(os.path.exists(found_path(records.path(index))) for index in few):
+            if not any(os.path.exists(path_on_disk(records.path(index))) for index in few):
                 missing[split] = f"{len(few)} of {split}, such as {records.path(few[0])}"
         problem = f"data={self.name}: expected the videos of its lists, found none of those looked for: "
         advice = "Set data.root=<folder>, to which the paths of the lists are relative"

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from tbe.data.sources.records import read_list, write_list
 from tbe.errors import MissingFile, UserError
 from tbe.launch.quoting import override
-from tbe.prepare.common.lists import Row, check_apart, listable
+from tbe.prepare.common.lists import Row, check_disjoint, listable
 
 
 def add_list(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +46,7 @@ def write_split(file: Path, rows: list[Row], root: Path, use: str = "") -> None:
     name = file.stem
     if not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII):
         raise UserError(f"{file}: expected a name of letters, digits and '_' that starts with a letter, got {name!r}")
-    check_apart({name: rows})
+    check_disjoint({name: rows})
     write_list(file, [(listable(str(root.resolve() / path)), label) for path, label in rows])
     print(f"{file}: {len(rows)} videos")
     print_use(file, use)

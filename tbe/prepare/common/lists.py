@@ -9,7 +9,7 @@ from itertools import combinations
 from pathlib import Path
 
 from tbe.data.sources.records import leads_out, write_list
-from tbe.data.sources.unicode_forms import found_path
+from tbe.data.sources.unicode_forms import path_on_disk
 from tbe.errors import MissingFile, UserError
 from tbe.launch.quoting import override
 
@@ -38,7 +38,7 @@ def write_lists(
     for name, rows in lists.items():
         if not rows:
             raise UserError(f"{out / name}.txt: expected at least one video, got none")
-    check_apart(lists)
+    check_disjoint(lists)
     lists = {name: [(listable(row[0]), *row[1:]) for row in rows] for name, rows in lists.items()}
     for name, rows in lists.items():
         write_list(out / f"{name}.txt", rows)
@@ -57,7 +57,7 @@ def existing_videos(lists: dict[str, list[Row]], root: Path, hint: str = "") -> 
     """
     existing = {}
     for name, rows in lists.items():
-        found = [row for row in rows if os.path.exists(found_path(os.path.join(root, row[0])))]
+        found = [row for row in rows if os.path.exists(path_on_disk(os.path.join(root, row[0])))]
         print(f"{root}: {len(found)} of the {len(rows)} {name} videos found, {len(rows) - len(found)} missing")
         if found:
             existing[name] = found
@@ -76,7 +76,7 @@ def _count_outside(root: Path, paths: list[str]) -> int:
     return sum(folders[os.path.dirname(path)] for path in paths) + sum(leads_out(root / path, root) for path in links)
 
 
-def check_apart(lists: dict[str, list[Row]]) -> None:
+def check_disjoint(lists: dict[str, list[Row]]) -> None:
     """Raises UserError for lists with a repeated video, and lists with the same ending that share one."""
     for name, rows in lists.items():
         repeated = [path for path, count in Counter(row[0] for row in rows).items() if count > 1]

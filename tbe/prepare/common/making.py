@@ -58,7 +58,7 @@ def make_of_each(
     name. use: options to read the outputs.
     further: whether the lists are further splits of another data set, with full paths.
     """
-    targets = renamed_apart(given.paths(), renamed)
+    targets = unique_targets(given.paths(), renamed)
     report = opened_report(title, settings, args)
     missing = {path for path, target in targets.items() if not (args.out / target).exists()}
     report.forget(lambda row: row.status == "ok" and row.path in missing)
@@ -106,7 +106,7 @@ def mp4_name(path: str) -> str:
     return PurePosixPath(path).with_suffix(".mp4").as_posix()
 
 
-def renamed_apart(paths: list[str], renamed: Callable[[str], str]) -> dict[str, str]:
+def unique_targets(paths: list[str], renamed: Callable[[str], str]) -> dict[str, str]:
     """Returns path -> new path; raises UserError for a path outside the folder, and for two with the same new path."""
     targets: dict[str, str] = {}
     taken: dict[str, str] = {}

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tbe.data.sources.records import Records, check_links, fence, read_list, write_list
-from tbe.data.sources.unicode_forms import found_path
+from tbe.data.sources.unicode_forms import path_on_disk
 from tbe.errors import MissingFile, UserError
 from tbe.prepare.common.processes import Outcome
 from tbe.prepare.common.report import Report
@@ -70,7 +70,7 @@ class Decoding:
     def __call__(self, path: str) -> Decoded:
         from tbe.data.readers import DecodeError  # slow to import
 
-        file = found_path(os.path.join(self.root, path))
+        file = path_on_disk(os.path.join(self.root, path))
         if self.is_fenced:
             check_links(file, self.root)
         video = (self.reader or named_reader(["auto"]))(file)

@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tbe.data.sources.class_names import class_names, shown_path
+from tbe.data.sources.class_names import class_names, display_path
 from tbe.data.sources.records import make_records
 from tbe.data.sources.video_lists import VideoLists
 
@@ -44,4 +44,4 @@ def test_unnamed_classes_are_numbered(found):
 
 
 def test_any_path_can_be_displayed():
-    assert shown_path(b"a/\xff.avi") == "a/�.avi"
+    assert display_path(b"a/\xff.avi") == "a/�.avi"

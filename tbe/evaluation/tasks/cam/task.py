@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tbe.data.sources.class_names import class_names, shown_path
+from tbe.data.sources.class_names import class_names, display_path
 from tbe.data.sources.records import Records
 from tbe.distributed import rank
 from tbe.errors import UserError
@@ -118,4 +118,4 @@ def _title(names: list[str], label: int, predicted: torch.Tensor, path: bytes) -
     lines = [names[label]] if 0 <= label < len(names) else []
     if predicted >= 0:
         lines.append(f"taken for: {names[predicted] if predicted < len(names) else f'class {int(predicted)}'}")
-    return "\n".join([*lines, shown_path(path)])
+    return "\n".join([*lines, display_path(path)])

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tbe.data.sources.base import VideoSource
-from tbe.data.sources.class_names import class_names, shown_path
+from tbe.data.sources.class_names import class_names, display_path
 
 
 class Points(NamedTuple):
@@ -22,7 +22,7 @@ class Points(NamedTuple):
 
 def describe(source: VideoSource, split: str, chosen: np.ndarray) -> tuple[list[str], dict[str, list[str]]]:
     """Paths and names of the chosen videos of a split: of their classes, and of their scenes where these are known."""
-    paths = [shown_path(path) for path in source.records(split).select(chosen).paths.tolist()]
+    paths = [display_path(path) for path in source.records(split).select(chosen).paths.tolist()]
     return paths, {name: _names(labelled, split, chosen) for name, labelled in source.labellings().items()}
 
 

@@ -12,7 +12,7 @@ from tbe.data.biased_scenes.writing import write_whole
 from tbe.data.sources.records import write_list
 from tbe.errors import MissingFile, UserError
 from tbe.prepare.common.given_lists import CLASSES, GivenLists, add_lists, given_lists
-from tbe.prepare.common.making import make_of_each, mp4_name, opened_report, remove_parts, renamed_apart
+from tbe.prepare.common.making import make_of_each, mp4_name, opened_report, remove_parts, unique_targets
 from tbe.prepare.common.work import add_work_options
 from tbe.prepare.datasets.composite.backgrounds import BEHIND, split_places
 from tbe.prepare.datasets.composite.groups import groups_of, test_groups
@@ -125,7 +125,7 @@ def _actors(given: GivenLists, args: argparse.Namespace) -> tuple[list[Actor], l
         got = f"{len(classes)} for labels from {min(labels.values())} to {num_classes - 1}"
         raise UserError(f"{CLASSES}.txt: expected a name for each label from 0 on, got {got}")
     paths = with_mattes(sorted(labels), args.masks)
-    renamed_apart(paths, mp4_name)  # raises if two would become one
+    unique_targets(paths, mp4_name)  # raises if two would become one
     groups = groups_of(paths, args.group)
     tested = test_groups(list(groups.values()), args.test, args.test_share, args.seed)
     trained = sorted(set(groups.values()) - tested)
