@@ -23,6 +23,7 @@ class Pictures:
     def __init__(self, short_side: int | None = None):
         self.short_side = short_side
         self.reformatter = VideoReformatter()
+        self.orientation: Orientation | None = None  # one for a video, as players take it; to ask each frame takes long
         self.graphs: dict[tuple[int, int, str], Graph] = {}
 
     def __call__(self, frame: VideoFrame) -> np.ndarray:
@@ -32,7 +33,9 @@ class Pictures:
             picture = graph.vpull()
         else:
             picture = self.reformatter.reformat(frame, format="rgb24", **ONE_THREAD)
-        return Orientation.of(frame)(picture.to_ndarray())
+        if self.orientation is None:
+            self.orientation = Orientation.of(frame)
+        return self.orientation(picture.to_ndarray())
 
     def _graph(self, frame: VideoFrame, short_side: int) -> Graph:
         """FFmpeg's filters for frames like this one; the reformatter, which can scale too, does it less exactly."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 
 from av.packet import Packet
@@ -56,16 +57,21 @@ def _of_units(packet: Packet, width: int, is_hevc: bool) -> int | None:
 
 
 class _Mpeg4:
-    """MPEG-4: a packet may repeat a picture, which shows nothing, or stand for the second of two in the one before."""
+    """MPEG-4: a packet may repeat a picture, which shows nothing, or stand for the second of two in one before it.
+
+    XviD packs the first of the pictures between two others with the latter, and lets a small packet follow the last.
+    """
 
     def __init__(self) -> None:
-        self.before: Packet | None = None
+        self.before: deque[Packet] = deque(maxlen=8)  # since the last small one; more are never between
 
     def __call__(self, packet: Packet) -> int | None:
-        before, self.before = self.before, packet
         if packet.size > LARGEST_NOT_CODED:
+            self.before.append(packet)
             return 1
-        if before is not None and before.size > LARGEST_NOT_CODED and bytes(before).count(VOP) > 1:
+        is_second = any(bytes(before).count(VOP) > 1 for before in reversed(self.before))
+        self.before.clear()
+        if is_second:
             return 1
         return None if VOP in bytes(packet) else 0
 

@@ -266,3 +266,11 @@ def test_odd_files_have_the_frames_that_are_shown(odd_videos, name):
     whole = video.frames(range(max(0, last - 2), last + 1)) if large else video.frames(range(len(video)))
     for index in [last] if large else [0, 10, 29, 30, 31, last]:
         assert torch.equal(video.frames([index])[0], whole[index - len(video)])
+
+
+@pytest.mark.parametrize(
+    "name", ["ucf101/v_ApplyEyeMakeup_g01_c01.avi", "hmdb51/TrumanShow_wave_f_nm_np1_fr_med_26.avi"]
+)
+def test_frames_that_are_packed_two_by_two_are_numbered_without_decoding_them(shared_clips, monkeypatch, name):
+    monkeypatch.setattr("tbe.data.readers.pyav_reader._PyAvVideo._decoded_times", lambda self: pytest.fail("decoded"))
+    assert len(PyAvReader()(str(shared_clips / name))) == len(shown(shared_clips / name))
