@@ -1,4 +1,4 @@
-"""The configs as files and as plain types: all that the entry points need of Hydra and OmegaConf."""
+"""Locates, resolves and instantiates configs: everything that the entry points need from Hydra and OmegaConf."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from tbe.errors import UserError
 
 
 def config_dir() -> str:
-    """The folder of the configs: inside an installed package, beside it in a checkout."""
+    """Returns the folder of the configs: inside an installed package, next to it in a checkout."""
     package = Path(__file__).resolve().parent
     inside = package / "configs"
     return str(inside if inside.is_dir() else package.parent / "configs")
 
 
 def register_resolvers(checkpoint_folder=None) -> None:
-    """Makes `${absolute:}`, `${equal:}`, `${at_most:}`, `${run_name:}` and `${run_folder:}` known.
+    """Registers `${absolute:}`, `${equal:}`, `${at_most:}`, `${run_name:}` and `${run_folder:}`.
 
-    at_most: a number no larger than a limit and no smaller than 1.
+    at_most: clamps a number to [1, limit].
     """
     OmegaConf.register_new_resolver("absolute", os.path.abspath, replace=True)
     OmegaConf.register_new_resolver("equal", lambda one, other: one == other, replace=True)
@@ -34,12 +34,12 @@ def register_resolvers(checkpoint_folder=None) -> None:
 
 
 def run_name(name: str, stage: str) -> str:
-    """The name of a recipe, and of its stage unless it is pretraining or the name says it."""
+    """Returns the name of a recipe, with its stage appended unless that is pretraining or the name ends with it."""
     return name if stage == "pretrain" or name.endswith(stage) else f"{name}_{stage}"
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
-    """The config as dictionaries, lists, strings and numbers, with nothing left to resolve; or a UserError."""
+    """Returns the config as plain, resolved types; raises UserError for a missing or unresolvable value."""
     try:
         return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[return-value]  # a dict
     except OmegaConfBaseException as error:
@@ -48,5 +48,5 @@ def plain(config: DictConfig) -> dict[str, Any]:
 
 
 def build(config: dict[str, Any], **more: Any) -> Any:
-    """The object that a `_target_` node describes, with what else its class is to be given."""
+    """Builds the object that a `_target_` node describes, with further keyword arguments."""
     return instantiate(config, **more)

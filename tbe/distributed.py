@@ -1,4 +1,4 @@
-"""What crosses processes. With one process each function returns its input."""
+"""Communication between training processes. With a single process each function returns its input."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from torch import Tensor
 
 
 def world_size() -> int:
-    """How many processes train together."""
+    """Returns the number of training processes."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def rank() -> int:
-    """The number of this process, from 0."""
+    """Returns the index of this process, from 0."""
     return dist.get_rank() if world_size() > 1 else 0
 
 
 def gather(tensor: Tensor) -> Tensor:
-    """Tensors (B, ...) of equal shape on all processes, joined in the order of ranks, without gradient."""
+    """Concatenates tensors (B, ...) of equal shape from all processes in rank order, without gradient."""
     if world_size() == 1:
         return tensor
     parts = [torch.empty_like(tensor) for _ in range(world_size())]
@@ -29,7 +29,7 @@ def gather(tensor: Tensor) -> Tensor:
 
 
 def gather_uneven(tensor: Tensor) -> Tensor:
-    """Like `gather`, for tensors whose first axis may differ from process to process."""
+    """Concatenates like `gather`, for tensors whose first axis may differ between processes."""
     if world_size() == 1:
         return tensor
     count = torch.tensor([len(tensor)], device=tensor.device)
@@ -41,10 +41,10 @@ def gather_uneven(tensor: Tensor) -> Tensor:
 
 
 def first_of_each(index: Tensor) -> Tensor:
-    """Where each number in `index` (n,) stands first, in the order of the numbers: (m,).
+    """Returns the first position of each distinct number in `index` (n,), in ascending order of the numbers: (m,).
 
-    Rows that were gathered come into order, those of a video that several processes saw once: where there are fewer
-    videos than processes.
+    Sorts gathered rows by video and drops repeats of videos that several processes saw, as happens with fewer videos
+    than processes.
     """
     order = index.argsort(stable=True)
     ordered = index[order]
@@ -52,12 +52,12 @@ def first_of_each(index: Tensor) -> Tensor:
 
 
 def gather_with_gradient(tensor: Tensor) -> Tensor:
-    """Like `gather`, but gradients of what other processes make of this tensor come back to it, summed."""
+    """Concatenates like `gather`; the gradients from all processes are summed into this tensor."""
     return tensor if world_size() == 1 else _GatherWithGradient.apply(tensor)
 
 
 def previous_in_global_batch(tensor: Tensor) -> Tensor:
-    """For each row (B, ...) the one before it in the batch of all processes, for the first the last; with gradient."""
+    """Returns for each row (B, ...) the previous one in the global batch, for the first the last; with gradient."""
     return gather_with_gradient(tensor).roll(1, dims=0)[rank() * len(tensor) :][: len(tensor)]
 
 
@@ -74,10 +74,10 @@ class _GatherWithGradient(torch.autograd.Function):
 
 
 def shuffle(tensor: Tensor) -> tuple[Tensor, Tensor]:
-    """Mixes a batch (B, ...) over all processes; returns this process's share and how to restore it.
+    """Shuffles a batch (B, ...) over all processes; returns this process's share and the permutation to undo it.
 
-    Shuffled batch norm of MoCo (He et al., CVPR 2020, section 3.3): statistics of the keys' batch then
-    say nothing about the queries'. Undo with `unshuffle`.
+    Shuffled batch norm of MoCo (He et al., CVPR 2020, section 3.3): batch statistics of the keys then carry no
+    information about the queries. Undo with `unshuffle`.
     """
     order = torch.randperm(len(tensor) * world_size(), device=tensor.device)
     if world_size() > 1:
@@ -87,25 +87,28 @@ def shuffle(tensor: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def unshuffle(tensor: Tensor, restore: Tensor) -> Tensor:
-    """The inverse of `shuffle` for what was computed from the mixed batch."""
+    """Inverts `shuffle` on a tensor computed from the shuffled batch."""
     return gather(tensor)[_share(restore)]
 
 
 def _exchange(tensor: Tensor, order: Tensor) -> Tensor:
-    """`gather(tensor)[_share(order)]`, but each process gets no more than its share: clips are large."""
+    """Returns `gather(tensor)[_share(order)]`, but sends each process only its share: clips are large."""
     size, processes = len(tensor), torch.arange(world_size(), device=tensor.device).unsqueeze(1)
     senders = order // size
-    sent = senders.argsort(stable=True).view(-1, size)[rank()]  # the places to which a clip of this process goes
-    taken = _share(senders)
-    # The host must know how many go where: the one wait for the device in a step, and only of several processes.
-    output_sizes, input_sizes = torch.stack([(taken == processes).sum(1), (sent // size == processes).sum(1)]).tolist()
+    sent = senders.argsort(stable=True).view(-1, size)[rank()]  # the positions that receive a clip of this process
+    sources = _share(senders)
+    # The host needs the counts: the only wait for the device in a step, and only with several processes.
+    received = (sources == processes).sum(1)
+    output_sizes, input_sizes = torch.stack([received, (sent // size == processes).sum(1)]).tolist()
+        [(sources == processes).sum(1), (sent // size == processes).sum(1)]
+    ).tolist()
     arrived = torch.empty_like(tensor, memory_format=torch.contiguous_format)
     dist.all_to_all_single(arrived, tensor[order[sent] - rank() * size], output_sizes, input_sizes)
-    return arrived[taken.argsort(stable=True).argsort()]  # they arrive by sender
+    return arrived[sources.argsort(stable=True).argsort()]  # they arrive ordered by sender
 
 
 def all_reduce_mean_(tensors: Sequence[Tensor]) -> None:
-    """Gives float tensors, in place, the mean of their values on all processes."""
+    """Replaces float tensors, in place, by their mean over all processes."""
     if world_size() > 1 and tensors:
         joined = torch.cat([tensor.flatten() for tensor in tensors])
         dist.all_reduce(joined)
@@ -115,7 +118,7 @@ def all_reduce_mean_(tensors: Sequence[Tensor]) -> None:
 
 
 def broadcast_from_rank0(tensors: Iterable[Tensor]) -> None:
-    """Gives tensors, in place, the values that they have on the first process."""
+    """Replaces tensors, in place, by their values on the first process."""
     if world_size() > 1:
         for tensor in tensors:
             dist.broadcast(tensor, src=0)

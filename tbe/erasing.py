@@ -1,4 +1,4 @@
-"""Background Erasing: remove the background by adding the background; and other static distractors."""
+"""Background Erasing (removing the background by adding the background) and other distractors."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tbe.errors import UserError
 
 
 class Distractor(nn.Module, ABC):
-    """Changes each clip of a batch: clips in, clips of the same shape, type and layout out.
+    """Changes each clip of a batch and returns clips of the same shape, type and layout.
 
-    layout: 'BCTHW' or 'BTCHW'. Where it is not said clips are (B, C, T, H, W), a `torchvision.tv_tensors.Video` is
-    (B, T, C, H, W) as always, and a shape that could be both is a ValueError.
+    layout: 'BCTHW' or 'BTCHW'. If None, clips are (B, C, T, H, W) and a `torchvision.tv_tensors.Video` is
+    (B, T, C, H, W); raises UserError for a shape that could be either.
     """
 
     def __init__(self, layout: str | None = None):
@@ -26,28 +26,28 @@ class Distractor(nn.Module, ABC):
 
     @abstractmethod
     def distract(self, clips: Tensor) -> Tensor:
-        """Clips (B, C, T, H, W), changed."""
+        """Returns the changed clips (B, C, T, H, W)."""
 
     def forward(self, clips: Tensor) -> Tensor:
-        turned = find_layout(clips, self.layout, type(self).__name__) == "BTCHW"
+        is_btchw = find_layout(clips, self.layout, type(self).__name__) == "BTCHW"
         plain = clips.as_subclass(Tensor) if is_video(clips) else clips
-        given = plain.transpose(1, 2) if turned else plain
+        given = plain.transpose(1, 2) if is_btchw else plain
         result = self.distract(given)
         if result is given:  # nothing to change, or changed in place
             return clips
-        result = result.transpose(1, 2) if turned else result
+        result = result.transpose(1, 2) if is_btchw else result
         return result if plain is clips else result.as_subclass(type(clips))
 
 
 class StaticDistractor(Distractor):
-    """Adds a static picture to all frames of each clip, as a background that says nothing about the clip.
+    """Adds a static frame to all frames of each clip, as a background that carries no information about the clip.
 
-        x~_j = (1 - weight) * x_j + weight * picture,    one weight ~ U[least, ratio] for each clip.
+        x~_j = (1 - weight) * x_j + weight * frame,    one weight ~ U[min_ratio, ratio] for each clip.
 
-    Clips (B, C, T, H, W), or as `layout` says (see `Distractor`), floats of any value range or uint8, keep their shape
-    and type. A clip is left as it is with probability 1 - prob. per: 'clip', or 'batch' for one weight for all clips of
-    a batch. The weights sum to 1, so it commutes with normalisation and can follow it. With ratio or prob 0 the clips
-    themselves are returned; otherwise a new tensor or, `inplace`, the clips, which then hold the result.
+    Clips (B, C, T, H, W), or as given by `layout` (see `Distractor`), are floats of any range or uint8 and keep their
+    shape and type. A clip stays unchanged with probability 1 - prob. per: 'clip', or 'batch' for one weight per batch.
+    The weights sum to 1, so it commutes with normalization and can follow it. Returns the clips themselves if ratio or
+    prob is 0, otherwise a new tensor, or the overwritten clips if `inplace`.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class StaticDistractor(Distractor):
         per: str = "clip",
         inplace: bool = False,
         layout: str | None = None,
-        least: float = 0.0,
+        min_ratio: float = 0.0,
     ):
         super().__init__(layout)
         if per not in ("clip", "batch"):
@@ -65,9 +65,9 @@ class StaticDistractor(Distractor):
         for name, value in {"ratio": ratio, "prob": prob}.items():
             if not 0 <= value <= 1:
                 raise UserError(f"{type(self).__name__}: expected {name} from 0 to 1, got {value}")
-        if not 0 <= least <= ratio:
-            raise UserError(f"{type(self).__name__}: expected least from 0 to ratio, {ratio}, got {least}")
-        self.least = least
+        if not 0 <= min_ratio <= ratio:
+            raise UserError(f"{type(self).__name__}: expected min_ratio from 0 to ratio, {ratio}, got {min_ratio}")
+        self.min_ratio = min_ratio
         self.ratio = ratio
         self.prob = prob
         self.per = per
@@ -75,23 +75,25 @@ class StaticDistractor(Distractor):
 
     @abstractmethod
     def sample_frame(self, clips: Tensor) -> Tensor:
-        """What is added to each clip: (B, C, 1, H, W)."""
+        """Returns the frame to add to each clip: (B, C, 1, H, W)."""
 
     def distract(self, clips: Tensor) -> Tensor:
         if self.ratio == 0 or self.prob == 0:
             return clips
         count = len(clips) if self.per == "clip" else 1
-        weights = draw_weights(count, self.ratio, self.prob, clips.device, self.least)
+        weights = draw_weights(count, self.ratio, self.prob, clips.device, self.min_ratio)
         return add_static_frame(clips, self.sample_frame(clips), weights, out=clips if self.inplace else None)
 
     def extra_repr(self) -> str:
-        return f"ratio={self.ratio}, prob={self.prob}, per={self.per}, inplace={self.inplace}, least={self.least}"
+        return (
+            f"ratio={self.ratio}, prob={self.prob}, per={self.per}, inplace={self.inplace}, min_ratio={self.min_ratio}"
+        )
 
 
 class BackgroundErasing(StaticDistractor):
     """Adds one random frame of each clip, as a static background, to all frames of that clip.
 
-    Motion keeps its direction: frame differences only shrink. See `StaticDistractor` for shapes and ranges.
+    Motion keeps its direction: frame differences only get smaller. See `StaticDistractor` for shapes and ranges.
     Wang et al., "Removing the Background by Adding the Background", CVPR 2021 (arXiv:2009.05769);
     the paper's gamma is `ratio`, its lambda the weight.
     """
@@ -101,11 +103,10 @@ class BackgroundErasing(StaticDistractor):
 
 
 class InterVideoErasing(StaticDistractor):
-    """Adds one random frame of another clip of the batch: a background that the clip never had.
+    """Adds one random frame of another clip of the batch, a background that is not the clip's own.
 
-    A distractor of the same paper's ablation, and the operator of StillMix (Li et al., ICCV 2023, arXiv:2211.12883),
-    which trains classifiers with frames that tell the class by themselves. A batch of one clip has no other and is
-    refused.
+    A distractor in the ablation of the BE paper, and the operator of StillMix (Li et al., ICCV 2023, arXiv:2211.12883),
+    which trains classifiers with frames that reveal the class by themselves. Raises UserError for a batch of one clip.
     """
 
     def sample_frame(self, clips: Tensor) -> Tensor:
@@ -115,7 +116,7 @@ class InterVideoErasing(StaticDistractor):
 class NoiseErasing(StaticDistractor):
     """Adds one frame of Gaussian noise to all frames of each clip, with the clip's own mean and deviation.
 
-    A distractor of the same paper's ablation: it hides the background without being one.
+    A distractor in the ablation of the BE paper: it hides the background without being one.
     """
 
     def sample_frame(self, clips: Tensor) -> Tensor:
@@ -126,10 +127,10 @@ class NoiseErasing(StaticDistractor):
 
 
 class ForegroundMerge(Distractor):
-    """Puts the moving part of each clip in front of another clip of the batch.
+    """Pastes the moving part of each clip onto another clip of the batch.
 
-    What moves is the share `foreground` of the pixels whose smoothed frame difference is largest, one mask for all
-    frames of a clip. A clip is left as it is with probability 1 - prob. In the spirit of FAME (Ding et al., CVPR 2022,
+    The moving part is the share `foreground` of the pixels with the largest smoothed frame difference, one mask for all
+    frames of a clip. A clip stays unchanged with probability 1 - prob. Modeled on FAME (Ding et al., CVPR 2022,
     arXiv:2109.15130), without its refinement by color.
     """
 
@@ -144,17 +145,17 @@ class ForegroundMerge(Distractor):
 
     def distract(self, clips: Tensor) -> Tensor:
         others = clips.roll(_another(clips), dims=0)
-        kept = moving_mask(clips, self.foreground).view(len(clips), 1, 1, *clips.shape[-2:])
+        mask = moving_mask(clips, self.foreground).view(len(clips), 1, 1, *clips.shape[-2:])
         if self.prob < 1:
-            kept = kept | (torch.rand(len(clips), 1, 1, 1, 1, device=clips.device) >= self.prob)
-        return torch.where(kept, clips, others)
+            mask = mask | (torch.rand(len(clips), 1, 1, 1, 1, device=clips.device) >= self.prob)
+        return torch.where(mask, clips, others)
 
     def extra_repr(self) -> str:
         return f"foreground={self.foreground}, prob={self.prob}"
 
 
 def moving_mask(clips: Tensor, share: float) -> Tensor:
-    """Where clips (B, C, T, H, W) move most: bool (B, H, W), true for this share of the pixels."""
+    """Returns a mask bool (B, H, W), true for this share of the pixels: those where clips (B, C, T, H, W) move most."""
     motion = clips.float().diff(dim=2).abs().mean(dim=(1, 2)).unsqueeze(1)
     size = max(1, min(clips.shape[-2:]) // 8) | 1  # odd, so that the smoothed map stays in place
     motion = F.avg_pool2d(motion, size, stride=1, padding=size // 2, count_include_pad=False).flatten(1)
@@ -163,25 +164,25 @@ def moving_mask(clips: Tensor, share: float) -> Tensor:
     return mask.view(len(clips), *clips.shape[-2:])
 
 
-def draw_weights(num_clips: int, ratio: float, prob: float, device: torch.device, least: float = 0.0) -> Tensor:
-    """One weight ~ U[least, ratio] for each clip, 0 with probability 1 - prob: float32 (num_clips,)."""
-    weights = torch.rand(num_clips, device=device) * (ratio - least) + least
+def draw_weights(num_clips: int, ratio: float, prob: float, device: torch.device, min_ratio: float = 0.0) -> Tensor:
+    """Draws one weight ~ U[min_ratio, ratio] for each clip, 0 with probability 1 - prob: float32 (num_clips,)."""
+    weights = torch.rand(num_clips, device=device) * (ratio - min_ratio) + min_ratio
     if prob < 1:
         weights = weights * (torch.rand(num_clips, device=device) < prob)
     return weights
 
 
 def random_frames(clips: Tensor) -> Tensor:
-    """One frame of each clip, drawn uniformly: (B, C, 1, H, W)."""
+    """Draws one frame of each clip uniformly: (B, C, 1, H, W)."""
     chosen = torch.randint(clips.shape[2], (len(clips),), device=clips.device)
     rows = torch.arange(len(clips), device=clips.device)
-    return clips.transpose(1, 2)[rows, chosen].unsqueeze(2)  # whole rows: a gather would look each pixel up
+    return clips.transpose(1, 2)[rows, chosen].unsqueeze(2)  # whole rows: a gather would index each pixel
 
 
 def add_static_frame(clips: Tensor, frames: Tensor, weights: Tensor, out: Tensor | None = None) -> Tensor:
-    """(1 - weight) * clip + weight * frame: clips (B, C, T, H, W), frames (B, C, 1, H, W), weights (B,) in [0, 1].
+    """Returns (1 - weight) * clip + weight * frame: clips (B, C, T, H, W), frames (B, C, 1, H, W), weights (B,).
 
-    out: where to write, the clips themselves at most; None for new memory.
+    weights: in [0, 1]. out: the tensor to write to, which may be the clips; None allocates a new one.
     """
     weights = weights.view(-1, 1, 1, 1, 1)
     if clips.is_floating_point():
@@ -191,7 +192,7 @@ def add_static_frame(clips: Tensor, frames: Tensor, weights: Tensor, out: Tensor
 
 
 def _another(clips: Tensor) -> int:
-    """A shift of the batch by which each clip meets another one."""
+    """Draws a shift of the batch that pairs each clip with another one; raises UserError for a batch of one."""
     if len(clips) < 2:
-        raise UserError(f"expected a batch of at least 2 clips to take another one's picture, got {len(clips)}")
+        raise UserError(f"expected a batch of at least 2 clips to take a frame of another one, got {len(clips)}")
     return int(torch.randint(1, len(clips), (1,)))  # drawn on the CPU: no wait for the device

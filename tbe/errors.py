@@ -1,4 +1,4 @@
-"""What a user can put right: errors whose message says what was expected, what came, where, and what to do."""
+"""Errors that a user can fix: their message says what was expected, what was given, where, and what to do."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from contextlib import contextmanager
 
 
 class UserError(ValueError):
-    """Something in a command, a config or a file that its user can put right; the message is all they need.
+    """An error in a command, a config or a file that the user can fix with the message alone.
 
-    Commands end with that one line. A ValueError that is not one is a fault of a program, and keeps its traceback.
+    Commands end with that one line. Any other ValueError is a bug and keeps its traceback.
     """
 
 
 class MissingFile(UserError, FileNotFoundError):
-    """A file or a folder that was expected and is not there."""
+    """An expected file or folder does not exist."""
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, in one line: that of a user or of the system as it is, any other after its type."""
+    """Returns an error as one line: user and system errors as they are, others prefixed with their type."""
     text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     if text and isinstance(error, (UserError, OSError)):
         return text
@@ -29,9 +29,9 @@ def first_line(error: BaseException) -> str:
 
 @contextmanager
 def ended_in_one_line() -> Iterator[None]:
-    """Ends a command without a run's folder with one line for what a user can put right, the system's errors included.
+    """Ends a command that has no run folder with one line for user and system errors.
 
-    HYDRA_FULL_ERROR=1 shows where it came from.
+    HYDRA_FULL_ERROR=1 shows the traceback.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Where runs and their checkpoints lie, how a name on the command line finds them, and what a run leaves behind."""
+"""Run folders: finding checkpoints by name, run ids, and the files and tables that a run writes."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ import tbe
 from tbe.errors import MissingFile
 
 LAST = Path("checkpoints", "last.ckpt")
-ID = "run_id"  # the file that says which run a folder holds, wherever it is moved
+ID = "run_id"  # the file with the id of a folder's run, which stays when the folder is moved
 
 CONFIG, METRICS = "config.yaml", "metrics.json"  # in a run's folder
 UNMEASURED = "unmeasured"  # in the protocol of the metrics: the tasks whose numbers are missing, with the reason
 
 
 def find(name: str, runs: str | os.PathLike, nested: bool = True) -> Path:
-    """The file meant by a path, a run's folder, a name's folder (its newest run), or 'latest': the newest below `runs`.
+    """Returns the checkpoint of a path, a run folder, a name's folder (its newest run), or 'latest' (newest in `runs`).
 
-    Without `nested` only those of runs directly in `runs` count, not of runs that followed them (`then`).
+    Without `nested` only runs directly in `runs` count, not their follow-up runs (`then`). Raises MissingFile if there
+    is none.
     """
     if name == "latest":
         pattern = f"**/{LAST}" if nested else f"*/{LAST}"
@@ -47,13 +48,13 @@ def find(name: str, runs: str | os.PathLike, nested: bool = True) -> Path:
 
 
 def has_checkpoint(folder: str | os.PathLike) -> bool:
-    """Whether there is something in a run's folder that another run would replace."""
+    """Returns whether a run's folder holds checkpoints, which another run would overwrite."""
     checkpoints = Path(folder, LAST.parent)
     return any(file.suffix in (".ckpt", ".previous") for file in checkpoints.glob("*"))
 
 
 def claim(folder: str) -> str:
-    """Makes a new folder and returns its path, with a number behind the name where another run has that already."""
+    """Creates a new folder and returns its path, with a number appended if another run has that name already."""
     os.makedirs(os.path.dirname(folder), exist_ok=True)
     free = folder
     for number in count(1):
@@ -67,9 +68,9 @@ def claim(folder: str) -> str:
 
 
 def resumed_folder(runs: str, name: str, resume: str | None) -> str | None:
-    """The folder of the run that another one resumes; None where none is meant, or none is there."""
+    """Returns the folder of the run that another one resumes; None if `resume` is None or there is no such run."""
     if resume:
-        # Where there is no such checkpoint the run that starts says so, in one line; an interpolation can't.
+        # The run itself reports a missing checkpoint in one line; an interpolation can't.
         with suppress(FileNotFoundError):
             path = find(str(resume), os.path.join(runs, name), nested=False).resolve()
             if path.parent.name == LAST.parent.name:
@@ -78,14 +79,14 @@ def resumed_folder(runs: str, name: str, resume: str | None) -> str | None:
 
 
 def run_folder(runs: str, name: str, resume: str | None) -> str:
-    """Where a run writes: the folder of the run that it resumes, else one named by the time, which `claim` makes."""
+    """Returns the folder a run writes to: that of the run it resumes, else one named by the time (see `claim`)."""
     return resumed_folder(runs, name, resume) or os.path.join(runs, name, datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
 
 
 def identify(folder: Path, is_new: bool, known: str | None = None) -> str:
-    """Gives a new run an id of its own, in place of that of a run that lay there; one that goes on keeps its own.
+    """Returns the id of a run: a new one for a new run (replacing the folder's old id), the folder's for a resumed run.
 
-    The latter gets the id under which it is `known` elsewhere, or a new one, where its folder does not say it.
+    A resumed run whose folder has no id gets `known`, its id elsewhere, or a new one.
     """
     file = folder / ID
     if not is_new and file.exists():
@@ -98,9 +99,9 @@ def identify(folder: Path, is_new: bool, known: str | None = None) -> str:
 
 @contextmanager
 def replacing(file: Path) -> Iterator[Path]:
-    """Yields the path of a new file beside `file`, which takes its place at the end; what fails leaves nothing.
+    """Yields the path of a temporary file that replaces `file` at the end; on failure nothing is left behind.
 
-    Its name is unique, so that several processes may write the same file at once.
+    The name is unique, so that several processes may write the same file at once.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(f"{file.name}.{uuid.uuid4().hex}.part")
@@ -112,7 +113,7 @@ def replacing(file: Path) -> Iterator[Path]:
 
 
 def versions() -> dict[str, str]:
-    """What the numbers were computed with."""
+    """Returns the versions of tbe, Python and the libraries that compute the numbers."""
     import pytorch_lightning as pl
     import torch
     import torchvision
@@ -127,18 +128,18 @@ def versions() -> dict[str, str]:
 
 
 def write_json(file: Path, content: dict[str, Any]) -> None:
-    """Writes a file that is whole or absent."""
+    """Writes a JSON file atomically."""
     with replacing(file) as part:
         part.write_text(json.dumps(content, indent=2, allow_nan=True) + "\n")
 
 
 def is_complete(file: Path) -> bool:
-    """Whether there is a file of metrics in which nothing that was asked for is missing."""
+    """Returns whether a metrics file exists and holds the numbers of all requested tasks."""
     return file.exists() and not json.loads(file.read_text()).get("protocol", {}).get(UNMEASURED)
 
 
 def write_config(folder: Path, config: dict[str, Any]) -> Path:
-    """Writes the resolved config of a run, whole or not at all."""
+    """Writes the resolved config of a run atomically; returns its file."""
     file = folder / CONFIG
     with replacing(file) as part:
         part.write_text(yaml.safe_dump(config, sort_keys=False))
@@ -146,7 +147,7 @@ def write_config(folder: Path, config: dict[str, Any]) -> Path:
 
 
 def table(rows: dict[str, dict[str, float]], title: str, transposed: bool = False) -> None:
-    """Prints one column for each of `rows` and one line a metric; transposed, the other way round."""
+    """Prints a table with a column for each of `rows` and a line for each metric; swapped if `transposed`."""
     from rich.console import Console
     from rich.table import Table
 
@@ -159,6 +160,6 @@ def table(rows: dict[str, dict[str, float]], title: str, transposed: bool = Fals
         cells = (rows[name].get(head) if transposed else rows[head].get(name) for head in heads)
         printed.add_row(name, *("" if cell is None else f"{cell:.4g}" for cell in cells))
     console = Console()
-    if not console.is_terminal:  # a log file has no width to fit into
+    if not console.is_terminal:  # a log file has no width limit
         console = Console(width=max(120, 18 * len(heads) + 60))
     console.print(printed)

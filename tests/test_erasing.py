@@ -59,16 +59,16 @@ def test_weights_are_uniform_up_to_the_ratio():
 
 def test_weights_can_have_a_lower_bound_that_changes_no_other_draw():
     device, drawn = torch.device("cpu"), []
-    for least in (0.0, 0.4, 0.5):
+    for min_ratio in (0.0, 0.4, 0.5):
         torch.manual_seed(0)
-        drawn.append(draw_weights(1000, ratio=0.5, prob=0.5, device=device, least=least))
+        drawn.append(draw_weights(1000, ratio=0.5, prob=0.5, device=device, min_ratio=min_ratio))
     usual, above, still = drawn
     added = usual > 0
     assert_close(above[added], 0.4 + usual[added] / 5)
     assert_close(still, 0.5 * added)
     assert (above[~added] == 0).all()
-    with pytest.raises(ValueError, match="expected least from 0 to ratio, 0.3, got 0.4"):
-        BackgroundErasing(ratio=0.3, least=0.4)
+    with pytest.raises(ValueError, match="expected min_ratio from 0 to ratio, 0.3, got 0.4"):
+        BackgroundErasing(ratio=0.3, min_ratio=0.4)
 
 
 def test_stillmix_adds_another_clips_frame_at_half_weight_to_half_of_the_clips():

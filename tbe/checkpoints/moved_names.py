@@ -50,6 +50,7 @@ KEYS = {
     "distracted": "distractor_views",
     "erase": "distractor",
     "grey": "gray",
+    "least": "min_ratio",
     "least_matched": "min_matched",
     "test_queries": "test_splits",
 }

@@ -10,6 +10,7 @@ TRAIN = {
     "arm": "variant",
     "arms": "variants",
     "least_matched": "min_matched",
+    "be.least": "be.min_ratio",
     "augment.colour": "augment.color",
     "augment.grey": "augment.gray",
     "module.distracted": "module.distractor_views",

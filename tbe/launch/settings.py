@@ -78,7 +78,7 @@ KINDS = {
     "performance.cudnn_benchmark": YES_OR_NO,
     "be.ratio": SHARE,
     "be.prob": SHARE,
-    "be.least": SHARE,
+    "be.min_ratio": SHARE,
     "be.foreground": SHARE,
     "clip.num_frames": whole(1),
     "clip.stride": whole(1),
