@@ -100,8 +100,6 @@ def _exchange(tensor: Tensor, order: Tensor) -> Tensor:
     # The host needs the counts: the only wait for the device in a step, and only with several processes.
     received = (sources == processes).sum(1)
     output_sizes, input_sizes = torch.stack([received, (sent // size == processes).sum(1)]).tolist()
-        [(sources == processes).sum(1), (sent // size == processes).sum(1)]
-    ).tolist()
     arrived = torch.empty_like(tensor, memory_format=torch.contiguous_format)
     dist.all_to_all_single(arrived, tensor[order[sent] - rank() * size], output_sizes, input_sizes)
     return arrived[sources.argsort(stable=True).argsort()]  # they arrive ordered by sender

@@ -85,9 +85,8 @@ class StaticDistractor(Distractor):
         return add_static_frame(clips, self.sample_frame(clips), weights, out=clips if self.inplace else None)
 
     def extra_repr(self) -> str:
-        return (
-            f"ratio={self.ratio}, prob={self.prob}, per={self.per}, inplace={self.inplace}, min_ratio={self.min_ratio}"
-        )
+        settings = ("min_ratio", "ratio", "prob", "per", "inplace")
+        return ", ".join(f"{name}={getattr(self, name)}" for name in settings)
 
 
 class BackgroundErasing(StaticDistractor):

@@ -121,7 +121,7 @@ def skipped(trials: int, runs: SmallRuns) -> Outcome:
             return len(at), 0, False
         state = torch.load(run / LAST, weights_only=True)["state_dict"]
         is_finite = all(bool(value.isfinite().all()) for value in state.values())
-        return len(at), runs.log(run).count("a step left out"), is_finite
+        return len(at), runs.log(run).count("skipped a step"), is_finite
 
     asked, left_out, finite = zip(*runs.each(trials, trial), strict=True)
     happened = f"{sum(left_out)} of {sum(asked)} such steps left out; {sum(finite)} ended, with finite weights"

@@ -1,1 +1,1 @@
-"""Learns without labels: what a method compares, and the losses on its comparisons."""
+"""Self-supervised pretraining methods and their losses."""

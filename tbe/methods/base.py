@@ -1,4 +1,4 @@
-"""What a pretraining method is: views in, comparisons out."""
+"""The interface of a pretraining method: it maps views of videos to comparisons or predictions."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ class Comparisons(NamedTuple):
 
 
 class Predictions(NamedTuple):
-    """Scores (B, choices) in float32 of what a pretext task did to each query, and what it did (B,)."""
+    """Float32 scores (B, choices) of the transformation applied to each query, and the true choices (B,)."""
 
     logits: Tensor
     targets: Tensor
 
 
 class Method(nn.Module, ABC):
-    """Maps the views of a batch to comparisons or predictions, which a loss maps to a number.
+    """Maps the views of a batch to comparisons or predictions, which a loss turns into a scalar.
 
-    `backbone` is the network that pretraining is for: the only part that evaluation keeps. `views` are those that the
-    method reads; others are neither decoded nor augmented for it.
+    `backbone` is the pretrained network, the only part kept for evaluation. `views` names the views that the method
+    reads; others are neither decoded nor augmented.
     """
 
     backbone: VideoBackbone
@@ -38,10 +38,10 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, *views: Tensor) -> Comparisons | Predictions:
-        """Compares its `views`, each (B, C, T, H, W): key shows the query's frames, negative others of its video."""
+        """Compares its `views`, each (B, C, T, H, W): the key shares the query's frames, the negative only its video."""
 
     def check_num_videos(self, num_videos: int) -> None:
-        """Called before training with the number of videos, for a method to warn of settings that don't suit it."""
+        """Warns, before training starts, of settings that do not suit the number of training videos."""
 
     def after_step(self) -> None:
-        """Called after each step of the optimizer (not each micro-batch of an accumulated one)."""
+        """Runs after each optimizer step (not after each accumulated micro-batch)."""

@@ -1,4 +1,4 @@
-"""BYOL: predict the other view's embedding, without negatives."""
+"""BYOL: predicts the other view's embedding, without negatives."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tbe.methods.encoder import Encoder
 
 
 class BYOL(Method):
-    """Compares a prediction from each view with the other view's embedding by a moving average of the encoder.
+    """Compares a prediction from each view with the other view's embedding, made by a moving average of the encoder.
 
-    Positives (2B,), negatives (2B, 0): there is no negative view. Goes with `losses.CosineRegression`.
+    Returns positives (2B,) and no negatives (2B, 0). Use with `losses.CosineRegression`.
     Grill et al., NeurIPS 2020 (arXiv:2006.07733).
     """
 
@@ -35,7 +35,7 @@ class BYOL(Method):
         self.momentum = momentum
 
     @property
-    def backbone(self):  # described by Method
+    def backbone(self):  # see Method
         return self.encoder.backbone
 
     def forward(self, query: Tensor, key: Tensor) -> Comparisons:
@@ -47,5 +47,5 @@ class BYOL(Method):
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Moves the target encoder towards the encoder."""
+        """Updates the target encoder, a moving average of the encoder."""
         torch._foreach_lerp_(list(self.target.parameters()), list(self.encoder.parameters()), 1 - self.momentum)

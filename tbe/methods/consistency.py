@@ -1,4 +1,4 @@
-"""The consistency of features with and without the added background, as a regulariser of any method."""
+"""Consistency regularizer for any method: features should not change when a background is added."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from tbe.errors import UserError
 
 
 class Consistency(nn.Module):
-    """weight * MSE(F(x~), F(x)): a distracted clip should have the features of the clip itself.
+    """Computes weight * MSE(F(x~), F(x)): a distracted clip should have the features of the original clip.
 
-    features: pooled over space and time. With `temporal_inversion` the distracted clip is played backwards, and its
-    features, pooled over space alone and turned back in time, are compared: the first version's form (TBE). The
-    clip's own features carry gradient too. Wang et al. (arXiv:2009.05769). The published text leaves the weight and
-    the pooling of the later version open; ours are 1 and the mean.
+    Features are pooled over space and time. With `temporal_inversion`, the form of the first version of the paper
+    (TBE), the distracted clip is played backwards and its features, pooled over space only, are reversed in time and
+    compared. Gradients flow through both clips. Wang et al. (arXiv:2009.05769). The paper does not state the weight
+    and the pooling of the later version; ours are 1 and the mean.
     """
 
     def __init__(self, weight: float = 1.0, temporal_inversion: bool = False):
@@ -26,7 +26,7 @@ class Consistency(nn.Module):
         self.temporal_inversion = temporal_inversion
 
     def forward(self, backbone: VideoBackbone, distracted: Tensor, clips: Tensor) -> Tensor:
-        """The penalty for clips (B, C, T, H, W) and their distracted versions: a scalar."""
+        """Returns the penalty, a scalar, for clips (B, C, T, H, W) and their distracted versions."""
         if not self.temporal_inversion:
             return self.weight * F.mse_loss(backbone(distracted), backbone(clips))
         inverted = backbone.forward_features(distracted.flip(2)).mean(dim=(3, 4))  # (B, F, t)

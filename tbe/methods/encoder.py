@@ -1,4 +1,4 @@
-"""A backbone and the head that embeds its features."""
+"""Encoder: a backbone followed by a projection head."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from tbe.backbones.base import VideoBackbone
 
 
 class Projector(nn.Module):
-    """Features (B, F) to embeddings (B, dim): one linear layer, or an MLP with a hidden layer of width F.
+    """Projects features (B, F) to embeddings (B, dim) by one linear layer, or an MLP with a hidden layer of width F.
 
-    One linear layer is the paper's; the MLP is MoCo v2's (Chen et al. 2020, arXiv:2003.04297).
+    The linear layer is BE's (arXiv:2009.05769), the MLP MoCo v2's (Chen et al. 2020, arXiv:2003.04297).
     """
 
     def __init__(self, num_features: int, dim: int = 128, mlp: bool = False):
@@ -26,7 +26,7 @@ class Projector(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Clips (B, C, T, H, W) to embeddings (B, dim) of length 1, in float32."""
+    """Maps clips (B, C, T, H, W) to float32 embeddings (B, dim) of unit length."""
 
     def __init__(self, backbone: VideoBackbone, dim: int = 128, mlp: bool = False):
         super().__init__()
@@ -35,6 +35,6 @@ class Encoder(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         embeddings = self.projector(self.backbone(clips))
-        # Outside autocast: a cosine in half precision is too coarse for a temperature of 0.07.
+        # Outside autocast: half precision is too coarse for cosines at a temperature of 0.07.
         with torch.autocast(embeddings.device.type, enabled=False):
             return F.normalize(embeddings.float(), dim=1)

@@ -1,4 +1,4 @@
-"""The negative beside those that a contrastive method has anyway."""
+"""An additional negative for contrastive methods, taken from the same or another video."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ KINDS = ("same_video", "other_video", "none")
 
 
 class ExtraNegative(nn.Module):
-    """Compares each query with one more clip, embedded with gradient by the encoder of the queries.
+    """Compares each query with one additional clip, embedded with gradient by the query encoder.
 
-    kind: 'same_video' takes another clip of the query's video, whose appearance it shares, so that appearance does not
-    help; 'other_video' the next video's of the batch of all processes, as the reference implementation does on
-    Something-Something; 'none' nothing. After Wang et al., CVPR 2021 (arXiv:2009.05769).
+    kind: 'same_video' takes another clip of the query's video, so that shared appearance does not help; 'other_video'
+    takes the clip of the next video in the global batch, as the reference implementation does on
+    Something-Something; 'none' adds nothing. After Wang et al., CVPR 2021 (arXiv:2009.05769).
     """
 
     def __init__(self, kind: str):
@@ -23,12 +23,12 @@ class ExtraNegative(nn.Module):
         if kind not in KINDS:
             raise UserError(f"negative: expected one of {', '.join(KINDS)}, got {kind!r}")
         self.kind = kind
-        self.views = () if kind == "none" else ("negative",)  # what it reads
+        self.views = () if kind == "none" else ("negative",)  # the views that it reads
 
     def forward(self, encoder: nn.Module, queries: Tensor, views: Tensor | None) -> Tensor:
-        """Similarities (V * B, 1), for 'none' (V * B, 0), of queries (V * B, D) with views (B, C, T, H, W).
+        """Returns similarities (V * B, 1), or (V * B, 0) for 'none', of queries (V * B, D) with views (B, C, T, H, W).
 
-        Several queries of a video, V times the batch after each other, share its negative.
+        The queries are V batches in a row; all V queries of a video share its negative.
         """
         if self.kind == "none":
             return queries.new_empty(len(queries), 0)

@@ -1,4 +1,4 @@
-"""The memory of earlier keys."""
+"""Queue of earlier keys, as used by MoCo."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from tbe.errors import UserError
 
 
 class KeyQueue(nn.Module):
-    """The last `size` keys, oldest overwritten first; saved in a checkpoint with its position.
+    """Holds the last `size` keys and overwrites the oldest first; checkpoints include keys and position.
 
-    Starts with random directions of length 1, as in MoCo (He et al., CVPR 2020).
+    Initialized with random unit vectors, as in MoCo (He et al., CVPR 2020).
     """
 
     keys: Tensor
@@ -30,9 +30,9 @@ class KeyQueue(nn.Module):
 
     @torch.no_grad()
     def push(self, keys: Tensor) -> None:
-        """Stores keys (n, dim); of more keys than fit, the last ones stay."""
+        """Stores keys (n, dim); if they exceed the size, only the last ones are kept."""
         keys = keys[-len(self) :]
-        # The position stays a tensor: reading it on the host would wait for the device at each step.
+        # The position stays a tensor: reading it on the host would synchronize with the device at each step.
         places = (self.position + torch.arange(len(keys), device=keys.device)) % len(self)
         self.keys.index_copy_(0, places, keys.to(self.keys.dtype))
         self.position.add_(len(keys)).remainder_(len(self))

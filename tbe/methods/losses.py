@@ -1,4 +1,4 @@
-"""Losses: what a method compared, as one number."""
+"""Losses on the comparisons that a method returns, and its accuracy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tbe.errors import UserError
 
 
 class InfoNCE(nn.Module):
-    """Cross-entropy of the positive among all negatives, at a temperature.
+    """Computes the cross-entropy of the positive among all negatives, at a temperature.
 
     positives (B,) and negatives (B, K) are cosine similarities. van den Oord et al. 2018
     (arXiv:1807.03748); tau 0.07 as in MoCo (He et al., CVPR 2020) and BE.
@@ -34,11 +34,12 @@ class InfoNCE(nn.Module):
 
 
 class NCE(nn.Module):
-    """Whether each of 1 + K comparisons is the positive or noise: a logistic loss for each of them, summed.
+    """Classifies each of 1 + K comparisons as positive or noise: the sum of their logistic losses.
 
-    positives (B,) and negatives (B, K) are cosine similarities. The normaliser of exp(cosine / temperature) is
-    estimated from the first batch, over all processes, and stays: with it a comparison is as often noise as K negatives
-    are. Gutmann and Hyvarinen, AISTATS 2010; the constant as in Wu et al., CVPR 2018 (arXiv:1805.01978).
+    positives (B,) and negatives (B, K) are cosine similarities. The normalizer of exp(cosine / temperature) is
+    estimated from the first batch, over all processes, and then fixed. Noise is K times as likely as the positive.
+    Gutmann and Hyvarinen, AISTATS 2010; the constant as in Wu et al., CVPR 2018
+    (arXiv:1805.01978).
     """
 
     log_mean: Tensor
@@ -49,7 +50,7 @@ class NCE(nn.Module):
             raise UserError(f"NCE: expected a temperature above 0, got {temperature}")
         self.temperature = temperature
         self.register_buffer("log_mean", torch.tensor(float("nan")))  # unknown before the first batch
-        self._known = False  # the host's copy, so that no step waits for the device
+        self._known = False  # a copy on the host, so that no step synchronizes with the device
 
     def forward(self, positives: Tensor, negatives: Tensor) -> Tensor:
         if not negatives.shape[1]:
@@ -65,10 +66,10 @@ class NCE(nn.Module):
 
 
 class TripletMargin(nn.Module):
-    """How far the positive is from being nearer than each negative by a margin: sum over negatives of hinges.
+    """Sums over the negatives the hinge losses of the positive being nearer than the negative by a margin.
 
-    positives (B,) and negatives (B, 2) are cosines of unit vectors, whose distance is sqrt(2 - 2 cosine). weights:
-    of the same video's negative (intra) and of another video's (inter). Margin 0.5 and weights 1 as in BE-triplet.
+    positives (B,) and negatives (B, 2) are cosines of unit vectors, whose distance is sqrt(2 - 2 cosine). weights: for
+    the negative from the same video (intra) and from another (inter). Margin 0.5 and weights 1 are BE-triplet's.
     """
 
     weights: Tensor
@@ -76,7 +77,7 @@ class TripletMargin(nn.Module):
     def __init__(self, margin: float = 0.5, weights: Sequence[float] = (1.0, 1.0)):
         super().__init__()
         self.margin = margin
-        # A buffer, so that no step copies it to the device; a setting, so that it is in no checkpoint.
+        # A buffer, so that no step copies it to the device; not persistent, because it is a setting.
         self.register_buffer("weights", torch.tensor(list(weights), dtype=torch.float32), persistent=False)
 
     def forward(self, positives: Tensor, negatives: Tensor) -> Tensor:
@@ -90,7 +91,7 @@ class TripletMargin(nn.Module):
 
 
 class CosineRegression(nn.Module):
-    """The squared distance of unit vectors, 2 - 2 cosine, of the positives (B,); negatives are not used.
+    """Computes the squared distance of unit vectors, 2 - 2 cosine, of the positives (B,); ignores negatives.
 
     The loss of BYOL (arXiv:2006.07733).
     """
@@ -100,9 +101,9 @@ class CosineRegression(nn.Module):
 
 
 def _distance(cosines: Tensor) -> Tensor:
-    return (2 - 2 * cosines).clamp_min(1e-12).sqrt()  # the root has no gradient at 0
+    return (2 - 2 * cosines).clamp_min(1e-12).sqrt()  # the square root has an infinite gradient at 0
 
 
 def contrast_accuracy(positives: Tensor, negatives: Tensor) -> Tensor:
-    """How often the positive (B,) beats all negatives (B, K), in percent: a scalar tensor."""
+    """Returns how often the positive (B,) exceeds all negatives (B, K), in percent: a scalar tensor."""
     return 100 * (positives > negatives.amax(dim=1)).float().mean()

@@ -1,4 +1,4 @@
-"""Momentum contrast over a queue, with one more negative where it is asked for."""
+"""MoCo: momentum contrast over a queue, with an optional extra negative."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ log = logging.getLogger(__name__)
 class MoCo(Method):
     """Compares a query with its key, with the queue of earlier keys and, unless it is 'none', with an extra negative.
 
-    Keys come from an encoder that follows the query encoder as a moving average, in train mode. The extra negative
-    (`ExtraNegative`) goes through the query encoder and is not queued: K = queue_size + 1, without it queue_size.
-    batch_norm: 'shuffle' mixes the keys' batch over processes, so that its statistics give no query away; 'sync' and
-    'none' leave it to the networks: to synchronised batch norm, which the Trainer puts in, or to nothing.
+    Keys come from a moving average of the query encoder, in train mode. The extra negative (`ExtraNegative`) goes
+    through the query encoder and is not queued: K = queue_size + 1, or queue_size without it.
+    batch_norm: 'shuffle' shuffles the keys' batch over processes, so that batch statistics reveal nothing about the
+    queries; 'sync' relies on synchronized batch norm, which the Trainer inserts; 'none' does nothing.
     He et al., CVPR 2020 (arXiv:1911.05722).
     """
 
@@ -58,8 +58,8 @@ class MoCo(Method):
     def check_num_videos(self, num_videos: int) -> None:
         if len(self.queue) > num_videos:
             log.warning(
-                "the queue of %d keys holds each of the %d training videos more than once, so that earlier keys of a "
-                "video are negatives of itself: set queue_size to well below the number of videos",
+                "the queue of %d keys holds each of the %d training videos more than once, so that a video's "
+                "earlier keys are its own negatives: set queue_size well below the number of videos",
                 len(self.queue),
                 num_videos,
             )
@@ -67,9 +67,9 @@ class MoCo(Method):
     def forward(self, query: Tensor, key: Tensor, negative: Tensor | None = None) -> Comparisons:
         queries = self.encoder(query)
         keys = self.encode_keys(key)
-        # Outside autocast: a cosine in half precision is too coarse for a temperature of 0.07.
+        # Outside autocast: half precision is too coarse for cosines at a temperature of 0.07.
         with torch.autocast(queries.device.type, enabled=False):
-            # The copy lets the queue move on before the backward pass has read it.
+            # A copy, because the queue changes before the backward pass reads it.
             earlier = queries @ self.queue.keys.clone().T
         extra = self.extra_negative(self.encoder, queries, negative)
         self.queue.push(gather(keys))
@@ -77,7 +77,7 @@ class MoCo(Method):
 
     @torch.no_grad()
     def encode_keys(self, key: Tensor) -> Tensor:
-        """Embeddings (B, dim) of the key views by the moving average."""
+        """Embeds the key views with the moving-average encoder: (B, dim)."""
         if world_size() == 1 or self.batch_norm != "shuffle":
             return self.key_encoder(key)
         mixed, restore = shuffle(key)
@@ -85,5 +85,5 @@ class MoCo(Method):
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Moves the key encoder towards the query encoder."""
+        """Updates the key encoder, a moving average of the query encoder."""
         torch._foreach_lerp_(list(self.key_encoder.parameters()), list(self.encoder.parameters()), 1 - self.momentum)

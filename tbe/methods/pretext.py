@@ -1,4 +1,4 @@
-"""Pretext tasks: which transformation was done to the clip?"""
+"""Pretext tasks: predict which transformation was applied to a clip."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from tbe.methods.base import Method, Predictions
 
 
 class Pretext(nn.Module, ABC):
-    """A transformation of clips with `num_choices` variants, to be told from the result."""
+    """A transformation of clips with `num_choices` variants, which a network learns to recognize."""
 
     num_choices: int
 
     @abstractmethod
     def forward(self, clips: Tensor, choices: Tensor) -> Tensor:
-        """Clips (B, C, T, H, W), each transformed by its choice (B,) in [0, num_choices)."""
+        """Transforms each clip (B, C, T, H, W) by its choice (B,) in [0, num_choices)."""
 
 
 class Rotation(Pretext):
-    """Turns whole clips by 0, 90, 180 or 270 degrees; clips must be square. Jing et al. 2018 (arXiv:1811.11387)."""
+    """Rotates square clips by 0, 90, 180 or 270 degrees. Jing et al. 2018 (arXiv:1811.11387)."""
 
     num_choices = 4
 
@@ -52,9 +52,9 @@ class ArrowOfTime(Pretext):
 
 
 class Pace(Pretext):
-    """Plays clips at one of `paces`, in steps of frames; results have T // max(paces) frames.
+    """Plays clips at one of `paces` (frame steps); results have T // max(paces) frames.
 
-    Slower paces begin at a random frame, so that the place in the clip says nothing. Wang et al., ECCV 2020
+    Each clip starts at a random frame, so that its position in the clip gives no hint. Wang et al., ECCV 2020
     (arXiv:2008.05861).
     """
 
@@ -66,7 +66,7 @@ class Pace(Pretext):
         self.num_choices = len(self.paces)
         if self.num_choices < 2 or min(self.paces) < 1:
             raise UserError(f"Pace: expected at least two paces of 1 or more, got {self.paces}")
-        # A buffer, so that no step copies it to the device; a setting, so that it is in no checkpoint.
+        # A buffer, so that no step copies it to the device; not persistent, because it is a setting.
         self.register_buffer("steps", torch.tensor(self.paces), persistent=False)
 
     def forward(self, clips: Tensor, choices: Tensor) -> Tensor:
@@ -74,7 +74,7 @@ class Pace(Pretext):
         if length < 2:
             raise UserError(f"Pace: expected at least {2 * max(self.paces)} frames, got {clips.shape[2]}")
         steps = self.steps[choices]
-        room = clips.shape[2] - (length - 1) * steps  # how many starts fit
+        room = clips.shape[2] - (length - 1) * steps  # number of possible start frames
         starts = (torch.rand(len(clips), device=clips.device) * room).long()
         frames = starts.unsqueeze(1) + steps.unsqueeze(1) * torch.arange(length, device=clips.device)
         batch, channels, _, height, width = clips.shape
@@ -82,9 +82,9 @@ class Pace(Pretext):
 
 
 class PretextMethod(Method):
-    """Classifies how the query was transformed, from the features of one backbone; there is no other view.
+    """Classifies how the query was transformed, from the features of one backbone; reads no other view.
 
-    BE's pretext variant is this with a distracted query and the consistency regulariser (Wang et al.,
+    BE's pretext variant is this with a distracted query and the consistency regularizer (Wang et al.,
     arXiv:2009.05769).
     """
 
@@ -97,7 +97,7 @@ class PretextMethod(Method):
         self.head = nn.Linear(backbone.num_features, pretext.num_choices)
 
     @property
-    def backbone(self):  # described by Method
+    def backbone(self):  # see Method
         return self.network
 
     def forward(self, query: Tensor) -> Predictions:
@@ -106,5 +106,5 @@ class PretextMethod(Method):
 
 
 def _each(variants: Tensor, choices: Tensor) -> Tensor:
-    """Of variants (V, B, ...) each clip's own: (B, ...)."""
+    """Selects each clip's choice from variants (V, B, ...): (B, ...)."""
     return variants[choices, torch.arange(variants.shape[1], device=choices.device)]

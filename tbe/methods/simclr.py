@@ -1,4 +1,4 @@
-"""SimCLR: each view against all other views of the batch."""
+"""SimCLR: contrasts each view with all other views of the batch."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tbe.methods.extra_negative import ExtraNegative
 class SimCLR(Method):
     """Compares queries and keys of a video with each other and with the views of all other videos.
 
-    Both views are embedded with gradient and asked in turn, so there are 2B positives; negatives are the 2(B - 1) views
-    of other videos over all processes, and the extra negative where there is one.
+    Both views are embedded with gradient and each serves as query, which gives 2B positives; negatives are the 2(B - 1)
+    views of other videos over all processes, and the extra negative if there is one.
     Chen et al., ICML 2020 (arXiv:2002.05709).
     """
 
@@ -27,7 +27,7 @@ class SimCLR(Method):
         self.views = ("query", "key", *self.extra_negative.views)
 
     @property
-    def backbone(self):  # described by Method
+    def backbone(self):  # see Method
         return self.encoder.backbone
 
     def forward(self, query: Tensor, key: Tensor, negative: Tensor | None = None) -> Comparisons:
@@ -36,11 +36,11 @@ class SimCLR(Method):
             raise UserError(f"SimCLR: expected a batch of at least 2 videos over all processes, got {batch}")
         views = torch.stack([self.encoder(query), self.encoder(key)])  # (2, B, D)
         everyone = gather_with_gradient(views.transpose(0, 1))  # (all B, 2, D)
-        # Outside autocast: a cosine in half precision is too coarse for a temperature of 0.07.
+        # Outside autocast: half precision is too coarse for cosines at a temperature of 0.07.
         with torch.autocast(views.device.type, enabled=False):
             similarities = torch.einsum("vbd,awd->vbaw", views, everyone)  # (2, B, all B, 2)
         mine = torch.arange(batch, device=query.device).unsqueeze(1) + rank() * batch
-        # All places but the own one, by number: a mask would make the host wait for how many it has.
+        # Indices of all other videos: a boolean mask would synchronize with the device to count its entries.
         others = torch.arange(len(everyone) - 1, device=query.device).expand(batch, -1)
         others = (others + (others >= mine))[None, :, :, None].expand(2, -1, -1, 2)
         negatives = similarities.gather(2, others).view(2 * batch, -1)

@@ -1,4 +1,4 @@
-"""Triplets: closer to the same frames than to other frames of the video and to other videos."""
+"""Triplets: a query should be closer to its key than to other clips of its video and to other videos."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tbe.methods.encoder import Encoder
 class Triplet(Method):
     """Compares each query with its key, with another clip of its video and with a clip of another video.
 
-    One encoder embeds all views, with gradient. Negatives (B, 2): the same video's (intra), then the next video's
-    of the batch of all processes (inter). Goes with `losses.TripletMargin`. BE-triplet of Wang et al.
+    One encoder embeds all views, with gradient. Negatives (B, 2): from the same video (intra), then from the next video
+    of the global batch (inter). Use with `losses.TripletMargin`. BE-triplet of Wang et al.
     (arXiv:2009.05769).
     """
 
@@ -23,8 +23,8 @@ class Triplet(Method):
         super().__init__()
         if negative != "same_video":
             raise UserError(
-                "negative: expected same_video with the triplet losses, which take another clip of the video and "
-                f"another video's, got {negative!r}"
+                "negative: expected same_video with the triplet losses, which compare with another clip of the video "
+                f"and one of another video, got {negative!r}"
             )
         self.encoder = encoder
 

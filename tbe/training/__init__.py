@@ -1,1 +1,1 @@
-"""Trains networks: LightningModules, optimizers, the switches of a fast step, and the CSV log."""
+"""Lightning modules, optimizers and schedules, training callbacks, step acceleration and the CSV logger."""

@@ -1,4 +1,4 @@
-"""What makes a step faster or smaller, and leaves what it computes: switches of configs/train.yaml."""
+"""Speeds up a training step or reduces its memory, without changing its results: the `performance` configs."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ def accelerate(
     checkpoint_activations: bool = False,
     matmul_precision: str = "highest",
 ) -> None:
-    """Sets up, in place, a module that is about to be trained on a device; its state dict keeps its keys.
+    """Prepares, in place, a module for training on a device; its state dict keeps its keys.
 
-    compile: true, or a backend of torch.compile, for the calls of all backbones, a moving average's too; a ValueError
-    where it does not work. What reads `forward_features` (consistency=temporal_inversion) is not compiled.
-    matmul_precision: of float32 on a GPU. A CPU keeps its own, so that its results stay the same.
+    compile: true, or a backend of torch.compile, applied to all backbones, moving averages included. Calls of
+    `forward_features` (consistency=temporal_inversion) are not compiled. matmul_precision: of float32 products on a
+    GPU; a CPU keeps its own, so that its results stay the same. Raises UserError if torch.compile does not work here.
     """
     if matmul_precision not in PRECISIONS:
         raise UserError(f"matmul_precision: expected one of {', '.join(PRECISIONS)}, got {matmul_precision!r}")
     if compile and checkpoint_activations:
-        # Compiled, the recomputation of a batch norm reads statistics that the next view has changed meanwhile.
+        # When compiled, recomputing a batch norm would read statistics that the next view has already changed.
         raise UserError("compile, checkpoint_activations: expected at most one of them, got both")
     if device.type == "cuda":
         torch.set_float32_matmul_precision(matmul_precision)
@@ -42,18 +42,18 @@ def accelerate(
         check_compiler(backend, device)
         for part in module.modules():
             if isinstance(part, VideoBackbone):
-                part.compile(backend=backend)  # in place: a compiled copy would rename the weights
+                part.compile(backend=backend)  # in place: a compiled wrapper would rename the weights
 
 
 def check_compiler(backend: str, device: torch.device) -> None:
-    """A ValueError where torch.compile cannot compile for this device, with the first line of why not."""
+    """Raises UserError, with the first line of the reason, if torch.compile does not work on this device."""
     try:
         torch.compile(_probe, backend=backend)(torch.ones(8, device=device))
     except Exception as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise UserError(
-            f"compile: expected that torch.compile works here, got {reason}. It needs a C++ compiler (Debian: g++; the "
-            "environment's CXX names another), on a GPU also Triton. Or set compile=false"
+            f"compile: expected that torch.compile works here, got {reason}. It needs a C++ compiler (on Debian g++, or set "
+            "the environment variable CXX) and on a GPU also Triton. Or set performance.compile=false"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Where the metrics of a run go beside TensorBoard: one table, and Weights & Biases."""
+"""Loggers besides TensorBoard: one CSV file per run, and Weights & Biases."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tbe.runs import replacing
 
 
 class CsvLogger(Logger):
-    """Writes `<folder>/metrics.csv`: one row for each time something was logged, one column a metric.
+    """Writes `<folder>/metrics.csv`: one row per logging call, one column per metric.
 
-    Unlike Lightning's own, it goes on with the file of a resumed run: rows beyond the step at which the run
-    resumes are dropped, all others stay. A new metric gets a new column. Rows are there as soon as a checkpoint is that
-    a run could resume from, and a kill or a full disk costs none that are.
+    Unlike Lightning's logger, it continues the file of a resumed run: rows beyond the resumed step are dropped, all
+    others are kept. A new metric adds a column. Rows are written before the checkpoint that a run could resume from,
+    and a killed process or a full disk loses none that were written.
     """
 
     def __init__(self, folder: str, flush_every: int = 20):
@@ -44,7 +44,7 @@ class CsvLogger(Logger):
         return str(self.file.parent)
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """The run's folder holds its config."""
+        """Does nothing: the run's folder holds its config."""
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
@@ -84,7 +84,7 @@ class CsvLogger(Logger):
             return []
         with self.file.open(newline="", encoding="utf-8") as file:
             content = file.read()
-        whole = content[: content.rfind("\n") + 1]  # a machine that dies can leave a part of the last line
+        whole = content[: content.rfind("\n") + 1]  # a crash can leave an incomplete last line
         return list(csv.DictReader(io.StringIO(whole, newline="")))
 
     def _replace(self, rows: list[dict[str, Any]], columns: list[str]) -> None:
@@ -101,11 +101,11 @@ class CsvLogger(Logger):
         try:
             with self.file.open("a", newline="", encoding="utf-8") as file:
                 csv.DictWriter(file, self.columns, restval="").writerows(rows)
-        except OSError:  # a disk that is full takes a part of them: the next try would write those again
+        except OSError:  # a full disk stores only some rows, which a retry would repeat
             os.truncate(self.file, size)
             raise
 
 
 def wandb_logger(folder: str, id: str | None = None, **settings: Any) -> WandbLogger:
-    """Weights & Biases' logger, of the run that the folder holds: one that goes on there goes on as the same one."""
+    """Returns a Weights & Biases logger; a run resumed in the same folder continues the same W&B run."""
     return WandbLogger(id=id or Path(folder, runs.ID).read_text(encoding="utf-8").strip(), save_dir=folder, **settings)

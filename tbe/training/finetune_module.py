@@ -1,4 +1,4 @@
-"""Action recognition on labelled videos: finetuning, or a linear probe of a frozen backbone."""
+"""Lightning module for action recognition: finetuning, or a linear probe of a frozen backbone."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tbe.training.optim import Schedule, configure
 
 
 class FinetuneModule(pl.LightningModule):
-    """Trains a classifier; with `frozen` only its head, on features of the backbone in evaluation mode.
+    """Trains a classifier, or with `frozen` only its head, on features of the backbone in eval mode.
 
-    The batch holds clips (B, N, C, T, H, W) and label (B,). Validation averages the softmax of a video's clips,
-    and does not count videos with a label of -1.
+    Batches hold clips (B, N, C, T, H, W) and label (B,). Validation averages the softmax over the clips of a video
+    and ignores videos with label -1.
     """
 
     def __init__(
@@ -35,8 +35,8 @@ class FinetuneModule(pl.LightningModule):
         super().__init__()
         if num_classes < 2:
             raise UserError(
-                f"finetuning: expected at least two classes to tell apart, got {num_classes}. Set data.num_classes, "
-                "and name them in the lists; without classes a network can be pretrained (stage=pretrain)"
+                f"finetuning: expected at least two classes, got {num_classes}. Set data.num_classes and label the "
+                "videos in the lists; without classes a network can be pretrained (stage=pretrain)"
             )
         self.classifier = Classifier(backbone, num_classes, dropout)
         self.loss = loss
@@ -51,12 +51,12 @@ class FinetuneModule(pl.LightningModule):
 
     @property
     def backbone(self) -> VideoBackbone:
-        """The network below the head."""
+        """Returns the network below the head."""
         return self.classifier.backbone
 
     def train(self, mode: bool = True) -> FinetuneModule:
         super().train(mode)
-        if self.frozen:  # its batch norm statistics too
+        if self.frozen:  # including its batch norm statistics
             self.backbone.eval()
         return self
 

@@ -1,4 +1,4 @@
-"""Learning rate schedules, and how a module hands an optimizer and its schedule to Lightning."""
+"""Learning rate schedules, and the optimizer configuration for Lightning."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-KERNELS = ("fused", "foreach", "capturable", "differentiable")  # how an optimizer computes, which its state fits
-# Optimizer step, all steps, steps of an epoch -> factor of the learning rate.
+KERNELS = ("fused", "foreach", "capturable", "differentiable")  # settings of how an optimizer computes, which its state depends on
+# (optimizer step, total steps, steps per epoch) -> factor of the learning rate.
 Schedule = Callable[[int, int, int], float]
 
 
 @dataclass(frozen=True)
 class Constant:
-    """The same learning rate throughout."""
+    """Keeps the learning rate constant."""
 
     def __call__(self, step: int, total: int, per_epoch: int) -> float:
         return 1.0
@@ -28,7 +28,7 @@ class Constant:
 
 @dataclass(frozen=True)
 class Cosine:
-    """A linear rise over `warmup_epochs`, then half a cosine down to the share `final`."""
+    """Warms up linearly over `warmup_epochs`, then decays along half a cosine to the fraction `final`."""
 
     warmup_epochs: float = 0.0
     final: float = 0.0
@@ -43,7 +43,7 @@ class Cosine:
 
 @dataclass(frozen=True)
 class MultiStep:
-    """Times `factor` at each of these epochs."""
+    """Multiplies the learning rate by `factor` at each of the given epochs."""
 
     milestones: tuple[float, ...]
     factor: float = 0.1
@@ -58,11 +58,11 @@ def configure(
     optimizer: Callable[[list[nn.Parameter]], Optimizer],
     schedule: Schedule,
 ) -> dict[str, Any]:
-    """What `configure_optimizers` returns: the optimizer of the trainable parameters, scheduled by steps."""
+    """Returns the result of `configure_optimizers`: an optimizer of the trainable parameters, scheduled per step."""
     trainable = [parameter for parameter in parameters if parameter.requires_grad]
     built = fused_on_gpus(optimizer, trainable, trainer.precision)(trainable)
-    # Not trainer.estimated_stepping_batches: it starts the loader before a resumed run knows how far it was.
-    batches = trainer.datamodule.training_batches()  # type: ignore[attr-defined]  # Lightning does not declare it
+    # Not trainer.estimated_stepping_batches: it starts the loader before a resumed run restores its position.
+    batches = trainer.datamodule.training_batches()  # type: ignore[attr-defined]  # not declared by Lightning
     per_epoch = math.ceil(batches / trainer.accumulate_grad_batches)
     total = trainer.max_steps if trainer.max_steps > 0 else max(1, trainer.max_epochs or 1) * per_epoch
     scheduler = ConfiguredLR(built, lambda step: schedule(step, total, per_epoch))
@@ -90,9 +90,9 @@ class ConfiguredLR(LambdaLR):
 def fused_on_gpus(
     optimizer: Callable[..., Optimizer], parameters: list[nn.Parameter], precision: str
 ) -> Callable[[list[nn.Parameter]], Optimizer]:
-    """An optimizer whose config leaves `fused` open, decided: one kernel for all parameters where these lie on a GPU.
+    """Returns the optimizer with `fused` set, if its config leaves that open and all parameters are on a GPU.
 
-    But not with 16-mixed: a fused optimizer takes the scale off gradients itself, after they were clipped or looked at.
+    Not with 16-mixed: a fused optimizer unscales gradients itself, after they were clipped or inspected.
     """
     if getattr(optimizer, "keywords", {}).get("fused", False) is not None:
         return optimizer

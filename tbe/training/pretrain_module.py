@@ -1,4 +1,4 @@
-"""Pretraining on unlabelled videos: any method, with or without Background Erasing."""
+"""Lightning module for self-supervised pretraining: any method, with or without Background Erasing."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ DISTRACTED = {"query": ("query",), "key": ("key",), "both": ("query", "key")}
 
 
 class PretrainModule(pl.LightningModule):
-    """Erases the background of the query, lets the method compare the views, and the loss judge.
+    """Applies the distractor to the query (or the key), compares the views by the method, and computes the loss.
 
-    The batch holds the views that the method reads, of query, key and negative, each (B, C, T, H, W). A consistency
-    regulariser compares the features of the distracted and the clean query. Validation hands the features of labelled
-    clips to the callbacks that probe them.
+    Batches hold the views that the method reads (of query, key, negative), each (B, C, T, H, W). A consistency
+    regularizer compares the features of the distracted and the clean query. Validation returns features of labelled
+    clips for the callbacks that probe them.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class PretrainModule(pl.LightningModule):
 
     @property
     def backbone(self) -> VideoBackbone:
-        """What is kept of pretraining."""
+        """Returns the pretrained network, the part to keep."""
         return self.method.backbone
 
     def on_train_start(self) -> None:
@@ -88,7 +88,7 @@ class PretrainModule(pl.LightningModule):
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)
-        # Here and not in training_step: under accumulation the keys would move once a micro-batch.
+        # Not in training_step: with gradient accumulation the key encoder would move at each micro-batch.
         self.method.after_step()
 
     def configure_optimizers(self) -> dict[str, Any]:
@@ -96,7 +96,7 @@ class PretrainModule(pl.LightningModule):
 
 
 def _accuracy(comparisons: Comparisons | Predictions) -> dict[str, Tensor]:
-    """How often the method was right, in percent; nothing for a method without negatives."""
+    """Returns the accuracy of the method in percent; empty for a method without negatives."""
     if isinstance(comparisons, Predictions):
         return {"pretext_accuracy": 100 * (comparisons.logits.argmax(dim=1) == comparisons.targets).float().mean()}
     return {"contrast_accuracy": contrast_accuracy(*comparisons)} if comparisons.negatives.shape[1] else {}

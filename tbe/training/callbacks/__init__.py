@@ -1,1 +1,1 @@
-"""Watches over a training: bad losses, signals, buffers across processes, progress and a kNN probe."""
+"""Training callbacks: bad losses, signals, buffers across processes, progress and a kNN probe."""

@@ -1,4 +1,4 @@
-"""What several processes keep of batches, made one."""
+"""Synchronizes the buffers of several training processes."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from tbe.distributed import all_reduce_mean_, broadcast_from_rank0, gather, rank, world_size
 
-KEY = "statistics"  # of a checkpoint
+KEY = "statistics"  # the key in a checkpoint
 
 
 class SharedStatistics(pl.Callback):
-    """Starts all processes with the same buffers; averages what batch norms saw before it is used or saved.
+    """Broadcasts buffers at the start and averages batch norm statistics over processes before they are used or saved.
 
-    In place of DDP's `broadcast_buffers`, which sends all buffers at every step, a queue of keys too. That queue gets
-    the same keys everywhere. Training normalises by the batch: running means and variances matter in validation, and
-    to who reads the checkpoint of an epoch. A checkpoint within an epoch has those of every process, under
-    `statistics` (processes, numbers), for as many processes to go on with.
+    Replaces DDP's `broadcast_buffers`, which sends all buffers at every step, the key queue included; that queue
+    receives the same keys on all processes anyway. Training normalizes by batch statistics, so running means and
+    variances matter only in validation and in checkpoints. A checkpoint saved within an epoch holds those of every
+    process, under `statistics` (processes, numbers), to resume with the same number of processes.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class SharedStatistics(pl.Callback):
 
 
 def average_statistics(module: nn.Module) -> None:
-    """Gives all batch norms the mean of the running means and variances of all processes."""
+    """Averages the running means and variances of all batch norms over all processes, in place."""
     all_reduce_mean_(_statistics(module))
 
 

@@ -1,4 +1,4 @@
-"""How large the gradients of each layer are while it learns."""
+"""Records the size of each layer's gradients during training."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COLUMNS = ("step", "layer", "mean", "max")
 
 
 class Row(NamedTuple):
-    """A line of gradients.csv."""
+    """A row of gradients.csv."""
 
     step: int
     layer: str
@@ -27,11 +27,11 @@ class Row(NamedTuple):
 
 
 class GradientFlow(pl.Callback):
-    """Writes the mean and the largest |gradient| of each layer, every `every` steps of the optimizer.
+    """Writes the mean and the largest |gradient| of each layer, every `every` optimizer steps.
 
-    They are those that the optimizer gets, of all processes and micro-batches, but not yet clipped. A layer is what
-    has parameters of its own: weight and bias are taken together. In the folder `gradients.csv` grows with the run, a
-    row a layer; at its end, or where it is stopped, `gradients.png` is drawn of it, layers in the order of the network.
+    Gradients are those of all processes and micro-batches, before clipping. A layer is a module with parameters of its
+    own; weight and bias are taken together. `gradients.csv` in the folder grows by one row per layer; when the run
+    ends or stops, `gradients.png` is drawn from it, with layers in network order.
     """
 
     def __init__(self, folder: str, every: int = 10):
@@ -42,7 +42,7 @@ class GradientFlow(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         if trainer.is_global_zero:
-            # A resumed run repeats the steps since its checkpoint.
+            # A resumed run repeats the steps after its checkpoint.
             known = [row for row in self._rows() if row.step < trainer.global_step]
             self.table.parent.mkdir(parents=True, exist_ok=True)
             self._write([COLUMNS, *known], "w")
@@ -50,7 +50,9 @@ class GradientFlow(pl.Callback):
     def on_before_optimizer_step(self, trainer: pl.Trainer, module: pl.LightningModule, optimizer: Optimizer) -> None:
         if trainer.global_step % self.every == 0 and trainer.is_global_zero:
             found = layer_gradients(module)
-            sizes = torch.stack([torch.stack(pair) for pair in found.values()]).tolist()  # waits for the device once
+            sizes = torch.stack(
+                [torch.stack(pair) for pair in found.values()]
+            ).tolist()  # synchronizes with the device once
             self._write([(trainer.global_step, name, *pair) for name, pair in zip(found, sizes, strict=True)], "a")
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -79,7 +81,7 @@ class GradientFlow(pl.Callback):
 
 
 def layer_gradients(module: nn.Module) -> dict[str, tuple[Tensor, Tensor]]:
-    """The mean and the largest |gradient| of each layer that has gradients, in the order of the module."""
+    """Returns the mean and the largest |gradient| of each layer that has gradients, in module order."""
     gradients: dict[str, list[Tensor]] = {}
     for name, parameter in module.named_parameters():
         if parameter.grad is not None:

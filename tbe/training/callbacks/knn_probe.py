@@ -1,4 +1,4 @@
-"""How good the features are while they are learned."""
+"""Measures the quality of features during training with a kNN classifier."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ log = logging.getLogger(__name__)
 
 
 class KnnProbe(pl.Callback):
-    """Logs `val/knn_top1`: nearest neighbors of the validation videos among those of the gallery.
+    """Logs `val/knn_top1`: the accuracy of classifying validation videos by their nearest gallery videos.
 
-    Reads the outputs of the module's validation step: loader 0 is the gallery, loader 1 the queries. It needs
-    labels for measuring only; a data set without them, or without a val split, is trained without the probe. Videos
-    with a label below 0 do not count. A validation video that is also in the gallery does not find itself; that there
-    are such is said once, as models are chosen on this number.
+    Reads the outputs of the module's validation step: loader 0 is the gallery, loader 1 the queries. Labels are used
+    for this measurement only; without labels or a val split the probe is skipped. Videos with a label below 0 are
+    ignored. A validation video that is also in the gallery is excluded from its own neighbors; a warning says so once,
+    because models are selected on this number.
     """
 
     def __init__(self, k: int = 20, temperature: float = 0.07):
@@ -47,7 +47,7 @@ class KnnProbe(pl.Callback):
         self.collected[dataloader_idx].append({**outputs, "index": batch["index"]})
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        data = trainer.datamodule  # type: ignore[attr-defined]  # Lightning does not declare it
+        data = trainer.datamodule  # type: ignore[attr-defined]  # not declared by Lightning
         (gallery, gallery_labels, known), (queries, query_labels, asked) = (
             self._joined(part, torch.from_numpy(video_ids(data.val_records[split])))
             for part, split in zip(self.collected, data.val_splits, strict=True)
@@ -55,8 +55,8 @@ class KnnProbe(pl.Callback):
         excluded = Exclusion.of(asked, known)
         if excluded and not self._has_warned and rank() == 0:
             log.warning(
-                "val/knn_top1: %d of the %d validation videos are also in the gallery that they are compared with, as "
-                "lists share them: none finds itself, but a model is chosen on videos that it may have been trained on",
+                "val/knn_top1: %d of the %d validation videos are also in the gallery, because the lists "
+                "share them: none finds itself, but the model is selected on videos that it may have been trained on",
                 len(excluded.queries.unique()),
                 len(asked),
             )
@@ -66,7 +66,7 @@ class KnnProbe(pl.Callback):
 
     @staticmethod
     def _joined(outputs: list[dict[str, Tensor]], videos: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Features, labels and video numbers of what all processes saw; videos: the numbers of the split's rows."""
+        """Returns features, labels and video ids from all processes; videos: the id of each row of the split."""
         names = ("features", "labels", "index")
         features, labels, index = (gather_uneven(torch.cat([part[name] for part in outputs])) for name in names)
         counted = labels >= 0

@@ -1,4 +1,4 @@
-"""A loss that is no number, or far too large, is met when it comes, with the batch that made it written down."""
+"""Detects losses that are not finite or far too large and records the batch that caused them."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from torch import Tensor
 from tbe.errors import UserError
 
 POLICIES = ("stop", "skip")
-MAX_OPEN = 2  # losses whose value the host does not know yet
-MAX_SKIPPED = 10  # steps in a row
+MAX_OPEN = 2  # losses that may still be on their way to the host
+MAX_SKIPPED = 10  # consecutive steps
 
 log = logging.getLogger(__name__)
 
 
 class LossExploded(UserError):
-    """A run that can't go on; the message says where, and which file names the batch."""
+    """The run cannot continue; the message names the step and the file that describes the batch."""
 
 
 class _Seen(NamedTuple):
-    """A loss, on the host once `copied` is done, and where it came from."""
+    """A loss, available on the host once `copied` has completed, and where it came from."""
 
     loss: Tensor
     copied: torch.cuda.Event | None
@@ -36,18 +36,18 @@ class _Seen(NamedTuple):
 
 
 class FiniteLoss(pl.Callback):
-    """Ends a run ('stop') at a loss that is not finite or beyond `limit`, or leaves that step out ('skip').
+    """Stops a run at a loss that is not finite or exceeds `limit` ('stop'), or skips that step ('skip').
 
-    The batch goes to `bad_batch.json` in the folder, `bad_batch_<process>.json` of a process that is not the first:
-    paths, indices and frames of its videos, and the seeds of its chance. 'stop' waits for no device: the loss is looked
-    at as soon as it has arrived, at most two steps later and in any case, on all processes, before a checkpoint is
-    written, which weights that are not finite never are. 'skip' waits at each step, takes back what the batch did to
-    buffers (the queue, running statistics), and gives up after ten in a row; a step that one process must skip all do.
+    The batch is described in `bad_batch.json` in the folder (`bad_batch_<process>.json` for other processes): paths,
+    indices and frames of its videos, and its random seeds. 'stop' does not synchronize with the device: each loss is
+    checked at most two steps later, and on all processes before a checkpoint is written; weights that are not finite
+    are never saved. 'skip' synchronizes at each step, restores the buffers that the batch changed (queue, running
+    statistics), and raises LossExploded after ten skipped steps in a row; all processes skip a step together.
     """
 
     def __init__(self, folder: str, policy: str = "stop", limit: float = 1e4):
         if policy not in POLICIES:
-            raise UserError(f"on_bad_loss: expected one of {', '.join(POLICIES)}, got {policy!r}")
+            raise UserError(f"callbacks.finite_loss.policy:  expected one of {', '.join(POLICIES)}, got {policy!r}")
         self.folder = Path(folder)
         self.policy = policy
         self.limit = limit
@@ -59,7 +59,7 @@ class FiniteLoss(pl.Callback):
 
     def on_train_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
         if self.policy == "skip":
-            self.is_bad &= batch_idx % trainer.accumulate_grad_batches > 0  # anew with each step of the optimizer
+            self.is_bad &= batch_idx % trainer.accumulate_grad_batches > 0  # reset at each optimizer step
             self.batch = batch
             self.saved = [buffer.clone() for buffer in module.buffers()]
         self._look(trainer, len(self.open) >= MAX_OPEN)
@@ -75,7 +75,7 @@ class FiniteLoss(pl.Callback):
 
     @torch.no_grad()
     def on_after_backward(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        if self.is_poisoned:  # only now are the buffers no longer needed
+        if self.is_poisoned:  # the backward pass no longer needs the buffers
             for buffer, before in zip(module.buffers(), self.saved, strict=True):
                 buffer.copy_(before)
             self.is_poisoned = False
@@ -87,10 +87,10 @@ class FiniteLoss(pl.Callback):
         self.num_skipped += 1
         if self.num_skipped > MAX_SKIPPED:
             where = self._where(trainer.current_epoch, trainer.global_step, "bad_batch*.json")
-            raise LossExploded(f"{where}, the last of {self.num_skipped} in a row: no step is left to train on")
-        module.zero_grad(set_to_none=True)  # so that the optimizer leaves weights and moments as they are
+            raise LossExploded(f"{where}, the last of {self.num_skipped} in a row: training makes no progress")
+        module.zero_grad(set_to_none=True)  # so that the optimizer keeps weights and moments
         where = self._where(trainer.current_epoch, trainer.global_step, "bad_batch*.json")
-        log.warning("a step left out: %s", where)
+        log.warning("skipped a step: %s", where)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -110,13 +110,13 @@ class FiniteLoss(pl.Callback):
 
     def on_save_checkpoint(self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
         self._look(trainer, wait=True)
-        trainer.strategy.barrier()  # that a process does not get to whose loss was bad
+        trainer.strategy.barrier()  # a process with a bad loss does not reach it
         wrong = [name for name, weight in module.named_parameters() if not weight.isfinite().all()]
         if wrong:
             raise LossExploded(
                 f"expected finite weights, got nan or inf in {len(wrong)} tensors, the first of them {wrong[0]}, in "
-                f"epoch {trainer.current_epoch} at step {trainer.global_step}: not saved, the last checkpoint is from "
-                "before"
+                f"epoch {trainer.current_epoch} at step {trainer.global_step}: not saved. Continue from the last "
+                "checkpoint, which is intact"
             )
 
     def _look(self, trainer: pl.Trainer, wait: bool) -> None:
@@ -128,12 +128,12 @@ class FiniteLoss(pl.Callback):
                 self.open.clear()
                 note = self._write(trainer, seen)
                 raise LossExploded(
-                    f"{self._where(seen.epoch, seen.step, note)}. The last checkpoint is from before it: continue with "
-                    "another precision or learning rate, or with on_bad_loss=skip"
+                    f"{self._where(seen.epoch, seen.step, note)}. The last checkpoint is from before it: resume with "
+                    "another precision or learning rate, or callbacks.finite_loss.policy=skip"
                 )
 
     def _is_bad(self, loss: Tensor) -> bool:
-        return not bool(loss.detach().abs() <= self.limit)  # nan is not
+        return not bool(loss.detach().abs() <= self.limit)  # nan compares false
 
     def _where(self, epoch: int, step: int, note: str) -> str:
         return (
@@ -142,11 +142,11 @@ class FiniteLoss(pl.Callback):
         )
 
     def _write(self, trainer: pl.Trainer, seen: _Seen) -> str:
-        """Writes the batch down; returns the name of the file."""
+        """Writes the description of the batch; returns the name of the file."""
         videos = trainer.train_dataloader.dataset
         index = seen.batch["index"].tolist()
         frames = seen.batch["frames"].tolist() if "frames" in seen.batch else [None] * len(index)
-        seed = trainer.datamodule.seed  # type: ignore[attr-defined]  # Lightning does not declare it
+        seed = trainer.datamodule.seed  # type: ignore[attr-defined]  # not declared by Lightning
         content = {
             "loss": str(float(seen.loss)),
             "epoch": seen.epoch,

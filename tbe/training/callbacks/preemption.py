@@ -1,4 +1,4 @@
-"""Ctrl-C, and the signals of a preemption, end a run where it can be continued."""
+"""Saves a resumable checkpoint at Ctrl-C and at preemption signals, then ends the run."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if
 
 
 class Interrupted(Exception):
-    """The run was asked to stop; the checkpoint it can be resumed from is the message.
+    """The run was asked to stop; the message is the checkpoint to resume from.
 
-    is_preemption: whether a scheduler asked, not a user at the keyboard.
+    is_preemption: whether a scheduler, rather than a user at the keyboard, asked.
     """
 
     def __init__(self, checkpoint: str, is_preemption: bool = False):
@@ -29,17 +29,17 @@ class Interrupted(Exception):
 
 
 class SaveOnInterrupt(pl.Callback):
-    """At the first Ctrl-C, SIGTERM or SIGUSR1, ends the optimizer's step, writes last.ckpt and raises `Interrupted`.
+    """Finishes the optimizer step, writes last.ckpt and raises `Interrupted` at the first Ctrl-C, SIGTERM or SIGUSR1.
 
-    Only then are weights, moving averages, queue and counters of one moment, and no gradients are left: a checkpoint
-    has none, so one within an accumulated step is warned of. A second Ctrl-C stops at once. Several processes agree in
-    the step of every `every`-th batch, so that none waits for one that left.
+    After a whole step, weights, moving averages, queue and counters are consistent and no gradients are pending.
+    Checkpoints hold no gradients, so one saved within an accumulated step causes a warning. A second Ctrl-C stops at
+    once. Several processes agree to stop at every `every`-th batch, so that none waits for one that has left.
     """
 
     def __init__(self, folder: str, every: int = 20):
         self.path = Path(folder, "last.ckpt")
         self.every = every
-        self.asked: int | None = None  # the signal
+        self.asked: int | None = None  # the signal received
         self.leaving = False
         self.warned = False
         self.signals = _Signals()
@@ -51,7 +51,9 @@ class SaveOnInterrupt(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         if not _is_whole_step(trainer):
             return
-        first = batch_idx // trainer.accumulate_grad_batches * trainer.accumulate_grad_batches  # of this step
+        first = (
+            batch_idx // trainer.accumulate_grad_batches * trainer.accumulate_grad_batches
+        )  # first batch of this step
         if trainer.world_size > 1 and batch_idx // self.every * self.every < first:
             return
         if self._someone_asked(trainer):
@@ -59,22 +61,22 @@ class SaveOnInterrupt(pl.Callback):
             self.leaving = True
 
     def on_train_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
-        if self.leaving:  # only now has the batch before been logged
+        if self.leaving:  # the previous batch has been logged by now
             self._leave()
 
     def on_save_checkpoint(self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
         if not _is_whole_step(trainer) and not self.warned:
             self.warned = True
             log.warning(
-                "a checkpoint within a step of %d batches, at step %d: a run that goes on from it has the gradient of "
-                "the others alone. Those at the end of an epoch and of an interrupted run are whole",
+                "saved a checkpoint within a step of %d batches, at step %d: a run that resumes from it loses the "
+                "gradients so far. Checkpoints at the end of an epoch or of an interrupted run are complete",
                 trainer.accumulate_grad_batches,
                 trainer.global_step,
             )
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self.signals.restore()
-        if self._someone_asked(trainer):  # in the last step, or in the validation after it
+        if self._someone_asked(trainer):  # during the last step, or the validation after it
             self._leave()
 
     def on_exception(self, trainer: pl.Trainer, module: pl.LightningModule, exception: BaseException) -> None:
@@ -84,7 +86,7 @@ class SaveOnInterrupt(pl.Callback):
         return trainer.strategy.reduce_boolean_decision(self.asked is not None, all=False)
 
     def _leave(self) -> None:
-        # Of several processes all are asked by a scheduler, but the first alone by Ctrl-C.
+        # A scheduler signals all processes, Ctrl-C only the first.
         raise Interrupted(str(self.path), is_preemption=self.asked not in (None, signal.SIGINT))
 
     def _ask(self, number: int) -> None:
@@ -95,10 +97,10 @@ class SaveOnInterrupt(pl.Callback):
 
 
 class LeaveOnInterrupt(pl.Callback):
-    """Around what a run does beside training: the same signals raise `Interrupted` at once, a second Ctrl-C as ever.
+    """Raises `Interrupted` at once for the same signals outside of training; a second Ctrl-C stops immediately.
 
-    Training is saved by then, or has not begun, and what was measured can be measured again. A signal of a scheduler
-    comes to all processes.
+    Training has been saved or has not started by then, and measurements can be repeated. A scheduler signals all
+    processes.
     """
 
     def __init__(self, checkpoint: Path):
@@ -114,20 +116,20 @@ class LeaveOnInterrupt(pl.Callback):
         self.signals.restore()
 
     def on_predict_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        # Lightning's handler, which it puts back at the end, would have all processes answer from within a signal.
+        # Lightning's handler, which it restores at the end, would communicate between processes within a signal.
         _Signals().handle(self._leave)
 
     def _leave(self, number: int) -> None:
         if self.leaving and number == signal.SIGINT:
             raise KeyboardInterrupt
-        if self.leaving:  # a scheduler that repeats itself would end the run before it is back in the queue
+        if self.leaving:  # a repeated signal would end the run before it is requeued
             return
         self.leaving = True
         raise Interrupted(str(self.checkpoint), is_preemption=number != signal.SIGINT)
 
 
 class _Signals:
-    """What this process does at the signals, until they are restored."""
+    """Installs and restores the signal handlers of this process."""
 
     def __init__(self) -> None:
         self.previous: dict[int, Any] = {}
@@ -136,13 +138,13 @@ class _Signals:
         process = os.getpid()
 
         def mine(number: int, frame: Any) -> None:
-            if os.getpid() == process:  # not in a loader's worker, which the terminal signals too: the run decides
+            if os.getpid() == process:  # not in loader workers, which the terminal signals too
                 handler(number)
 
         for number in SIGNALS:
             try:
                 self.previous[number] = signal.signal(number, mine)
-            except ValueError:  # not in the main thread, where nobody sends signals either
+            except ValueError:  # not the main thread, which is the only one to receive signals
                 log.debug("no signal handler outside the main thread")
 
     def restore(self) -> None:
@@ -152,6 +154,6 @@ class _Signals:
 
 
 def _is_whole_step(trainer: pl.Trainer) -> bool:
-    """Whether the optimizer has used all gradients: no step of several batches is under way."""
+    """Returns whether no accumulated step is in progress, so that the optimizer has used all gradients."""
     batches = trainer.fit_loop.epoch_loop.batch_progress.current.ready
     return batches % trainer.accumulate_grad_batches == 0 or batches >= trainer.num_training_batches

@@ -1,4 +1,4 @@
-"""The progress bar."""
+"""Progress bar that rarely synchronizes with the device."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ INTERVAL = 1.0  # seconds
 
 
 class ProgressBar(RichProgressBar):
-    """Lightning's rich progress bar with the metrics alone: the run's folder names the run.
+    """Shows Lightning's rich progress bar with metrics only, without the run's version number.
 
-    In training they are read at most once in `INTERVAL`: to read a number, the host waits for all that the device has
-    still to do.
+    During training, metrics are read at most once per `INTERVAL`, because reading a value makes the host wait for all
+    pending work of the device.
     """
 
     def __init__(self, **settings: Any):

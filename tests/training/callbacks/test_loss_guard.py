@@ -113,7 +113,7 @@ def test_weights_that_are_not_finite_are_not_saved(train, tmp_path, monkeypatch)
 
 
 def test_a_policy_that_does_not_exist_is_refused(train):
-    with pytest.raises(Exception, match="on_bad_loss: expected one of stop, skip, got 'ignore'"):
+    with pytest.raises(Exception, match="callbacks.finite_loss.policy: expected one of stop, skip, got 'ignore'"):
         train("callbacks.finite_loss.policy=ignore")
 
 

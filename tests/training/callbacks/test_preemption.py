@@ -147,7 +147,7 @@ def test_a_checkpoint_within_a_step_of_several_batches_is_warned_of(tmp_path, ca
     with patch.object(SaveOnInterrupt, "on_train_batch_end", save):
         run(tmp_path, (*MOCO, "accumulate=3", "epochs=1", "datamodule.val_limit=1"))
     (warning,) = [record.getMessage() for record in caplog.records if "within a step" in record.getMessage()]
-    assert "a checkpoint within a step of 3 batches, at step 0: a run that goes on from it has" in warning
+    assert "saved a checkpoint within a step of 3 batches, at step 0: a run that resumes from it loses" in warning
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="starts the run with fork")
