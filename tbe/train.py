@@ -127,7 +127,7 @@ def _initialise(module: Any, config: dict[str, Any]) -> dict[str, Any] | None:
         return None
     if config["resume"] and not Path(config["init_from"]).exists():  # needed no more
         return {"path": config["init_from"]}
-    source = checkpoints.read_any(config["init_from"], least=config["min_matched"])
+    source = checkpoints.read_any(config["init_from"], min_matched=config["min_matched"])
     source.load_into(module.backbone)
     return source.origin()
 

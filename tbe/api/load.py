@@ -40,7 +40,7 @@ def load(
     """
     root = os.environ.get("TBE_RUNS", "runs") if runs is None else runs
     path = folders.find(os.fspath(checkpoint), root)
-    found = checkpoints.read_any(path, least=min_matched)
+    found = checkpoints.read_any(path, min_matched=min_matched)
     if backbone is not None:
         network = build("backbone", backbone) if isinstance(backbone, str) else backbone
         found.load_into(network)

@@ -1,1 +1,1 @@
-"""Writes checkpoints that are whole or absent, and reads them as plain types that build nothing unsafe."""
+"""Writes checkpoints atomically and reads them safely: plain types, and only known classes are built."""

@@ -1,8 +1,8 @@
-"""What a checkpoint carries beside Lightning's own, and how it is found and read: one contract, one file.
-
-A file without it is foreign: weights of another project, for the backbone of the config at hand.
+"""The `tbe` entry of a checkpoint and how checkpoints are read.
 
 checkpoint["tbe"] = {"stage": str, "backbone": prefix of its weights in the state dict, "config": plain types}
+
+A file without this entry is foreign: weights of another project, for the backbone of the current config.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from tbe.errors import UserError
 
 KEY = "tbe"
 CLASSIFIER = "classifier."  # where FinetuneModule keeps its network
-BUILT = ("backbone", "data", "reader", "clip")  # the parts of a carried config that are built again
+BUILT = ("backbone", "data", "reader", "clip")  # the parts of a stored config that are rebuilt
 
 
 class CarryConfig(pl.Callback):
-    """Writes the resolved config into each checkpoint, so that the file alone rebuilds its network."""
+    """Stores the resolved config in each checkpoint, so that its network can be rebuilt from the file alone."""
 
     def __init__(self, config: dict[str, Any]):
         self.config = config
@@ -42,7 +42,7 @@ class CarryConfig(pl.Callback):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint of this project, read."""
+    """The content of a checkpoint of this project."""
 
     path: str
     stage: str
@@ -54,17 +54,17 @@ class Checkpoint:
 
     @property
     def name(self) -> str:
-        """The name of the run that wrote it, for tables and folders."""
+        """Returns the name of the run that wrote it, for tables and folders."""
         return config_allowlist.folder_name(self.config["run_name"])
 
     def backbone(self) -> VideoBackbone:
-        """The backbone, built from the carried config and with the trained weights."""
+        """Builds the backbone from the stored config and loads the trained weights."""
         backbone = build(self.config["backbone"])
         self.load_into(backbone)
         return backbone
 
     def classifier(self) -> Classifier | None:
-        """The backbone with its trained head; None where there is no head."""
+        """Returns the backbone with its trained head; None if there is no head."""
         weights = self._part(CLASSIFIER)
         if "head.weight" not in weights:
             return None
@@ -73,11 +73,11 @@ class Checkpoint:
         return classifier
 
     def load_into(self, backbone: nn.Module) -> None:
-        """Copies the trained weights into a backbone of the same architecture; a ValueError for another one."""
+        """Loads the trained weights into a backbone; raises UserError if its architecture differs."""
         load_exactly(backbone, self._part(self.prefix), self.path)
 
     def origin(self) -> dict[str, Any]:
-        """Where the weights come from, for the protocol of a measurement."""
+        """Returns where the weights come from, for the protocol of a measurement."""
         return {"path": self.path, "stage": self.stage, "epoch": self.epoch, "step": self.step}
 
     def _part(self, prefix: str) -> dict[str, Tensor]:
@@ -85,7 +85,7 @@ class Checkpoint:
 
 
 def load_exactly(network: nn.Module, weights: dict[str, Tensor], where: str) -> None:
-    """Loads weights that fit name by name and shape by shape; otherwise one ValueError that counts what doesn't."""
+    """Loads weights whose names and shapes all match; otherwise raises UserError with the counts of mismatches."""
     wanted = network.state_dict()
     missing, unexpected = sorted(wanted.keys() - weights.keys()), sorted(weights.keys() - wanted.keys())
     reshaped = sorted(name for name in wanted.keys() & weights.keys() if wanted[name].shape != weights[name].shape)
@@ -94,36 +94,37 @@ def load_exactly(network: nn.Module, weights: dict[str, Tensor], where: str) -> 
         raise UserError(
             f"{where}: expected the weights of {type(network).__name__} ({len(wanted)} tensors), got another "
             f"architecture's: {len(missing)} missing, {len(unexpected)} unexpected, {len(reshaped)} of another shape "
-            f"(such as {examples}). Choose the backbone that the checkpoint was trained with."
+            f"(such as {examples}). Choose the backbone that the checkpoint was trained with"
         )
     network.load_state_dict(weights)
 
 
 def load_module(module: nn.Module, path: str | os.PathLike) -> None:
-    """Loads all weights of a checkpoint back into the module that wrote it; a ValueError for a torn file."""
+    """Loads all weights of a checkpoint into the module that wrote it; raises UserError for a corrupt file."""
     require_intact(path)
     module.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["state_dict"])
 
 
 def read(path: str | os.PathLike) -> Checkpoint:
-    """Reads a checkpoint as plain types and tensors; a ValueError for a file of another origin."""
+    """Reads a checkpoint as plain types and tensors; raises UserError for a file of another origin."""
     checkpoint = read_any(path)
     if isinstance(checkpoint, ForeignWeights):
-        raise UserError(f"{path}: expected a checkpoint written by train.py, got one without its config")
+        raise UserError(f"{path}: expected a checkpoint written by train.py, got one without a config")
     return checkpoint
 
 
 def read_any(
-    path: str | os.PathLike, backbone: dict[str, Any] | None = None, least: float = 0.9
+    path: str | os.PathLike, backbone: dict[str, Any] | None = None, min_matched: float = 0.9
 ) -> Checkpoint | ForeignWeights:
-    """Reads a checkpoint, or a file of another origin as weights for the backbone of the config `backbone`.
+    """Reads a checkpoint, or a foreign file as weights for the backbone config `backbone`.
 
-    A ValueError for a checkpoint of ours that is torn, or whose config would build something else than its parts.
+    min_matched: the fraction of the backbone's tensors that foreign weights must provide. Raises UserError for a
+    corrupt checkpoint, or one whose config would build anything but networks, data sets and readers.
     """
     raw = _read(path)
     if not isinstance(raw, dict) or KEY not in raw:
-        return ForeignWeights(os.fspath(path), raw, backbone, least)
-    require_intact(path)  # torch itself does not look at the checksums
+        return ForeignWeights(os.fspath(path), raw, backbone, min_matched)
+    require_intact(path)  # torch itself does not verify the checksums
     ours = raw[KEY]
     config = with_present_names(ours["config"])
     for part in BUILT:
@@ -143,7 +144,7 @@ def read_any(
 
 
 def _read(path: str | os.PathLike) -> Any:
-    """What a file holds, as plain types and tensors; a ValueError for one that is torn or holds something else."""
+    """Reads plain types and tensors; raises UserError for a corrupt file or one with other content."""
     try:
         return foreign.read(path)
     except UserError:

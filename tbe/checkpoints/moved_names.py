@@ -1,4 +1,4 @@
-"""Gives the configs of earlier versions, in checkpoints and in folders of runs, the names that classes have now."""
+"""Updates configs of earlier versions, in checkpoints and run folders, to the present names of classes and keys."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-# A module that configs named as a `_target_` -> where its classes are now.
+# Former module of a `_target_` -> its present module.
 MOVED = {
     "tbe.callbacks.finite_loss": "tbe.training.callbacks.loss_guard",
     "tbe.callbacks.gradient_flow": "tbe.training.callbacks.gradient_flow",
@@ -37,13 +37,13 @@ MOVED = {
     "tbe.tasks.test": "tbe.evaluation.tasks.accuracy",
     "tbe.tasks.tsne": "tbe.evaluation.tasks.tsne",
 }
-# A class there that has another name now.
+# Former class (in its present module) -> its present name.
 RENAMED = {
     "tbe.augment.ColourJitter": "tbe.augment.ColorJitter",
     "tbe.checkpoints.atomic_io.WholeCheckpoints": "tbe.checkpoints.atomic_io.AtomicCheckpoints",
     "tbe.data.clip_samplers.AnchorAndAnother": "tbe.data.clip_samplers.AnchorAndNegativeClips",
 }
-# A key of a config, and of one of our classes, that has another name now.
+# Former key of a config or of one of our classes -> its present name.
 KEYS = {
     "clips_at_once": "max_clips_per_forward",
     "colour": "color",
@@ -54,22 +54,22 @@ KEYS = {
     "least_matched": "min_matched",
     "test_queries": "test_splits",
 }
-VALUES = {"centre": "center"}  # of a position
-SETTINGS = {"arm": "variant", "arms": "variants"}  # of a command, in the results of sweeps
+VALUES = {"centre": "center"}  # of the key `position`
+SETTINGS = {"arm": "variant", "arms": "variants"}  # overrides of a command, in the results of sweeps
 
 
 def with_present_names(config: Any) -> Any:
-    """The same config, with the present names of our classes and of their keys; those of other packages stay."""
+    """Returns the config with present names of our classes and their keys; other packages are unchanged."""
     return _renamed(config, is_ours=isinstance(config, dict))
 
 
 def present_settings(settings: dict[str, str]) -> dict[str, str]:
-    """What a command was given, by the present names of its settings."""
+    """Returns the overrides of a command by the present names of their keys."""
     return {SETTINGS.get(key, key): value for key, value in settings.items()}
 
 
 def read_config(file: Path) -> Any:
-    """Reads the config of a run, whichever version wrote it."""
+    """Reads the config of a run written by any version."""
     return with_present_names(yaml.safe_load(file.read_text()))
 
 

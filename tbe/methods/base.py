@@ -38,7 +38,7 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, *views: Tensor) -> Comparisons | Predictions:
-        """Compares its `views`, each (B, C, T, H, W): the key shares the query's frames, the negative only its video."""
+        """Compares its `views`, each (B, C, T, H, W): the key has the query's frames, the negative its video."""
 
     def check_num_videos(self, num_videos: int) -> None:
         """Warns, before training starts, of settings that do not suit the number of training videos."""

@@ -52,8 +52,8 @@ def check_compiler(backend: str, device: torch.device) -> None:
     except Exception as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise UserError(
-            f"compile: expected that torch.compile works here, got {reason}. It needs a C++ compiler (on Debian g++, or set "
-            "the environment variable CXX) and on a GPU also Triton. Or set performance.compile=false"
+            f"compile: expected that torch.compile works here, got {reason}. It needs a C++ compiler (Debian: g++; the "
+            "environment variable CXX chooses another) and on a GPU also Triton. Or set performance.compile=false"
         ) from error
 
 

@@ -61,7 +61,7 @@ def test_a_full_disk_is_said_and_costs_nothing(tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))  # larger files fail as on a full disk
     try:
         with pytest.raises(
-            OSError, match=r"could not write the checkpoint .*is the disk full\? that of before is whole"
+            OSError, match=r"could not write the checkpoint .*is the disk full\? the previous one is intact"
         ):
             saved(last, 2, size=100_000)
     finally:
@@ -72,7 +72,7 @@ def test_a_full_disk_is_said_and_costs_nothing(tmp_path):
 
 def test_a_folder_that_cannot_be_written_to_is_said(tmp_path):
     (tmp_path / "checkpoints").write_text("a file where the folder should be")
-    with pytest.raises(OSError, match=r"could not write the checkpoint .*there is none of before"):
+    with pytest.raises(OSError, match=r"could not write the checkpoint .*there is no previous one"):
         saved(tmp_path / "checkpoints" / "last.ckpt", 1)
 
 
@@ -83,7 +83,7 @@ def test_of_a_torn_checkpoint_the_one_before_is_used(tmp_path, caplog, at):
     tear(last, at)
     with caplog.at_level(logging.WARNING):
         assert number(latest_intact(last)) == 1
-    assert f"{last} is torn: going on from the checkpoint before it, {last}.previous" in caplog.text
+    assert f"{last} is corrupt: using the previous checkpoint, {last}.previous" in caplog.text
 
 
 def test_a_changed_byte_of_the_weights_is_found(tmp_path):
@@ -115,7 +115,7 @@ def test_two_torn_checkpoints_are_refused(tmp_path):
     last = saved(saved(tmp_path / "last.ckpt", 1), 2)
     for path in tmp_path.iterdir():
         tear(path)
-    with pytest.raises(ValueError, match=r"expected a whole checkpoint, got a torn file, and no whole one before it"):
+    with pytest.raises(ValueError, match=r"expected an intact checkpoint, got a corrupt file, and no intact"):
         latest_intact(last)
 
 
@@ -125,5 +125,5 @@ def test_a_run_goes_on_from_the_checkpoint_before_a_torn_one(train, caplog):
     tear(last)
     assert torch.load(f"{last}.previous", weights_only=True)["global_step"] == 4
     train("epochs=3", f"resume={run}")
-    assert f"{last} is torn" in caplog.text
+    assert f"{last} is corrupt" in caplog.text
     assert torch.load(last, weights_only=True)["global_step"] == 12

@@ -118,20 +118,20 @@ def test_a_checkpoint_that_would_run_something_else_is_refused(tmp_path, part, b
 @pytest.mark.parametrize(
     ("value", "complaint"),
     [
-        ("${oc.env:HOME}", "nothing left to resolve"),
-        ("${oc.create:{_target_: os.system}}", "nothing left to resolve"),
-        ({"${oc.env:HOME}": 1}, "nothing left to resolve"),
+        ("${oc.env:HOME}", "interpolations"),
+        ("${oc.create:{_target_: os.system}}", "interpolations"),
+        ({"${oc.env:HOME}": 1}, "interpolations"),
         (torch.zeros(1), "plain types, got a Tensor"),
     ],
 )
 def test_a_checkpoint_with_what_is_only_known_when_it_is_built_is_refused(tmp_path, value, complaint):
-    with pytest.raises(ValueError, match=rf"\(data\): expected a config (with|of) {complaint}.*: not loaded"):
+    with pytest.raises(ValueError, match=rf"\(data\): expected a config (without|of) {complaint}.*: not loaded"):
         read(written(tmp_path, data={"_target_": "tbe.data.sources.VideoLists", "splits": (value,)}))
 
 
 def test_classes_of_a_package_of_ones_own_are_built_where_that_is_named(tmp_path, monkeypatch):
     file = written(tmp_path, backbone={"_target_": "tests.methods.networks.Mean"})
-    with pytest.raises(ValueError, match=r"got 'tests\..*Mean': not loaded.*say so: TBE_PACKAGES=<package>"):
+    with pytest.raises(ValueError, match=r"got 'tests\..*Mean': not loaded.*set TBE_PACKAGES=<package>"):
         read(file)
     monkeypatch.setenv("TBE_PACKAGES", "others, tests")
     assert read(file).config["backbone"] == {"_target_": "tests.methods.networks.Mean"}
@@ -161,10 +161,10 @@ def test_a_torn_checkpoint_is_neither_measured_nor_started_from(tmp_path, at):
     spoilt = content[:place] + b"1" + content[place + 1 :] if isinstance(at, str) else content[: int(at * len(content))]
     file.write_bytes(spoilt)
     for reader in (read, read_any, partial(load_module, Mean())):
-        with pytest.raises(ValueError, match=r"got a torn file\. The one before it is whole: name that.*\.previous"):
+        with pytest.raises(ValueError, match=r"got a corrupt file\. The previous one is intact: use it.*\.previous"):
             reader(file)
     file.with_name("written.ckpt.previous").write_bytes(spoilt)
-    with pytest.raises(ValueError, match=r"got a torn file\. There is no whole one before it: name another"):
+    with pytest.raises(ValueError, match=r"got a corrupt file\. There is no intact previous one: choose another"):
         read(file)
 
 

@@ -1,4 +1,4 @@
-"""Weights of other projects in our backbones: files read as tensors only, networks recognised by their keys."""
+"""Loads weights of other projects: files are read as tensors only, networks recognized by their keys."""
 
 from tbe.checkpoints.foreign.files import read
 from tbe.checkpoints.foreign.foreign import ForeignWeights

@@ -1,4 +1,4 @@
-"""The names of C3D networks."""
+"""Tensor names of C3D networks."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from torch import nn
 from tbe.checkpoints.foreign.family import Family
 
 NAMES = ("1", "2", "3a", "3b", "4a", "4b", "5a", "5b")
-# Where the convolutions lie in our sequence, with and without batch norms behind them.
+# Positions of the convolutions in our sequence, with and without batch norms.
 NORMED = dict(zip(NAMES, (0, 4, 8, 11, 15, 18, 22, 25), strict=True))
 PLAIN = dict(zip(NAMES, (0, 3, 6, 8, 11, 13, 16, 18), strict=True))
 
 
 def pooled_misfit(backbone: nn.Module, names: Collection[str]) -> str:
     if isinstance(list(backbone.modules())[-1], nn.MaxPool3d):
-        return "its features are the mean of conv5b, this backbone's of pool5"
+        return "its features are the mean of conv5b, this backbone's the mean of pool5"
     return ""
 
 
-# Of video-clip-order-prediction; RSPNet and BE's own code took it over. The biases go into the batch norms.
+# From video-clip-order-prediction, reused by RSPNet and BE. The biases are folded into the batch norms.
 WITH_BATCH_NORM = Family(
     name="C3D with batch norm",
     part=r"(conv|bn)(1|2|[345][ab])\.",

@@ -1,4 +1,4 @@
-"""What is known of another project's networks: the names of their tensors, and how they differ from ours."""
+"""Families of foreign networks: their tensor names, and how they differ from ours."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def fits_always(backbone: nn.Module, names: Collection[str]) -> str:
 
 
 class Family(NamedTuple):
-    """Networks of one code base that compute what a backbone of ours computes, under other names.
+    """Networks of one code base that are equivalent to one of our backbones but use other tensor names.
 
-    part: a pattern at the beginning of the names that belong to the backbone; others are heads and the like.
-    rules: substitutions (pattern, replacement) that turn such a name into ours, applied one after another.
-    choose: the backbone to choose for them. eps: of their batch norms; None: as in ours.
-    marker: a pattern that a name must have, `unmarked`: that none may have, where names alone do not tell.
-    misfit: (backbone, names) -> why the backbone computes something else although its tensors fit; '' if it doesn't.
+    part: a pattern that starts the names of backbone tensors; others are heads and the like.
+    rules: substitutions (pattern, replacement) that turn such a name into ours, applied in order.
+    choose: the config of the matching backbone. eps: of their batch norms; None: same as ours.
+    marker: a pattern that some name must match; unmarked: one that no name may match.
+    misfit: (backbone, names) -> why the backbone computes something else although its tensors fit, or ''.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Family(NamedTuple):
     misfit: Callable[[nn.Module, Collection[str]], str] = fits_always
 
     def applies(self, names: Collection[str]) -> bool:
-        """Whether there are names of the backbone, with the marker, and without that of another family."""
+        """Returns whether some names belong to the backbone and the names satisfy `marker` and `unmarked`."""
         if not any(re.match(self.part, name) for name in names):
             return False
         if self.marker and not any(re.search(self.marker, name) for name in names):
@@ -43,7 +43,7 @@ class Family(NamedTuple):
         return not (self.unmarked and any(re.search(self.unmarked, name) for name in names))
 
     def rename(self, name: str) -> str | None:
-        """Our name of a tensor; None where it is not the backbone's."""
+        """Returns our name of a tensor; None if it does not belong to the backbone."""
         if not re.match(self.part, name):
             return None
         for pattern, replacement in self.rules:
@@ -52,7 +52,7 @@ class Family(NamedTuple):
 
 
 def own(backbone: nn.Module) -> Family:
-    """A backbone of ours, saved without a config."""
+    """Returns the family of one of our backbones saved without a config."""
     children = "|".join(re.escape(name) for name, _ in backbone.named_children())
     return Family(
         "this project's own names", part=rf"({children})\.", rules=(), choose="the backbone it was saved from"

@@ -1,4 +1,4 @@
-"""A file of another project beside our own checkpoints: what both answer to."""
+"""Weights of another project, with the same interface as our checkpoints."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from tbe.config import build
 
 @dataclass
 class ForeignWeights:
-    """Weights of another project: tensors alone, for the backbone that `backbone_config` describes.
+    """Weights of another project: only tensors, for the backbone that `backbone_config` describes.
 
-    least: the share of the backbone's tensors that they must give. match: what they gave, once loaded.
+    min_matched: the fraction of the backbone's tensors that they must provide. match: the result, once loaded.
     """
 
     path: str
     content: Any
     backbone_config: dict[str, Any] | None
-    least: float
+    min_matched: float
     match: Match | None = None
 
     @property
     def config(self) -> dict[str, Any]:
-        """Such a file carries none."""
+        """Returns an empty config: such a file has none."""
         return {}
 
     @property
     def name(self) -> str:
-        """The name of the file, for tables."""
+        """Returns the name of the file, for tables."""
         return Path(self.path).stem
 
     def backbone(self) -> VideoBackbone:
-        """The backbone of the config, with the weights of the file."""
+        """Builds the backbone of the config and loads the weights of the file."""
         if self.backbone_config is None:
             raise ValueError(f"{self.path}: expected the config of a backbone for these weights, got None")
         backbone = build(self.backbone_config)
@@ -46,14 +46,14 @@ class ForeignWeights:
         return backbone
 
     def classifier(self) -> None:
-        """Heads of other projects are left where they are."""
+        """Returns None: heads of other projects are not loaded."""
 
     def load_into(self, backbone: nn.Module) -> None:
-        """Copies the weights into a backbone that they fit; a ValueError for another one."""
-        self.match = load(backbone, self.content, self.path, self.least)
+        """Loads the weights into a backbone; raises UserError if they do not fit."""
+        self.match = load(backbone, self.content, self.path, self.min_matched)
 
     def origin(self) -> dict[str, Any]:
-        """Where the weights come from, for the protocol of a measurement."""
+        """Returns where the weights come from, for the protocol of a measurement."""
         if self.match is None:
             return {"path": self.path}
         counts = {"matched": len(self.match.matched), "tensors": self.match.total}

@@ -1,4 +1,4 @@
-"""The names of I3D and S3D networks."""
+"""Tensor names of I3D and S3D networks."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from torch import nn
 from tbe.checkpoints.foreign.family import Family, Rule
 
 BRANCHES: Rule = (r"\.branch_?([0-3])\.", r".branches.\1.")
-# A branch of one unit is a sequence of one in many ports.
+# Many ports wrap a branch of one unit in a sequence of length one.
 ONE_UNIT: Rule = (r"\.branch0\.0\.", ".branch0.")
-# Our blocks at the positions in the sequence of torchvision and several ports, which count the poolings.
+# Our blocks by position in the sequence of torchvision and several ports, which also count pooling layers.
 POSITIONS = {
     "0": "0",
     "2": "2",
@@ -29,29 +29,31 @@ POSITIONS = {
 
 
 def in_sequence(parent: str) -> Rule:
-    """From a position below `parent` to our block; other positions keep a name that no block has."""
+    """Returns the rule from a position below `parent` to our block; other positions keep an unknown name."""
     return rf"^{parent}\.(\d+)\.", lambda found: f"body.{POSITIONS.get(found[1], found[0])}."
 
 
 def units(conv: str, norm: str) -> tuple[Rule, Rule]:
-    """A convolution and its batch norm, our 0 and 1."""
+    """Returns the rules for a convolution and its batch norm, our 0 and 1."""
     return (rf"\.{conv}\.", ".0."), (rf"\.{norm}\.", ".1.")
 
 
 def separable(*names: str) -> tuple[Rule, ...]:
-    """The spatial convolution and batch norm, then the temporal ones: our 0.0, 0.1, 1.0 and 1.1."""
+    """Returns the rules for spatial, then temporal convolution and batch norm: our 0.0, 0.1, 1.0 and 1.1."""
     return tuple(
         (rf"\.{name}\.", f".{where}.") for name, where in zip(names, ("0.0", "0.1", "1.0", "1.1"), strict=True)
     )
 
 
 def strided_elsewhere(backbone: nn.Module, names: Collection[str]) -> str:
-    return "its spatial stem skips every other frame, ours lets the temporal one do so: no backbone here computes that"
+    return (
+        "its stem strides over time in the spatial convolution, ours in the temporal one: no backbone here matches it"
+    )
 
 
 def gates_misfit(backbone: nn.Module, names: Collection[str]) -> str:
     if any(".gating_b" in name for name in names):
-        return "it gates each branch, ours each temporal convolution: no backbone here computes that"
+        return "it gates each branch, ours each temporal convolution: no backbone here matches it"
     if any(name.endswith(".linear") for name, _ in backbone.named_modules()):
         return "it has no gates, this backbone has"
     return ""
@@ -73,8 +75,8 @@ PYTORCH_I3D = Family(
     choose="backbone=i3d",
     eps=1e-3,
 )
-# Two lines of descent with the same names: the converted TensorFlow weights bring their classifier along, and
-# pretraining projects (BE's own, FAME) have torch's epsilon and heads of other names.
+# Two families share these names: weights converted from TensorFlow include their classifier, while pretraining
+# projects (BE, FAME) use torch's default epsilon and other names for heads.
 CONVERTED_CLASSIFIER = r"^conv3d_0c_1x1\."
 KINETICS_I3D = Family(
     name="I3D of kinetics_i3d_pytorch",
@@ -114,7 +116,7 @@ KYLEMIN_S3D = Family(
     eps=1e-3,
     misfit=gates_misfit,
 )
-# Its `block1` to `block5` name the same tensors a second time.
+# Its `block1` to `block5` repeat the same tensors.
 COCLR_S3D = Family(
     name="S3D of CoCLR",
     part=r"Conv_(1a|2b|2c)\.|Mixed_",
@@ -150,7 +152,7 @@ S3D_PYTORCH = Family(
     marker=r"\.conv2\.",
     misfit=gates_misfit,
 )
-# Recognised to be refused with the reason: of BE's own code and RSPNet.
+# From BE's code and RSPNet; recognized only to be refused with the reason.
 RSPNET_S3DG = Family(
     name="S3D-G of BE and RSPNet",
     part=r"feature\.",

@@ -1,4 +1,4 @@
-"""From the content of a foreign file to the weights of a backbone, or to an error that says what to choose."""
+"""Loads the content of a foreign file into a backbone, or raises an error that says which backbone to choose."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ log = logging.getLogger(__name__)
 FAMILIES = (*resnets.FAMILIES, *inception.FAMILIES, *c3d.FAMILIES, *torchvision.FAMILIES)
 
 
-def load(backbone: nn.Module, content: Any, path: str | os.PathLike, least: float = 0.9) -> Match:
-    """Copies the weights of a foreign file into a backbone, logs what was matched, and returns it.
+def load(backbone: nn.Module, content: Any, path: str | os.PathLike, min_matched: float = 0.9) -> Match:
+    """Loads the weights of a foreign file into a backbone; logs and returns the match.
 
-    content: what the file at `path` holds. least: the share of the backbone's tensors that it must give. A
-    ValueError where it gives less, has a tensor of another shape or layers that the backbone lacks, or where the
-    same tensors would compute something else.
+    content: of the file at `path`. min_matched: the fraction of the backbone's tensors that it must provide. Raises
+    UserError if it provides fewer, has tensors of another shape or layers that the backbone lacks, or if the same
+    tensors would compute something else.
     """
     found, *others = _best(backbone, content, path)
     match = found.match
-    wrong = match.share < least or match.reshaped or match.surplus or found.misfit
+    wrong = match.share < min_matched or match.reshaped or match.surplus or found.misfit
     if wrong or not match.matched:
-        raise UserError(_refusal(backbone, found, path, least))
+        raise UserError(_refusal(backbone, found, path, min_matched))
     if others:
         places = " and ".join(repr(one.match.where) for one in (found, *others))
         raise UserError(
             f"{path}: expected one network that fits, got {1 + len(others)} different ones, under {places}. "
-            "Save the tensors of one: torch.save(network.state_dict(), <file>)"
+            "Save the tensors of only one: torch.save(network.state_dict(), <file>)"
         )
     backbone.load_state_dict(found.tensors, strict=False)
     log.info("%s: %s", path, match)
     if match.missing:
-        log.warning("%s: these tensors keep their random values: %s", path, listed(match.missing, shown=10))
+        log.warning("%s: these tensors keep their random initialization: %s", path, listed(match.missing, shown=10))
     return match
 
 
 def _best(backbone: nn.Module, content: Any, path: str | os.PathLike) -> list[Found]:
-    """The network in the file, and the family, that give the backbone most, and others that give as much."""
+    """Returns the best matches of a network in the file and a family; several if they tie but differ."""
     wanted = backbone.state_dict()
     candidates = [
         compare(backbone, wanted, family, location)
@@ -65,7 +65,7 @@ def _best(backbone: nn.Module, content: Any, path: str | os.PathLike) -> list[Fo
 
 
 def _fit(found: Found) -> tuple[float, int]:
-    """By the share that fits; where that is less than half, by how many names are known, to say whose they are."""
+    """Ranks by the matched fraction, or below one half by the number of known names, to tell whose they are."""
     match = found.match
     strange = len(match.reshaped) + len(match.surplus)
     return (match.share, -strange) if match.share >= 0.5 else (0, len(match.matched) + strange)
@@ -77,19 +77,21 @@ def _same(one: Found, other: Found) -> bool:
     )
 
 
-def _refusal(backbone: nn.Module, found: Found, path: str | os.PathLike, least: float) -> str:
+def _refusal(backbone: nn.Module, found: Found, path: str | os.PathLike, min_matched: float) -> str:
     match = found.match
     reason = f" It can't be used: {found.misfit}." if found.misfit and match.share >= 0.5 else ""
-    lower = ", or set min_matched lower" if match.share < least and not match.reshaped and not match.surplus else ""
+    lower = (
+        ", or set min_matched lower" if match.share < min_matched and not match.reshaped and not match.surplus else ""
+    )
     return (
-        f"{path}: expected the weights of {type(backbone).__name__}, at least {least:.0%} of its tensors and none of "
-        f"another shape, got: {match}.{reason} The names are those of {match.family}: choose "
+        f"{path}: expected the weights of {type(backbone).__name__}, at least {min_matched:.0%} of its tensors and "
+        f"none of another shape, got: {match}.{reason} The names are those of {match.family}: choose "
         f"{found.family.choose}{lower}."
     )
 
 
 def _summary(content: Any) -> str:
-    """What a file holds, in a few words."""
+    """Summarizes the content of a file in a few words."""
     if not isinstance(content, Mapping):
         return f"a {type(content).__name__}"
     first = next(locations(content), None)

@@ -1,4 +1,4 @@
-"""Which tensors of a file are a backbone's, under the names of one family."""
+"""Matches the tensors of a file with those of a backbone, by the names of one family."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from torch import Tensor, nn
 from tbe.checkpoints.foreign.family import Family
 from tbe.checkpoints.foreign.files import Location
 
-COUNTER = "num_batches_tracked"  # of batch norms; older files have none, and nothing is computed from it
+COUNTER = "num_batches_tracked"  # of batch norms; missing in older files and not used in computation
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 class Match(NamedTuple):
-    """What a file gives to a backbone, as names of tensors.
+    """The result of matching a file with a backbone, as tensor names.
 
-    where: the keys and the prefix in the file. matched, missing: the backbone's tensors. reshaped: the backbone's
-    that the file has in another shape. surplus: the file's, of layers that the backbone lacks. folded: biases that
-    went into batch norms. unexpected: the file's that are not of the backbone: heads, queues, other networks.
+    where: the keys and the prefix in the file. matched, missing: tensors of the backbone. reshaped: tensors of the
+    backbone that have another shape in the file. surplus: tensors of the file, of layers that the backbone lacks.
+    folded: biases merged into batch norms. unexpected: other tensors of the file: heads, queues, other networks.
     """
 
     family: str
@@ -34,12 +34,12 @@ class Match(NamedTuple):
 
     @property
     def total(self) -> int:
-        """Tensors of the backbone."""
+        """Returns the number of tensors of the backbone."""
         return len(self.matched) + len(self.missing) + len(self.reshaped)
 
     @property
     def share(self) -> float:
-        """The part of the backbone's tensors that the file gives."""
+        """Returns the fraction of the backbone's tensors that the file provides."""
         return len(self.matched) / max(1, self.total)
 
     def __str__(self) -> str:
@@ -56,7 +56,7 @@ class Match(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A match, its family, and the tensors under our names as the backbone takes them; `misfit` as in Family."""
+    """A match, its family, and the tensors by our names, ready to load; `misfit` as in Family."""
 
     match: Match
     family: Family
@@ -65,7 +65,7 @@ class Found(NamedTuple):
 
 
 def compare(backbone: nn.Module, wanted: dict[str, Tensor], family: Family, location: Location) -> Found:
-    """What the file gives to the backbone, whose state dict is `wanted`, if its names are those of the family."""
+    """Matches a file, read by the names of a family, with a backbone whose state dict is `wanted`."""
     theirs = {name: family.rename(name) for name in location.tensors}
     renamed = {ours: location.tensors[name] for name, ours in theirs.items() if ours is not None}
     same_shape = {name: value.shape == wanted[name].shape for name, value in renamed.items() if name in wanted}
@@ -88,7 +88,7 @@ def compare(backbone: nn.Module, wanted: dict[str, Tensor], family: Family, loca
 
 
 def listed(names: Collection[str], shown: int = 3) -> str:
-    """How many there are, and the first of them."""
+    """Returns the number of names and the first few of them as text."""
     more = ", ..." if len(names) > shown else ""
     return f"{len(names)}: {', '.join(list(names)[:shown])}{more}"
 
@@ -98,7 +98,7 @@ def _counted(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _biases(backbone: nn.Module) -> dict[str, str]:
-    """The bias that a convolution before a batch norm could have and hasn't -> the name of that batch norm."""
+    """Maps the bias that a convolution before a batch norm lacks to the name of that batch norm."""
     leaves = [(name, module) for name, module in backbone.named_modules() if not any(module.children())]
     return {
         f"{conv}.bias": norm
@@ -110,9 +110,9 @@ def _biases(backbone: nn.Module) -> dict[str, str]:
 def _as_ours(
     backbone: nn.Module, family: Family, tensors: dict[str, Tensor], biases: dict[str, Tensor]
 ) -> dict[str, Tensor]:
-    """The tensors with what is theirs alone put into the running statistics, so that the same is computed.
+    """Folds foreign biases and epsilons into the running statistics, so that the outputs stay the same.
 
-    norm(maps + bias) is norm with a mean less by the bias; variance + eps is the same sum with another eps.
+    norm(maps + bias) equals a norm whose mean is smaller by the bias; a change of eps is added to the variance.
     """
     changed = dict(tensors)
     for name, norm in backbone.named_modules():

@@ -1,4 +1,4 @@
-"""The names of 3D residual networks."""
+"""Tensor names of 3D residual networks."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def pools(backbone: nn.Module) -> bool:
 
 
 def unpooled_misfit(backbone: nn.Module, names: Collection[str]) -> str:
-    return "these networks do not pool after the stem, this backbone does" if pools(backbone) else ""
+    return "these networks have no pooling after the stem, this backbone has" if pools(backbone) else ""
 
 
 def hara_misfit(backbone: nn.Module, names: Collection[str]) -> str:
     if not pools(backbone):
-        return "these networks pool after the stem, this backbone does not"
+        return "these networks have pooling after the stem, this backbone has not"
     if not any(".downsample." in name for name in names):
         return "its shortcuts have no weights (type A), this backbone's have (type B)"
     return ""
@@ -42,7 +42,7 @@ TORCHVISION = Family(
     choose="backbone=r3d_18 or r2plus1d_18, or the same network as tv_r3d_18, tv_r2plus1d_18 or tv_mc3_18",
     misfit=unpooled_misfit,
 )
-# The released networks and the 3D ResNets of many pretraining projects, BE's own among them.
+# The released networks and the 3D ResNets of many pretraining projects, including BE's.
 HARA_BASIC = Family(
     name="3D-ResNets, basic blocks",
     part=r"conv1\.|bn1\.|layer[1-4]\.",
@@ -74,7 +74,7 @@ HARA_BOTTLENECK = Family(
     choose="backbone=r3d_50",
     misfit=hara_misfit,
 )
-# Of video-clip-order-prediction; RSPNet and BE's own code took it over.
+# From video-clip-order-prediction, reused by RSPNet and BE.
 R2PLUS1D = Family(
     name="R(2+1)D of order prediction",
     part=r"conv[1-5]\.|bn1\.",

@@ -1,4 +1,4 @@
-"""torchvision's own names, for its networks as our backbones (tv_...)."""
+"""torchvision's tensor names, for its networks as our backbones (tv_...)."""
 
 from __future__ import annotations
 

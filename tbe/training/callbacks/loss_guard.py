@@ -47,7 +47,7 @@ class FiniteLoss(pl.Callback):
 
     def __init__(self, folder: str, policy: str = "stop", limit: float = 1e4):
         if policy not in POLICIES:
-            raise UserError(f"callbacks.finite_loss.policy:  expected one of {', '.join(POLICIES)}, got {policy!r}")
+            raise UserError(f"callbacks.finite_loss.policy: expected one of {', '.join(POLICIES)}, got {policy!r}")
         self.folder = Path(folder)
         self.policy = policy
         self.limit = limit

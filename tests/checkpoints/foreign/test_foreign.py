@@ -296,14 +296,14 @@ def test_missing_tensors_are_named_in_a_warning(caplog):
     match = weights.load(backbone, state, "w.pth")
     assert match.missing == ("stages.0.0.branch.1.bias",)
     (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert warning == "w.pth: these tensors keep their random values: 1: stages.0.0.branch.1.bias"
+    assert warning == "w.pth: these tensors keep their random initialization: 1: stages.0.0.branch.1.bias"
 
 
 def test_a_lower_share_is_taken_where_it_is_asked_for():
     state = {name: value for name, value in small_state().items() if not name.startswith("layer2.0.bn")}
     with pytest.raises(ValueError, match=r"at least 90% of its tensors.*matched 22 of 30.*min_matched lower"):
         weights.load(SMALL_R3D(), state, "file")
-    assert weights.load(SMALL_R3D(), state, "file", least=0.7).share == pytest.approx(22 / 30)
+    assert weights.load(SMALL_R3D(), state, "file", min_matched=0.7).share == pytest.approx(22 / 30)
 
 
 def test_a_bias_without_the_batch_norm_that_would_take_it_is_refused():
@@ -317,7 +317,7 @@ def test_a_refused_file_changes_nothing():
     backbone = SMALL_R3D()
     before = {name: value.clone() for name, value in backbone.state_dict().items()}
     with pytest.raises(ValueError, match="of another shape 1: stem.0.weight"):
-        weights.load(backbone, {**small_state(), "conv1.weight": torch.zeros(4, 3, 3, 7, 7)}, "file", least=0.1)
+        weights.load(backbone, {**small_state(), "conv1.weight": torch.zeros(4, 3, 3, 7, 7)}, "file", min_matched=0.1)
     assert all(torch.equal(value, before[name]) for name, value in backbone.state_dict().items())
 
 
@@ -335,7 +335,7 @@ def test_a_deeper_network_is_refused():
     state = small_state()
     deeper = {**state, **{name.replace("layer2.0", "layer2.1"): value for name, value in state.items()}}
     with pytest.raises(ValueError, match=r"of layers that the backbone lacks 15: stages\.1\.1\."):
-        weights.load(SMALL_R3D(), deeper, "file", least=0.1)
+        weights.load(SMALL_R3D(), deeper, "file", min_matched=0.1)
 
 
 def test_tensors_that_would_compute_something_else_are_refused():
@@ -346,8 +346,8 @@ def test_tensors_that_would_compute_something_else_are_refused():
     deep = R3D([5, 1], widths=[4, 8], temporal_strides=[1, 2], spatial_strides=[1, 2])
     cases = [
         (deep, type_a, "its shortcuts have no weights"),
-        (unpooled(), hara, r"pool after the stem.*\+backbone\.stem_pool=true"),
-        (R3D([2, 2, 2, 2], stem_kernel=(3, 7, 7)), torchvision_state(), "do not pool after the stem"),
+        (unpooled(), hara, r"have pooling after the stem.*\+backbone\.stem_pool=true"),
+        (R3D([2, 2, 2, 2], stem_kernel=(3, 7, 7)), torchvision_state(), "have no pooling after the stem"),
         (C3D(), state_of("C3D with batch norm"), r"mean of conv5b.*backbone\.pool5=false"),
         (S3D(gating=True), state_of("S3D of CoCLR"), "has no gates, this backbone has"),
         (
@@ -358,7 +358,7 @@ def test_tensors_that_would_compute_something_else_are_refused():
     ]
     for backbone, state, reason in cases:
         with pytest.raises(ValueError, match=reason):
-            weights.load(backbone, state, "file", least=0.1)
+            weights.load(backbone, state, "file", min_matched=0.1)
 
 
 def test_the_error_says_whose_names_they_are_and_what_to_choose():
@@ -424,8 +424,10 @@ def test_files_that_are_not_tensors_are_refused_unread(content, tmp_path):
     elif content in ("text", "nothing"):
         file.write_text("weights" if content == "text" else "")
     for reader in (weights.read, read, read_any):
-        is_torn = content == "truncated" and reader is not weights.read
-        complaint = "a whole checkpoint, got a torn" if is_torn else "tensors and plain types.*save the tensors alone"
+        is_corrupt = content == "truncated" and reader is not weights.read
+        complaint = (
+            "an intact checkpoint, got a corrupt" if is_corrupt else "tensors and plain types.*save only the tensors"
+        )
         with pytest.raises(ValueError, match=rf"weights\.pth: expected {complaint}"):
             reader(file)
     assert not harm.exists()
