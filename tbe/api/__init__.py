@@ -1,1 +1,1 @@
-"""The Python API, for people who don't use Hydra. `import tbe` has its names."""
+"""The Python API for use without Hydra; its names are exported by `import tbe`."""

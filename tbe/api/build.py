@@ -1,4 +1,4 @@
-"""Builds backbones, methods, data and their like from the packaged configs, without a Hydra application."""
+"""Builds backbones, methods, data and more from the packaged configs, without a Hydra application."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from tbe.config import config_dir, register_resolvers
 from tbe.errors import UserError
 
 GROUPS = ("augment", "backbone", "be", "consistency", "data", "loss", "method", "optimizer", "reader", "scheduler")
-OBJECT = "_object_"  # the key of a node that stands for an object which is given
+OBJECT = "_object_"  # the key of a node that holds an object passed by the caller
 REFERENCE = re.compile(r"\$\{(\w+)")  # the name of a top-level key in an interpolation such as ${clip.size}
 
 
 def build(group: str, choice: str, /, **overrides: Any) -> Any:
-    """Returns what a choice of a config group builds: `tbe.build("backbone", "r3d_18", width=16)`.
+    """Builds a choice of a config group: `tbe.build("backbone", "r3d_18", width=16)`.
 
-    The choices are the files `configs/<group>/<choice>.yaml`; of `optimizer` one gets a function of the parameters.
-    An override is an argument of the class, a dict for single keys of a nested one (`encoder={"dim": 64}`), or a key
+    The choices are the files `configs/<group>/<choice>.yaml`; for `optimizer`, returns a function of the parameters.
+    An override is an argument of the class, a dict that changes keys of a nested one (`encoder={"dim": 64}`), or a key
     that the config refers to: `tbe.build("method", "moco", backbone="tiny")` or `backbone=<a network of yours>`,
-    `tbe.build("augment", "modern", clip="8x2_64")`. All else is as in `configs/train.yaml` without a recipe.
-    A ValueError for an unknown group, choice or override names those that there are.
+    `tbe.build("augment", "modern", clip="8x2_64")`. Everything else is as in `configs/train.yaml` without a
+    recipe. Raises UserError, with the valid names, for an unknown group, choice or override.
     """
     if group not in GROUPS:
         raise UserError(f"tbe.build: expected a group among {', '.join(GROUPS)}, got {group!r}")
@@ -42,7 +42,7 @@ def build(group: str, choice: str, /, **overrides: Any) -> Any:
 
 
 def compose_choices(choices: Mapping[str, str]) -> DictConfig:
-    """Returns the config of training with these choices of groups and no recipe; a ValueError for an unknown one."""
+    """Returns the training config with these group choices and no recipe; raises UserError for an unknown one."""
     for group, choice in choices.items():
         known = sorted(file.stem for file in Path(config_dir(), group).glob("[!_]*.yaml"))
         if choice not in known:
@@ -51,10 +51,10 @@ def compose_choices(choices: Mapping[str, str]) -> DictConfig:
 
 
 def resolve(config: DictConfig, group: str, chosen: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Returns the node of a group as plain types, with other values of keys that it refers to.
+    """Returns the node of a group as plain types, with replaced values of keys that it refers to.
 
-    chosen: by key, the name of a choice where the key is a group, a value, a dict for single keys of what it holds, or
-    an object that is used as it is.
+    chosen: by key, the name of a choice if the key is a group, a value, a dict that changes single keys, or an object
+    that is used unchanged.
     """
     config = config.copy()
     for name, value in (chosen or {}).items():
@@ -69,7 +69,7 @@ def resolve(config: DictConfig, group: str, chosen: Mapping[str, Any] | None = N
     return OmegaConf.to_container(config[group], resolve=True)  # type: ignore[return-value]  # a group is a dict
 
 
-@cache  # nothing in it is resolved: what depends on the environment is looked up later
+@cache  # unresolved: values that depend on the environment are looked up later
 def _compose(overrides: tuple[str, ...], folder: str) -> DictConfig:
     register_resolvers()
     with initialize_config_dir(folder, version_base="1.3"):
@@ -79,13 +79,13 @@ def _compose(overrides: tuple[str, ...], folder: str) -> DictConfig:
 
 
 def _references(config: DictConfig, group: str) -> set[str]:
-    """The names of the top-level keys that a group takes values from."""
+    """Returns the top-level keys that a group refers to."""
     node = OmegaConf.to_container(config[group], resolve=False)
     return {name for name in REFERENCE.findall(repr(node)) if name in config}
 
 
 def _check_overrides(where: str, given: Collection[str], node: Mapping[str, Any], referred: set[str]) -> None:
-    """A ValueError for overrides that neither the class takes nor the config refers to."""
+    """Raises UserError for overrides that neither the class accepts nor the config refers to."""
     parameters = inspect.signature(_import(node["_target_"])).parameters.values()
     known = {parameter.name for parameter in parameters} | {name for name in node if not name.startswith("_")}
     unknown = sorted(set(given) - known)
@@ -95,7 +95,7 @@ def _check_overrides(where: str, given: Collection[str], node: Mapping[str, Any]
 
 
 def _merge(node: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the node with other values; a dict changes single keys of a dict."""
+    """Returns the node with overrides; a dict changes single keys of a nested dict."""
     merged = dict(node)
     for name, value in overrides.items():
         is_nested = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
@@ -104,9 +104,9 @@ def _merge(node: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, A
 
 
 def _build(node: Any) -> Any:
-    """Returns the object of a node: what is given stays the same object, and errors are those of the class.
+    """Builds the object of a node; objects passed by the caller are not copied, and errors of classes not wrapped.
 
-    Hydra would copy the former and wrap the latter.
+    Hydra's `instantiate` would do both.
     """
     if isinstance(node, list):
         return [_build(part) for part in node]

@@ -1,4 +1,4 @@
-"""From videos to features, with any backbone."""
+"""Computes features of videos with any backbone."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FLOW = 2  # channels of optical flow
 ON_ERROR = ("raise", "skip")
 
 
-@torch.no_grad()  # not inference_mode: rows may be trained on
+@torch.no_grad()  # not inference_mode: features may be used in training
 def embed(
     model: nn.Module,
     videos: Tensor | PathLike | Sequence[PathLike],
@@ -47,18 +47,18 @@ def embed(
 ) -> Tensor:
     """Returns one row of features for each video, float32 (V, F) on the CPU, in the order of `videos`.
 
-    model: a network from clips (B, C, T, H, W) to (B, F); `tbe.load` gives one that knows its `preprocessing`, others
-    need it here. It is run in eval mode on `device` (None: where it is), at most `batch_size` clips at a time.
-    videos: paths of files, one or several (of folders with a picture a frame with reader='frames'), each embedded as
-    the mean over `num_clips` clips from its beginning to its end, exactly as `eval.py task=features` does; or clips
-    themselves, a row each, (B, C, T, H, W) or as `layout` says ('BTCHW'). Clips of bytes are cropped and normalized as
-    those of files; floats are taken as ready for the network.
-    normalize: whether rows have length 1, so that their products are cosine similarities.
-    on_error: for a file that can't be read, 'raise' a DecodeError that names it, or 'skip': its row is NaN, and a
-    warning names it.
-    reader: a choice of `configs/reader` or what opens a path; None: the one that suits the file.
-    num_workers: processes that read ahead; a file that takes one of them longer than `read_timeout` seconds can't be
-    read. A ValueError for no videos at all, and for features that are not finite.
+    model: a network from clips (B, C, T, H, W) to (B, F). Those from `tbe.load` have their `preprocessing`, for others
+    it must be given. The model runs in eval mode on `device` (None: where it is), with at most `batch_size` clips at a
+    time.
+    videos: one or several paths of files (with reader='frames', of folders of images), each embedded as the mean over
+    `num_clips` clips spread over the video, exactly as `eval.py task=features` does; or clips, one row each,
+    (B, C, T, H, W) or in `layout` 'BTCHW'. uint8 clips are cropped and normalized like those of files; float clips go
+    into the network unchanged.
+    normalize: whether to scale rows to unit length, so that their products are cosine similarities.
+    on_error: for an unreadable file, 'raise' a DecodeError that names it, or 'skip': its row is NaN, with a warning.
+    reader: a choice of `configs/reader` or a callable that opens a path; None chooses by file.
+    num_workers: processes that read ahead; a file that takes longer than `read_timeout` seconds counts as unreadable.
+    Raises UserError for an empty list of videos and for features that are not finite.
     """
     if on_error not in ON_ERROR:
         raise UserError(f"tbe.embed: expected on_error to be one of {', '.join(ON_ERROR)}, got {on_error!r}")
@@ -86,18 +86,18 @@ def embed(
 def _of_clips(
     model: nn.Module, clips: Tensor, layout: str | None, batch_size: int, preprocessing: Preprocessing | None
 ) -> Tensor:
-    """Features (B, F) of clips."""
+    """Returns features (B, F) of clips."""
     if find_layout(clips, layout, "tbe.embed") == "BTCHW":
         clips = clips.transpose(1, 2)
     clips = clips.as_subclass(Tensor)
     if not len(clips):
         raise UserError("tbe.embed: expected at least one clip, got none")
     if clips.dtype != torch.uint8 and not clips.is_floating_point():
-        raise UserError(f"tbe.embed: expected clips of bytes or floats, got {clips.dtype}")
+        raise UserError(f"tbe.embed: expected clips of uint8 or floats, got {clips.dtype}")
     if clips.is_floating_point() and clips.min() >= 0:
         log.warning(
-            "tbe.embed: these float clips have no value below 0, as if they were not normalized: give bytes (uint8), "
-            "or subtract the preprocessing's mean and divide by its std"
+            "tbe.embed: these float clips have no value below 0, as if not normalized: pass uint8, or subtract the "
+            "preprocessing's mean and divide by its std"
         )
     rows = []
     for part in clips.split(batch_size):
@@ -111,7 +111,7 @@ def _of_clips(
 def _of_files(
     model: nn.Module, batches: Iterator[dict], paths: Sequence[PathLike], batch_size: int, preprocessing: Preprocessing
 ) -> tuple[Tensor, Tensor]:
-    """Features (V, F) of files, the mean of their clips, NaN for those that can't be read, and which those are."""
+    """Returns features (V, F) of files, averaged over clips and NaN if unreadable, and which are unreadable (V,)."""
     device = _device_of(model)
     views = LabelledClips(_augment(preprocessing)).to(device)
     rows, failed = [], set()
@@ -128,14 +128,14 @@ def _of_files(
 
 
 def _prepared(clips: Tensor, preprocessing: Preprocessing) -> Tensor:
-    """Clips of bytes (B, C, T, H, W) as the network takes them."""
+    """Resizes, crops and normalizes uint8 clips (B, C, T, H, W) for the network."""
     frames = shrink(clips.transpose(1, 2).flatten(0, 1), preprocessing.short_side).unflatten(0, (len(clips), -1))
     sizes = torch.tensor(frames.shape[-2:], device=clips.device).expand(len(clips), 2)
     return _augment(preprocessing).to(clips.device)(frames, sizes)
 
 
 def _augment(preprocessing: Preprocessing) -> ClipAugment:
-    """What crops and normalizes, nothing drawn."""
+    """Returns the deterministic center crop and normalization of the preprocessing."""
     crop = CenterCrop(preprocessing.crop)
     return ClipAugment(preprocessing.size, crop, flip=0.0, mean=preprocessing.mean, std=preprocessing.std)
 
@@ -143,14 +143,14 @@ def _augment(preprocessing: Preprocessing) -> ClipAugment:
 def _needed(preprocessing: Preprocessing | None) -> Preprocessing:
     if preprocessing is None:
         raise UserError(
-            "tbe.embed: expected a model with a `preprocessing`, as tbe.load gives it, to make clips for, got none. "
-            "Say how: tbe.load(path, preprocessing='16x4_112'), or preprocessing=tbe.Preprocessing(...) here"
+            "tbe.embed: expected a model with a `preprocessing`, as tbe.load attaches it, got none. Use "
+            "tbe.load(path, preprocessing='16x4_112'), or pass preprocessing=tbe.Preprocessing(...) here"
         )
     return preprocessing
 
 
 def _reader(reader: str | OpenVideo | None, paths: list[PathLike], preprocessing: Preprocessing) -> OpenVideo:
-    """What opens the videos; a ValueError where there are none, or a folder in place of a file."""
+    """Returns the reader; raises UserError for an empty list of videos, or for a folder instead of a file."""
     if not paths:
         raise UserError("tbe.embed: expected at least one video, got none")
     flow = len(preprocessing.mean) == FLOW
@@ -158,8 +158,8 @@ def _reader(reader: str | OpenVideo | None, paths: list[PathLike], preprocessing
         folder = next((path for path in paths if Path(path).is_dir()), None)
         if folder is not None:
             raise UserError(
-                f"tbe.embed: expected files of videos, got the folder {folder}. Name its files, such as "
-                f"sorted(Path(folder).rglob('*.mp4')), or, where it is a video with a picture a frame, reader='frames'"
+                f"tbe.embed: expected video files, got the folder {folder}. List its files, such as "
+                f"sorted(Path(folder).rglob('*.mp4')), or if it holds the frames of one video set reader='frames'"
             )
     if reader is None:
         reader = "flow" if flow else "auto"
@@ -171,7 +171,7 @@ def _check_finite(features: Tensor, unreadable: Tensor) -> None:
     if wrong.any():
         raise UserError(
             f"tbe.embed: expected finite features, got nan or inf for {int(wrong.sum())} of {len(wrong)} videos, the "
-            f"first of them number {int(wrong.nonzero()[0])}: the network's weights or its precision are at fault"
+            f"first at index {int(wrong.nonzero()[0])}: check the network's weights and precision"
         )
 
 
@@ -181,7 +181,7 @@ def _device_of(model: nn.Module) -> torch.device:
 
 @contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
-    """The model in eval mode, and afterwards each part of it as it was."""
+    """Puts the model in eval mode, then restores the mode of each of its modules."""
     training = [module for module in model.modules() if module.training]
     model.eval()
     try:

@@ -1,4 +1,4 @@
-"""Loads a trained backbone and says how its clips are made."""
+"""Loads a trained backbone together with its preprocessing."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def load(
 ) -> VideoBackbone:
     """Returns a trained backbone, (B, C, T, H, W) -> (B, F), in eval mode, with its `preprocessing` attached.
 
-    checkpoint: a file, the folder of a run, that of several runs (the newest), or 'latest', the newest run below
-    `runs` (None: the environment variable TBE_RUNS, else runs/). A checkpoint of this project says which backbone it
-    holds and how its clips are made. Weights of other projects need `backbone`, a choice of `configs/backbone` or a
-    network, whose tensors they must give at least the share `min_matched` of; their clips are made as
-    `preprocessing` says, a choice of `configs/clip` or the numbers. None leaves open how, and `embed` then asks.
-    A FileNotFoundError where there is no such file; a ValueError for a torn one, or weights of another architecture.
+    checkpoint: a file, the folder of a run, of several runs (the newest), or 'latest', the newest run below `runs`
+    (None: the environment variable TBE_RUNS, else runs/). A checkpoint of this project contains its backbone config
+    and preprocessing. Weights of other projects need `backbone`, a choice of `configs/backbone` or a network, of whose
+    tensors they must provide at least the fraction `min_matched`, and `preprocessing`, a choice of `configs/clip` or
+    the numbers; with None, `embed` asks for it.
+    Raises MissingFile if there is no such file; UserError for a corrupt file or weights of another architecture.
     """
     root = os.environ.get("TBE_RUNS", "runs") if runs is None else runs
     path = folders.find(os.fspath(checkpoint), root)
@@ -47,7 +47,7 @@ def load(
     elif isinstance(found, ForeignWeights):
         raise UserError(
             f"{path}: expected backbone=<a choice of configs/backbone> for weights that train.py did not write, got "
-            "none. Name the network that they are of, such as tbe.load(path, backbone='r3d_18')"
+            "none. Name their network, such as tbe.load(path, backbone='r3d_18')"
         )
     else:
         network = found.backbone()
@@ -58,7 +58,7 @@ def load(
 def _preprocessing(
     chosen: str | Preprocessing | None, carried: Mapping[str, Any], network: VideoBackbone, path: str
 ) -> Preprocessing | None:
-    """What was chosen, else what a checkpoint carries; None where neither says."""
+    """Returns the chosen preprocessing, else that of the checkpoint; None if there is neither."""
     if isinstance(chosen, Preprocessing):
         return chosen
     if chosen is None and not carried:
@@ -71,14 +71,14 @@ def _preprocessing(
 
 
 def numbers(clip: Mapping[str, Any], augment: Mapping[str, Any], where: str) -> Preprocessing:
-    """Returns the preprocessing of resolved configs: of a clip, and of the augmentation in evaluation.
+    """Returns the preprocessing defined by resolved configs of clips and of the evaluation augmentation.
 
-    A ValueError for an augmentation that does not crop the middle. The class that a config names is not imported.
+    Raises UserError for an augmentation without a center crop. The class that a config names is not imported.
     """
     if not str(augment["crop"]["_target_"]).endswith(".CenterCrop"):
         raise UserError(
-            f"{where}: expected an eval_augment with a CenterCrop, got {augment['crop']['_target_']}. Say how "
-            "clips are made: tbe.load(path, preprocessing=tbe.Preprocessing(...))"
+            f"{where}: expected an eval_augment with a CenterCrop, got {augment['crop']['_target_']}. Set the "
+            "preprocessing: tbe.load(path, preprocessing=tbe.Preprocessing(...))"
         )
     return Preprocessing(
         num_frames=clip["num_frames"],

@@ -1,4 +1,4 @@
-"""Reads clips of single video files, with all that protects a loader from broken ones."""
+"""Reads clips of single video files by the fault-tolerant loader."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tbe.data.fault_tolerance.quarantine import Fault
 from tbe.data.readers import DecodeError, OpenVideo
 from tbe.data.sources.records import UNLABELLED, make_records
 
-BLANK = 8  # height and width of what stands for an unreadable video
+BLANK = 8  # height and width of the black clips of an unreadable video
 
 
 def read_clips(
@@ -32,8 +32,8 @@ def read_clips(
 ) -> Iterator[dict[str, Any]]:
     """Yields batches of videos, in order: `clips` uint8 (B, N, T, C, H, W) with their `size`, and `index` (B,).
 
-    With `skips` a batch has `faults`, the unreadable videos since the one before, whose clips are black; otherwise a
-    DecodeError names the first of them. Without workers a video may take any time, with them `read_timeout` seconds.
+    With `skips` a batch has `faults`, the unreadable videos since the previous batch, whose clips are black; otherwise
+    raises DecodeError for the first of them. `read_timeout` (seconds per video) applies only with workers.
     """
     labels = [UNLABELLED] * len(paths)
     records = make_records("", [os.fspath(path) for path in paths], labels, [0] * len(paths))
@@ -53,7 +53,7 @@ def read_clips(
 
 
 class _VideosOrBlanks(FaultTolerantDataset):
-    """Videos of which those that can't be read are black."""
+    """Returns clips of videos, and black clips for unreadable ones."""
 
     def __init__(self, videos: VideoDataset, preprocessing: Preprocessing, seconds: float):
         super().__init__(videos, seconds, replaces=True)

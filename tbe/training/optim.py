@@ -13,7 +13,12 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-KERNELS = ("fused", "foreach", "capturable", "differentiable")  # settings of how an optimizer computes, which its state depends on
+KERNELS = (
+    "fused",
+    "foreach",
+    "capturable",
+    "differentiable",
+)  # settings of how an optimizer computes, which its state depends on
 # (optimizer step, total steps, steps per epoch) -> factor of the learning rate.
 Schedule = Callable[[int, int, int], float]
 

@@ -16,7 +16,7 @@ from tbe.config import build
 
 @pytest.fixture(scope="session")
 def network():
-    """An untrained network that knows how its clips are made."""
+    """An untrained network with its preprocessing."""
     torch.manual_seed(0)
     network = tbe.build("backbone", "tiny", widths=[4, 8, 8, 8])
     network.preprocessing = tbe.Preprocessing(8, 2, 32, (0.4, 0.4, 0.4), (0.2, 0.2, 0.2), short_side=28)
@@ -127,13 +127,13 @@ def test_a_video_that_hangs_is_given_up_by_workers(network, videos, monkeypatch)
     [
         ([], {}, "expected at least one video, got none"),
         (torch.zeros(0, 3, 8, 32, 32), {}, "expected at least one clip, got none"),
-        (torch.zeros(1, 3, 8, 32, 32, dtype=torch.int64), {}, "expected clips of bytes or floats, got torch.int64"),
+        (torch.zeros(1, 3, 8, 32, 32, dtype=torch.int64), {}, "expected clips of uint8 or floats, got torch.int64"),
         (torch.zeros(3, 8, 32, 32), {}, "expected clips .*, got shape"),
         ("a.mp4", {"on_error": "ignore"}, "expected on_error to be one of raise, skip, got 'ignore'"),
         ("a.mp4", {"batch_size": 0}, "expected batch_size of at least 1, got 0"),
         ("a.mp4", {"num_clips": 0}, "expected num_clips of at least 1, got 0"),
         ("a.mp4", {"reader": "fast"}, "reader: expected a choice among auto, .*, got 'fast'"),
-        (".", {}, "expected files of videos, got the folder ."),
+        (".", {}, "expected video files, got the folder ."),
     ],
 )
 def test_what_can_not_be_embedded_is_one_line(network, videos, settings, message):

@@ -1,4 +1,4 @@
-"""A backbone from a checkpoint, with the way its clips are made."""
+"""Tests loading a backbone with its preprocessing from a checkpoint."""
 
 import pytest
 import torch
