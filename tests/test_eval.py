@@ -279,7 +279,7 @@ def test_each_split_is_measured_and_then_their_mean(train, evaluate, video_folde
             ["split=[1,2]"],
             r"split=\[1, 2\]: expected a data set with lists of several splits.*got BiasedScenes with no lists",
         ),
-        (["split=[1,1]", "data=ucf101"], r"split: expected different whole numbers, such as \[1,2,3\], got \[1, 1\]"),
+        (["split=[1,1]", "data=ucf101"], r"split: expected distinct integers, such as \[1,2,3\], got \[1, 1\]"),
         (
             ["split=[1,2]", "data=ucf101", "data.splits.train=a.txt", "data.splits.test=b.txt"],
             "got ucf101 with a.txt, b.txt",
@@ -337,5 +337,5 @@ def test_one_video_is_too_few_for_some_tasks_and_enough_for_others(evaluate, vid
             evaluate(f"task={task}", *data)
     with pytest.raises(ValueError, match="few_shot: expected 5 classes"):
         evaluate("task=few_shot", *data)
-    with pytest.raises(ValueError, match="expected at least one video of test to find besides the query itself"):
+    with pytest.raises(ValueError, match="expected at least one video of test besides the query itself"):
         evaluate("task=retrieval", "gallery=test", *data)

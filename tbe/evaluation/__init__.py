@@ -1,1 +1,1 @@
-"""Measures what a network has learned: features, metrics, perturbed clips and confidence intervals."""
+"""Evaluates networks: features, metrics, perturbed clips, confidence intervals and tasks."""

@@ -1,4 +1,4 @@
-"""Features on disk, so that another task over the same network and videos need not compute them again."""
+"""Caches features on disk, so that later tasks on the same network and videos reuse them."""
 
 from __future__ import annotations
 
@@ -24,25 +24,27 @@ from tbe.runs import replacing
 
 log = logging.getLogger(__name__)
 
-NUM_FILES = 64  # videos of a split whose size and time of change are looked at
+NUM_FILES = 64  # videos of a split whose size and modification time are checked
 
 
 @dataclass(frozen=True)
 class FeatureCache:
-    """Features of one network under one protocol, in files named by all that they depend on.
+    """Stores features of one network under one protocol, in files named by a hash of everything they depend on.
 
-    folder: where they lie; any of them may be deleted at any time. network: `weights_digest` of the backbone;
-    protocol: plain types: data, clips, reader, augmentation, precision, versions, ... A folder that can't be written,
-    and a file that can't be read, cost the time to compute the features again, and a warning.
+    folder: of the files, which may be deleted at any time. network: `weights_digest` of the backbone; protocol: plain
+    types: data, clips, reader, augmentation, precision, versions, ... If a folder can't be written or a file can't be
+    read, the features are computed again, with a warning.
     """
 
     folder: Path
     network: str
     protocol: dict[str, Any]
-    _refused: list[OSError] = field(default_factory=list, repr=False, compare=False)  # why nothing is written any more
+    _refused: list[OSError] = field(
+        default_factory=list, repr=False, compare=False
+    )  # the error after which nothing more is written
 
     def file(self, records: Records, split: str, perturbation: Perturbation, per_clip: bool) -> Path:
-        """The file of these features. It has another name when a list, or a video looked at, has changed."""
+        """Returns the file of these features; its name changes when a list, or a checked video, changes."""
         known = [self.network, self.protocol, split, repr(perturbation), per_clip, _seen(records)]
         digest = hashlib.blake2b(json.dumps(known, sort_keys=True).encode(), digest_size=16)
         for column in (records.paths, records.labels):
@@ -50,19 +52,19 @@ class FeatureCache:
         return self.folder / f"{digest.hexdigest()}.npz"
 
     def read(self, file: Path) -> Features | None:
-        """What the file holds; None where there is none, or one that can't be read."""
+        """Returns the features in the file; None if it is missing or unreadable."""
         try:
             with np.load(file) as arrays:
                 return Features(torch.from_numpy(arrays["vectors"]), torch.from_numpy(arrays["labels"]))
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except Exception as error:  # torn or changed bytes have many names: zip's, NumPy's, the system's
+        except Exception as error:  # corrupt bytes raise various errors of zip, NumPy and the system
             if rank() == 0:
-                log.warning("%s: features can't be read (%s), they are computed again", file, first_line(error))
+                log.warning("%s: can't read the features (%s), computing them again", file, first_line(error))
             return None
 
     def write(self, file: Path, found: Features) -> None:
-        """Writes the file, whole or not at all, on the first process; after a first failure no more, and says so."""
+        """Writes the file atomically on the first process; after a failure warns and writes nothing more."""
         if rank() or self._refused:
             return
         try:
@@ -71,15 +73,15 @@ class FeatureCache:
         except OSError as error:
             self._refused.append(error)
             log.warning(
-                "cache=%s: expected a folder to keep features in, got %s. They are not kept, and computed again the "
-                "next time; set cache=<folder>, or cache=null for none",
+                "cache=%s: expected a writable folder, got %s. Features are not cached; set cache=<folder>, or "
+                "cache=null for no cache",
                 self.folder,
                 error,
             )
 
 
 def weights_digest(network: nn.Module) -> str:
-    """A fingerprint of the structure and of all weights of a network."""
+    """Returns a hash of the structure and all weights of a network."""
     digest = hashlib.blake2b(repr(network).encode(), digest_size=16)
     for name, value in network.state_dict().items():
         digest.update(name.encode())
@@ -88,7 +90,7 @@ def weights_digest(network: nn.Module) -> str:
 
 
 def _seen(records: Records) -> list[tuple[int, int]]:
-    """Size and time of change of some of the videos."""
+    """Returns size and modification time of some of the videos."""
     some = np.unique(np.linspace(0, len(records) - 1, NUM_FILES).round().astype(int))[: len(records)]
     paths = [path_on_disk(records.path(index)) for index in some.tolist()]
     states = [os.stat(path) for path in paths if os.path.exists(path)]

@@ -1,4 +1,4 @@
-"""Features of all videos of a split, computed on any number of processes."""
+"""Extracts features of all videos of a split, on any number of processes."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ CLEAN = {"clean": Clean()}
 
 
 class Features(NamedTuple):
-    """One row a video, in the order of the split's records.
+    """One row per video, in the order of the split's records.
 
-    vectors: float32 (n, F), or (n, N, F) where the clips were kept apart; labels: int64 (n,).
+    vectors: float32 (n, F), or (n, N, F) with one vector per clip; labels: int64 (n,).
     """
 
     vectors: Tensor
     labels: Tensor
 
     def averaged(self) -> Features:
-        """One vector a video: the mean of its clips."""
+        """Returns one vector per video, the mean of its clips."""
         return Features(self.vectors.mean(dim=1), self.labels) if self.vectors.ndim == 3 else self
 
 
@@ -45,10 +45,10 @@ def extract(
 ) -> dict[str, Features]:
     """Runs a network (B, C, T, H, W) -> (B, F) over a split, once for each perturbation of the same clips.
 
-    The clips of a video are averaged unless `per_clip`. The network, in eval and inference mode, gets all clips of a
-    batch in one go, or at most `max_clips_per_forward`, which takes less memory and changes nothing; half as many from
-    where memory does not hold them. Each process sees its share, all of them get all rows, no video counts twice. A
-    ValueError for features that are not finite.
+    The clips of a video are averaged unless `per_clip`. The network runs in eval and inference mode on all clips of a
+    batch at once, or on at most `max_clips_per_forward`, which saves memory without changing results; the number is
+    halved when memory runs out. Each process computes its share, all receive all rows, and no video counts twice.
+    Raises UserError for features that are not finite.
     """
     extractor = _Extractor(network, per_clip, perturbations, max_clips_per_forward)
     datamodule.predict_split = split
@@ -60,7 +60,7 @@ def extract(
             video = datamodule.source.records(split).path(int(wrong.nonzero()[0]))
             raise UserError(
                 f"expected finite features, got nan or inf for {int(wrong.sum())} of {len(wrong)} videos of {split} "
-                f"({name}), the first of them {video}: the network's weights or its precision are at fault"
+                f"({name}), the first of them {video}: check the network's weights and precision"
             )
     return extractor.found
 
@@ -86,7 +86,7 @@ class _Extractor(pl.LightningModule):
         changes = self.perturbations.values()
         vectors = [self._perturbed(change, clips, around, len(batch["index"])) for change in changes]
         self.rows.append((batch["label"], batch["index"], *vectors))
-        return batch["index"]  # Lightning warns of a step that returns nothing
+        return batch["index"]  # Lightning warns if a step returns None
 
     def _perturbed(self, change: Perturbation, clips: Tensor, around: Any, num_videos: int) -> Tensor:
         """Returns the features of changed clips, or what was measured of them in place of a change."""
@@ -102,7 +102,7 @@ class _Extractor(pl.LightningModule):
         return vectors if self.per_clip else vectors.mean(dim=1)
 
     def _fitting(self, clips: Tensor) -> Tensor:
-        """The network's features (n, F) of clips, as many in one go as memory holds."""
+        """Returns features (n, F) of clips, computed for as many at once as fit in memory."""
         asked = at_once = min(self.max_clips_per_forward or len(clips), len(clips))
         while True:
             try:
@@ -113,12 +113,12 @@ class _Extractor(pl.LightningModule):
                 at_once //= 2
             else:
                 break
-            # The error is gone only here, and with it what it held of the memory.
+            # Only here the exception is released, and with it the memory that it referenced.
             if clips.device.type == "cuda":
                 torch.cuda.empty_cache()
         if at_once < asked:
             self.max_clips_per_forward = at_once
-            log.warning("memory holds no %d clips at once: the network gets %d from now on", asked, at_once)
+            log.warning("%d clips at once do not fit in memory: continuing with %d", asked, at_once)
         return vectors
 
     def on_predict_epoch_end(self) -> None:
@@ -132,7 +132,7 @@ class _Extractor(pl.LightningModule):
 
 
 def surroundings(batch: dict[str, Any]) -> PerturbationContext:
-    """What perturbations may use, for all clips of a batch of surrounded videos, B * N of them."""
+    """Returns the context of perturbations for all B * N clips of a batch of surrounded videos."""
     clips = batch["clips"]
     backdrop, of_class = batch["backdrops"].repeat_interleave(clips.shape[1], dim=0).unbind(dim=1)
     masks = foreground(batch).flatten(0, 1)
@@ -142,7 +142,7 @@ def surroundings(batch: dict[str, Any]) -> PerturbationContext:
 
 
 def foreground(batch: dict[str, Any]) -> Tensor:
-    """Where the actor is in the clips of a batch, bool (B, N, 1, T, H, W): what moves, in videos where nobody knows."""
+    """Returns masks of the actor bool (B, N, 1, T, H, W) in the clips of a batch; of moving regions if unknown."""
     clips = batch["clips"]
     if "foreground" not in batch:
         return moving_foreground(clips.flatten(0, 1)).unflatten(0, clips.shape[:2])

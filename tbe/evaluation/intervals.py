@@ -1,4 +1,4 @@
-"""How sure a number is: intervals and deviations, pure functions of arrays."""
+"""Confidence intervals and standard deviations, as pure functions of arrays."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import t as student
 
-MAX_DRAWN = 2**22  # values drawn in one go
-NORMAL = 1.96  # standard errors to either side hold 95 % of a normal distribution
+MAX_DRAWN = 2**22  # values drawn at once
+NORMAL = 1.96  # standard errors on either side cover 95 % of a normal distribution
 
 
 class Interval(NamedTuple):
-    """Where a number probably lies."""
+    """The lower and upper end of a confidence interval."""
 
     low: float
     high: float
 
 
 def bootstrap_interval(values: np.ndarray, draws: int = 10_000, seed: int = 0) -> Interval:
-    """The 95 % interval of the mean of values (n,): the percentiles of the means of `draws` samples with replacement.
+    """Returns the 95 % bootstrap interval of the mean of values (n,): percentiles over `draws` resampled means.
 
     Efron, Canadian Journal of Statistics 1981.
     """
@@ -32,17 +32,17 @@ def bootstrap_interval(values: np.ndarray, draws: int = 10_000, seed: int = 0) -
 
 
 def half_interval(values: np.ndarray) -> float:
-    """Half the 95 % interval of the mean of values (n,), by their standard error; 0 for a single one."""
+    """Returns half the 95 % interval of the mean of values (n,), by the standard error; 0 for a single value."""
     return NORMAL * deviation(values) / len(values) ** 0.5
 
 
 def deviation(values: Sequence[float] | np.ndarray) -> float:
-    """The standard deviation of a sample; 0 for a single value."""
+    """Returns the standard deviation of a sample; 0 for a single value."""
     return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
 
 
 def t_interval(values: Sequence[float] | np.ndarray) -> Interval:
-    """The 95 % interval of the mean of a few independent, roughly normal values (n,), n of at least 2: Student's t."""
+    """Returns Student's 95 % interval of the mean of independent, roughly normal values (n,); raises for n < 2."""
     if len(values) < 2:
         raise ValueError(f"t_interval: expected at least two values, got {len(values)}")
     half = float(student.ppf(0.975, len(values) - 1)) * deviation(values) / len(values) ** 0.5

@@ -1,4 +1,4 @@
-"""How good features or comparisons are: pure functions of tensors, in percent."""
+"""Retrieval and classification metrics in percent, as pure functions of tensors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tbe.evaluation.neighbors import Exclusion, Space, nearest
 
-MAX_PAIRS = 2**26  # of a query and a gallery video, ranked in one go: 256 MiB
+MAX_PAIRS = 2**26  # query-gallery pairs ranked at once: 256 MiB
 
 
 def recall_at_k(
@@ -24,17 +24,17 @@ def recall_at_k(
     metric: str = "cosine",
     excluded: Exclusion | None = None,
 ) -> dict[int, float]:
-    """The share of queries, in percent, with a video of their class among their k nearest, for each k.
+    """Returns for each k the percentage of queries with a video of their class among their k nearest neighbors.
 
-    This is the R@k of the video retrieval literature (a hit rate). A k larger than the gallery counts the whole
-    gallery. No query finds what is `excluded` for it, here and below.
+    This is the R@k of the video retrieval literature (a hit rate). A k larger than the gallery uses the whole gallery.
+    Here and below, gallery videos `excluded` for a query are never its neighbors.
     """
     most = min(max(ks), len(gallery))
     return hit_rates(nearest(queries, gallery, most, metric, excluded)[1], query_labels, gallery_labels, ks)
 
 
 def hit_rates(indices: Tensor, query_labels: Tensor, gallery_labels: Tensor, ks: Sequence[int]) -> dict[int, float]:
-    """`recall_at_k` of neighbors that were found already: indices (n, k), nearest first, -1 where there is none."""
+    """Computes `recall_at_k` from neighbors: indices (n, k), nearest first, -1 where there is none."""
     hits = (gallery_labels[indices] == query_labels.unsqueeze(1)) & (indices >= 0)
     return {k: 100 * hits[:, :k].any(dim=1).float().mean().item() for k in ks}
 
@@ -48,11 +48,11 @@ def mean_average_precision(
     metric: str = "cosine",
     excluded: Exclusion | None = None,
 ) -> float:
-    """The mean over queries of the average precision of the whole gallery, ranked by nearness, in percent.
+    """Returns the mean over queries of the average precision of the whole gallery ranking, in percent.
 
-    The average precision is the mean, over the videos of the query's class, of the share of that class among those
-    that are as near or nearer (equally near ones count together, as in sklearn). A query without any counts 0.
-    Needs a copy of the gallery and `MAX_PAIRS` floats; the time of n sorts of m floats beside that of the products.
+    Average precision is the mean, over the gallery videos of the query's class, of the precision at their rank (ties
+    count together, as in sklearn). A query without such videos counts 0. Needs a copy of the gallery and `MAX_PAIRS`
+    floats, and the time of n sorts of m floats besides the matrix products.
     """
     space = Space.of(gallery, metric)
     queries, gallery = space.normalize(queries), space.normalize(gallery)
@@ -69,7 +69,7 @@ def mean_average_precision(
 
 
 def _of_labels(scores: Tensor, labels: Tensor, sorted_labels: Tensor, by_label: Tensor) -> Tensor:
-    """The scores (n, m) of the videos of each query's label (n,): (n, largest class), filled up with -inf."""
+    """Selects from scores (n, m) those of each query's label (n,): (n, largest class), padded with -inf."""
     first = torch.searchsorted(sorted_labels, labels)
     counts = torch.searchsorted(sorted_labels, labels, right=True) - first
     numbers = torch.arange(int(counts.max()), device=scores.device)
@@ -78,7 +78,7 @@ def _of_labels(scores: Tensor, labels: Tensor, sorted_labels: Tensor, by_label: 
 
 
 def _average_precisions(relevant: Tensor, everything: Tensor) -> Tensor:
-    """(n,) of the scores of the relevant (n, r) among all (n, m), each ascending; -inf is nobody."""
+    """Returns average precisions (n,) from ascending scores of relevant (n, r) and all videos (n, m); -inf pads."""
     hits = relevant.shape[1] - torch.searchsorted(relevant, relevant)
     ranks = everything.shape[1] - torch.searchsorted(everything, relevant)
     counted = relevant > -torch.inf
@@ -86,10 +86,10 @@ def _average_precisions(relevant: Tensor, everything: Tensor) -> Tensor:
 
 
 def _ascending(scores: Tensor) -> Tensor:
-    """The rows sorted, in place where that is faster."""
+    """Sorts the rows in ascending order, in place where that is faster."""
     if scores.device.type != "cpu":
         return scores.sort(dim=1).values
-    # numpy's is twenty times faster than torch's, which moves indices along, but sorts in one thread.
+    # NumPy's sort is twenty times faster than torch's, which also sorts indices, but uses one thread.
     shares = [rows.numpy() for rows in scores.chunk(torch.get_num_threads())]
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         list(pool.map(lambda rows: rows.sort(axis=1), shares))
@@ -105,7 +105,7 @@ def knn_accuracy(
     temperature: float = 0.07,
     excluded: Exclusion | None = None,
 ) -> float:
-    """Top-1 of the weighted k-nearest-neighbor classifier `knn_classes`, in percent."""
+    """Returns the top-1 accuracy of the weighted k-nearest-neighbor classifier `knn_classes`, in percent."""
     predicted = knn_classes(queries, gallery, gallery_labels, k, temperature, excluded)
     return 100 * (predicted == query_labels).float().mean().item()
 
@@ -124,14 +124,14 @@ def knn_classes(
     A gallery smaller than k votes as a whole.
     """
     found, indices = nearest(queries, gallery, min(k, len(gallery)), excluded=excluded)
-    weights = (found / temperature).softmax(dim=1)  # of neighbors that there are not: 0, or nan where there are none
+    weights = (found / temperature).softmax(dim=1)  # 0 for missing neighbors, nan if all are missing
     votes = weights.new_zeros(len(queries), int(gallery_labels.max()) + 1)
     votes.scatter_add_(1, gallery_labels[indices], weights)
     return votes.argmax(dim=1).masked_fill(indices[:, 0] < 0, -1)
 
 
 def prototype_accuracy(support: Tensor, queries: Tensor) -> Tensor:
-    """How often a query is nearest to the prototype of its class, of each episode, in percent: (E,).
+    """Returns the accuracy of nearest-prototype classification in each episode, in percent: (E,).
 
     support (E, W, S, F): S videos of each of W classes; queries (E, W, Q, F). A prototype is the mean of its unit
     vectors, nearness the cosine. Snell et al., NeurIPS 2017 (arXiv:1703.05175), on frozen features.
@@ -143,9 +143,9 @@ def prototype_accuracy(support: Tensor, queries: Tensor) -> Tensor:
 
 
 def topk_accuracy(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
-    """How often the label is among the k highest scores, in percent: scores (n, num_classes), labels (n,).
+    """Returns how often the label is among the k highest scores, in percent: scores (n, num_classes), labels (n,).
 
-    With no more than k classes it is 100. A label beyond the scores' columns counts as missed.
+    It is 100 for at most k classes. A label without a column counts as wrong.
     """
     most = min(k, scores.shape[1])
     best = np.argpartition(-scores, most - 1, axis=1)[:, :most]

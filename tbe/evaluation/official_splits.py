@@ -1,4 +1,4 @@
-"""The official splits of a data set, such as the three of UCF101: each measured, then their mean."""
+"""Evaluates official splits of a data set, such as the three of UCF101, and averages them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import numpy as np
 from tbe.errors import UserError
 from tbe.evaluation.intervals import deviation
 
-NUMBER = "{split}"  # what stands for it in the names of lists and checkpoints
+NUMBER = "{split}"  # placeholder in the names of lists and checkpoints
 
 
 def check(numbers: list[int], data: Mapping[str, Any]) -> None:
-    """Refuses splits of a data set that has none, and what is not a list of different numbers."""
+    """Raises UserError for a data set without official splits, or for numbers that are not distinct integers."""
     if not numbers:
         return
     if len(set(numbers)) < len(numbers) or not all(isinstance(number, int) for number in numbers):
-        raise UserError(f"split: expected different whole numbers, such as [1,2,3], got {numbers}")
+        raise UserError(f"split: expected distinct integers, such as [1,2,3], got {numbers}")
     files = [str(file) for file in (data.get("splits") or {}).values()]
     if "split" not in data or not any(NUMBER in file for file in files):
         name = data.get("name", data["_target_"].rpartition(".")[2])
@@ -30,7 +30,7 @@ def check(numbers: list[int], data: Mapping[str, Any]) -> None:
 
 
 def config_for_split(config: dict[str, Any], number: int | None, folder: Path) -> dict[str, Any]:
-    """The config of an evaluation of one split, which writes below `folder`; None for the data's own."""
+    """Returns the config to evaluate one split, writing below `folder`; number None keeps the data's split."""
     config = config | {"run_dir": str(folder)}
     if number is None:
         return config
@@ -39,7 +39,7 @@ def config_for_split(config: dict[str, Any], number: int | None, folder: Path) -
 
 
 def summarize(rows: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
-    """The metrics of each split, and the `mean` and standard `deviation` of those that all of them have."""
+    """Returns the metrics of each split, plus `mean` and standard `deviation` of the metrics common to all."""
     every = list(rows.values())
     common = [metric for metric in every[0] if all(metric in row for row in every)]
     values = {metric: [row[metric] for row in every] for metric in common}

@@ -1,4 +1,4 @@
-"""What is left of a clip when its motion, its order or its background is taken away: pure functions of clips."""
+"""Perturbations that remove motion, order, actor or background from clips, as pure functions."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-NUM_BINS = 64  # of the histogram that the threshold of motion is found in
+NUM_BINS = 64  # of the histogram for the motion threshold
 
 
 class PerturbationContext(NamedTuple):
-    """What a perturbation may use beside the clips (B, C, T, H, W), each a function of the video and the seed alone."""
+    """Inputs of perturbations besides the clips (B, C, T, H, W); each depends only on the video and the seed."""
 
-    foreground: Tensor  # bool (B, 1, T, H, W): where the actor is
-    backdrop: Tensor  # (B, C, 1, H, W): another video's picture without what moves there
-    backdrop_of_class: Tensor  # the same of a video of another class
-    order: Tensor  # int64 (B, T): the frames' numbers, mixed
-    is_known: Tensor  # bool (B,): whether somebody knows where the actor is; elsewhere what moves counts as it
+    foreground: Tensor  # bool (B, 1, T, H, W): mask of the actor
+    backdrop: Tensor  # (B, C, 1, H, W): the background of another video
+    backdrop_of_class: Tensor  # the same, from a video of another class
+    order: Tensor  # int64 (B, T): shuffled frame indices
+    is_known: Tensor  # bool (B,): whether the mask is known, not estimated from motion
 
 
-# Clips (B, C, T, H, W) and their surroundings -> clips of the same shape.
+# (clips (B, C, T, H, W), context) -> clips of the same shape.
 Perturbation = Callable[[Tensor, PerturbationContext], Tensor]
 
 
 @dataclass(frozen=True)
 class Clean:
-    """The clips themselves."""
+    """Returns the clips unchanged."""
 
     def __call__(self, clips: Tensor, surroundings: PerturbationContext) -> Tensor:
         return clips
@@ -37,7 +37,7 @@ class Clean:
 
 @dataclass(frozen=True)
 class Static:
-    """The middle frame, throughout."""
+    """Repeats the middle frame."""
 
     def __call__(self, clips: Tensor, surroundings: PerturbationContext) -> Tensor:
         middle = clips.shape[2] // 2
@@ -46,7 +46,7 @@ class Static:
 
 @dataclass(frozen=True)
 class Median:
-    """The median of all frames, throughout: with a camera at rest, the scene without the actor."""
+    """Repeats the median of all frames: with a static camera, the scene without the actor."""
 
     def __call__(self, clips: Tensor, surroundings: PerturbationContext) -> Tensor:
         return median_frame(clips).expand_as(clips)
@@ -54,7 +54,7 @@ class Median:
 
 @dataclass(frozen=True)
 class Shuffled:
-    """The frames in another order."""
+    """Shuffles the frames."""
 
     def __call__(self, clips: Tensor, surroundings: PerturbationContext) -> Tensor:
         return clips.gather(2, surroundings.order[:, None, :, None, None].expand_as(clips))
@@ -62,7 +62,7 @@ class Shuffled:
 
 @dataclass(frozen=True)
 class Reversed:
-    """The frames backwards."""
+    """Reverses the order of the frames."""
 
     def __call__(self, clips: Tensor, surroundings: PerturbationContext) -> Tensor:
         return clips.flip(2)
@@ -70,7 +70,7 @@ class Reversed:
 
 @dataclass(frozen=True)
 class BackgroundSwap:
-    """The foreground in front of another video's background; with `another_class` of a video of another class."""
+    """Replaces the background by that of another video, of another class if `another_class`."""
 
     another_class: bool = False
 
@@ -81,7 +81,7 @@ class BackgroundSwap:
 
 @dataclass(frozen=True)
 class ForegroundRemoved:
-    """The background alone: where the foreground is, the median of all frames."""
+    """Removes the foreground: replaces it by the median of all frames."""
 
     def __call__(self, clips: Tensor, surroundings: PerturbationContext) -> Tensor:
         return torch.where(surroundings.foreground, median_frame(clips), clips)
@@ -89,7 +89,7 @@ class ForegroundRemoved:
 
 @dataclass(frozen=True)
 class ForegroundOnly:
-    """The foreground alone: elsewhere 0, which is the mean color of normalised clips."""
+    """Keeps only the foreground; elsewhere 0, the mean color of normalized clips."""
 
     def __call__(self, clips: Tensor, surroundings: PerturbationContext) -> Tensor:
         return clips * surroundings.foreground
@@ -97,7 +97,7 @@ class ForegroundOnly:
 
 @dataclass(frozen=True)
 class AddedFrame:
-    """(1 - weight) * clip + weight * one of its frames: the distractor of Background Erasing at a fixed weight."""
+    """Returns (1 - weight) * clip + weight * one of its frames: Background Erasing at a fixed weight."""
 
     weight: float
 
@@ -108,7 +108,7 @@ class AddedFrame:
 
 @dataclass(frozen=True)
 class AddedBackdrop:
-    """(1 - weight) * clip + weight * another video's background."""
+    """Returns (1 - weight) * clip + weight * another video's background."""
 
     weight: float
 
@@ -118,9 +118,9 @@ class AddedBackdrop:
 
 @dataclass(frozen=True)
 class ForegroundShare:
-    """Measures clips and changes none: (B, 2), the share of the picture that is foreground, and 1 where that is known.
+    """Returns (B, 2): the foreground's fraction of the frame, and 1 if the mask is known, 0 if estimated.
 
-    It stands among the perturbations, as what it says is read, gathered and kept as features are.
+    A perturbation in form, so that its results are computed, gathered and cached like features.
     """
 
     def __call__(self, clips: Tensor, context: PerturbationContext) -> Tensor:
@@ -128,19 +128,19 @@ class ForegroundShare:
 
 
 def median_frame(clips: Tensor) -> Tensor:
-    """The median over time of clips (B, C, T, H, W): (B, C, 1, H, W)."""
-    # Contiguous: of expanded memory (stride 0, as Static makes it) torch 2.15 returns another median.
+    """Returns the median over time of clips (B, C, T, H, W): (B, C, 1, H, W)."""
+    # Contiguous, because torch 2.15 returns a wrong median of expanded tensors (stride 0, as from Static).
     return clips.contiguous().median(dim=2, keepdim=True).values
 
 
 def moving_foreground(clips: Tensor) -> Tensor:
-    """What differs from the median of all frames: bool (B, 1, T, H, W), nothing of a clip that does not move.
+    """Returns a mask bool (B, 1, T, H, W) of what differs from the median frame; empty for a static clip.
 
-    Differences are smoothed over a sixteenth of the picture, cut in two at Otsu's threshold (IEEE Trans. SMC 1979) of
-    the clip, and the part that moves is widened by as much. It supposes a camera nearly at rest.
+    Differences are smoothed over a sixteenth of the frame, split at Otsu's threshold of the clip (IEEE Trans. SMC
+    1979), and the moving part is dilated by as much. Assumes a nearly static camera.
     """
     motion = (clips - median_frame(clips)).abs().mean(dim=1).float()  # (B, T, H, W)
-    size = max(1, min(clips.shape[-2:]) // 16) | 1  # odd, so that maps stay in place
+    size = max(1, min(clips.shape[-2:]) // 16) | 1  # odd, so that maps are not shifted
     motion = F.avg_pool2d(motion, size, stride=1, padding=size // 2, count_include_pad=False)
     most = motion.flatten(1).amax(dim=1).clamp_min(torch.finfo(motion.dtype).tiny)
     levels = motion / most.view(-1, 1, 1, 1)
@@ -149,7 +149,7 @@ def moving_foreground(clips: Tensor) -> Tensor:
 
 
 def otsu_threshold(values: Tensor) -> Tensor:
-    """Where to cut rows of values in [0, 1], (B, n) -> (B,), for the greatest variance between their two parts."""
+    """Returns Otsu's thresholds (B,) of values (B, n) in [0, 1], which maximize the between-class variance."""
     bins = (values * NUM_BINS).long().clamp(max=NUM_BINS - 1)
     counts = values.new_zeros(len(values), NUM_BINS).scatter_add_(1, bins, torch.ones_like(values))
     centers = (torch.arange(NUM_BINS, device=values.device, dtype=values.dtype) + 0.5) / NUM_BINS

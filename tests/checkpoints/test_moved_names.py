@@ -44,46 +44,47 @@ def targets(config):
         yield from targets(value)
 
 
-def test_a_checkpoint_of_before_is_read_and_its_parts_are_built():
+def test_an_old_checkpoint_is_read_and_its_parts_are_built():
     found = checkpoints.read(BEFORE)
     assert found.backbone()(torch.rand(1, 3, 8, 32, 32)).shape[1] == 4
     for part in ("data", "reader"):
         assert build(found.config[part])
 
 
-def test_all_that_a_config_of_before_names_is_where_the_table_says(config):
+def test_all_targets_of_an_old_config_exist_at_their_new_place(config):
     before, now = set(targets(config)), set(targets(with_present_names(config)))
     assert {target.rpartition(".")[0] for target in before} & MOVED.keys()
     assert not {target.rpartition(".")[0] for target in now} & MOVED.keys()
     assert all(map(get_class, now))
 
 
-def test_keys_that_have_another_name_now_are_found_by_it(config):
+def test_renamed_keys_of_old_configs_have_their_new_name(config):
     before, now = config, with_present_names(config)
     augment = now["datamodule"]["train_views"]["augment"]
     assert augment["gray"] == before["datamodule"]["train_views"]["augment"]["grey"]
     assert augment["color"]["_target_"] == "tbe.augment.ColorJitter"
     assert build(augment).gray == augment["gray"]
-    assert now["module"]["distractor"] == before["module"]["erase"]
+    erase = dict(before["module"]["erase"])
+    assert now["module"]["distractor"] == {"min_ratio": erase.pop("least"), **erase}
     assert now["min_matched"] == before["least_matched"]
 
 
-def test_the_keys_of_other_packages_stay():
+def test_keys_of_other_packages_are_unchanged():
     theirs = {"_target_": "mine.Data", "grey": 1, "position": "centre"}
     assert with_present_names({"data": theirs}) == {"data": theirs}
 
 
 @pytest.mark.parametrize("module", MOVED.values())
-def test_the_table_leads_to_modules_that_are_there(module):
+def test_every_new_module_of_the_table_exists(module):
     assert __import__(module, fromlist=["_"])
 
 
-def test_a_run_of_before_is_resumed_where_it_was(run):
+def test_an_old_run_is_resumed_at_its_step(run):
     config = continued(read_stage(run)).config
     assert config["resume"] == str(run / "checkpoints" / "last.ckpt")
     assert config["module"]["_target_"] == "tbe.training.pretrain_module.PretrainModule"
 
 
-def test_a_report_compares_runs_of_before_with_those_of_now_by_present_names(run):
+def test_a_report_compares_old_and_new_runs_by_present_names(run):
     (found,) = find_runs([run])
     assert found.config["loss"]["_target_"] == "tbe.methods.losses.InfoNCE"

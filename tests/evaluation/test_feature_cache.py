@@ -100,7 +100,7 @@ def test_a_folder_that_cannot_be_written_is_a_warning_and_leaves_nothing(tmp_pat
     store.write(file, found)
     store.write(file, found)
     (said,) = [record.getMessage() for record in caplog.records]
-    assert f"cache={store.folder}: expected a folder to keep features in, got [Errno" in said
+    assert f"cache={store.folder}: expected a writable folder, got [Errno" in said
     assert "cache=null" in said
     assert not list(tmp_path.rglob("*.part"))
     assert not file.exists()

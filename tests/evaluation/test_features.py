@@ -42,7 +42,7 @@ def test_where_memory_is_too_small_fewer_max_clips_per_forward_give_the_same_fea
     assert torch.equal(found, vectors(Network(room=20)))
     assert small.seen == [20, 10, 5, 5, 5, 5, 5, 5, 5, 5]  # the second batch does not try again
     said = [record.getMessage() for record in caplog.records]
-    assert said == ["memory holds no 20 clips at once: the network gets 5 from now on"]
+    assert said == ["20 clips at once do not fit in memory: continuing with 5"]
 
 
 def test_fewer_clips_than_were_asked_for_at_once_are_no_fault(caplog):

@@ -99,5 +99,5 @@ def test_a_reference_to_nothing_is_one_line():
 
 
 def test_one_class_cannot_be_told_apart():
-    with pytest.raises(UserError, match="finetuning: expected at least two classes to tell apart, got 1"):
+    with pytest.raises(UserError, match="finetuning: expected at least two classes, got 1"):
         FinetuneModule(None, 1, None, None, None)

@@ -1,7 +1,7 @@
-"""The nearest of many vectors, exactly.
+"""Exact nearest-neighbor search.
 
-`space` says what near means, `exact` searches with torch, `faiss_search` with faiss, where it is installed; `device`
-says on what, `exclusion` what must not be found.
+`space` defines the metric, `exact` searches by torch, `faiss_search` by faiss if installed, `device` chooses the
+device, and `exclusion` excludes a query's own video.
 """
 
 from tbe.evaluation.neighbors.device import exact_search

@@ -1,4 +1,4 @@
-"""Where to search."""
+"""Chooses the device of a search."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-ROOM = 4 * 2**30  # bytes beside the vectors: blocks of products, and of whole rankings to be sorted
+ROOM = 4 * 2**30  # bytes needed besides the vectors: blocks of products, and whole rankings to sort
 
 
 @contextmanager
 def exact_search(device: torch.device, *vectors: Tensor) -> Iterator[torch.device]:
-    """The device on which to search these vectors: a GPU (`device`) that has room for them, otherwise the CPU.
+    """Yields the device for searching these vectors: a GPU (`device`) with enough free memory, otherwise the CPU.
 
-    Where there is a GPU, float32 products are exact meanwhile, whatever precision a training has set.
+    On a GPU, float32 products are exact within the context, whatever precision training has set.
     """
     if device.type != "cuda":
         yield torch.device("cpu")
@@ -29,7 +29,7 @@ def exact_search(device: torch.device, *vectors: Tensor) -> Iterator[torch.devic
 
 
 def has_room(device: torch.device, *vectors: Tensor) -> bool:
-    """Whether a GPU's free memory holds these vectors, a copy that is normalised, and the search."""
-    torch.cuda.empty_cache()  # what extraction has left behind is free
+    """Returns whether a GPU's free memory holds these vectors, a normalized copy, and the search."""
+    torch.cuda.empty_cache()  # frees memory cached during extraction
     free, _ = torch.cuda.mem_get_info(device)
     return 2 * sum(part.nbytes for part in vectors) + ROOM <= free

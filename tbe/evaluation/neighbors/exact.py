@@ -1,4 +1,4 @@
-"""Exact search in blocks, at little more than the cost of the products."""
+"""Exact search in blocks, at little more than the cost of the matrix products."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tbe.errors import UserError
 from tbe.evaluation.neighbors.exclusion import Exclusion
 from tbe.evaluation.neighbors.space import PRECISIONS, Space, check
 
-BLOCKS = (1024, 8192)  # of queries and of gallery: enough for fast products, 64 MiB of them
-GROUP = 32  # neighbors in the gallery that are looked at together
-LAST = 0xFFFFFFFF  # the largest index that a key has room for
+BLOCKS = (1024, 8192)  # of queries and gallery: large enough for fast products, 64 MiB
+GROUP = 32  # gallery vectors that are compared by their maximum
+LAST = 0xFFFFFFFF  # the largest index that fits in a key
 NOTHING = torch.iinfo(torch.int64).min  # a key below all others
 
 
@@ -28,13 +28,12 @@ def nearest(
     precision: str = "fp32",
     blocks: tuple[int, int] = BLOCKS,
 ) -> tuple[Tensor, Tensor]:
-    """The k nearest gallery vectors of each query, nearest first, of equally near ones the first in the gallery.
+    """Returns the k nearest gallery vectors of each query, nearest first; ties in gallery order.
 
     queries (n, F), gallery (m, F) -> similarities (n, k), indices (n, k): the cosine, or minus the Euclidean distance.
-    No query finds what is `excluded` for it; where that leaves it less than k, the last have the similarity -inf and
-    the index -1. With `precision` bf16 products are rounded to three digits: faster where the hardware has them, no
-    longer exact. Besides its arguments it needs a copy of the queries and some hundred MiB. A ValueError when k exceeds
-    m.
+    `excluded` gallery vectors are never found; if fewer than k are left, the last ones have similarity -inf and index
+    -1. With `precision` bf16, products are rounded to three digits: faster with hardware support, but not exact. Needs
+    a copy of the queries and some hundred MiB besides its arguments. Raises UserError if k exceeds m.
     """
     check(gallery, k)
     if precision not in PRECISIONS:
@@ -53,9 +52,9 @@ def nearest(
 def _blocks(
     space: Space, queries: Tensor, gallery: Tensor, excluded: Exclusion | None, precision: str, blocks: tuple[int, int]
 ) -> Iterator[tuple[int, int, Tensor]]:
-    """All scores, block by block: the first query, the first gallery vector, the scores. Each is lost with the next."""
+    """Yields scores in blocks: index of the first query and gallery vector, scores (overwritten by the next block)."""
     size = min(blocks[1], len(gallery))
-    # One room for all: fresh memory for each block would cost as much as the search.
+    # One buffer for all blocks: allocating each anew would cost as much as the search.
     vectors = queries.new_empty(size, queries.shape[1])
     products = queries.new_empty(min(blocks[0], len(queries)) * size)
     for start in range(0, len(gallery), size):
@@ -71,10 +70,10 @@ def _blocks(
 
 
 def _merge(best: Tensor, scores: Tensor, start: int) -> None:
-    """Brings the keys of the k best so far (n, k) up to date with the scores (n, b) of the gallery from `start` on.
+    """Updates the keys of the k best so far (n, k) by the scores (n, b) of the gallery from `start` on.
 
-    The k best lie in the k groups with the best maxima, and only in those that have something better than the k-th so
-    far: few but the first blocks have any, so little is looked at one by one.
+    The k best are in the k groups with the largest maxima, and only in groups whose maximum exceeds the k-th best so
+    far. After the first blocks few groups do, so few scores are compared one by one.
     """
     if missing := -scores.shape[1] % GROUP:
         scores = F.pad(scores, (0, missing), value=-torch.inf)
@@ -92,10 +91,10 @@ def _merge(best: Tensor, scores: Tensor, start: int) -> None:
 
 
 def _keys(values: Tensor, indices: Tensor) -> Tensor:
-    """int64 that order as float32 values do, of equal values the lower index as the larger; nan as infinity.
+    """Returns int64 keys ordered like the float32 values, ties by lower index first; nan counts as infinity.
 
-    Unlike values they are never equal, so topk has no choice. The bits of floats order as integers do, once those
-    of negative ones are turned over.
+    Keys are distinct, so topk is deterministic. The bits of floats are ordered like integers once those of negative
+    numbers are inverted.
     """
     known = values.nan_to_num(torch.inf, torch.inf, -torch.inf) + 0.0  # -0.0 becomes 0.0
     bits = known.view(torch.int32)

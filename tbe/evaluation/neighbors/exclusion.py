@@ -1,4 +1,4 @@
-"""Which neighbors do not count: the query's own video."""
+"""Excludes a query's own video from its neighbors."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from torch import Tensor
 
 
 class Exclusion(NamedTuple):
-    """Pairs of queries and gallery vectors that are the same video: neither finds the other.
+    """Pairs of a query and a gallery vector of the same video, which are not neighbors.
 
-    queries, gallery: int64 (p,) on the CPU, the rows of each pair, in the order of the gallery. Any gallery vector may
-    be in several pairs, any query too: lists may have a video twice.
+    queries, gallery: int64 (p,) on the CPU, the rows of each pair, in gallery order. Queries and gallery vectors may be
+    in several pairs, because lists may repeat a video.
     """
 
     queries: Tensor
@@ -20,25 +20,25 @@ class Exclusion(NamedTuple):
 
     @classmethod
     def of(cls, queries: Tensor, gallery: Tensor) -> Exclusion:
-        """Pairs up the rows of equal videos; queries int64 (n,), gallery int64 (m,): which video each row is."""
+        """Builds the pairs of rows with equal video ids: queries int64 (n,), gallery int64 (m,)."""
         queries, gallery = queries.cpu(), gallery.cpu()
         known, order = queries.sort(stable=True)
         first = torch.searchsorted(known, gallery)
         counts = torch.searchsorted(known, gallery, right=True) - first
         rows = torch.arange(len(gallery)).repeat_interleave(counts)
-        places = torch.arange(len(rows)) - (counts.cumsum(dim=0) - counts)[rows]  # among the equal ones
+        places = torch.arange(len(rows)) - (counts.cumsum(dim=0) - counts)[rows]  # rank among the equal ones
         return cls(order[first[rows] + places], rows)
 
     def __bool__(self) -> bool:
-        """Whether there is any such pair."""
+        """Returns whether there are any pairs."""
         return len(self.queries) > 0
 
     def counts(self, num_queries: int) -> Tensor:
-        """How many gallery vectors each query may not find, int64 (num_queries,)."""
+        """Counts the excluded gallery vectors of each query, int64 (num_queries,)."""
         return torch.bincount(self.queries, minlength=num_queries)
 
     def leave_out(self, scores: Tensor, first_query: int, first_video: int) -> None:
-        """Puts what a query may not find infinitely far from it, in the scores (n, m) from these rows on."""
+        """Sets excluded pairs to -inf in a block of scores (n, m) that starts at these rows."""
         bounds = torch.tensor([first_video, first_video + scores.shape[1]])
         begin, end = torch.searchsorted(self.gallery, bounds).tolist()
         rows, columns = self.queries[begin:end] - first_query, self.gallery[begin:end] - first_video
@@ -46,7 +46,7 @@ class Exclusion(NamedTuple):
         scores[rows[inside].to(scores.device), columns[inside].to(scores.device)] = -torch.inf
 
     def among(self, indices: Tensor) -> Tensor:
-        """Which of the neighbors that were found are such, bool (n, k); indices int64 (n, k), a row a query."""
+        """Returns which found neighbors are excluded, bool (n, k), for indices int64 (n, k), one row per query."""
         size = int(max(indices.max(), self.gallery.max())) + 1
         rows = torch.arange(len(indices), device=indices.device).unsqueeze(1)
         return torch.isin(rows * size + indices, (self.queries * size + self.gallery).to(indices.device))

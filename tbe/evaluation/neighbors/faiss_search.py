@@ -1,4 +1,4 @@
-"""Search with faiss, which is optional."""
+"""Nearest-neighbor search by faiss, an optional dependency."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from tbe.errors import UserError
 from tbe.evaluation.neighbors.exclusion import Exclusion
 from tbe.evaluation.neighbors.space import Space, check
 
-BLOCK = 8192  # gallery vectors that are added in one go
+BLOCK = 8192  # gallery vectors added at once
 
 
 @torch.no_grad()
 def nearest_by_faiss(
     queries: Tensor, gallery: Tensor, k: int, metric: str = "cosine", excluded: Exclusion | None = None
 ) -> tuple[Tensor, Tensor]:
-    """As `nearest`, with faiss's flat index, on the CPU; which of equally near vectors come first is faiss's choice.
+    """Searches like `nearest`, by faiss's flat index on the CPU; the order of ties is up to faiss.
 
-    The index holds a copy of the gallery. A ValueError where faiss is not installed.
+    The index holds a copy of the gallery. Raises UserError if faiss is not installed.
     """
     check(gallery, k)
     faiss = load_faiss()
@@ -29,7 +29,7 @@ def nearest_by_faiss(
     index = (faiss.IndexFlatIP if metric == "cosine" else faiss.IndexFlatL2)(gallery.shape[1])
     for block in gallery.split(BLOCK):
         index.add(space.normalize(block).cpu().numpy())
-    more = int(excluded.counts(len(queries)).max()) if excluded else 0  # that are found and don't count
+    more = int(excluded.counts(len(queries)).max()) if excluded else 0  # neighbors to drop afterwards
     found, indices = map(
         torch.from_numpy, index.search(space.normalize(queries).cpu().numpy(), min(k + more, len(gallery)))
     )
@@ -40,7 +40,7 @@ def nearest_by_faiss(
 
 
 def load_faiss() -> ModuleType:
-    """The library; a ValueError that says how to install it."""
+    """Imports faiss; raises UserError, with how to install it, if it is missing."""
     try:
         return importlib.import_module("faiss")
     except ImportError as error:
@@ -48,7 +48,7 @@ def load_faiss() -> ModuleType:
 
 
 def _without(gone: Tensor, found: Tensor, indices: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The first k of similarities and indices (n, l) that are not gone (n, l); -inf and -1 where there are fewer."""
+    """Returns the first k similarities and indices (n, l) not marked in `gone` (n, l), padded with -inf and -1."""
     places = gone.long().argsort(dim=1, stable=True)[:, :k]
     gone, found, indices = (part.gather(1, places) for part in (gone, found, indices))
     return found.masked_fill(gone, -torch.inf), indices.masked_fill(gone, -1)

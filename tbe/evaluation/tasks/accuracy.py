@@ -1,4 +1,4 @@
-"""Action recognition with a trained head."""
+"""Measures action recognition with a trained head (task=test)."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from tbe.evaluation.tasks.base import Evaluation
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Top-1 and top-5 in percent: of videos, by the mean softmax of all their views, and of single views (`clip_`).
+    """Measures top-1 and top-5 in percent, of videos by the mean softmax of their views and of single views (`clip_`).
 
-    A view is a crop of a clip. `mean_class_top1` is the mean over classes of the top-1 of a class's videos; `top1_low`
-    and `top1_high` hold 95 % of the top-1 of `draws` bootstrap samples of the videos. Writes `per_class.csv` and
-    `predictions.csv` below `test/<name>[/<split>]`.
+    A view is a crop of a clip. `mean_class_top1` averages top-1 over classes; `top1_low` and `top1_high` are the 95 %
+    bootstrap interval of top-1 over `draws` samples of the videos. Writes `per_class.csv` and `predictions.csv` below
+    `test/<name>[/<split>]`.
     """
 
     draws: int = 10_000
@@ -46,7 +46,7 @@ class Accuracy:
         return metrics
 
     def measure(self, views: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-        """The metrics of the probabilities of views (n, N, num_classes) of videos with these labels (n,)."""
+        """Computes the metrics from probabilities of views (n, N, num_classes) and labels of videos (n,)."""
         videos, clips = views.mean(axis=1), views.reshape(-1, views.shape[-1])
         clip_labels = labels.repeat(views.shape[1])
         correct = videos.argmax(axis=1) == labels
@@ -64,28 +64,28 @@ class Accuracy:
 
 
 def count_by_class(correct: np.ndarray, labels: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """How many videos each class has, and how many of them are correct, each (num_classes,)."""
+    """Counts the videos and the correct videos of each class, each (num_classes,)."""
     return np.bincount(labels, minlength=num_classes), np.bincount(labels[correct], minlength=num_classes)
 
 
 def write_tables(
     folder: Path, probabilities: np.ndarray, labels: np.ndarray, records: Records, names: Sequence[str]
 ) -> None:
-    """Writes what is right of each class, and what is said of each video with probabilities (n, num_classes)."""
+    """Writes the accuracy of each class, and the predictions of each video from probabilities (n, num_classes)."""
     folder.mkdir(parents=True, exist_ok=True)
     predictions = probabilities.argmax(axis=1)
     counts, hits = count_by_class(predictions == labels, labels, probabilities.shape[1])
     accuracies = (f"{100 * hit / count:.2f}" if count else "" for hit, count in zip(hits, counts, strict=True))
     by_class = zip(range(len(counts)), names, counts, hits, accuracies, strict=True)
     _write_csv(folder / "per_class.csv", ("class", "name", "videos", "correct", "accuracy"), by_class)
-    if len(records) == len(labels):  # a trainer may be told to stop after some of them
+    if len(records) == len(labels):  # a trainer may be limited to some of them
         said = probabilities.max(axis=1)
         by_video = zip(map(os.fsdecode, records.paths), labels, predictions, map("{:.4f}".format, said), strict=True)
         _write_csv(folder / "predictions.csv", ("path", "label", "prediction", "probability"), by_video)
 
 
 def _write_csv(file: Path, header: Sequence[str], rows: Iterable[Sequence]) -> None:
-    # Paths may have bytes that are no UTF-8: they are written as they were.
+    # Paths may contain bytes that are not UTF-8, which are written unchanged.
     with file.open("w", newline="", encoding="utf-8", errors="surrogateescape") as out:
         writer = csv.writer(out)
         writer.writerow(header)

@@ -1,4 +1,4 @@
-"""What a task of eval.py gets: a network, its data, and features computed once."""
+"""The interface of evaluation tasks, and the network, data and features that they share."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ log = logging.getLogger(__name__)
 
 
 class Evaluation:
-    """One network under evaluation. Features of a split are extracted once, whichever tasks ask for them.
+    """A network under evaluation and its features, which are extracted once for all tasks.
 
-    gallery: the split that is searched or trained on; queries: the splits that are measured.
-    classifier: the backbone with its head, where the checkpoint has one.
-    cache: where features are kept between runs, None for nowhere.
-    backbone_config: what the backbone was built from; origin: where its weights come from, as plain types.
-    max_clips_per_forward: the most clips that the backbone gets in one go, None for all of a batch.
+    gallery: the split to search or to train probes on; queries: the splits to measure.
+    classifier: the backbone with its head, if the checkpoint has one.
+    cache: of features between runs; None for no cache.
+    backbone_config: the config of the backbone; origin: where its weights come from, as plain types.
+    max_clips_per_forward: the maximum of clips per forward pass; None for all of a batch.
     """
 
     def __init__(
@@ -69,58 +69,56 @@ class Evaluation:
         self.max_clips_per_forward = max_clips_per_forward
         self._found: dict[tuple[str, str], Features] = {}
         self._video_ids: dict[str, Tensor] = {}
-        self._warned: set[str] = set()  # splits that share videos with what classifiers are trained on
+        self._warned: set[str] = set()  # splits that share videos with the training data of classifiers
 
     def features(self, split: str) -> Features:
-        """Backbone features (n, F) of a split, averaged over the clips of each video."""
+        """Returns backbone features (n, F) of a split, averaged over the clips of each video."""
         return self.perturbed_features(split, CLEAN)["clean"].averaged()
 
     def logits(self, split: str) -> Features:
-        """What the trained head says of each clip of a split: vectors (n, N, num_classes)."""
+        """Returns the logits of each clip of a split, by the trained head: vectors (n, N, num_classes)."""
         return self.classify(self.perturbed_features(split, CLEAN, per_clip=True)["clean"])
 
     def classify(self, found: Features) -> Features:
-        """What the trained head says of backbone features: vectors (..., F) become (..., num_classes)."""
+        """Applies the trained head to backbone features: vectors (..., F) become logits (..., num_classes)."""
         with torch.inference_mode():
             return Features(self.classifier.head.cpu()(found.vectors), found.labels)
 
     def video_ids(self, split: str) -> Tensor:
-        """Which video each row of a split is, int64 (n,): equal numbers are one video, in any split."""
+        """Returns the video id of each row of a split, int64 (n,); ids are comparable between splits."""
         if split not in self._video_ids:
             self._video_ids[split] = torch.from_numpy(video_ids(self.datamodule.source.records(split)))
         return self._video_ids[split]
 
     def same_videos(self, split: str, gallery: str) -> Exclusion:
-        """The pairs of rows of a query split and of a gallery that are one video: no query finds itself.
+        """Returns the pairs of query and gallery rows of the same video, to exclude queries from their own results.
 
-        A ValueError for a query that has nothing else to find.
+        Raises UserError for a query with no other video in the gallery.
         """
         excluded = Exclusion.of(self.video_ids(split), self.video_ids(gallery))
         lonely = excluded.counts(len(self.video_ids(split))) == len(self.video_ids(gallery))
         if lonely.any():
             video = self.datamodule.source.records(split).path(int(lonely.nonzero()[0]))
-            raise UserError(
-                f"expected at least one video of {gallery} to find besides the query itself, got none for {video}"
-            )
+            raise UserError(f"expected at least one video of {gallery} besides the query itself, got none for {video}")
         return excluded
 
     def warn_of_trained_on(self, split: str) -> None:
-        """Says, once, which share of a query split's videos a classifier trained on the gallery has seen."""
+        """Warns once if videos of a query split are also in the gallery that classifiers are trained on."""
         known = torch.isin(self.video_ids(split), self.video_ids(self.gallery))
         if known.any() and split not in self._warned and rank() == 0:
             log.warning(
-                f"{int(known.sum())} of the {len(known)} videos of {split} are also in {self.gallery}, which linear "
-                "classifiers are trained on: their numbers on these say what was learned by heart"
+                f"{int(known.sum())} of the {len(known)} videos of {split} are also in {self.gallery}, on which linear "
+                "classifiers are trained: their accuracy on these measures memorization"
             )
         self._warned.add(split)
 
     def perturbed_features(
         self, split: str, perturbations: Mapping[str, Perturbation], per_clip: bool | None = None
     ) -> dict[str, Features]:
-        """Backbone features of a split under each perturbation, all that are not known yet in one pass over the videos.
+        """Returns backbone features of a split under each perturbation, extracting missing ones in one pass.
 
-        Clips are kept apart, (n, N, F), where `per_clip` says so, which None leaves to the split: those of queries
-        are. Otherwise they may be averaged, (n, F).
+        With `per_clip` features are (n, N, F), otherwise they may be averaged over clips, (n, F). None keeps clips
+        separate for query splits only.
         """
         per_clip = split in self.queries if per_clip is None else per_clip
         looked_up = {name: self._known(split, perturbation, per_clip) for name, perturbation in perturbations.items()}
@@ -138,7 +136,7 @@ class Evaluation:
     def _known(self, split: str, perturbation: Perturbation, per_clip: bool) -> Features | None:
         found = self._found.get((split, repr(perturbation)))
         if found is None and self.cache:
-            with suppress(FileNotFoundError):  # a data set that is not drawn yet
+            with suppress(FileNotFoundError):  # a synthetic data set that is not rendered yet
                 found = self.cache.read(self._file(split, perturbation, per_clip))
                 if found is not None:
                     self._found[split, repr(perturbation)] = found
@@ -148,9 +146,9 @@ class Evaluation:
         return self.cache.file(self.datamodule.source.records(split), split, perturbation, per_clip)
 
     def require_head(self, task: str, instead: str) -> Classifier:
-        """Returns the trained classifier; raises a UserError where there is none, or one of other classes.
+        """Returns the trained classifier; raises UserError if there is none, or if it has other classes.
 
-        task: as the message names it; instead: what to do without a head.
+        task: its name in the message; instead: advice for checkpoints without a head.
         """
         if self.classifier is None:
             raise UserError(
@@ -168,20 +166,20 @@ class Evaluation:
         return self.classifier
 
     def key(self, metric: str, split: str) -> str:
-        """How a metric of a split is called: plainly for a single query split, else with the split's name."""
+        """Returns the name of a metric, with the split's name appended if there are several query splits."""
         return metric if len(self.queries) == 1 else f"{metric}/{split}"
 
 
 class Task(Protocol):
-    """One way to measure a network."""
+    """A measurement of a network."""
 
     def run(self, evaluation: Evaluation) -> dict[str, float]:
-        """Metrics by name, accuracies in percent; pictures and tables go to `evaluation.folder`."""
+        """Returns metrics by name, accuracies in percent; writes pictures and tables to `evaluation.folder`."""
 
 
 @runtime_checkable
 class ComparingTask(Task, Protocol):
-    """A task that has something to show of all checkpoints together."""
+    """A task that also compares all checkpoints."""
 
     def compare(self, rows: dict[str, dict[str, float]], folder: Path) -> None:
-        """Called once on the first process, after all checkpoints, with the metrics of each by its name."""
+        """Compares checkpoints by the metrics of each; called once, on the first process, after all have run."""

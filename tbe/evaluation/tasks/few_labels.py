@@ -1,4 +1,4 @@
-"""Few labels: a linear probe that is told the class of a share of the gallery."""
+"""Linear probe trained with a fraction of the gallery's labels (task=semi)."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tbe.evaluation.tasks.linear import LinearProbe
 
 @dataclass(frozen=True)
 class FewLabels:
-    """Top-1 in percent of a linear probe trained on each of `shares` of the gallery split's labels.
+    """Measures top-1 in percent of a linear probe trained on each of `shares` of the gallery split's labels.
 
-    All classes have the same number of labels, at least one, or as many as they have videos; a larger share holds the
-    videos of a smaller one. Metrics for a share of 1 %: the mean over `draws` of these videos, `semi/1%_top1`, its
-    standard deviation, `..._deviation`, and the number of labels, `semi/1%_labels`.
+    All classes have the same number of labels, at least one and at most their number of videos; larger shares include
+    the videos of smaller ones. Metrics, for a share of 1 %: `semi/1%_top1`, the mean over `draws` random subsets, its
+    standard deviation `..._deviation`, and the number of labels, `semi/1%_labels`.
     """
 
     linear: LinearProbe
@@ -53,13 +53,13 @@ class FewLabels:
 
 
 def labelled(labels: np.ndarray, share: float, seed: int | tuple[int, ...]) -> np.ndarray:
-    """Which videos of labels (n,) keep theirs: as many of each class, `share` of all, in a random order.
+    """Returns the videos, of labels (n,), that keep their label: equally many per class, `share` in total, shuffled.
 
-    The draws of a smaller share with the same seed are among them.
+    With the same seed, the result for a larger share contains that for a smaller one.
     """
     order = np.random.default_rng(seed).permutation(len(labels))
     known, classes, counts = np.unique(labels[order], return_inverse=True, return_counts=True)
     by_class = classes.argsort(kind="stable")
-    places = np.empty(len(labels), np.int64)  # of each video in the order of its class
+    places = np.empty(len(labels), np.int64)  # rank of each video within its class
     places[by_class] = np.arange(len(labels)) - np.repeat(counts.cumsum() - counts, counts)
     return order[places < max(1, round(share * len(labels) / len(known)))]

@@ -1,4 +1,4 @@
-"""Few-shot recognition: how well a handful of videos tells a class, on frozen features."""
+"""Few-shot recognition on frozen features, by nearest class prototypes."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from tbe.evaluation.tasks.base import Evaluation
 
 log = logging.getLogger(__name__)
 
-CHUNK = 50  # episodes measured in one go
+CHUNK = 50  # episodes measured at once
 
 
 @dataclass(frozen=True)
 class FewShot:
-    """The accuracy in percent of naming one of `ways` classes by the nearest of their prototypes, over many episodes.
+    """Measures the accuracy in percent of nearest-prototype classification into `ways` classes, over many episodes.
 
-    An episode draws `ways` classes, `shots` videos of each from the gallery split to learn from, and `queries` of each
-    from the query split to be named, none of which is a video learnt from for its class. Classes with fewer videos
-    are left out. Metrics: the mean over episodes, `few_shot/5way_1shot`, and half its 95 % interval,
-    `..._interval`. A ValueError when too few classes are left, or a warning and no numbers where not `required`.
+    An episode draws `ways` classes, `shots` support videos of each from the gallery split, and `queries` of each from
+    the query split, excluding the support videos. Classes with too few videos are ignored. Metrics: the mean over
+    episodes, `few_shot/5way_1shot`, and half its 95 % interval, `..._interval`. With too few classes, raises UserError
+    if `required`, otherwise warns and returns no numbers.
     """
 
     ways: int = 5
@@ -63,15 +63,15 @@ class FewShot:
         return metrics
 
     def classes(self, gallery: Tensor, queries: Tensor, shots: int, learnt: Tensor, asked: Tensor) -> Tensor:
-        """The classes with enough videos, by the labels of both splits, and by which video each row of them is.
+        """Returns the classes with enough videos, given labels and video ids of the rows of both splits.
 
-        However the `shots` fall, enough others must be left to be asked for.
+        Enough queries must be left whichever videos are drawn as support.
         """
         num_classes = int(max(gallery.max(), queries.max())) + 1
         num_learnt, num_asked = (torch.bincount(labels, minlength=num_classes) for labels in (gallery, queries))
         same = Exclusion.of(asked, learnt)
         is_of_class = queries[same.queries] == gallery[same.gallery]
-        # How many queries are lost where a video is learnt from.
+        # Number of queries lost if a video is drawn as support.
         lost = torch.bincount(same.gallery[is_of_class], minlength=len(gallery))
         for label in gallery[lost > 0].unique():
             num_asked[label] -= lost[gallery == label].sort(descending=True).values[:shots].sum()
@@ -80,7 +80,7 @@ class FewShot:
     def accuracies(
         self, gallery: Features, queries: Features, classes: Tensor, shots: int, learnt: Tensor, asked: Tensor
     ) -> np.ndarray:
-        """The accuracy of each episode over these classes, (episodes,); learnt, asked: which videos the rows are."""
+        """Returns the accuracy of each episode, (episodes,); learnt, asked: video ids of gallery and query rows."""
         generator = Generator().manual_seed(self.seed)
         order = torch.rand(self.episodes, len(classes), generator=generator).argsort(dim=1)
         chosen = classes[order[:, : self.ways]]
@@ -91,7 +91,7 @@ class FewShot:
         return torch.cat(found).double().numpy()
 
     def _enough(self, num_classes: int, shots: int, gallery: str, split: str) -> bool:
-        """Whether there are as many classes as an episode needs."""
+        """Returns whether there are enough classes for an episode; warns or raises UserError otherwise."""
         if num_classes >= self.ways:
             return True
         smaller = f"tasks.few_shot.ways={num_classes} or " if num_classes > 1 else ""
@@ -114,9 +114,9 @@ def draw(
     videos: Tensor | None = None,
     taken: Tensor | None = None,
 ) -> Tensor:
-    """So many different rows of each of these classes, at random: labels (n,), classes (E, W) -> indices (E, W, num).
+    """Draws `num` distinct rows of each class at random: labels (n,), classes (E, W) -> indices (E, W, num).
 
-    Each class must have as many, besides those whose video (n,) is `taken` for it (E, W, S).
+    Rows whose video (n,) is among those `taken` for the class (E, W, S) are excluded; enough others must exist.
     """
     by_class = labels.argsort(stable=True)
     counts = torch.bincount(labels)
@@ -126,7 +126,7 @@ def draw(
     members = by_class[(starts[classes].unsqueeze(-1) + numbers).clamp_max(len(labels) - 1)]
     barred = numbers >= counts[classes].unsqueeze(-1)
     if videos is not None and taken is not None:
-        for video in taken.unbind(dim=-1):  # one at a time: memory for all of them is not needed at once
+        for video in taken.unbind(dim=-1):  # one at a time to save memory
             barred |= videos[members] == video.unsqueeze(-1)
     places = draws.masked_fill(barred, 2.0).topk(num, dim=-1, largest=False).indices
     return members.gather(-1, places)

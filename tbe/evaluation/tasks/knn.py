@@ -1,4 +1,4 @@
-"""The weighted k-nearest-neighbor classifier on frozen features."""
+"""Weighted k-nearest-neighbor classification on frozen features."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Knn:
-    """Top-1 in percent of the query split among the k nearest of the gallery split.
+    """Measures top-1 in percent of the query split, classified by the k nearest videos of the gallery split.
 
-    A query is never its own neighbor, where both have the same video.
+    If gallery and query split share videos, each query is excluded from its own neighbors.
     """
 
     k: int = 20

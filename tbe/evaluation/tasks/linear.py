@@ -1,4 +1,4 @@
-"""A linear probe: logistic regression on frozen features."""
+"""Linear probe: logistic regression on frozen features."""
 
 from __future__ import annotations
 
@@ -20,14 +20,13 @@ from tbe.evaluation.tasks.base import Evaluation
 
 @dataclass(frozen=True)
 class LinearProbe:
-    """Top-1 and top-5 in percent of a linear classifier trained on the gallery split.
+    """Measures top-1 and top-5 in percent of a linear classifier trained on the gallery split.
 
     It is logistic regression on one vector a video, the mean over clips, time and space: not an attentive probe, which
     learns where to look in the maps of a frozen network and gives higher numbers.
 
-    Its inverse regularisation is the one of `strengths` that does best on the share `held_out` of each class of
-    the gallery; it is then trained on the whole gallery. Where no class has two videos it is the first of `strengths`.
-    Features are standardised.
+    Its inverse regularization is the best of `strengths` on a fraction `held_out` of each class of the gallery (the
+    first one if no class has two videos); it is then trained on the whole gallery. Features are standardized.
     """
 
     strengths: tuple[float, ...] = (0.001, 0.01, 0.1, 1.0, 10.0)
@@ -52,7 +51,7 @@ class LinearProbe:
         return metrics
 
     def fit(self, gallery: Features) -> tuple[Pipeline, float]:
-        """The probe and the strength it was given; a ValueError for a gallery of one class."""
+        """Returns the trained probe and its strength; raises UserError for a gallery of one class."""
         vectors, labels = gallery.vectors.numpy(), gallery.labels.numpy()
         classes = np.unique(labels)
         if len(classes) < 2:
@@ -72,13 +71,13 @@ class LinearProbe:
 def _train(vectors: np.ndarray, labels: np.ndarray, strength: float) -> Pipeline:
     probe = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=500))
     with warnings.catch_warnings():
-        # A weakly regularised probe may stop early; how well it does is measured, not assumed.
+        # A weakly regularized probe may not converge; its accuracy is measured anyway.
         warnings.simplefilter("ignore", ConvergenceWarning)
         return probe.fit(vectors, labels)
 
 
 def _scores(probe: Pipeline, vectors: np.ndarray) -> np.ndarray:
-    """Scores (n, num_classes), a column for each label from 0 on: those never trained on score lowest."""
+    """Returns scores (n, num_classes), one column per label; labels not in training score lowest."""
     known = probe.predict_proba(vectors)
     scores = np.full((len(vectors), int(probe.classes_.max()) + 1), -1.0)
     scores[:, probe.classes_] = known

@@ -1,4 +1,4 @@
-"""Video retrieval: is a video of the same class among the nearest?"""
+"""Video retrieval: R@k and mean average precision on frozen features."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ BACKENDS = ("torch", "faiss")
 USUAL_KS = (1, 5, 10, 20, 50)
 NUM_FRAMES = 4
 NUM_NEIGHBORS = 5
-NUM_BESIDE = 2  # neighbors of each checkpoint where several stand beside each other
+NUM_BESIDE = 2  # neighbors per checkpoint in the picture that compares several
 KEPT = "neighbors.npz"
 
 
 @dataclass(frozen=True)
 class Retrieval:
-    """R@k and the mean average precision (mAP), in percent: the query split against the gallery split.
+    """Measures R@k and mean average precision (mAP), in percent, of the query split against the gallery split.
 
-    ks: None for those of `USUAL_KS` that there are videos for. metric: what is near, cosine or euclidean.
-    leave_one_out: each query split is its own gallery. In any case a query is excluded from its own results, where
-    gallery and query split share it. backend: torch or faiss; precision: of torch's products, fp32 or bf16. Both
-    concern R@k alone: mAP needs the whole ranking, which is torch's. On a GPU where that has room, as exactly. Draws
-    `pictures` queries, spread evenly over the split, with their nearest neighbors and how near they are (the cosine,
-    or the distance) into `retrieval/<name>[/<split>]/neighbors.png`; of several checkpoints also the same queries and
-    what each found for them, beside each other, into `retrieval/[<split>_]side_by_side.png`.
+    ks: None for those of `USUAL_KS` up to the number of videos. metric: cosine or euclidean. leave_one_out: each query
+    split is its own gallery. If gallery and query split share videos, each query is excluded from its own results.
+    backend: torch or faiss; precision: of torch's products, fp32 or bf16. Both affect R@k only: mAP needs the whole
+    ranking, by torch. Runs on a GPU if its memory suffices, equally exactly. Draws `pictures` queries, spread evenly
+    over the split, with their nearest neighbors and similarities (cosine or distance) into
+    `retrieval/<name>[/<split>]/neighbors.png`; for several checkpoints also the same queries with the neighbors of
+    each, side by side, into `retrieval/[<split>_]side_by_side.png`.
     """
 
     ks: tuple[int, ...] | None = None
@@ -90,14 +90,14 @@ class Retrieval:
         return nearest_by_faiss if self.backend == "faiss" else partial(nearest, precision=self.precision)
 
     def _ks(self, candidates: int, searched: str, is_shared: bool) -> tuple[int, ...]:
-        """The k to measure; a ValueError for a gallery with fewer videos than some k."""
+        """Returns the k to measure; raises UserError if some k exceeds the size of the gallery."""
         besides = " besides the query itself" if is_shared else ""
         if self.ks is None:
             return tuple(k for k in USUAL_KS if k <= candidates)
         if max(self.ks) > candidates:
             raise UserError(
-                f"retrieval: expected ks up to {candidates}, the videos of {searched} to find{besides}, got "
-                f"{list(self.ks)}. Leave larger ones out (tasks.retrieval.ks=[...]), or all (null) for the usual ones"
+                f"retrieval: expected ks up to {candidates}, the videos of {searched}{besides}, got "
+                f"{list(self.ks)}. Set smaller ones (tasks.retrieval.ks=[...]), or null for the usual ones"
             )
         return tuple(self.ks)
 
@@ -134,7 +134,7 @@ class Retrieval:
         save_strips(rows, folder / KEPT)
 
     def compare(self, rows: dict[str, dict[str, float]], folder: Path) -> None:
-        """Draws the queries with what each checkpoint found for them, from what `run` kept of each."""
+        """Draws the queries with the neighbors found by each checkpoint, as stored by `run`."""
         top = folder / "retrieval"
         for file in sorted((top / next(iter(rows))).rglob(KEPT)):
             split = file.parent.relative_to(top / next(iter(rows))).as_posix()
@@ -155,11 +155,11 @@ def _beside(rows: dict[str, list[Strip]]) -> list[Strip]:
 
 
 def _scenes(source: VideoSource, split: str) -> Callable[[int], str]:
-    """Returns what says a video's scene in a title; nothing where the data does not know it."""
+    """Returns a function from a row to its scene for titles; to '' if the data has no scenes."""
     scenes = source.scenes(split)
     return lambda index: "" if scenes is None else f" · scene {int(scenes[index])}"
 
 
 def _frames(datamodule: VideoDataModule, records: Records) -> Iterator[np.ndarray]:
-    """Frames from all over each of these videos, uint8 (NUM_FRAMES, H, W, C)."""
+    """Yields frames spread over each video, uint8 (NUM_FRAMES, H, W, C)."""
     return (frames.permute(0, 2, 3, 1).numpy() for frames in datamodule.frames(records, NUM_FRAMES, FRAME_HEIGHT))

@@ -1,4 +1,4 @@
-"""Features as files, for whatever one wants to do with them."""
+"""Writes features to NumPy files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tbe.evaluation.tasks.base import Evaluation
 
 @dataclass(frozen=True)
 class SaveFeatures:
-    """Writes, for the gallery and each query split, three files with one row a video, in the same order.
+    """Writes three files for the gallery and each query split, with one row per video in the same order.
 
     `<split>_features.npy` float32 [num_videos, features_dim], or with `per_clip` [num_videos, num_clips, features_dim],
     `<split>_labels.npy` int64 (-1 where unknown) and `<split>_paths.txt`, below `features/<name of the checkpoint>`.

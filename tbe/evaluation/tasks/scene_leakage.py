@@ -1,4 +1,4 @@
-"""Scene leakage: how well frozen features tell the scene, which says nothing of the action."""
+"""Scene leakage: how well frozen features predict the scene, which is independent of the action."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Scenes:
-    """Top-1 of a linear classifier for scenes, and R@1 by scene, in percent: the query split against the gallery.
+    """Measures top-1 of a linear classifier for scenes and R@1 by scene, in percent.
 
-    Metrics: `scenes/scene_linear_top1`, `scenes/scene_R@1`. A query split of which the gallery has no scene is
-    left out, and said: nothing could tell them. A ValueError for data without scenes.
+    Metrics: `scenes/scene_linear_top1`, `scenes/scene_R@1`. A query split that shares no scene with the gallery is
+    skipped, with a log message. Raises UserError for data without scenes.
     """
 
     linear: LinearProbe
@@ -36,21 +36,21 @@ class Scenes:
 
 
 def has_scenes(evaluation: Evaluation) -> bool:
-    """Whether the data set knows the scenes of its videos."""
+    """Returns whether the data set has scene labels."""
     return evaluation.datamodule.source.scenes(evaluation.gallery) is not None
 
 
 def can_be_told(evaluation: Evaluation, split: str) -> bool:
-    """Whether the gallery has any of the scenes of a query split; says so where it has none."""
+    """Returns whether gallery and query split share scenes; logs if they don't."""
     gallery, queries = (_labelled_by_scene(evaluation, part) for part in (evaluation.gallery, split))
     if np.isin(queries.labels.numpy(), gallery.labels.numpy()).any():
         return True
-    log.info("scenes: %s is left out, as %s shows none of its scenes", split, evaluation.gallery)
+    log.info("scenes: skipped %s, because %s has none of its scenes", split, evaluation.gallery)
     return False
 
 
 def scene_leakage(evaluation: Evaluation, split: str, linear: LinearProbe) -> dict[str, float]:
-    """`scene_linear_top1` and `scene_R@1` of a query split, in percent; a ValueError for data without scenes."""
+    """Returns `scene_linear_top1` and `scene_R@1` in percent; raises UserError for data without scenes."""
     gallery, queries = (_labelled_by_scene(evaluation, part) for part in (evaluation.gallery, split))
     evaluation.warn_of_trained_on(split)
     probe, _ = linear.fit(gallery)

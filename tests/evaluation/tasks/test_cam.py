@@ -191,7 +191,7 @@ def test_a_trainer_that_stops_early_leaves_the_videos_it_saw(tmp_path):
 
 
 def test_what_a_network_does_not_have_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="kinds out of class, energy, similarity, got gradient"):
+    with pytest.raises(ValueError, match="kinds among class, energy, similarity, got gradient"):
         Cam(kinds=("energy", "gradient"))
     with pytest.raises(ValueError, match="0 <= videos <= measured, got 9 and 8"):
         Cam(videos=9, measured=8)

@@ -18,7 +18,7 @@ from tbe.evaluation.tasks.export.formats import FORMATS
 from tbe.evaluation.tasks.export.task import random_clips
 from tests.conftest import ROOT
 
-AVAILABLE = {name: form for name, form in FORMATS.items() if torch.__version__ >= form.least_torch}
+AVAILABLE = {name: form for name, form in FORMATS.items() if torch.__version__ >= form.min_torch}
 WEIGHTS = "tasks.export.formats=[safetensors]"
 
 
@@ -117,7 +117,7 @@ def test_sizes_are_left_open_where_the_network_allows_it(tmp_path):
     sizes = ["frames", "height", "width"]
     for file in exported("tiny", tmp_path, formats=list(AVAILABLE), dynamic_sizes=sizes).values():
         assert file["max_error"] <= 1e-5 * file["largest_output"]
-    with pytest.raises(ValueError, match=r"dynamic_sizes: expected sizes that the network leaves open.*got \['frames'"):
+    with pytest.raises(ValueError, match=r"expected sizes that can vary in this network.*got \['frames'"):
         exported("c3d", tmp_path, formats=["torch_export"], dynamic_sizes=["frames"])
 
 
@@ -134,7 +134,7 @@ def test_a_file_that_differs_is_deleted_and_refused(tmp_path, monkeypatch):
 
 def test_a_missing_package_is_one_error_that_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxscript", None)
-    monkeypatch.setitem(FORMATS, "onnx", FORMATS["onnx"]._replace(least_torch="2.6"))
+    monkeypatch.setitem(FORMATS, "onnx", FORMATS["onnx"]._replace(min_torch="2.6"))
     with pytest.raises(ValueError, match=r"format 'onnx', got none called onnxscript.*pip install -e '\.\[export\]'"):
         Export(formats=["safetensors", "onnx"])
     Export()

@@ -73,9 +73,7 @@ def test_more_neighbors_than_videos_are_refused(known, gallery, candidates):
 
 
 def test_one_video_has_nothing_to_find(known):
-    with pytest.raises(
-        ValueError, match="expected at least one video of test to find besides the query itself, got none"
-    ):
+    with pytest.raises(ValueError, match="expected at least one video of test besides the query itself, got none"):
         Retrieval(pictures=0).run(known(test=videos(1, 0), gallery="test"))
 
 

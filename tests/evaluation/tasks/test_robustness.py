@@ -48,10 +48,10 @@ def test_the_table_shows_scores_and_gaps():
 @pytest.mark.parametrize(
     ("shares", "said"),
     [
-        ([100.0], "true masks (or boxes) of all videos."),
-        ([0.0], "true masks (or boxes) in no video; elsewhere what moves"),
-        ([25.0, 50.0], "true masks (or boxes) in 25 % and 50 % of the videos; elsewhere what moves"),
-        ([], "true masks (or boxes) in an unknown share of the videos; elsewhere what moves"),
+        ([100.0], "true masks (or boxes) in all videos."),
+        ([0.0], "true masks (or boxes) in no video; elsewhere they are estimated"),
+        ([25.0, 50.0], "true masks (or boxes) in 25 % and 50 % of the videos; elsewhere they are estimated"),
+        ([], "true masks (or boxes) in an unknown share of the videos; elsewhere they are estimated"),
     ],
 )
 def test_the_caption_says_what_was_taken_for_the_actor(shares, said):
@@ -63,7 +63,7 @@ def test_most_of_the_picture_that_moves_without_a_mask_is_a_warning(caplog):
     _warn_of_motion(torch.tensor([[0.9, 1.0], [0.4, 0.0], [0.5, 0.0]]), "test")
     assert not caplog.records
     _warn_of_motion(torch.tensor([[0.9, 1.0], [0.6, 0.0], [0.5, 0.0]]), "test")
-    assert "in 1 of the 3 videos of test most of the picture moves, and there is no mask" in caplog.text
+    assert "in 1 of the 3 videos of test most of the frame moves, and there is no mask" in caplog.text
 
 
 def test_splits_are_told_apart():

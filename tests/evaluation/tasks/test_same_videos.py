@@ -79,7 +79,7 @@ def test_a_video_that_is_listed_twice_does_not_find_its_other_row(known, videos,
 def test_a_query_that_has_only_itself_to_find_is_named(known, videos, tmp_path):
     alone = listed(videos, tmp_path, [3, 3])
     for task in TASKS:
-        with pytest.raises(ValueError, match="of train to find besides the query itself, got none for .*3.mp4"):
+        with pytest.raises(ValueError, match="of train besides the query itself, got none for .*3.mp4"):
             task.run(known(train=alone, test=listed(videos, tmp_path, range(NUM))))
 
 
@@ -113,8 +113,8 @@ def test_it_is_said_once_that_classifiers_were_trained_on_the_queries(known, vid
         task.run(evaluation)
     said = [record.getMessage() for record in caplog.records]
     assert said == [
-        "6 of the 6 videos of test are also in train, which linear classifiers are trained on: their numbers on these "
-        "say what was learned by heart"
+        "6 of the 6 videos of test are also in train, on which linear classifiers are trained: their accuracy on "
+        "these measures memorization"
     ]
     caplog.clear()
     LINEAR.run(known(train=listed(videos, tmp_path, range(8)), test=listed(videos, tmp_path, range(8, NUM))))

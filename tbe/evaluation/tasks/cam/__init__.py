@@ -1,4 +1,4 @@
-"""Where in a video a network looks."""
+"""Activation maps of a network over videos."""
 
 from tbe.evaluation.tasks.cam.task import Cam
 

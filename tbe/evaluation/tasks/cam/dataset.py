@@ -1,4 +1,4 @@
-"""The middle clips of some videos, with masks of the actor where the data set knows them."""
+"""Loads the middle clips of some videos, with masks of the actor if known."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tbe.data.perturbation_dataset import Foreground, add_foreground, pad_foregr
 
 
 class MaskedVideos(Dataset):
-    """Items of a VideoDataset at these indices, with `foreground` as surrounded videos have it."""
+    """Items of a VideoDataset at given indices, with a `foreground` mask as in surrounded videos."""
 
     def __init__(self, videos: VideoDataset, indices: np.ndarray, foreground: Foreground):
         self.videos = videos
@@ -33,18 +33,18 @@ class MaskedVideos(Dataset):
         return item
 
     def path(self, number: int) -> str:
-        """Where a video is."""
+        """Returns the path of a video."""
         return self.videos.path(int(self.indices[number]))
 
     @staticmethod
     def collate(items: list[dict[str, Any]]) -> dict[str, Tensor]:
-        """Items as a batch, as the views of an evaluation take it."""
+        """Collates items into a batch for the evaluation views."""
         foreground = pad_foreground(items)
         return collate(items) | foreground
 
 
 def middle_clips(data: VideoDataModule, split: str, indices: np.ndarray, rank: int, world_size: int) -> DataLoader:
-    """A loader of this process's share of these videos of a split, one clip each."""
+    """Returns a loader of this process's share of the given videos of a split, one clip each."""
     sampler: Any = data.eval_clips
     one_clip = dataclasses.replace(sampler, num_clips=1)
     videos = VideoDataset(data.source.records(split), data.open_video, one_clip, data.short_side)

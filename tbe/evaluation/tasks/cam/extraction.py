@@ -1,4 +1,4 @@
-"""Maps of the middle clips of a split, computed on any number of processes."""
+"""Computes maps of the middle clips of a split, on any number of processes."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tbe.evaluation.tasks.cam.alignment import Shift, align_to_clips, measured_s
 from tbe.evaluation.tasks.cam.dataset import middle_clips
 from tbe.evaluation.tasks.cam.maps import activation_maps, foreground_share, predicted_classes, stretch_to_unit_range
 
-MAX_PIXELS = 112  # of a side of what is kept for pictures
+MAX_PIXELS = 112  # side length of the clips kept for pictures
 
 
 class Maps(NamedTuple):
-    """What was measured of each video, and what is to be drawn of some of them; on the CPU.
+    """Measurements of each video, and clips and maps of those to draw; on the CPU.
 
     area: (n,), shares: kind -> (n,), in percent; drawn: (v,), the videos' indices; clips (v, C, T, S, S);
-    heat: kind -> (v, T, S, S) in [0, 1]; predicted: (v,), -1 where there is no head.
+    heat: kind -> (v, T, S, S) in [0, 1]; predicted: (v,), -1 without a head.
     """
 
     area: Tensor
@@ -38,7 +38,7 @@ class Maps(NamedTuple):
 
 
 class Mapper(pl.LightningModule):
-    """Computes maps of the videos `measured` of a split, and keeps those of the videos `drawn`, both indices."""
+    """Computes maps of the videos `measured` of a split and keeps those of `drawn` (both are indices)."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class Mapper(pl.LightningModule):
         predicted = torch.full_like(index, -1) if self.head is None else predicted_classes(features, self.head)
         heat = (_small(stretch_to_unit_range(of_kind[chosen]).unsqueeze(1)).squeeze(1) for of_kind in maps)
         self.kept.append((index[chosen], predicted[chosen], _small(clips[chosen]), *heat))
-        return index  # Lightning warns of a step that returns nothing
+        return index  # Lightning warns if a step returns None
 
     def on_predict_epoch_end(self) -> None:
         _, area, *shares = _gathered(self.rows)
@@ -96,13 +96,13 @@ class Mapper(pl.LightningModule):
 
 
 def _gathered(rows: list[tuple[Tensor, ...]]) -> list[Tensor]:
-    """The columns of all processes in the order of the first one, the videos' indices."""
+    """Gathers columns from all processes, sorted by the first one, the videos' indices."""
     columns = [gather_uneven(torch.cat(column)) for column in zip(*rows, strict=True)]
     order = first_of_each(columns[0])
     return [column[order].cpu() for column in columns]
 
 
 def _small(clips: Tensor) -> Tensor:
-    """Clips (B, C, T, S, S) reduced to what is shown of them."""
+    """Downsamples clips (B, C, T, S, S) to the size drawn."""
     side = min(clips.shape[-1], MAX_PIXELS)
     return F.adaptive_avg_pool3d(clips, (clips.shape[2], side, side)) if len(clips) else clips[..., :side, :side]

@@ -1,4 +1,4 @@
-"""Activation maps: where in a video a network looks, and how much of that is the actor."""
+"""Activation map task: draws where a network looks and measures how much of that is the actor."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from tbe.viz.to_rgb import pixels
 
 @dataclass(frozen=True)
 class Cam:
-    """Maps over the middle clips of the query split: of the predicted class, of energy, of similarity to the clip.
+    """Draws and measures maps over the middle clips of the query split: class, energy and similarity to the clip.
 
-    kinds: of `KINDS`; None for all that the network has, that of the class with a trained head. Draws `videos` of each
-    split below `cam/<name of the checkpoint>`, as `<split>.gif`, `.mp4` and `.png`, each map stretched from dark (its
-    least) to yellow (its most); of several checkpoints also `cam/<split>_<kind>.gif` and so on. Measures `measured`
-    videos, both spread evenly. Metrics, in percent, means of the videos where something is foreground:
-    `cam/foreground_area`, how much of a clip that is, the true actor where the data knows it and else what moves;
-    `cam/foreground_share/<kind>`, how much of the map lies on it; `cam/foreground_ratio/<kind>`, share / area, is 1 for
-    a map that knows nothing. fps: of the films.
+    kinds: some of `KINDS`; None for all that apply (class needs a trained head). Draws `videos` of each split below
+    `cam/<name of the checkpoint>`, as `<split>.gif`, `.mp4` and `.png`, each map rescaled from dark (minimum) to
+    yellow (maximum); for several checkpoints also `cam/<split>_<kind>.gif` and so on. Measures `measured` videos; both
+    are spread evenly. Metrics, in percent, averaged over videos with any foreground: `cam/foreground_area`, the
+    fraction of the clip that is the actor (by true masks if known, else what moves); `cam/foreground_share/<kind>`,
+    the fraction of the map that lies on it; `cam/foreground_ratio/<kind>`, share / area, which is 1 for a uniform map.
+    fps: of the animations.
     """
 
     kinds: tuple[str, ...] | None = None
@@ -41,7 +41,7 @@ class Cam:
     def __post_init__(self):
         unknown = [kind for kind in self.kinds or () if kind not in KINDS]
         if unknown:
-            raise UserError(f"cam: expected kinds out of {', '.join(KINDS)}, got {', '.join(unknown)}")
+            raise UserError(f"cam: expected kinds among {', '.join(KINDS)}, got {', '.join(unknown)}")
         if not (0 <= self.videos <= self.measured and self.measured):
             raise UserError(f"cam: expected 0 <= videos <= measured, got {self.videos} and {self.measured}")
 
@@ -59,12 +59,12 @@ class Cam:
             evaluation.trainer.predict(mapper, return_predictions=False)
             metrics |= {evaluation.key(name, split): value for name, value in summarised(mapper.found).items()}
             if self.videos and rank() == 0:
-                # A trainer may be told to stop after some of the videos.
+                # A trainer may be limited to some of the videos.
                 self._write(evaluation, split, mapper.found, records.select(mapper.found.drawn.numpy()))
         return metrics
 
     def compare(self, rows: dict[str, dict[str, float]], folder: Path) -> None:
-        """Draws maps of one kind of all checkpoints beside each other, from what `run` wrote of each."""
+        """Draws maps of each kind for all checkpoints side by side, from the files that `run` wrote."""
         folders = {name: folder / "cam" / name for name in rows}
         for file in next(iter(folders.values())).glob("*.npz"):
             films = {name: load(found / file.name) for name, found in folders.items()}
@@ -97,12 +97,12 @@ class Cam:
 
 
 def spread(indices: np.ndarray, most: int) -> np.ndarray:
-    """At most so many of these indices, spread evenly over them."""
+    """Returns at most `most` of these indices, spread evenly."""
     return indices[np.unique(np.linspace(0, len(indices) - 1, most).round().astype(int))]
 
 
 def summarised(found: Maps) -> dict[str, float]:
-    """The metrics of measured videos."""
+    """Computes the metrics of the measured videos."""
     has_foreground = found.area > 0
     area = found.area[has_foreground].mean().item()
     shares = {kind: values[has_foreground].mean().item() for kind, values in found.shares.items()}
@@ -114,7 +114,7 @@ def summarised(found: Maps) -> dict[str, float]:
 
 
 def _title(names: list[str], label: int, predicted: torch.Tensor, path: bytes) -> str:
-    """What a video shows, what a head takes it for, and where it is."""
+    """Returns the title of a video: its class, the predicted class, and its path."""
     lines = [names[label]] if 0 <= label < len(names) else []
     if predicted >= 0:
         lines.append(f"taken for: {names[predicted] if predicted < len(names) else f'class {int(predicted)}'}")

@@ -1,4 +1,4 @@
-"""Which classes are taken for which."""
+"""Confusion between classes."""
 
 from tbe.evaluation.tasks.confusion.task import Confusion
 

@@ -1,4 +1,4 @@
-"""A confusion matrix as a picture."""
+"""Draws a confusion matrix."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from matplotlib.figure import Figure
 
 from tbe.viz.palette import AMOUNTS
 
-CELL, LARGE_CELL = 0.15, 0.5  # inches; the large ones hold their number
+CELL, LARGE_CELL = 0.15, 0.5  # inches; large cells contain their number
 MAX_WITH_NUMBERS = 25  # classes
 UNSEEN = "0.85"  # gray: a class without videos
-TICKS = (0, 1, 5, 20, 50, 100)  # of the scale, which gives small shares more room
+TICKS = (0, 1, 5, 20, 50, 100)  # of the color scale, which gives small shares more room
 MIN_WIDTH = 3.4  # inches
 
 
 def draw_matrix(shares: np.ndarray, names: list[str], title: str, file: Path) -> None:
-    """Draws shares (n, n) from 0 to 1, a row a true class, a column a predicted one; gray rows where they are nan."""
+    """Draws shares (n, n) from 0 to 1: rows are true classes, columns predicted ones; nan rows are gray."""
     count = len(names)
     cell = LARGE_CELL if count <= MAX_WITH_NUMBERS else CELL
     side = max(MIN_WIDTH, cell * count)
@@ -49,6 +49,6 @@ def draw_matrix(shares: np.ndarray, names: list[str], title: str, file: Path) ->
 
 def _write_numbers(panel: Axes, percents: np.ndarray) -> None:
     for (row, column), value in np.ndenumerate(percents):
-        if value >= 0.5:  # not where it is nan either
+        if value >= 0.5:  # also false for nan
             color = "white" if value > 35 else "black"
             panel.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=8, color=color)

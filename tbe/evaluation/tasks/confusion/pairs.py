@@ -1,4 +1,4 @@
-"""Pairs of classes by how often one is taken for the other."""
+"""Lists pairs of classes by how often they are confused."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 
 class Pair(NamedTuple):
-    """So many videos of a class were taken for another one: `percent` of the class's."""
+    """The number of videos of a class predicted as another one, and their `percent` of the class."""
 
     true: str
     predicted: str
@@ -19,7 +19,7 @@ class Pair(NamedTuple):
 
 
 def confused_pairs(counts: np.ndarray, names: list[str]) -> list[Pair]:
-    """All pairs that occur, off the diagonal of counts (n, n), the largest share of a class first."""
+    """Returns all pairs off the diagonal of counts (n, n) that occur, the largest share of a class first."""
     totals = counts.sum(axis=1)
     pairs = [
         Pair(names[true], names[predicted], int(counts[true, predicted]), 100 * counts[true, predicted] / totals[true])
@@ -30,7 +30,7 @@ def confused_pairs(counts: np.ndarray, names: list[str]) -> list[Pair]:
 
 
 def write_csv(file: Path, pairs: list[Pair]) -> None:
-    """Writes a row a pair."""
+    """Writes one row per pair."""
     with file.open("w", newline="", encoding="utf-8") as out:
         rows = csv.writer(out)
         rows.writerow(Pair._fields)
@@ -38,7 +38,7 @@ def write_csv(file: Path, pairs: list[Pair]) -> None:
 
 
 def write_markdown(file: Path, pairs: list[Pair]) -> None:
-    """Writes a table, a row a pair."""
+    """Writes a table with one row per pair."""
     lines = ["| class | taken for | videos | percent of the class |", "|---|---|---:|---:|"]
     for pair in pairs:
         true, predicted = (name.replace("|", "\\|") for name in pair[:2])

@@ -1,4 +1,4 @@
-"""Confusion: which classes are taken for which."""
+"""Confusion task: confusion matrix and the most confused pairs of classes."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ CHOICES = ("head", "knn")
 
 @dataclass(frozen=True)
 class Confusion:
-    """What the videos of each class of the query split are taken for.
+    """Measures and draws which classes the videos of the query split are predicted as.
 
-    by: 'head', a trained one by the mean softmax of a video's clips; 'knn', weighted nearest neighbors on frozen
-    features, as task=knn has them; None for the head where there is one. Writes below
+    by: 'head', the trained head by the mean softmax over a video's clips; 'knn', weighted nearest neighbors on frozen
+    features, as in task=knn; None for the head if there is one. Writes below
     `confusion/<name of the checkpoint>`, for each split, `<split>.png` (each row a class, in percent of its videos),
-    `<split>_pairs.csv` (all pairs that were confused, the most confused first) and `<split>_pairs.md` (the first
+    `<split>_pairs.csv` (all confused pairs, the most confused first) and `<split>_pairs.md` (the first
     `pairs` of them). Metrics, in percent: `confusion/top1` of videos and `confusion/mean_class_top1`, the mean of the
     classes'. A ValueError for by='head' without a head, or with one of other classes than the data's.
     """
@@ -83,9 +83,9 @@ class Confusion:
 
 
 def count_confusions(labels: Tensor, predicted: Tensor, num_classes: int) -> np.ndarray:
-    """Videos by class and by what they were taken for, int64 (num_classes, num_classes).
+    """Counts videos by true and predicted class, int64 (num_classes, num_classes).
 
-    A ValueError for videos without a class.
+    Raises UserError for videos without a class.
     """
     if int(labels.min()) < 0:
         raise UserError(f"confusion: expected a class for each video, got {int((labels < 0).sum())} without one")
@@ -94,6 +94,6 @@ def count_confusions(labels: Tensor, predicted: Tensor, num_classes: int) -> np.
 
 
 def shares(counts: np.ndarray) -> np.ndarray:
-    """The counts of each row as shares of it; nan where a row has none."""
+    """Divides the counts of each row by their sum; nan for empty rows."""
     totals = counts.sum(axis=1, keepdims=True)
     return np.divide(counts, totals, out=np.full(counts.shape, np.nan), where=totals > 0)

@@ -1,4 +1,4 @@
-"""Weights out: a trained network as files that other programs read, each checked against the network."""
+"""Exports a trained network to files for other programs, each verified against the network."""
 
 from tbe.evaluation.tasks.export.task import Export
 

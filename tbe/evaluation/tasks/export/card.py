@@ -1,4 +1,4 @@
-"""What the card of an exported network says, as plain types."""
+"""Describes an exported network as plain types, for its card."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ PACKAGES = ("safetensors", "onnx", "onnxscript", "onnxruntime")
 
 
 def clip_shape(evaluation: Evaluation) -> tuple[int, ...]:
-    """(C, T, H, W) of the clips that the network is evaluated on."""
+    """Returns the shape (C, T, H, W) of the clips that the network is evaluated on."""
     data: Any = evaluation.datamodule
     augment = data.eval_views.augment
     return len(augment.mean), data.eval_clips.num_frames, augment.size, augment.size
 
 
 def describe(evaluation: Evaluation, dynamic_sizes: Sequence[str]) -> dict[str, Any]:
-    """What goes in, what comes out, and where the weights come from; null where nobody knows."""
+    """Describes inputs, outputs and the origin of the weights; null if unknown."""
     data: Any = evaluation.datamodule
     augment = data.eval_views.augment
     classifier, shape = evaluation.classifier, clip_shape(evaluation)
@@ -53,7 +53,7 @@ def describe(evaluation: Evaluation, dynamic_sizes: Sequence[str]) -> dict[str, 
 
 
 def _run_metrics(origin: Any) -> dict[str, Any] | None:
-    """What the training run measured at its end, where it was one of ours and its folder still says it."""
+    """Returns the final metrics of the training run, if it is ours and its folder still exists."""
     if not isinstance(origin, dict) or "stage" not in origin:
         return None
     file = Path(origin["path"]).parent.parent / "metrics.json"

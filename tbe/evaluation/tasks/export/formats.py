@@ -1,4 +1,4 @@
-"""The formats of an exported network: what each needs, how it is written, and how it is read back."""
+"""Export formats: their requirements, writers and readers."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from torch.export import Dim, ExportedProgram
 from tbe.backbones.classifier import Classifier
 from tbe.errors import UserError
 
-SIZES = {"frames": 2, "height": 3, "width": 4}  # axes of the clips that a traced network may leave open
-MAX_CLIPS = 2**20  # without a bound torch 2.6 refuses a batch that could be its largest integer
+SIZES = {"frames": 2, "height": 3, "width": 4}  # axes of the clips that may be dynamic in a traced network
+MAX_CLIPS = 2**20  # torch 2.6 needs an upper bound of the dynamic batch size
 CLIPS = "clips"  # the argument of every network's forward
 Network = Callable[[Tensor], Tensor]
 
 
 class Trace(NamedTuple):
-    """The operations of a network, and the axes of its clips that may have any length, by their number."""
+    """The traced program of a network, and the dynamic axes of its clips by their number."""
 
     program: ExportedProgram
     free: dict[int, str]
 
 
 class Format(NamedTuple):
-    """One way to write a network from clips (B, C, T, H, W) to vectors; the packages and the torch that it needs.
+    """A file format for a network from clips (B, C, T, H, W) to vectors; the packages and torch version it needs.
 
-    write takes the network, its trace where `traced`, else None, and the file. read gives the network back from the
-    file: of the network that it is given it may take the architecture, never the weights.
+    write takes the network, its trace if `traced` (else None), and the file. read returns the network from the file; it
+    may use the architecture of the network that it is given, never its weights.
     """
 
     suffix: str
@@ -42,18 +42,18 @@ class Format(NamedTuple):
     traced: bool
     write: Callable[[nn.Module, Any, Path], None]
     read: Callable[[Path, nn.Module], Network]
-    least_torch: str = "2.6"
+    min_torch: str = "2.6"
 
 
 def check_formats(names: Sequence[str]) -> None:
-    """Refuses formats that there are not, and those that this torch or a missing package rules out."""
+    """Raises UserError for unknown formats and those that need another torch or a missing package."""
     unknown = [name for name in names if name not in FORMATS]
     if unknown or not names:
         raise UserError(f"task=export: expected formats among {', '.join(FORMATS)}, got {list(names)}")
     for name in names:
-        if torch.__version__ < FORMATS[name].least_torch:
+        if torch.__version__ < FORMATS[name].min_torch:
             raise UserError(
-                f"task=export: expected torch {FORMATS[name].least_torch} or newer for format {name!r}, "
+                f"task=export: expected torch {FORMATS[name].min_torch} or newer for format {name!r}, "
                 f"got {torch.__version__}"
             )
     wanted = {package: name for name in names for package in FORMATS[name].packages}
@@ -68,7 +68,7 @@ def check_formats(names: Sequence[str]) -> None:
 def trace(network: nn.Module, probes: Sequence[Tensor], dynamic_sizes: Sequence[str]) -> Trace:
     """Traces a network on the first of these clips, for any batch and any of the `dynamic_sizes`.
 
-    A ValueError for a size that the network fixes, or does not leave open as far as the last of the clips.
+    Raises UserError for a size that the network fixes, or that can't vary up to the size of the last clip.
     """
     free = {SIZES[size]: size for size in dynamic_sizes}
     dims = {0: Dim("batch", min=1, max=MAX_CLIPS)} | dict.fromkeys(free, Dim.AUTO)
@@ -79,11 +79,11 @@ def trace(network: nn.Module, probes: Sequence[Tensor], dynamic_sizes: Sequence[
     if free and not fixed:
         try:
             program.module()(probes[-1])
-        except (AssertionError, RuntimeError) as error:  # the condition under which the trace holds
+        except (AssertionError, RuntimeError) as error:  # the message contains the constraint
             reason = str(error)
     if reason:
         raise UserError(
-            f"tasks.export.dynamic_sizes: expected sizes that the network leaves open from {tuple(probes[0].shape)} "
+            f"tasks.export.dynamic_sizes: expected sizes that can vary in this network from {tuple(probes[0].shape)} "
             f"to {tuple(probes[-1].shape)}, got {list(dynamic_sizes)}: {reason}"
         )
     return Trace(program, {0: "batch"} | free)
@@ -91,11 +91,11 @@ def trace(network: nn.Module, probes: Sequence[Tensor], dynamic_sizes: Sequence[
 
 def _write_safetensors(network: nn.Module, traced: Trace | None, file: Path) -> None:
     weights = {name: value.contiguous() for name, value in network.state_dict().items()}
-    file.write_bytes(save(weights, metadata={"format": "pt"}))  # save_file makes files that only their owner may read
+    file.write_bytes(save(weights, metadata={"format": "pt"}))  # save_file creates files readable only by their owner
 
 
 def _read_safetensors(file: Path, network: nn.Module) -> Network:
-    # Emptied first: what the file lacks must not come from the network that it is compared with.
+    # Weights are cleared first, so that none missing in the file come from the network it is compared with.
     emptied = copy.deepcopy(network).to_empty(device="cpu")
     emptied.load_state_dict(load_file(file))
     return emptied
@@ -110,17 +110,17 @@ def _read_torch_export(file: Path, network: nn.Module) -> Network:
 
 
 def _write_onnx(network: nn.Module, traced: Trace, file: Path) -> None:
-    for name in ("onnx_ir", "onnxscript"):  # they tell of every pass over the graph
+    for name in ("onnx_ir", "onnxscript"):  # they log every pass over the graph
         logging.getLogger(name).setLevel(logging.WARNING)
     torch.onnx.export(
         traced.program,
         f=file,
         dynamo=True,
-        dynamic_shapes={CLIPS: traced.free},  # how the axes are called in the file
+        dynamic_shapes={CLIPS: traced.free},  # the names of the axes in the file
         verbose=False,
         input_names=[CLIPS],
         output_names=["logits" if isinstance(network, Classifier) else "features"],
-        external_data=False,  # one file; the format allows two gigabytes
+        external_data=False,  # a single file, of at most 2 GB
     )
 
 
@@ -134,6 +134,6 @@ def _read_onnx(file: Path, network: nn.Module) -> Network:
 FORMATS = {
     "safetensors": Format("safetensors", ("safetensors",), False, _write_safetensors, _read_safetensors),
     "torch_export": Format("pt2", (), True, _write_torch_export, _read_torch_export),
-    # torch 2.6 can't translate a batch norm with any onnxscript that still installs.
-    "onnx": Format("onnx", ("onnx", "onnxscript", "onnxruntime"), True, _write_onnx, _read_onnx, least_torch="2.7"),
+    # torch 2.6 can't convert batch norm with any onnxscript version that still installs.
+    "onnx": Format("onnx", ("onnx", "onnxscript", "onnxruntime"), True, _write_onnx, _read_onnx, min_torch="2.7"),
 }

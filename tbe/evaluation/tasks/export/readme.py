@@ -1,10 +1,10 @@
-"""The card of an exported network for people, in Markdown."""
+"""Writes the card of an exported network in Markdown."""
 
 from __future__ import annotations
 
 from typing import Any
 
-# For each format what an example imports, and how it calls the network of a file.
+# For each format, the imports and the code of an example.
 SAFETENSORS = """import json
 from pathlib import Path
 
@@ -22,7 +22,7 @@ ONNX = """import onnxruntime
 session = onnxruntime.InferenceSession("{file}")
 ({output},) = session.run(None, {{"clips": clips.numpy()}})"""
 EXAMPLES = {"safetensors": SAFETENSORS, "torch_export": TORCH_EXPORT, "onnx": ONNX}
-# For each network what it gives, how it is built from the card, and what that imports.
+# For each network, its output, the code that builds it from the card, and the imports.
 NETWORKS = {
     "backbone": {"output": "features", "built": 'build(card["backbone"])', "imports": ""},
     "classifier": {
@@ -34,7 +34,7 @@ NETWORKS = {
 
 
 def readme(card: dict[str, Any]) -> str:
-    """What `describe` and the checks say, with an example for each file that runs in the folder of the files."""
+    """Returns the Markdown card, with a runnable example for each file (run in the folder of the files)."""
     parts = (_title(card), _input(card["input"]), _files(card), _examples(card), _origin(card))
     return "\n\n".join(parts) + "\n"
 

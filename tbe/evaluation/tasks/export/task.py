@@ -1,4 +1,4 @@
-"""Exporting a network: written, read back, compared, and described on a card."""
+"""Export task: writes a network, verifies the files, and describes them on a card."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Export:
-    """Writes a network for use without this project, below `export/<name of the checkpoint>`.
+    """Exports a network for use without this project, below `export/<name of the checkpoint>`.
 
-    `backbone.*` turns clips into features, always; `classifier.*` turns clips into logits, where the checkpoint has
-    a trained head. safetensors holds the weights alone, the other formats the network as well. Each file is read back
-    and compared with the network on random clips: an output further off than `tolerance` times the largest output is
-    a ValueError, and the file is deleted. `card.json` and `README.md` say what goes in, what comes out, where the
-    weights come from and how to load each file. No video is read.
+    `backbone.*` maps clips to features; `classifier.*` maps clips to logits, if the checkpoint has a trained head.
+    safetensors contains only weights, the other formats also the network. Each file is read back and compared with the
+    network on random clips; if outputs differ by more than `tolerance` times the largest output, the file is deleted
+    and UserError raised. `card.json` and `README.md` describe inputs, outputs, the origin of the weights and how to
+    load each file. Reads no video.
 
-    dynamic_sizes: those of frames, height and width that a traced network leaves open, beside the batch.
+    dynamic_sizes: those of frames, height and width that may vary in a traced network, besides the batch.
     The metrics `export/<format>_max_error` are the largest absolute differences.
     """
 
@@ -50,7 +50,7 @@ class Export:
             )
 
     def run(self, evaluation: Evaluation) -> dict[str, float]:
-        # Not tbe.distributed.rank(): where no loader has run yet, processes do not know of each other.
+        # Not tbe.distributed.rank(): before a loader has run, processes are not connected yet.
         if rank_zero_only.rank != 0:  # type: ignore[attr-defined]  # Lightning sets it later
             return {}
         folder = evaluation.folder / "export" / evaluation.name
@@ -71,7 +71,7 @@ class Export:
 
     @torch.no_grad()
     def _write(self, name: str, network: nn.Module, folder: Path, probes: list[Tensor]) -> dict[str, dict[str, Any]]:
-        """Writes and checks one network in all formats; for each file's name what the card says of it."""
+        """Writes and verifies one network in all formats; returns the card entries by file name."""
         network = copy.deepcopy(network).cpu().eval().requires_grad_(False)
         expected = [network(clips) for clips in probes]
         wants_trace = any(FORMATS[chosen].traced for chosen in self.formats)
@@ -92,11 +92,11 @@ class Export:
         return written
 
     def _check(self, file: Path, exported: Network, probes: list[Tensor], expected: list[Tensor]) -> float:
-        """The largest absolute difference from the expected outputs; a ValueError above the tolerance."""
+        """Returns the largest absolute difference from the expected outputs; raises UserError above the tolerance."""
         largest = 0.0
         for clips, vectors in zip(probes, expected, strict=True):
             error, scale = float((exported(clips) - vectors).abs().max()), float(vectors.abs().max())
-            if not error <= self.tolerance * scale:  # true of nan as well
+            if not error <= self.tolerance * scale:  # also true for nan
                 file.unlink()
                 raise UserError(
                     f"{file}: expected outputs within {self.tolerance:g} of the network's, relative to its largest "
@@ -107,7 +107,7 @@ class Export:
 
 
 def random_clips(shape: tuple[int, ...], dynamic_sizes: Sequence[str]) -> list[Tensor]:
-    """Clips (B, C, T, H, W) to trace with, the first, and to compare on: one, and three of larger dynamic sizes."""
+    """Returns clips (B, C, T, H, W) for tracing (the first) and comparing, some with larger dynamic sizes."""
     generator = torch.Generator().manual_seed(0)
     larger = list(shape)
     for size in dynamic_sizes:

@@ -1,4 +1,4 @@
-"""Background robustness, measured and drawn."""
+"""Background robustness."""
 
 from tbe.evaluation.tasks.robustness.task import Robustness
 

@@ -1,4 +1,4 @@
-"""Pictures of background robustness: bars of probes, curves of what is added."""
+"""Draws background robustness: bars of probes, and curves over the weight of added frames."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Scores = dict[str, dict[str, float]]  # checkpoint -> '<probe>/<measure>' -> per
 
 
 def draw_bars(scores: Scores, probes: list[str], file: Path) -> None:
-    """One panel a measure, one group of bars a probe, one bar a checkpoint; a line where the clean score is."""
+    """Draws a panel per measure with a group of bars per probe, a bar per checkpoint; a line at the clean score."""
     measures = _measures(scores)
     figure, panels = plt.subplots(
         len(measures), 1, figsize=(1.2 * len(probes) + 2, 2.9 * len(measures)), squeeze=False, layout="constrained"
@@ -42,7 +42,7 @@ def draw_bars(scores: Scores, probes: list[str], file: Path) -> None:
 
 
 def draw_curves(scores: Scores, weights: tuple[float, ...], file: Path) -> None:
-    """What remains as a frame of the clip (left) or another video's background (right) is added with more weight."""
+    """Draws the scores over the weight of an added frame of the clip (left) or of another background (right)."""
     measures = _measures(scores)
     titles = {"added_frame": "a frame of the clip added", "added_backdrop": "another video's background added"}
     figure, panels = plt.subplots(
@@ -62,7 +62,7 @@ def draw_curves(scores: Scores, weights: tuple[float, ...], file: Path) -> None:
 
 
 def _measures(scores: Scores) -> list[str]:
-    """The measures that every checkpoint has."""
+    """Returns the measures that all checkpoints have."""
     return [kind for kind in TITLES if all(f"clean/{kind}" in row for row in scores.values())]
 
 

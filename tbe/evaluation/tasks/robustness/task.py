@@ -1,4 +1,4 @@
-"""Background robustness: what is left of a score when the background, the motion or the order is taken away."""
+"""Background robustness task: scores on clips with changed background, motion or order of frames."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tbe.evaluation.tasks.base import Evaluation
 from tbe.evaluation.tasks.linear import LinearProbe
 from tbe.evaluation.tasks.scene_leakage import can_be_told, has_scenes, scene_leakage
 
-# The motion is there and the background is not its own: a score should hold.
+# The motion stays but the background changes: scores should not drop.
 BACKGROUND: dict[str, Perturbation] = {
     "swap": perturbations.BackgroundSwap(),
     "swap_class": perturbations.BackgroundSwap(another_class=True),
     "foreground_only": perturbations.ForegroundOnly(),
 }
-# The background is there and the motion is not, or not as it was: a score that holds did not come from motion.
+# The background stays but the motion is removed or changed: a score that does not drop did not depend on motion.
 MOTION: dict[str, Perturbation] = {
     "static": perturbations.Static(),
     "median": perturbations.Median(),
@@ -36,24 +36,24 @@ MOTION: dict[str, Perturbation] = {
 }
 MEASURES = ("head_top1", "linear_top1", "R@1")
 TRUE_MASKS = "robustness/true_masks"
-MOST = 0.5  # of the picture
+MOST = 0.5  # of the frame
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Robustness:
-    """Each of the `perturbations` on the query split: accuracy, retrieval R@1, and how much of the clean score is lost.
+    """Measures accuracy and retrieval R@1 under each of the `perturbations` of the query split, and the relative drops.
 
-    Everything learns from the clean gallery. Metrics, in percent: `robustness/<probe>/linear_top1` (a linear
+    Classifiers train on the clean gallery. Metrics, in percent: `robustness/<probe>/linear_top1` (a linear
     classifier), `.../R@1` (cosine) and, with a trained head, `.../head_top1`; `robustness/background_drop` and
-    `robustness/motion_drop`, the mean share of the clean accuracy (of the head where there is one, else of the linear
-    classifier) that the probes of background and of motion take away, with the share of each of these probes beside
-    it, `..._drop_<probe>`. `robustness/true_masks` is the share of the videos that have masks (or boxes) of their
-    actors: in the others what moves is taken for it, and where most of the picture moves that is a warning. weights: of
-    the frames that the probes `added_frame_<weight>` (another frame of the clip) and `added_backdrop_<weight>` (another
-    video's background) add. Where the data has scenes, `robustness/scene_linear_top1` and `robustness/scene_R@1`: how
-    well the features tell them. Writes `robustness/<name>.csv`, and `table.md` and pictures of all checkpoints.
+    `robustness/motion_drop`, the mean fraction of the clean accuracy (of the head if there is one, else of the linear
+    classifier) lost under the probes of background and of motion, and `..._drop_<probe>`, that of each probe.
+    `robustness/true_masks` is the fraction of videos with masks (or boxes) of their actors; in the others moving
+    regions are used, with a warning if most of the frame moves. weights: of the frames that the probes
+    `added_frame_<weight>` (another frame of the clip) and `added_backdrop_<weight>` (another video's background) add.
+    If the data has scenes, `robustness/scene_linear_top1` and `robustness/scene_R@1` measure how well features predict
+    them. Writes `robustness/<name>.csv`, and `table.md` and pictures of all checkpoints.
     """
 
     linear: LinearProbe
@@ -86,7 +86,7 @@ class Robustness:
         return metrics
 
     def probes(self) -> dict[str, Perturbation]:
-        """All probes by their names, the clean clips first."""
+        """Returns all probes by name, clean clips first."""
         added: dict[str, Perturbation] = {
             f"added_frame_{weight:g}": perturbations.AddedFrame(weight) for weight in self.weights
         }
@@ -105,10 +105,9 @@ class Robustness:
 
 
 def summary(scores: dict[str, dict[str, float]], chance: float) -> dict[str, float]:
-    """The share of the clean accuracy that probes of background, and those of motion, take away, in percent.
+    """Returns the fraction of the clean accuracy lost under background and under motion probes, in percent.
 
-    The mean of each kind, and each probe's own. NaN for a clean accuracy that is not above chance: there is nothing to
-    lose.
+    The mean of each kind, and that of each probe; NaN if the clean accuracy is not above chance.
     """
     kind = next(kind for kind in MEASURES if kind in scores["clean"])
     clean = scores["clean"][kind]
@@ -121,7 +120,7 @@ def summary(scores: dict[str, dict[str, float]], chance: float) -> dict[str, flo
 
 
 def by_split(rows: dict[str, dict[str, float]]) -> dict[str, dict[str, dict[str, float]]]:
-    """The scores of each split apart, by its name with an underscore, '' where there is one split alone.
+    """Groups the scores by split: its name with an underscore, or '' for a single split.
 
     rows: metrics by checkpoint; names in the result are '<probe>/<measure>'.
     """
@@ -136,9 +135,9 @@ def by_split(rows: dict[str, dict[str, float]]) -> dict[str, dict[str, dict[str,
 
 
 def markdown(rows: dict[str, dict[str, float]]) -> str:
-    """One line a probe and measure, one column a checkpoint: the score, and in brackets the gap to the clean one.
+    """Returns a table with a line per probe and measure and a column per checkpoint: score (gap to the clean score).
 
-    Its caption says whether true masks or what moves was taken for the actor.
+    Its caption says whether actors come from true masks or from motion.
     """
     names = list(dict.fromkeys(name for row in rows.values() for name in row if name.startswith("robustness/")))
     lines = ["| | " + " | ".join(rows) + " |", "|---" + "|---:" * len(rows) + "|"]
@@ -149,15 +148,15 @@ def markdown(rows: dict[str, dict[str, float]]) -> str:
 
 
 def caption(rows: dict[str, dict[str, float]]) -> str:
-    """Says in one sentence what was taken for the actor in the videos that these numbers are of."""
+    """Returns a sentence that says whether actors come from true masks or from motion."""
     shares = {value for row in rows.values() for name, value in row.items() if name.startswith(TRUE_MASKS)}
     if shares == {100.0}:
-        return "The actors are those of the true masks (or boxes) of all videos."
+        return "Actors come from true masks (or boxes) in all videos."
     some = " and ".join(f"{share:.0f} %" for share in sorted(shares)) or "an unknown share"
     where = "in no video" if shares == {0.0} else f"in {some} of the videos"
     return (
-        f"The actors are those of true masks (or boxes) {where}; elsewhere what moves is taken for them, wrongly where "
-        "the camera moves."
+        f"Actors come from true masks (or boxes) {where}; elsewhere they are estimated from motion, wrongly if the "
+        "camera moves."
     )
 
 
@@ -171,20 +170,20 @@ def _cell(row: dict[str, float], name: str) -> str:
 
 
 def _warn_of_motion(masks: Tensor, split: str) -> None:
-    """Says in how many videos most of the picture moves; masks (n, 2): of each the area, and whether it is known."""
+    """Warns of videos in which most of the frame moves; masks (n, 2): area, and whether the mask is known."""
     moving = (masks[:, 0] > MOST) & (masks[:, 1] < 1)
     if moving.any() and rank() == 0:
         log.warning(
-            f"robustness: in {int(moving.sum())} of the {len(masks)} videos of {split} most of the picture moves, and "
-            "there is no mask: with a moving camera what moves is not the actor, and what is said of backgrounds is "
-            "wrong. Give masks with data.masks=<folder>, or leave such videos out"
+            f"robustness: in {int(moving.sum())} of the {len(masks)} videos of {split} most of the frame moves, and "
+            "there is no mask: with a moving camera, motion does not show the actor, and the numbers on backgrounds "
+            "are wrong. Set data.masks=<folder>, or exclude such videos"
         )
 
 
 def _measures(
     evaluation: Evaluation, gallery: Features, split: str, linear: LinearProbe
 ) -> Callable[[Features], dict[str, float]]:
-    """What scores features of the query split: with the head where there is one, by a linear classifier, and R@1."""
+    """Returns a function that scores features of the query split by the head, a linear classifier, and R@1."""
     evaluation.warn_of_trained_on(split)
     classifier = linear.fit(gallery)[0]
     excluded = evaluation.same_videos(split, evaluation.gallery)

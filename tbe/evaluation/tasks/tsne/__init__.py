@@ -1,4 +1,4 @@
-"""Features as points in the plane."""
+"""Embeds features in the plane."""
 
 from tbe.evaluation.tasks.tsne.task import Tsne
 

@@ -1,4 +1,4 @@
-"""Embedded videos as a picture: a column a checkpoint, a row for each thing to color by."""
+"""Draws embedded videos: one column per checkpoint, one row per attribute to color by."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 from tbe.evaluation.tasks.tsne.points import Points
 from tbe.viz.palette import style
 
-PANEL, LARGE_PANEL = 4.6, 6.5  # inches; the large one where there are many names
+PANEL, LARGE_PANEL = 4.6, 6.5  # inches; the large one for many names
 LEGEND_ROWS = 26
 LEGEND_MARKER = 6.5  # points across
 
 
 def draw_points(columns: dict[str, Points], file: Path) -> None:
-    """Draws the points of each checkpoint; colors mean the same names in all columns of a row."""
+    """Draws the points of each checkpoint; colors stand for the same names in all columns of a row."""
     named = next(iter(columns.values())).named
     names = {kind: _ordered(columns, kind) for kind in named}
     legend_columns = max(-(-len(found) // LEGEND_ROWS) for found in names.values())
@@ -43,7 +43,7 @@ def draw_points(columns: dict[str, Points], file: Path) -> None:
             handletextpad=0.2,
         )
         for text in legend.get_texts():
-            text.set_parse_math(False)  # a name may hold dollar signs
+            text.set_parse_math(False)  # a name may contain dollar signs
     figure.savefig(file, dpi=150, bbox_inches="tight")
 
 
@@ -67,10 +67,10 @@ def _draw_panel(panel: Axes, points: Points, names: list[str], known: list[str])
 
 
 def _size(count: int) -> float:
-    """How large the points are, in points of the printer: smaller where there are many."""
+    """Returns the marker size in typographic points, smaller for many points."""
     return float(np.clip(80 / np.sqrt(count), 3.5, 6.5))
 
 
 def _ordered(columns: dict[str, Points], kind: str) -> list[str]:
-    """The names of all columns, in the order of the alphabet: the same for any subset of checkpoints."""
+    """Returns the names of all columns, sorted, so that colors do not depend on the choice of checkpoints."""
     return sorted({name for points in columns.values() for name in points.named[kind]})

@@ -1,4 +1,4 @@
-"""From features to points in the plane."""
+"""Computes t-SNE and UMAP embeddings of features."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NEIGHBORS = 15  # of UMAP, its own default
 
 
 def check_method(method: str) -> None:
-    """A ValueError for an unknown method, or one whose package is missing."""
+    """Raises UserError for an unknown method, or one whose package is missing."""
     if method not in METHODS:
         raise UserError(f"tsne: expected method to be one of {', '.join(METHODS)}, got {method!r}")
     if method == "umap" and importlib.util.find_spec("umap") is None:
@@ -25,10 +25,10 @@ def check_method(method: str) -> None:
 
 
 def embed(vectors: np.ndarray, method: str, perplexity: float, seed: int) -> np.ndarray:
-    """Points (n, 2) of features (n, F), whose direction counts and not their length, as in retrieval.
+    """Embeds features (n, F), scaled to unit length, as points (n, 2).
 
-    The 50 principal components are embedded; with few videos t-SNE's perplexity is at most a third of their number.
-    ValueError for fewer than 4 videos.
+    Embeds the first 50 principal components; t-SNE's perplexity is at most a third of the number of videos. Raises
+    UserError for fewer than 4 videos.
     """
     count = len(vectors)
     if count < MIN_VIDEOS:
@@ -41,7 +41,7 @@ def embed(vectors: np.ndarray, method: str, perplexity: float, seed: int) -> np.
 
         return umap.UMAP(n_neighbors=min(NEIGHBORS, count - 1), random_state=seed, n_jobs=1).fit_transform(reduced)
     perplexity = min(perplexity, (count - 1) / 3)
-    # From the principal components, as its default, but by hand: a data set of one feature has only one of them.
+    # PCA initialization as by default, but done here, because data with one feature has only one component.
     start = np.zeros((count, 2))
     start[:, : min(2, size)] = reduced[:, :2] / max(reduced[:, 0].std(), 1e-12) * 1e-4
     return TSNE(perplexity=perplexity, init=start, random_state=seed).fit_transform(reduced)

@@ -1,4 +1,4 @@
-"""Embedded videos as a page to look around in: one HTML file that needs nothing else, not even a network."""
+"""Writes embedded videos as an interactive, self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TEMPLATE = Path(__file__).with_name("page.html")
 
 
 def write_page(file: Path, title: str, points: Points, pictures: list[str]) -> None:
-    """Writes the page; `pictures` are data URLs, one a point, or none at all."""
+    """Writes the page; `pictures` are data URLs, one per point, or an empty list."""
     low, high = points.xy.min(axis=0), points.xy.max(axis=0)
     placed = (points.xy - low) / np.where(high > low, high - low, 1)
     kinds = {kind: sorted(set(names)) for kind, names in points.named.items()}
@@ -37,19 +37,19 @@ def write_page(file: Path, title: str, points: Points, pictures: list[str]) -> N
         "styles": [[style(number).color, np.round(style(number).shape, 3).tolist()] for number in range(most)],
         "pictures": pictures,
     }
-    # A '<' in a path would end the script early.
+    # A '<' in a path could end the script.
     text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
     page = TEMPLATE.read_text(encoding="utf-8").replace("/*DATA*/ null", text)
     file.write_text(page, encoding="utf-8")
 
 
 def thumbnails(datamodule: VideoDataModule, records: Records, side: int) -> list[str]:
-    """The middle frame of each video as a JPEG in a data URL, its short side of at most this many pixels."""
+    """Returns the middle frame of each video as a JPEG data URL, with a short side of at most `side` pixels."""
     return [_as_url(frame) for (frame,) in datamodule.frames(records, count=1, short_side=side)]
 
 
 def _as_url(frame: Tensor) -> str:
-    """A frame uint8 (C, H, W)."""
+    """Encodes a frame uint8 (C, H, W) as a JPEG data URL."""
     as_clip = (frame[None, :, None] / 255, frame.new_zeros(1), frame.new_ones(1))
     out = io.BytesIO()
     Image.fromarray(pixels(*as_clip)[0, 0]).save(out, "JPEG", quality=75)

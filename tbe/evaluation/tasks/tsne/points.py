@@ -1,4 +1,4 @@
-"""Embedded videos: where they lie, and what each of them shows."""
+"""Points of embedded videos, with their paths and names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tbe.data.sources.class_names import class_names, display_path
 
 
 class Points(NamedTuple):
-    """xy: (n, 2); paths: the videos'; named: what they can be colored by ('class', 'scene') -> a name for each."""
+    """xy: (n, 2); paths: of the videos; named: attribute to color by ('class', 'scene') -> names of the videos."""
 
     xy: np.ndarray
     paths: list[str]
@@ -21,13 +21,13 @@ class Points(NamedTuple):
 
 
 def describe(source: VideoSource, split: str, chosen: np.ndarray) -> tuple[list[str], dict[str, list[str]]]:
-    """Paths and names of the chosen videos of a split: of their classes, and of their scenes where these are known."""
+    """Returns paths, class names and, if known, scene names of the chosen videos of a split."""
     paths = [display_path(path) for path in source.records(split).select(chosen).paths.tolist()]
     return paths, {name: _names(labelled, split, chosen) for name, labelled in source.labellings().items()}
 
 
 def write_points(file: Path, points: Points) -> None:
-    """Writes one row a video."""
+    """Writes one row per video."""
     with file.open("w", newline="", encoding="utf-8") as out:
         rows = csv.writer(out)
         rows.writerow(["path", "x", "y", *points.named])
@@ -36,7 +36,7 @@ def write_points(file: Path, points: Points) -> None:
 
 
 def read_points(file: Path) -> Points:
-    """The points of a file that `write_points` wrote."""
+    """Reads a file written by `write_points`."""
     with file.open(newline="", encoding="utf-8") as table:
         heads, *rows = csv.reader(table)
     paths, x, y, *names = (list(column) for column in zip(*rows, strict=True))

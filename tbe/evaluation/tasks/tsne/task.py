@@ -1,4 +1,4 @@
-"""t-SNE: which videos a network finds alike, seen at a glance."""
+"""t-SNE task: draws the features of a network as points."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tbe.evaluation.tasks.tsne.points import Points, describe, read_points, writ
 
 @dataclass(frozen=True)
 class Tsne:
-    """The query splits' features as points, colored by class and, where the data has scenes, by scene.
+    """Draws the query splits' features as points, colored by class and, if the data has scenes, by scene.
 
     Writes below `tsne/<name of the checkpoint>`, for each split, `<split>.png`, `<split>.html` (a page with the middle
-    frame of the video that is pointed at) and `<split>.csv`; of several checkpoints also `tsne/<split>.png`.
-    method: 'tsne' or 'umap', which needs the package umap-learn; perplexity is t-SNE's. max_videos: of a split, spread
-    evenly over it. thumbnail: pixels of a frame's short side, 0 for none. The pictures are of one seed: distances
-    between groups mean little (van der Maaten and Hinton, JMLR 2008).
+    frame of the video under the pointer) and `<split>.csv`; for several checkpoints also `tsne/<split>.png`.
+    method: 'tsne' or 'umap', which needs the package umap-learn; perplexity is t-SNE's. max_videos: per split, spread
+    evenly. thumbnail: pixels of a frame's short side, 0 for none. Pictures show one random seed: distances between
+    groups mean little (van der Maaten and Hinton, JMLR 2008).
     """
 
     method: str = "tsne"
@@ -48,7 +48,7 @@ class Tsne:
         return metrics
 
     def compare(self, rows: dict[str, dict[str, float]], folder: Path) -> None:
-        """Draws all checkpoints beside each other, from what `run` wrote of each."""
+        """Draws all checkpoints side by side, from the files that `run` wrote."""
         folders = {name: folder / "tsne" / name for name in rows}
         if len(rows) > 1:
             for file in next(iter(folders.values())).glob("*.csv"):
