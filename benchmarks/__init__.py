@@ -1,3 +1,3 @@
-"""Measurements, run by hand from the repository's root: what is fast, and what faults cost."""
+"""Benchmarks of speed and of the effects of faults, run manually from the repository's root."""
 
-import tbe  # noqa: F401 - says how torch's threads wait, before torch is loaded
+import tbe  # noqa: F401 - sets how torch's threads wait, before torch is imported

@@ -1,1 +1,1 @@
-"""Times two ways of doing the same side by side and tabulates the ratios."""
+"""Times alternatives side by side and tabulates their ratios."""

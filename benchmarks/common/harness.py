@@ -1,4 +1,4 @@
-"""Side-by-side measurement: ways of doing the same, in turn, and what one costs in terms of another."""
+"""Measures alternatives in turn and reports their ratios."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ PACKAGES = ("torch", "torchvision", "pytorch-lightning", "decord", "av", "torchc
 class Finding(NamedTuple):
     """One measured ratio.
 
-    what: the two sides, as in 'PyAV / ours'. setting: on what. ratio: the median over rounds of the first side's
-    figure over the second's, with the least and the largest. bar: what it should be, as in '>= 2.5', None for no bar.
+    what: the two sides, as in 'PyAV / ours'. setting: the conditions. ratio: the median over rounds of the first side's
+    figure over the second's; least, largest: its range. bar: the requirement, as in '>= 2.5'; None for none.
     """
 
     what: str
@@ -36,23 +36,23 @@ class Finding(NamedTuple):
 
     @property
     def holds(self) -> bool | None:
-        """Whether the ratio is what it should be; None without a bar."""
+        """Returns whether the ratio meets the bar; None without a bar."""
         if self.bar is None:
             return None
         relation, limit = self.bar.split()
         return self.ratio >= float(limit) if relation == ">=" else self.ratio <= float(limit)
 
 
-Found = Iterable[Finding | str]  # what is measured, and texts that stand below the table of it
+Found = Iterable[Finding | str]  # findings, and texts to print below their table
 
 
 def in_turn(
     ways: Mapping[str, Callable[[], Any]], rounds: int, warm_up: int = 1, seconds: float = math.inf
 ) -> dict[str, list[float]]:
-    """Seconds that each way takes, (rounds,) of each: in turn within a round, so that all see the same noise.
+    """Returns the seconds of each way, (rounds,) each, measured alternately so that all see the same noise.
 
-    Each round begins with another way, so that none always follows the same one. After so many `seconds`, warming up
-    among them, no further round begins; one is always measured.
+    Each round starts with another way, so that their order varies. No round starts after `seconds`, including warm-up,
+    but at least one is measured.
     """
     start = time.perf_counter()
     for way in list(ways.values()) * warm_up:
@@ -69,15 +69,15 @@ def in_turn(
 
 
 def compare(times: Mapping[str, list[float]], first: str, second: str, setting: str, bar: str | None = None) -> Finding:
-    """How many times as long `first` takes as `second`, round by round."""
+    """Returns the ratio of the times of `first` and `second`, taken round by round."""
     ratios = [one / other for one, other in zip(times[first], times[second], strict=True)]
     return Finding(f"{first} / {second}", setting, median(ratios), min(ratios), max(ratios), bar)
 
 
 def command(story: str, measure: Callable[[str, bool], Found], quick: str, threads: int | None = None) -> None:
-    """The command line of a benchmark: prints the machine, and what `measure` (device, whether quick) finds.
+    """Runs a benchmark from the command line: prints the machine and the findings of `measure(device, quick)`.
 
-    story: the docstring of its file. quick: what a quick one is. threads: of torch, None for as many as it takes.
+    story: the docstring of its file. quick: help for --quick. threads: of torch; None for its default.
     """
     parser = argparse.ArgumentParser(description=story.split(":")[0])
     parser.add_argument("--quick", action="store_true", help=quick)
@@ -89,7 +89,7 @@ def command(story: str, measure: Callable[[str, bool], Found], quick: str, threa
 
 
 def machine(device: str = "cpu") -> dict[str, Any]:
-    """Where and with what something was measured."""
+    """Returns hardware and software versions of this machine."""
     return {
         "device": torch.cuda.get_device_name() if device == "cuda" else _processor(),
         "cores": os.cpu_count(),
@@ -101,24 +101,24 @@ def machine(device: str = "cpu") -> dict[str, Any]:
 
 
 def where(facts: Mapping[str, Any]) -> str:
-    """A machine in a line."""
+    """Formats a machine as one line."""
     return ", ".join(f"{fact} {value}" for fact, value in facts.items() if value is not None)
 
 
 def parted(found: Found) -> tuple[list[Finding], str]:
-    """What was measured, and the texts below it."""
+    """Splits what was found into findings and the text below them."""
     rows = list(found)
     return [row for row in rows if isinstance(row, Finding)], "\n".join(row for row in rows if isinstance(row, str))
 
 
 def page(found: Found) -> str:
-    """All that was found as Markdown."""
+    """Formats everything found as Markdown."""
     findings, text = parted(found)
     return "\n".join(part for part in (markdown(findings) if findings else "", text) if part)
 
 
 def markdown(findings: list[Finding]) -> str:
-    """A table of findings."""
+    """Formats findings as a Markdown table."""
     lines = ["| measured | setting | ratio | least to largest | bar | |", "|---|---|---:|---|---|---|"]
     for found in findings:
         verdict = {None: "", True: "holds", False: "**missed**"}[found.holds]

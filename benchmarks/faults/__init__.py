@@ -1,1 +1,1 @@
-"""Counts what faults do to runs, files and processes, and what is lost by them."""
+"""Injects faults into runs, files and processes, and counts the outcomes and losses."""

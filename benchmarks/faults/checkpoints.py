@@ -1,4 +1,4 @@
-"""Checkpoint files whose writer is killed, which are cut, or of which a bit is another."""
+"""Checkpoint faults: a killed writer, truncated files, flipped bits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NUMBERS = 2_000_000  # float32 in a checkpoint: writing it takes some hundredths
 
 
 def killed_while_writing(trials: int) -> Outcome:
-    """A process writes one checkpoint after the other, and is killed."""
+    """Kills a process that writes one checkpoint after the other."""
     chance, readable, begun = Random(0), 0, 0
     for _ in range(trials):
         with tempfile.TemporaryDirectory() as folder:
@@ -41,7 +41,7 @@ def killed_while_writing(trials: int) -> Outcome:
 
 
 def kill_writer(last: Path, seconds: float) -> None:
-    """Starts a process that writes a checkpoint over and over, and kills it; a first one is whole before that."""
+    """Starts a process that writes a checkpoint repeatedly, and kills it after the first one is complete."""
     save(last, 0)
     writer = os.fork()
     if writer == 0:
@@ -56,18 +56,18 @@ def kill_writer(last: Path, seconds: float) -> None:
 
 
 def save(path: Path, number: int) -> None:
-    """A checkpoint all of whose numbers are this one."""
+    """Writes a checkpoint filled with one number."""
     AtomicCheckpoints().save_checkpoint({"number": number, "weights": torch.full((NUMBERS,), float(number))}, path)
 
 
 def is_uniform(path: Path) -> bool:
-    """Whether what `save` wrote belongs together."""
+    """Returns whether all numbers of a checkpoint by `save` are equal."""
     checkpoint = torch.load(path, weights_only=True)
     return bool((checkpoint["weights"] == checkpoint["number"]).all())
 
 
 def torn(trials: int, run: Path) -> Outcome:
-    """The last checkpoint of a run, cut at a random byte."""
+    """Truncates the last checkpoint of a run at a random byte."""
     found, _, other = _spoiled(trials, run, truncated)
     return Outcome(
         "`last.ckpt` is cut at a random byte",
@@ -78,7 +78,7 @@ def torn(trials: int, run: Path) -> Outcome:
 
 
 def changed(trials: int, run: Path) -> Outcome:
-    """The last checkpoint of a run with one other bit."""
+    """Flips a random bit of the last checkpoint of a run."""
     found, harmless, other = _spoiled(trials, run, with_another_byte)
     return Outcome(
         "a bit of `last.ckpt` is another",
@@ -90,7 +90,7 @@ def changed(trials: int, run: Path) -> Outcome:
 
 
 def _spoiled(trials: int, run: Path, spoil: Callable[[bytes, Random], bytes]) -> tuple[int, int, int]:
-    """How often the checkpoint before was taken, the spoiled one with its content as it was, and anything else."""
+    """Counts how often the previous checkpoint was used, the damaged one with unchanged content, and anything else."""
     chance, found, harmless = Random(1), 0, 0
     with tempfile.TemporaryDirectory() as folder, _quiet():
         last = Path(folder, "last.ckpt")
@@ -107,7 +107,7 @@ def _spoiled(trials: int, run: Path, spoil: Callable[[bytes, Random], bytes]) ->
 
 
 def are_equal(one: Any, other: Any) -> bool:
-    """Whether two contents of checkpoints are the same to the last bit."""
+    """Returns whether the contents of two checkpoints are bitwise equal."""
     if isinstance(one, torch.Tensor):
         return isinstance(other, torch.Tensor) and one.dtype == other.dtype and torch.equal(one, other)
     if isinstance(one, dict):
@@ -119,7 +119,7 @@ def are_equal(one: Any, other: Any) -> bool:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the warnings, which are many here."""
+    """Suppresses warnings, of which there are many here."""
     logging.disable(logging.WARNING)
     try:
         yield

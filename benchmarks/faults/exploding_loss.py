@@ -1,4 +1,4 @@
-"""A loss that is not finite in some steps, for the runs of `benchmarks/faults/run.py`."""
+"""A loss that is nan in chosen steps, for the runs of `benchmarks/faults/run.py`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tbe.methods.losses import InfoNCE
 
 
 class ExplodingLoss(nn.Module):
-    """InfoNCE, but nan in the steps of this process that `at` numbers, from 1."""
+    """Computes InfoNCE, but returns nan in the steps `at` of this process, counted from 1."""
 
     def __init__(self, temperature: float, at: Sequence[int]):
         super().__init__()

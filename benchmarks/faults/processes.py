@@ -1,4 +1,4 @@
-"""What runs of two processes make of one that is killed or stopped, and jobs of SLURM of being preempted."""
+"""Process faults: one of two processes killed or stopped, and preempted SLURM jobs."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from benchmarks.faults.report import Outcome
 from benchmarks.faults.runs import AS_IF, steps_lost
 from benchmarks.faults.small_runs import BY_HAND, SmallRuns
 
-LIMIT = 30  # seconds, process_timeout of these runs: the first process also waits so long for the second to start
+LIMIT = 30  # seconds, process_timeout of these runs; also how long the first process waits for the second to start
 PAIR = ("trainer=ddp_cpu", "batch_size=4", "datamodule.num_workers=0", f"process_timeout={LIMIT}")
 JOB = {"SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "pretrain", "SLURM_PROCID": "0"}
-PATIENCE = 60  # seconds in which what is left of a run has to end
+PATIENCE = 60  # seconds for the rest of a run to end
 
 
 class Rank(NamedTuple):
-    """One of two processes, what happens to it, and the line with which the run then ends."""
+    """A fault of one of two processes, and the line with which the run must end."""
 
     number: int
     signal: signal.Signals
@@ -39,7 +39,7 @@ RANKS = (
 
 
 def lost(trials: int, runs: SmallRuns, rank: Rank) -> Outcome:
-    """One of two processes is gone at a random moment; the run is resumed with both."""
+    """Kills or stops one of two processes at a random moment, then resumes the run with both."""
 
     def trial(index: int) -> tuple[int, bool, float, bool]:
         took = [0.0]
@@ -73,7 +73,7 @@ def lost(trials: int, runs: SmallRuns, rank: Rank) -> Outcome:
 
 
 def preempted(trials: int, runs: SmallRuns) -> Outcome:
-    """SIGTERM from a scheduler that hears `scontrol requeue` and starts the job again."""
+    """Sends SIGTERM like a scheduler that requeues the job on `scontrol requeue`."""
     told = runs.folder / "bin" / "told"
     told.parent.mkdir()
     told.touch()
@@ -101,7 +101,7 @@ def preempted(trials: int, runs: SmallRuns) -> Outcome:
 
 
 def started_by(pid: int) -> list[int]:
-    """The process that Lightning started beside this one; none where it has not yet."""
+    """Returns the process that Lightning started from this one, if any."""
     try:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         return [int(child) for child in children if b"\0LOCAL_RANK=1\0" in _environment(child)]
@@ -110,7 +110,7 @@ def started_by(pid: int) -> list[int]:
 
 
 def wait_until_gone(first: subprocess.Popen, other: int) -> None:
-    """Until neither of two processes is left; where one stays for too long both are killed."""
+    """Waits until both processes have ended; kills them after too long."""
     limit = time.monotonic() + PATIENCE
     while first.poll() is None or _is_alive(other):
         if time.monotonic() > limit:
@@ -126,7 +126,7 @@ def _environment(pid: str) -> bytes:
 
 
 def _is_alive(pid: int) -> bool:
-    """Whether a process is there, and not only its status."""
+    """Returns whether a process is running, not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except (FileNotFoundError, ProcessLookupError):

@@ -1,4 +1,4 @@
-"""What faults did, as a table: Markdown, and beside it JSON."""
+"""Writes the outcomes of faults as a Markdown table and JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.common.harness import where
 
 
 class Outcome(NamedTuple):
-    """A fault, how often it was tried, what happened, what was lost by it, and on which machine."""
+    """A fault, its number of trials, what happened, what was lost, and on which machine."""
 
     fault: str
     trials: int
@@ -21,7 +21,7 @@ class Outcome(NamedTuple):
 
 
 def markdown(outcomes: Sequence[Outcome]) -> str:
-    """A table of outcomes, and the machines below it, by the letters that the rows have."""
+    """Formats a table of outcomes, with the machines below it, referenced by letters."""
     letters = {place: chr(ord("A") + number) for number, place in enumerate(dict.fromkeys(_machines(outcomes)))}
     lines = ["| fault | trials | what happened | lost | on |", "|---|---:|---|---|---|"]
     lines += [
@@ -32,13 +32,13 @@ def markdown(outcomes: Sequence[Outcome]) -> str:
 
 
 def read(file: Path) -> list[Outcome]:
-    """The outcomes that were written beside this page; none where there is no such file."""
+    """Reads the outcomes from the JSON file next to this page; empty if there is none."""
     file = file.with_suffix(".json")
     return [Outcome(**row) for row in json.loads(file.read_text(encoding="utf-8"))] if file.exists() else []
 
 
 def write(outcomes: Sequence[Outcome], machine: Mapping[str, Any], file: Path) -> None:
-    """The table, its new rows from this machine; rows that are there and were not counted again stay."""
+    """Writes the table with new rows from this machine; other rows are kept."""
     new = {row.fault: row._replace(machine=where(machine)) for row in outcomes}
     rows = [new.pop(row.fault, row) for row in read(file)]
     rows += new.values()

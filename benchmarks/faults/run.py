@@ -1,8 +1,8 @@
-"""What faults do to a run, and what is lost by them: `python -m benchmarks.faults.run`.
+"""Injects faults into runs and counts what is lost: `python -m benchmarks.faults.run`.
 
-Runs and single processes of them are killed, checkpoints cut, disks full, readers hang or crash, videos and lists are
-spoiled, losses explode, checkpoints and lists are a stranger's, each as often as the table says, at moments and places
-drawn by chance. Every number in the table is counted here. On two cores about three quarters of an hour. Needs Linux.
+Runs and single processes are killed, checkpoints truncated, disks full, readers hang or crash, videos and lists are
+corrupt, losses explode, checkpoints and lists are malicious, each as often as the table says, at random moments and
+places. Every number in the table is counted here. Takes about 45 minutes on two cores. Needs Linux.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from benchmarks.faults.untrusted_input import (
 from benchmarks.faults.videos import READERS, SPOILED, reader_at_fault, spoiled_lists, spoiled_videos
 
 KINDS = ("checkpoints", "runs", "processes", "readers", "videos", "input")
-# How many trials each row has, and how many of them are quick.
+# Number of trials of each row, and with --quick.
 WRITER = (100, 2)
 EPOCHS = (6, 1)
 VIDEOS = (1000, 20)
@@ -58,7 +58,7 @@ INPUT = {
 
 
 def outcomes(quick: bool, kinds: Sequence[str]) -> Iterator[Outcome]:
-    """The rows of these kinds, one after the other."""
+    """Yields the rows of these kinds."""
     with tempfile.TemporaryDirectory() as folder:
         if "checkpoints" in kinds:
             yield killed_while_writing(WRITER[quick])
@@ -83,19 +83,19 @@ def outcomes(quick: bool, kinds: Sequence[str]) -> Iterator[Outcome]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
-    parser.add_argument("kinds", nargs="*", default=KINDS, help=f"some of {', '.join(KINDS)}; others stay as they are")
-    parser.add_argument("--quick", action="store_true", help="one or two trials of each, and nothing is written")
+    parser.add_argument("kinds", nargs="*", default=KINDS, help=f"some of {', '.join(KINDS)}; others are unchanged")
+    parser.add_argument("--quick", action="store_true", help="one or two trials of each; writes nothing")
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parents[1] / "FAULTS.md")
     options = parser.parse_args()
     if unknown := sorted(set(options.kinds) - set(KINDS)):
         parser.error(f"expected some of {', '.join(KINDS)}, got {', '.join(unknown)}")
     torch.set_num_threads(1)
-    logging.getLogger("tbe").setLevel(logging.ERROR)  # thousands of videos are named in their tables
+    logging.getLogger("tbe").setLevel(logging.ERROR)  # thousands of videos are listed in their tables
     began, rows = time.monotonic(), []
     for row in outcomes(options.quick, options.kinds):
         rows.append(row)
         if not options.quick:
-            write([row], machine(), options.out)  # what is counted is kept, whatever follows
+            write([row], machine(), options.out)  # written at once, in case a later one fails
         print(
             f"{time.monotonic() - began:.0f} s: {row.fault}, {row.trials}: {row.happened}; lost: {row.lost}", flush=True
         )

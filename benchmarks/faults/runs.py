@@ -1,4 +1,4 @@
-"""What training runs make of being killed, stopped, a full disk, spoiled checkpoints and a loss that explodes."""
+"""Faults of training runs: kills, signals, full disks, corrupt checkpoints and exploding losses."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ AS_IF = "as without the fault, to the last bit (weights, queue, optimizer, metri
 
 
 def killed(trials: int, runs: SmallRuns) -> Outcome:
-    """SIGKILL, and the same command again."""
+    """Kills a run by SIGKILL and repeats its command."""
     return _restarted(trials, runs, signal.SIGKILL, "a run is killed (SIGKILL) at a random moment")
 
 
 def terminated(trials: int, runs: SmallRuns) -> Outcome:
-    """SIGTERM, and the same command again."""
+    """Stops a run by SIGTERM and repeats its command."""
     return _restarted(trials, runs, signal.SIGTERM, "a run is asked to stop (SIGTERM) at a random moment")
 
 
@@ -43,19 +43,19 @@ def _restarted(trials: int, runs: SmallRuns, number: signal.Signals, story: str)
 
 
 def disk_full(trials: int, runs: SmallRuns) -> Outcome:
-    """No file may grow beyond some size below that of a checkpoint; then there is room again."""
+    """Limits file sizes below that of a checkpoint, then resumes without the limit."""
 
     def fill(process: subprocess.Popen, chance: Random) -> None:
         size = chance.randrange(50_000, (runs.whole / LAST).stat().st_size)
         try:
             resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, size))
-        except ProcessLookupError:  # it was over before
+        except ProcessLookupError:  # it has already ended
             return
 
     def trial(index: int) -> tuple[int, bool, bool, bool]:
         stopped = runs.broken_off(
             f"full_{index}", fill, "datamodule.num_workers=0"
-        )  # the limit also holds for shared memory
+        )  # the limit also applies to shared memory
         is_clear = runs.said(stopped.folder).startswith("error: could not write the checkpoint")
         is_kept = not (stopped.folder / LAST).exists() or is_intact(stopped.folder / LAST)
         resume = [f"resume={stopped.folder}"] if stopped.saved else []
@@ -72,7 +72,7 @@ def disk_full(trials: int, runs: SmallRuns) -> Outcome:
 
 
 def resumed_from_spoiled(trials: int, runs: SmallRuns) -> Outcome:
-    """The run without a fault, its last checkpoint cut or with another bit, resumed."""
+    """Truncates or flips a bit of the last checkpoint of a run, and resumes it."""
 
     def trial(index: int) -> bool:
         run, chance = runs.folder / f"spoiled_{index}", Random(f"spoiled {index}")
@@ -89,7 +89,7 @@ def resumed_from_spoiled(trials: int, runs: SmallRuns) -> Outcome:
 
 
 def exploded(trials: int, runs: SmallRuns) -> Outcome:
-    """A nan, and resumed without it."""
+    """Stops a run at a nan loss and resumes it without."""
 
     def trial(index: int) -> tuple[int, bool, bool]:
         chance, run = Random(f"nan {index}"), runs.folder / f"nan_{index}"
@@ -111,7 +111,7 @@ def exploded(trials: int, runs: SmallRuns) -> Outcome:
 
 
 def skipped(trials: int, runs: SmallRuns) -> Outcome:
-    """Some nan that are left out."""
+    """Skips steps with nan losses."""
 
     def trial(index: int) -> tuple[int, int, bool]:
         chance, run = Random(f"skip {index}"), runs.folder / f"skip_{index}"

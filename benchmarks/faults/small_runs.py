@@ -1,4 +1,4 @@
-"""Training runs of seconds, each a process of its own that can be ended at any moment."""
+"""Short training runs in processes of their own, to be killed at any moment."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from benchmarks.faults.checkpoints import are_equal
 from tbe.checkpoints.atomic_io import is_intact
 
 ROOT = Path(__file__).resolve().parents[2]
-EPOCHS, STEPS = 10, 4  # steps an epoch
+EPOCHS, STEPS = 10, 4  # steps per epoch
 SIZE = ["experiment=demo", "data.num_train=32", "data.num_val=16", "data.num_test=16", "data.num_actions=4"]
 SIZE += [
     "data.num_scenes=4",
@@ -33,14 +33,14 @@ SIZE += [
 SIZE += ["backbone.widths=[4,8,8,8]", "trainer.log_every_n_steps=1", f"epochs={EPOCHS}"]
 LAST = Path("checkpoints", "last.ckpt")
 EXACT = ("state_dict", "optimizer_states", "lr_schedulers", "epoch", "global_step")
-PATIENCE = 300  # seconds that a run may take
-ATTEMPTS = 20  # runs, at random moments of which a fault comes; most end by it
-BY_HAND: Mapping[str, str] = {}  # what the environment of a run that no scheduler starts tells of one
+PATIENCE = 300  # maximum seconds of a run
+ATTEMPTS = 20  # runs with a fault at a random moment; most end by it
+BY_HAND: Mapping[str, str] = {}  # environment variables of a run not started by a scheduler
 Fault = Callable[[subprocess.Popen, Random], Any]
 
 
 class Stopped(NamedTuple):
-    """A run that a fault ended: its folder, exit code, and the steps done and those in its last checkpoint."""
+    """A run ended by a fault: folder, exit code, steps done and steps in its last checkpoint."""
 
     folder: Path
     code: int
@@ -49,13 +49,13 @@ class Stopped(NamedTuple):
 
 
 def as_torchrun(run: Path, restart: int = 0) -> dict[str, str]:
-    """The environment in which torchrun starts the only process of a run for the n-th time."""
+    """Returns the environment that torchrun gives the only process of a run at its n-th start."""
     job = {"TORCHELASTIC_RUN_ID": run.name, "TORCHELASTIC_RESTART_COUNT": str(restart), "RANK": "0", "LOCAL_RANK": "0"}
     return job | {"WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29400"}
 
 
 class SmallRuns:
-    """Runs in a folder, as many at once as there are cores, beside one without a fault, `whole`."""
+    """Starts runs in a folder, one per core at a time; `whole` is a run without a fault for comparison."""
 
     def __init__(self, folder: Path, *settings: str):
         folder.mkdir(exist_ok=True)
@@ -83,19 +83,19 @@ class SmallRuns:
             )
 
     def ends_well(self, run: Path, *overrides: str, environment: Mapping[str, str] = BY_HAND) -> bool:
-        """Starts a run so, and waits for its end."""
+        """Starts a run, waits for its end and returns whether it succeeded."""
         return _code(self.start(run, *overrides, environment=environment)) == 0
 
     def log(self, run: Path) -> str:
-        """What a run printed."""
+        """Returns the output of a run."""
         return _log(run).read_text(encoding="utf-8", errors="replace").strip()
 
     def said(self, run: Path) -> str:
-        """The last line of it."""
+        """Returns the last line of the output."""
         return self.log(run).rpartition("\n")[2]
 
     def is_as_whole(self, run: Path) -> bool:
-        """Whether a run ended as the one without a fault, to the last bit."""
+        """Returns whether a run ended bitwise equal to the one without a fault."""
         ours, theirs = (torch.load(folder / LAST, weights_only=True) for folder in (run, self.whole))
         tables = [(folder / "metrics.csv").read_bytes() for folder in (run, self.whole)]
         return tables[0] == tables[1] and all(are_equal(ours[part], theirs[part]) for part in EXACT)
@@ -103,7 +103,7 @@ class SmallRuns:
     def broken_off(
         self, name: str, fault: Fault, *overrides: str, environment: Callable[[Path], Mapping[str, str]] = as_torchrun
     ) -> Stopped:
-        """A run that the fault ends at a random moment of its training; those that were over before do not count."""
+        """Returns a run that the fault ended at a random moment of training, repeating those that finished before."""
         chance = Random(name)
         for attempt in range(ATTEMPTS):
             run = self.folder / f"{name}_{attempt}"
@@ -116,12 +116,12 @@ class SmallRuns:
         raise ValueError(f"{name}: expected a fault to end one of {ATTEMPTS} runs, got none: {self.said(run)}")
 
     def each(self, trials: int, trial: Callable[[int], Any]) -> list[Any]:
-        """The trials, several at once."""
+        """Runs the trials in parallel."""
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             return list(pool.map(trial, range(trials)))
 
     def _training(self, run: Path, environment: Mapping[str, str], *overrides: str) -> subprocess.Popen:
-        """A run that has just made its first step."""
+        """Returns a run right after its first step."""
         process = self.start(run, *overrides, environment=environment)
         while process.poll() is None and not (run / "metrics.csv").exists():
             time.sleep(0.01)
@@ -129,7 +129,7 @@ class SmallRuns:
 
 
 def _code(process: subprocess.Popen) -> int:
-    """The exit code of a process, which is ended where it takes too long."""
+    """Returns the exit code of a process, which is killed if it takes too long."""
     try:
         return process.wait(PATIENCE)
     except subprocess.TimeoutExpired:
@@ -142,7 +142,7 @@ def _log(run: Path) -> Path:
 
 
 def _steps(run: Path) -> int:
-    """How many steps a run has logged, in lines that are whole."""
+    """Returns the number of steps that a run has logged in complete lines."""
     if not (run / "metrics.csv").exists():
         return 0
     lines = (run / "metrics.csv").read_text().rpartition("\n")[0]

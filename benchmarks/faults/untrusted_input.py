@@ -1,4 +1,4 @@
-"""What is untrusted or unusable: checkpoints that would run something, lists that leave their root, files, folders."""
+"""Untrusted or unusable input: malicious checkpoints, lists that leave their root, bad files and folders."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ from tbe.data.fault_tolerance.quarantine import MIN_COUNTED
 from tbe.data.readers import DecodeError
 from tbe.data.sources.records import fence, read_list, write_list
 
-# What a stranger's config might name, besides all modules of ours and what those import.
+# Modules that a malicious config might name, besides ours and their imports.
 OTHERS = ("builtins", "os", "subprocess", "shutil", "importlib", "runpy", "pickle", "socket", "ctypes", "hydra.utils")
 OTHERS += ("torch", "torch.hub", "torch.utils.collect_env", "torch.utils.cpp_extension", "torch.nn.modules.module")
 OTHERS += ("torchvision.models", "torchvision.io", "torchvision.datasets", "numpy")
 PARTS = ("backbone", "data", "reader", "clip")
 STEPS = ("..", ".", "inside", "linked_outside", "linked_inside", "clip.mp4")
 STARTS = ("", "/", "{root}/", "{outside}/", "C:\\", "..\\")
-VIDEOS, MAX = 40, 0.05  # of a run, and max_failed
+VIDEOS, MAX = 40, 0.05  # videos of a run, and its max_failed
 FOLDER_OF_VIDEOS = ["experiment=none", "data=folder", "data.num_classes=2", "data.val_share=0", "~data.splits.test"]
 FOLDER_OF_VIDEOS += ["clip=8x2_32", "clip.stride=1", "augment=crop_flip", "backbone=tiny", "batch_size=4", "epochs=1"]
 FOLDER_OF_VIDEOS += ["contrastive.queue_size=8", "datamodule.num_workers=1", "trainer=cpu", "task=none", "logger=csv"]
 
 
 class Harm:
-    """What runs a call when it is unpickled."""
+    """Runs a call when it is unpickled."""
 
     def __init__(self, call: Callable, *arguments: Any):
         self.reduced = (call, arguments)
@@ -53,7 +53,7 @@ class Harm:
 
 
 def refused_targets(trials: int) -> Outcome:
-    """Checkpoints of which a part of the config names anything that can be imported."""
+    """Reads checkpoints whose config names arbitrary importable targets."""
     chance, names = Random(4), _names()
     refused, built, let_through = 0, 0, 0
     with tempfile.TemporaryDirectory() as folder:
@@ -75,7 +75,7 @@ def refused_targets(trials: int) -> Outcome:
 
 
 def refused_pickles(trials: int) -> Outcome:
-    """Checkpoints in which a call is pickled, in one of their parts."""
+    """Reads checkpoints with a pickled call in one of their parts."""
     chance, refused, ran = Random(5), 0, 0
     with tempfile.TemporaryDirectory() as name:
         folder, mark = Path(name), Path(name, "ran")
@@ -97,7 +97,7 @@ def refused_pickles(trials: int) -> Outcome:
 
 
 def fenced_lists(trials: int) -> Outcome:
-    """Lists with a path of steps up and down, links, drives and absolute beginnings."""
+    """Reads lists with paths made of `..`, links, drives and absolute prefixes."""
     chance, refused, inside, outside = Random(6), 0, 0, 0
     with tempfile.TemporaryDirectory() as name:
         root, other = Path(name, "root"), Path(name, "outside")
@@ -123,7 +123,7 @@ def fenced_lists(trials: int) -> Outcome:
 
 
 def too_many_unreadable(trials: int) -> Outcome:
-    """Runs over folders of which more, or fewer, videos than are accepted can't be read."""
+    """Trains on folders with more, or fewer, unreadable videos than accepted."""
     chance, stopped, ended, right = Random(7), 0, 0, 0
     for trial in range(trials):
         with tempfile.TemporaryDirectory() as name:
@@ -153,7 +153,7 @@ def too_many_unreadable(trials: int) -> Outcome:
 
 
 def unwritable_folders(trials: int) -> Outcome:
-    """Runs whose folder can't be made: a file stands in its way, it is no place for files, its name is too long."""
+    """Starts runs whose folder can't be created: a file is in the way, not writable, or too long a name."""
     with tempfile.TemporaryDirectory() as name:
         file = Path(name, "file")
         file.touch()
@@ -165,7 +165,7 @@ def unwritable_folders(trials: int) -> Outcome:
 
 
 def _names() -> list[str]:
-    """Names of what can be called, in modules of ours, in what those import, and in others."""
+    """Returns names of callables in our modules, in their imports, and in others."""
     modules = [
         *OTHERS,
         *(module.name for module in pkgutil.walk_packages(tbe.__path__, "tbe.") if "__main__" not in module.name),
@@ -180,24 +180,24 @@ def _names() -> list[str]:
 
 
 def _is_harmless(name: str) -> bool:
-    """Whether a name is that of a network, or of a class of what reads data."""
+    """Returns whether a name is that of a network, data set or reader class."""
     module, _, attribute = name.rpartition(".")
     try:
         found = getattr(import_module(module), attribute, None)
-    except ImportError:  # a name of what a module imports, which should not have been let through
+    except ImportError:  # a name reached through a module's imports, which must be refused
         return False
     return isinstance(found, type) and (issubclass(found, nn.Module) or found.__module__.startswith("tbe.data."))
 
 
 def _checkpoint(folder: Path, config: dict[str, Any] | None = None, **others: Any) -> Path:
-    """A checkpoint as ours are, with this config and these parts."""
+    """Returns a checkpoint like ours with this config and these parts."""
     carried = {"stage": "pretrain", "backbone": "b.", "config": {"run_name": "x"} if config is None else config}
     torch.save({checkpoints.KEY: carried, "state_dict": {}, "epoch": 0, "global_step": 0, **others}, folder / "x.ckpt")
     return folder / "x.ckpt"
 
 
 def _train(*overrides: str) -> tuple[int, str]:
-    """The exit code of train.py, and the last line that it says."""
+    """Returns the exit code of train.py and its last line of output."""
     known = {name: value for name, value in os.environ.items() if "SLURM" not in name and "TORCHELASTIC" not in name}
     done = subprocess.run(
         [sys.executable, "train.py", *overrides],

@@ -1,4 +1,4 @@
-"""Readers that hang or crash, and files and lists whose bytes are spoiled."""
+"""Video faults: readers that hang or crash, and corrupt files and lists."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ SPOILED = {
     "bytes of videos come twice": doubled,
     "videos have the head of another": begun_as_another,
 }
-PATIENCE = 20.0  # seconds that a reader is given
-READERS = {  # what it does, and the seconds that it is given
+PATIENCE = 20.0  # timeout of a reader in seconds
+READERS = {  # fault -> description, timeout in seconds
     "hangs": ("a reader hangs with Python's lock (`datamodule.read_timeout=1`)", 1.0),
     "crashes": ("a reader crashes its worker (SIGSEGV)", PATIENCE),
     "is killed": ("a worker is killed once while it reads (SIGKILL)", PATIENCE),
@@ -45,7 +45,7 @@ READERS = {  # what it does, and the seconds that it is given
 
 
 class FaultyReader:
-    """AutoReader, but at one path it does one of `READERS`: hangs, ends its process each time, or the first time."""
+    """Reads like AutoReader, but has a fault of `READERS` at one path: hangs, or kills its process always or once."""
 
     def __init__(self, path: str, fault: str):
         self.reader = AutoReader("cpu")
@@ -67,7 +67,7 @@ class FaultyReader:
 
 
 class Epoch(NamedTuple):
-    """What came of the videos of an epoch: asked for and named in quarantine.csv by their paths, and why."""
+    """The videos of an epoch by path: requested, read, and listed in quarantine.csv with the reason."""
 
     asked: set[str]
     came: set[str]
@@ -76,7 +76,7 @@ class Epoch(NamedTuple):
 
     @property
     def unaccounted(self) -> int:
-        """How many were asked for and neither came nor are named."""
+        """Returns how many were requested but neither read nor listed."""
         return len(self.asked - self.came - self.named.keys())
 
 
@@ -103,7 +103,7 @@ def epoch(root: Path, names: Sequence[str], open_video: OpenVideo, seconds: floa
 
 
 def whole_videos(folder: Path) -> dict[str, bytes]:
-    """The content of small files, H.264 and MPEG-4 in mp4, avi and mkv."""
+    """Returns the content of small files: H.264 and MPEG-4 in mp4, avi and mkv."""
     frames = np.random.default_rng(0).integers(0, 255, (20, 32, 40, 3), dtype=np.uint8)
     for name, codec in KINDS.items():
         write_video(folder / name, frames, fps=25, codec=codec)
@@ -111,7 +111,7 @@ def whole_videos(folder: Path) -> dict[str, bytes]:
 
 
 def reader_at_fault(trials: int, fault: str) -> Outcome:
-    """Epochs of twelve videos; at one of them, another each time, the reader does what is one of `READERS`."""
+    """Reads epochs of twelve videos with a reader fault at one of them, a different one each time."""
     story, seconds = READERS[fault]
     chance, others, named, reasons, slowest = Random(2), 0, 0, set(), 0.0
     for trial in range(trials):
@@ -134,7 +134,7 @@ def reader_at_fault(trials: int, fault: str) -> Outcome:
 
 
 def spoiled_videos(trials: int, story: str) -> Outcome:
-    """Videos spoiled in one way, read as in pretraining."""
+    """Reads videos with one kind of corruption as in pretraining."""
     chance, spoil = Random(story), SPOILED[story]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -156,7 +156,7 @@ def spoiled_videos(trials: int, story: str) -> Outcome:
 
 
 def spoiled_lists(trials: int) -> Outcome:
-    """Lists of forty videos, spoiled in one of four ways."""
+    """Reads corrupt lists of forty videos."""
     chance, read, refused, odd = Random(3), 0, 0, 0
     rows = [f"class {number % 7}/video_{number}.mp4 {number % 7} {number + 1}" for number in range(40)]
     content = "\n".join(rows).encode()
@@ -169,7 +169,7 @@ def spoiled_lists(trials: int) -> Outcome:
                 read += len(records) > 0
             except ValueError as error:
                 refused += str(file) in str(error)
-            except Exception:  # whatever else a list raises is what is counted
+            except Exception:  # any other error of a list is counted
                 odd += 1
     happened = (
         f"{read:,} read, as what now stands in them; {refused:,} refused with one error that names the file; {odd} "
@@ -181,7 +181,7 @@ def spoiled_lists(trials: int) -> Outcome:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Without what decoders and dying workers print, which is as much as there are faults."""
+    """Suppresses the output of decoders and dying workers, which grows with the number of faults."""
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:

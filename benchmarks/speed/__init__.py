@@ -1,1 +1,1 @@
-"""Measures training steps, loading and evaluation against other ways of doing the same."""
+"""Benchmarks of training steps, loading and evaluation against alternatives."""

@@ -1,1 +1,1 @@
-"""Tables, comparisons and pages that present what runs measured."""
+"""Reports the results of runs: tables, comparisons and HTML pages."""

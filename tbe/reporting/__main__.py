@@ -1,4 +1,4 @@
-"""Writes one HTML page of runs and evaluations: numbers, curves, settings, tables and pictures, all in one file."""
+"""Writes a self-contained HTML page of runs and evaluations: numbers, curves, settings, tables and pictures."""
 
 from __future__ import annotations
 
@@ -17,14 +17,19 @@ def main(arguments: list[str] | None = None) -> None:
         "folders", nargs="+", metavar="folder", help="a run, an evaluation, a sweep, or a folder above some"
     )
     parser.add_argument("--out", type=Path, help="the page to write; default: report.html in the first folder")
-    parser.add_argument("--most-mib", type=float, default=8, help="a larger picture or film is only named (default: 8)")
+    parser.add_argument(
+        "--most-mib",
+        type=float,
+        default=8,
+        help="size limit of pictures and films; larger ones are only listed (default: 8)",
+    )
     chosen = parser.parse_args(arguments)
     with ended_in_one_line():
         write_report(chosen.folders, chosen.out or Path(chosen.folders[0], "report.html"), chosen.most_mib)
 
 
 def write_report(folders: list[str | Path], file: Path, most_mib: float = 8) -> None:
-    """Writes the page of all runs in these folders and below them."""
+    """Writes the page of all runs in or below these folders; raises UserError for a folder without runs."""
     text = page(find_runs(folders), most_mib)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text, encoding="utf-8")

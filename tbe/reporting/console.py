@@ -1,4 +1,4 @@
-"""Prints small tables to a terminal or a log: no column is cut, wide tables continue below."""
+"""Prints small tables to a terminal or a log without cutting columns: wide tables continue below."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Iterable
 
 from tbe.reporting.summary import SmallTable
 
-WIDE = 160  # characters of a line where nothing shows it as a terminal does
+WIDE = 160  # characters per line when not printing to a terminal
 
 
 def print_tables(tables: Iterable[SmallTable], title: str = "", notes: Iterable[str] = ()) -> None:
-    """Prints a title, each table in as many pieces as the width asks for, and notes below."""
+    """Prints a title, each table in as many pieces as its width needs, and notes below."""
     from rich.console import Console
     from rich.text import Text
 
     console = Console()
-    if not console.is_terminal:  # a log file has no width to fit into
+    if not console.is_terminal:  # a log file has no width limit
         console = Console(width=WIDE)
     if title:
         console.print(Text(title, style="bold"))
@@ -27,7 +27,7 @@ def print_tables(tables: Iterable[SmallTable], title: str = "", notes: Iterable[
 
 
 def _pieces(table: SmallTable, width: int) -> Iterable[list[int]]:
-    """Yields the columns that fit beside the names of the rows, at least one at a time."""
+    """Yields groups of columns that fit next to the row names, at least one column each."""
     left = width - max((len(name) for name in table.rows), default=0) - 4
     piece: list[int] = []
     used = 0
@@ -60,5 +60,5 @@ def _drawn(table: SmallTable, columns: list[int]):
 
 
 def format_number(value: float | None) -> str:
-    """Returns a number as one reads it: four digits, nothing for None."""
+    """Formats a number with four digits; None as an empty string."""
     return "" if value is None else f"{value:.4g}"

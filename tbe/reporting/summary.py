@@ -1,4 +1,4 @@
-"""Groups final numbers into one small table for each task, and says in words what they mean."""
+"""Groups final metrics into one small table per task, and describes them in words."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import NamedTuple
 
 Metrics = Mapping[str, float]
 
-# Where less is better: what the features tell of the scene, what is lost with the background, errors.
+# Lower is better: scene leakage, drops under changed backgrounds, errors.
 LOWER_IS_BETTER = re.compile(r"scene_|background_drop|_error|loss|consistency")
-# Neither more nor less is better, or it is no score at all.
+# Neither higher nor lower is better, or not a score.
 NO_ORDER = re.compile(
     r"_gap|_interval|_deviation|_low|_high|motion_drop|foreground_|masks|videos|lr|learning_rate|epoch|step"
 )
-CURVE = re.compile(r"added_(frame|backdrop)_")  # one of many strengths: a picture shows them
-NO_SCORE = re.compile(r"^(linear/strength|features/|tsne/)")  # settings and counts: in the table of all numbers
-MEASURES = ("head_top1", "linear_top1", "R@1")  # of a perturbed clip, the one that the small table shows first
-MIN_LOSS, MAX_LOSS = 0.15, 0.75  # shares of a score; less is called kept, more is called lost
+CURVE = re.compile(r"added_(frame|backdrop)_")  # one of many weights, shown in a plot instead
+NO_SCORE = re.compile(r"^(linear/strength|features/|tsne/)")  # settings and counts, shown in the table of all numbers
+MEASURES = ("head_top1", "linear_top1", "R@1")  # for perturbed clips, the first available one is shown
+MIN_LOSS, MAX_LOSS = 0.15, 0.75  # lost fractions of a score: below the first it is called kept, above the second lost
 
 
-Rows = dict[str, dict[tuple[str, str], float]]  # a measure's value of each (checkpoint, split)
+Rows = dict[str, dict[tuple[str, str], float]]  # measure -> (checkpoint, split) -> value
 
 
 class SmallTable(NamedTuple):
-    """A table of one task: `cells[row][column]` are numbers or None; `best` holds the (row, column) of best scores."""
+    """A table of one task: `cells[row][column]` is a number or None; `best` has the (row, column) of best scores."""
 
     title: str
     columns: list[str]
@@ -37,8 +37,8 @@ class SmallTable(NamedTuple):
 def small_tables(columns: Mapping[str, Metrics], splits: Iterable[str] = ()) -> list[SmallTable]:
     """Returns a table for each task of the metrics of each checkpoint: rows are measures, columns checkpoints x splits.
 
-    splits: the query splits, whose names end the keys where there are several. Of perturbed clips the first of
-    MEASURES is shown; points of curves are left to the pictures. Best is bold among several checkpoints on one split.
+    splits: the query splits, whose names end the keys if there are several. For perturbed clips the first available of
+    MEASURES is shown; points of curves are omitted. The best of several checkpoints on a split is marked.
     """
     splits = list(splits) if len(list(splits)) > 1 else [""]
     tasks: dict[str, Rows] = {}
@@ -53,9 +53,9 @@ def small_tables(columns: Mapping[str, Metrics], splits: Iterable[str] = ()) -> 
 
 
 def sentences(columns: Mapping[str, Metrics], splits: Iterable[str] = ()) -> list[str]:
-    """Returns what the numbers say of each checkpoint's dependence on background and motion, three findings at most.
+    """Describes each checkpoint's dependence on background and motion in at most three findings.
 
-    Perturbed clips are those of the first split: what is lost says something where there was something to lose.
+    Uses perturbed clips of the first split, where the clean score is high enough to lose.
     """
     splits = list(splits)
     first = f"/{splits[0]}" if len(splits) > 1 else ""
@@ -129,7 +129,7 @@ def _table(task: str, rows: Rows, checkpoints: list[str]) -> SmallTable:
 def _perturbations(
     rows: dict[str, dict[tuple[str, str], float]],
 ) -> tuple[dict[str, dict[tuple[str, str], float]], str]:
-    """Returns a row for each perturbation with the first measure that it has, then the summaries; and the title."""
+    """Returns a row per perturbation with its first available measure, then the summaries; and the title."""
     measure = next((kind for kind in MEASURES if f"clean/{kind}" in rows), None)
     shown = {
         name.removesuffix(f"/{measure}"): row
@@ -140,7 +140,7 @@ def _perturbations(
 
 
 def _best(cells: list[float | None], heads: list[tuple[str, str]], lower: bool) -> Iterable[int]:
-    """Yields the columns with the best value of each split, where several checkpoints differ."""
+    """Yields the columns with the best value of each split, if several checkpoints differ."""
     for split in dict.fromkeys(split for _, split in heads):
         known = {
             column: value

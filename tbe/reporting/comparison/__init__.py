@@ -1,1 +1,1 @@
-"""Compares runs of a sweep over seeds: a table and pictures with intervals (python -m tbe.reporting.comparison)."""
+"""Compares the runs of a sweep over seeds by tables and plots with intervals (python -m tbe.reporting.comparison)."""

@@ -1,4 +1,4 @@
-"""Compares the runs of sweeps over their seeds: `runs.json`, `table.md` and pictures, with 95 % intervals (t)."""
+"""Compares variants over the seeds of sweeps: writes `runs.json`, `table.md` and plots with 95 % t-intervals."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tbe.reporting.comparison.compare import compare
 def main(arguments: list[str] | None = None) -> None:
     """Reads the command line and writes the files."""
     parser = argparse.ArgumentParser(prog="python -m tbe.reporting.comparison", description=__doc__)
-    parser.add_argument("sweeps", nargs="+", help="folders of sweeps; or one runs.json, to draw it again")
-    parser.add_argument("--out", type=Path, help="where to write; default: beside the first of them")
-    parser.add_argument("--metrics", nargs="+", help="keys of metrics.json; default: the last ones that all runs have")
+    parser.add_argument("sweeps", nargs="+", help="folders of sweeps, or one runs.json to draw again")
+    parser.add_argument("--out", type=Path, help="output folder; default: that of the first sweep")
+    parser.add_argument("--metrics", nargs="+", help="keys of metrics.json; default: the last ones common to all runs")
     parser.add_argument(
         "--against",
         metavar="VARIANT",
-        help="in bold what lies above it, in italics what lies below it, intervals apart",
+        help="print what lies above this variant in bold and below it in italics, if intervals don't overlap",
     )
     parser.add_argument("--variants", "--arms", nargs="+", help="show these only")
     chosen = parser.parse_args(arguments)

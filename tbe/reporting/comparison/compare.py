@@ -1,4 +1,4 @@
-"""The comparison as files: `runs.json`, `table.md` and pictures."""
+"""Writes the comparison: `runs.json`, `table.md` and plots."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tbe.reporting.comparison.runs import Chosen, Run, read_chosen, read_runs, r
 from tbe.reporting.comparison.table import markdown
 
 FILE = "runs.json"
-MAX_METRICS = 6  # of those that are drawn and tabulated unasked
+MAX_METRICS = 6  # number of metrics shown by default
 
 
 def compare(
@@ -21,11 +21,11 @@ def compare(
     against: str | None,
     only: list[str] | None = None,
 ) -> None:
-    """Writes what was found of these sweeps, or of a runs.json, and prints the table.
+    """Writes the comparison of sweeps, or of a runs.json, and prints the table.
 
-    out: None for the folder of the first of them. metrics, against: None for those of the runs.json, or of the one that
-    lies in the first folder; without one the last metrics that all runs have, and no variant. only: the variants to
-    show; None for all.
+    out: None for the folder of the first sweep. metrics, against: None for those stored in runs.json (given, or in the
+    first folder); without one, the last metrics common to all runs, and no variant. only: the variants to show; None
+    for all.
     """
     first = Path(sweeps[0])
     is_file = first.suffix == ".json"
@@ -51,7 +51,7 @@ def compare(
 
 
 def _along(found: dict[str, list[Run]], setting: str) -> dict[str, list[Run]]:
-    """The variants in the order in which they come, each from the least to the largest number of a setting."""
+    """Sorts variants by first appearance, then by the number of a setting."""
     names = list(dict.fromkeys(of_variant[0].settings.get("variant") for of_variant in found.values()))
 
     def place(item: tuple[str, list[Run]]) -> tuple[int, float]:

@@ -1,4 +1,4 @@
-"""Means over seeds with their intervals, as pictures: points of each variant, and curves over a varied number."""
+"""Plots means over seeds with intervals: points of each variant, and curves over a varied number."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_COLUMNS = 4
 
 
 def draw_points(variants: dict[str, list[Run]], metrics: Sequence[str], file: Path) -> None:
-    """A panel a metric, a line a variant: each seed a ring, their mean a dot, the 95 % interval a bar."""
+    """Draws a panel per metric, a line per variant: seeds as rings, their mean as a dot, the 95 % interval as a bar."""
     figure, panels = _panels(len(metrics), (3, 0.8 + 0.28 * len(variants)), left=1)
     for panel, metric in zip(panels, metrics, strict=True):
         for row, of_variant in enumerate(variants.values()):
@@ -34,7 +34,7 @@ def draw_points(variants: dict[str, list[Run]], metrics: Sequence[str], file: Pa
 
 
 def draw_curves(variants: dict[str, list[Run]], setting: str, metrics: Sequence[str], file: Path) -> None:
-    """A panel a metric over the numbers of `setting`: means, with the 95 % intervals as bands."""
+    """Draws one panel per metric over the numbers of `setting`: means, with 95 % intervals as bands."""
     lines: dict[str, dict[float, list[Run]]] = {}
     for of_variant in variants.values():
         first = of_variant[0]
@@ -58,14 +58,14 @@ def draw_curves(variants: dict[str, list[Run]], setting: str, metrics: Sequence[
 
 
 def varied_number(variants: dict[str, list[Run]]) -> str | None:
-    """The one setting whose values are numbers, in every variant; None where there is none, or several."""
+    """Returns the only setting with a numeric value in every variant; None if there is none, or several."""
     settings = [of_variant[0].settings for of_variant in variants.values()]
     names = [name for name in settings[0] if all(_is_number(found.get(name, "")) for found in settings)]
     return names[0] if len(names) == 1 and len(settings) > 1 else None
 
 
 def _panels(count: int, size: tuple[float, float], left: float) -> tuple[Figure, list[Axes]]:
-    """A figure of panels of this (width, height) in inches, in rows, with some more room at its left."""
+    """Creates a figure with rows of panels of this (width, height) in inches, and extra space on the left."""
     columns = min(count, MAX_COLUMNS)
     rows = -(-count // columns)
     figure = Figure(figsize=(left + size[0] * columns, size[1] * rows), layout="constrained")
@@ -89,7 +89,7 @@ def _frame(panel: Axes, metric: str, values_of: Sequence[np.ndarray]) -> None:
 
 
 def _limits(values_of: Sequence[np.ndarray]) -> tuple[float, float] | None:
-    """All of 0 to 100 for what looks like percent; None, what the values need, for what does not fit in."""
+    """Returns (0, 100) for values that fit in; None, for automatic limits, otherwise."""
     values = np.concatenate(values_of)
     is_percent = np.nanmin(values) >= 0 and 1 < np.nanmax(values) <= 100
     return (0, 102) if is_percent else None

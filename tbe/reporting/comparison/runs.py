@@ -1,4 +1,4 @@
-"""The runs of sweeps as rows: what was varied, the seed, and the final numbers."""
+"""Reads the runs of sweeps: varied settings, seed and final metrics."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tbe.errors import UserError
 
 NUMBERS = "metrics.json"
 NOT_SETTINGS = ("seed", "seeds", "variants", "values", "sweep", "then")
-FILES = ("init_from", "resume")  # of a protocol
+FILES = ("init_from", "resume")  # paths in a protocol
 
 
 class Run(NamedTuple):
     """One run of a sweep.
 
-    name: of its recipe. settings: the overrides that the sweep varied, without the seed. metrics: those of a run that
-    followed (`then`) begin with its stage, as in 'finetune/test/top1'. protocol: how the others were measured.
+    name: of its recipe. settings: the overrides that the sweep varied, without the seed. metrics: those of a follow-up
+    run (`then`) start with its stage, as in 'finetune/test/top1'. protocol: how the others were measured.
     """
 
     name: str
@@ -33,10 +33,10 @@ class Run(NamedTuple):
 
 
 def read_sweeps(folders: Sequence[str | Path]) -> list[Run]:
-    """The finished runs of sweeps; a ValueError for a folder without any, or with unfinished ones.
+    """Returns the finished runs of sweeps; raises UserError for a folder without runs or with unfinished ones.
 
-    What one run was told and another was not, the other has from its config: a run of `sweep=proof` stands at its own
-    `be.ratio` among those of `sweep=proof_ratio`.
+    Settings that only some runs override are read from the configs of the others: a run of `sweep=proof` is placed by
+    its own `be.ratio` among those of `sweep=proof_ratio`.
     """
     found = []
     for folder in map(Path, folders):
@@ -46,8 +46,8 @@ def read_sweeps(folders: Sequence[str | Path]) -> list[Run]:
         missing = [path.name for path in numbered if not (path / NUMBERS).exists()]
         if missing:
             raise UserError(
-                f"{folder}: expected {NUMBERS} of every run, found none of {', '.join(missing)}: they failed or still "
-                "train. Repeat them, or move their folders away to compare the others"
+                f"{folder}: expected {NUMBERS} of every run, found none in {', '.join(missing)}: they failed or are "
+                "still training. Repeat them, or move their folders away to compare the others"
             )
         found += [(path, _overrides(path)) for path in numbered]
     told = dict.fromkeys(key for _, overrides in found for key in overrides)
@@ -59,21 +59,21 @@ def read_sweeps(folders: Sequence[str | Path]) -> list[Run]:
 
 
 class Chosen(NamedTuple):
-    """What a comparison shows: the metrics, and the variant that the others are compared with; None for open."""
+    """The metrics of a comparison, and the variant to compare the others with; None if not chosen."""
 
     metrics: list[str] | None
     against: str | None
 
 
 def write_runs(runs: Sequence[Run], chosen: Chosen, file: Path) -> None:
-    """Writes runs, and what was shown of them, to one JSON file; `read_runs` and `read_chosen` have them back."""
+    """Writes runs, and what a comparison shows of them, to a JSON file for `read_runs` and `read_chosen`."""
     file.parent.mkdir(parents=True, exist_ok=True)
     content = {**chosen._asdict(), "runs": [run._asdict() for run in runs]}
     file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def read_runs(file: str | Path) -> list[Run]:
-    """The runs of a file that `write_runs` wrote."""
+    """Reads the runs from a file written by `write_runs`."""
     return [
         Run(**{**row, "settings": present_settings(row["settings"])})
         for row in json.loads(Path(file).read_text(encoding="utf-8"))["runs"]
@@ -81,7 +81,7 @@ def read_runs(file: str | Path) -> list[Run]:
 
 
 def read_chosen(file: str | Path) -> Chosen:
-    """What was shown of a file that `write_runs` wrote; all open where there is no such file."""
+    """Reads the choices from a file written by `write_runs`; all None if there is no such file."""
     if not Path(file).exists():
         return Chosen(None, None)
     content = json.loads(Path(file).read_text(encoding="utf-8"))
@@ -89,7 +89,7 @@ def read_chosen(file: str | Path) -> Chosen:
 
 
 def variants(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """The runs that differ in their seed alone, by what they are called: the recipe, and what else was varied."""
+    """Groups runs that differ only in their seed, by name: the recipe and the varied settings."""
     has_names = len({run.name for run in runs}) > 1
     found: dict[str, list[Run]] = {}
     for run in runs:
@@ -105,12 +105,12 @@ def variants(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 
 def described(settings: dict[str, str]) -> list[str]:
-    """Settings as they were given on the command line; a variant by its name alone."""
+    """Returns settings as on the command line; a variant only by its name."""
     return [value if key == "variant" else f"{key}={value}" for key, value in settings.items()]
 
 
 def _overrides(folder: Path) -> dict[str, str]:
-    """What a run of a sweep was told, by key, but its seed and what there is in all."""
+    """Returns the overrides of a run of a sweep by key, without its seed."""
     told = yaml.safe_load((folder / ".hydra" / "overrides.yaml").read_text(encoding="utf-8"))
     pairs = (override.split("=", 1) for override in told if "=" in override)
     told = present_settings({key.lstrip("+"): value for key, value in pairs})
@@ -118,7 +118,7 @@ def _overrides(folder: Path) -> dict[str, str]:
 
 
 def _with_config(folder: Path, overrides: dict[str, str], keys: Iterable[str]) -> dict[str, str]:
-    """The overrides, and what the run's config says of the other keys; a choice of a group is no key of it."""
+    """Adds the values of other keys from the run's config to its overrides, except choices of groups."""
     if all(key in overrides for key in keys):
         return overrides
     config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
@@ -127,7 +127,7 @@ def _with_config(folder: Path, overrides: dict[str, str], keys: Iterable[str]) -
 
 
 def _value(config: Any, key: str) -> Any:
-    """What a config says under a key with dots, None where it says nothing."""
+    """Returns the value of a dotted key in a config; None if missing."""
     for part in key.split("."):
         config = config.get(part) if isinstance(config, dict) else None
     return config
@@ -136,7 +136,7 @@ def _value(config: Any, key: str) -> Any:
 def _read(folder: Path, settings: dict[str, str]) -> Run:
     content = json.loads((folder / NUMBERS).read_text(encoding="utf-8"))
     protocol = content.pop("protocol")
-    # Where the run lay means nothing elsewhere.
+    # The location of the run is meaningless elsewhere.
     protocol |= {name: os.path.relpath(protocol[name], folder) for name in FILES if protocol.get(name)}
     metrics = {name: value for name, value in content.items() if isinstance(value, int | float)}
     for file in folder.glob(f"*/{NUMBERS}"):

@@ -1,4 +1,4 @@
-"""Means over seeds with their intervals, as a table in Markdown."""
+"""Formats means over seeds with intervals as a Markdown table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tbe.reporting.comparison.runs import Run
 
 
 def measured(of_variant: Sequence[Run], metric: str) -> np.ndarray:
-    """The values of a metric, one a seed; a ValueError where a run has none."""
+    """Returns the values of a metric, one per seed; raises UserError if a run has none."""
     lacking = [run.seed for run in of_variant if metric not in run.metrics]
     if lacking:
         known = ", ".join(sorted(of_variant[0].metrics)) or "none"
@@ -23,10 +23,10 @@ def measured(of_variant: Sequence[Run], metric: str) -> np.ndarray:
 
 
 def markdown(variants: dict[str, list[Run]], metrics: Sequence[str], against: str | None = None) -> str:
-    """One line a variant, one column a metric: the mean, and half its 95 % interval where there are several seeds.
+    """Returns one line per variant, one column per metric: the mean, and half its 95 % interval over several seeds.
 
-    Bold: the interval lies wholly above that of the variant `against`. Italics: wholly below. A dash: one of the seeds
-    has no such number.
+    Bold: the interval is entirely above that of the variant `against`. Italics: entirely below. A dash: the number is
+    undefined for one of the seeds.
     """
     if against is not None and against not in variants:
         raise UserError(f"expected the variant to compare against to be one of {', '.join(variants)}, got {against!r}")
@@ -49,7 +49,7 @@ def _mark(values: np.ndarray, reference: np.ndarray) -> str:
 
 
 def _cell(values: np.ndarray) -> str:
-    if np.isnan(values).any():  # a share of nothing, in one of the seeds at least
+    if np.isnan(values).any():  # a fraction of zero in at least one of the seeds
         return "-"
     if len(values) == 1:
         return f"{values[0]:.1f}"

@@ -1,1 +1,1 @@
-"""One self-contained HTML page of one or several runs: python -m tbe.reporting --help."""
+"""Self-contained HTML report of runs (python -m tbe.reporting --help)."""

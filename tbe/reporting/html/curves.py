@@ -1,4 +1,4 @@
-"""Training curves as charts: one a metric, one line a run."""
+"""Draws training curves as SVG charts: one per metric, with one line per run."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from tbe.reporting.html.markup import Markup, tag
 from tbe.viz.palette import COLORS
 
 WIDTH, HEIGHT = 360, 200
-LEFT, RIGHT, TOP, BOTTOM = 46, 350, 8, 178  # the box of the lines within the chart
+LEFT, RIGHT, TOP, BOTTOM = 46, 350, 8, 178  # the plot area within the chart
 MAX_POINTS = 600
 YELLOW, BLACK = "#F0E442", "#000000"
-# White paper swallows yellow, a dark one black.
+# Yellow is hard to see on white, black on dark backgrounds.
 LINES = [("var(--ink)" if color == BLACK else color) for color in COLORS if color != YELLOW]
 DASHES = (None, "6 3", "2 2", "8 3 2 3")
 
@@ -31,7 +31,7 @@ class Line(NamedTuple):
 
 
 def read_lines(runs: list[Run]) -> dict[str, list[Line]]:
-    """The lines of each metric, by name, learning rates last; a run looks alike in all charts."""
+    """Returns the lines of each metric, by name, learning rates last; a run has the same style in all charts."""
     curved = [run for run in runs if (run.folder / CURVES).exists()]
     lines: dict[str, list[Line]] = {}
     for number, run in enumerate(curved):
@@ -42,11 +42,11 @@ def read_lines(runs: list[Run]) -> dict[str, list[Line]]:
 
 
 def chart(metric: str, lines: list[Line]) -> Markup:
-    """A chart whose legend tells the values at the step that is pointed at, or reached with the arrow keys."""
+    """Returns a chart whose legend shows the values at the step under the pointer or reached by arrow keys."""
     steps = [step for line in lines for step, _ in line.points]
     values = [value for line in lines for _, value in line.points]
     x_ticks, y_ticks = _ticks(min(steps), max(steps)), _ticks(min(values), max(values), outward=True)
-    # A metric that never changes is a line in the middle of its chart.
+    # A constant metric is drawn in the middle of its chart.
     span = (min(steps), max(steps)), (min(*values, *y_ticks), max(*values, *y_ticks))
     axes = [tag("text", "step", x=LEFT - 8, y=BOTTOM + 16, text_anchor="end")]
     axes += [_tick(LEFT, _y(tick, span), LEFT - 5, _y(tick, span) + 4, tick, "end") for tick in y_ticks]
@@ -72,7 +72,7 @@ def chart(metric: str, lines: list[Line]) -> Markup:
 
 
 def _points(run: Run) -> dict[str, Points]:
-    """The values of each metric by step; those that are no finite numbers are left out."""
+    """Returns the finite values of each metric by step."""
     head, *rows = read_rows(run.folder / CURVES) or [[]]
     points: dict[str, Points] = {name: [] for name in head if name not in ("epoch", "step")}
     for row in rows:
@@ -92,7 +92,7 @@ def _number(text: str) -> float:
 
 
 def _thinned(points: Points) -> Points:
-    """At most so many points as a screen shows: of each stretch the lowest and the highest, and the last of all."""
+    """Reduces points to screen resolution: the minimum and maximum of each interval, and the last point."""
     if len(points) <= MAX_POINTS:
         return points
     size = math.ceil(2 * len(points) / MAX_POINTS)
@@ -104,14 +104,14 @@ def _thinned(points: Points) -> Points:
 
 
 def _ticks(low: float, high: float, outward: bool = False) -> list[float]:
-    """About four multiples of 1, 2 or 5 times a power of ten: within low and high, or the fewest around both."""
+    """Returns about four multiples of 1, 2 or 5 times a power of ten within [low, high]; enclosing it if `outward`."""
     if low == high:
         return [low]
     rough = (high - low) / 4
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
     up, down = (math.floor, math.ceil) if outward else (math.ceil, math.floor)
-    slack = 1e-9 if outward else -1e-9  # what is round but for its last bits is round
+    slack = 1e-9 if outward else -1e-9  # tolerance for rounding errors
     return [float(f"{number * step:.12g}") for number in range(up(low / step + slack), down(high / step - slack) + 1)]
 
 
@@ -132,7 +132,7 @@ def _placed(value: float, low: float, high: float, start: float, end: float) -> 
 
 
 def _tick(x: float, y: float, text_x: float, text_y: float, value: float, anchor: str) -> Markup:
-    """A line through the box at a value of an axis, and the value beside it."""
+    """Returns a grid line at a value of an axis, with its label."""
     end = (RIGHT, y) if anchor == "end" else (x, TOP)
     line = tag("line", class_="grid", x1=round(x, 1), y1=round(y, 1), x2=round(end[0], 1), y2=round(end[1], 1))
     text = tag(
@@ -146,7 +146,7 @@ def _tick(x: float, y: float, text_x: float, text_y: float, value: float, anchor
 
 
 def _short(value: float) -> str:
-    """A value in the seven letters that there is room for."""
+    """Formats a value in at most seven characters."""
     text = f"{value:.4g}"
     return text if len(text) <= 7 else f"{value:.1e}"
 

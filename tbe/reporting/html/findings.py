@@ -1,4 +1,4 @@
-"""What the tasks of an evaluation left in the folders of runs, by task and checkpoint."""
+"""Shows the files that evaluation tasks wrote to run folders, by task and checkpoint."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tbe.reporting.html.markup import Markup, tag
 from tbe.reporting.html.tables import read_tables
 
 TABLES = {".csv", ".md"}
-SPLIT = re.compile(r"split_\d+")  # the folder of one of several official splits
+SPLIT = re.compile(r"split_\d+")  # folder name of an official split
 
 
 def findings(runs: list[Run], most_mib: float) -> dict[str, list[Markup]]:
-    """The pictures and tables of each task, those of a checkpoint together."""
+    """Returns the pictures and tables of each task, grouped by checkpoint."""
     groups: dict[str, dict[str, list[tuple[Run, Path]]]] = {}
     for run in runs:
         for file in run.files:
@@ -31,7 +31,7 @@ def findings(runs: list[Run], most_mib: float) -> dict[str, list[Markup]]:
 
 
 def _place(run: Run, file: Path) -> list[str]:
-    """The task that a file is of, and what else its folders say: the checkpoint, the split."""
+    """Returns the task of a file and its further folders: checkpoint, split."""
     folders = list(file.relative_to(run.folder).parts[:-1])
     splits = [name for name in folders if SPLIT.fullmatch(name)]
     return [*([name for name in folders if name not in splits] or ["Pictures"]), *splits]

@@ -1,4 +1,4 @@
-"""The runs in folders: what train.py, eval.py and their sweeps left there, read."""
+"""Finds and reads the runs of train.py, eval.py and their sweeps in folders."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ SKIPPED = {"checkpoints", "tensorboard", "wandb"}  # folders of a run with nothi
 
 @dataclass
 class Run:
-    """The folder of a training run, an evaluation or a sweep; what it does not have is empty.
+    """The content of the folder of a training run, an evaluation or a sweep; missing parts are empty.
 
-    metrics: metrics.json without its protocol. files: all other files of the folder, but those of runs below it.
-    written: when its config was, at its start; of a sweep the table, at its end.
-    label: what it is called on the page, different for each run.
+    metrics: metrics.json without its protocol. files: all other files, except those of runs below it.
+    written: time of its config (start of the run), or of a sweep's table (its end).
+    label: its unique name on the page.
     """
 
     folder: Path
@@ -46,7 +46,7 @@ class Run:
 
     @property
     def queries(self) -> list[str]:
-        """The splits that were measured, whose names end the keys of metrics where there are several."""
+        """Returns the measured splits; if there are several, their names end the keys of metrics."""
         return list(self.config.get("query") or self.config.get("evaluation", {}).get("splits") or [])
 
     @property
@@ -57,7 +57,7 @@ class Run:
 
 
 def find_runs(folders: Iterable[str | Path]) -> list[Run]:
-    """The runs in folders and below them, each once, with labels; a ValueError for a folder without any."""
+    """Returns the runs in and below folders, each once, with labels; raises UserError for a folder without any."""
     found: dict[Path, Run] = {}
     for folder in map(Path, folders):
         if not folder.is_dir():
@@ -66,7 +66,7 @@ def find_runs(folders: Iterable[str | Path]) -> list[Run]:
         if not below:
             raise UserError(
                 f"{folder}: expected the folder of a run of train.py or eval.py, or a folder above some, "
-                f"got one in which none has a {CONFIG}, {NUMBERS} or {SWEEP} of theirs"
+                f"got one without any {CONFIG}, {NUMBERS} or {SWEEP} of theirs"
             )
         found |= below
     runs = list(found.values())
@@ -76,7 +76,7 @@ def find_runs(folders: Iterable[str | Path]) -> list[Run]:
 
 
 def read_rows(file: Path) -> list[list[str]]:
-    """The rows of a CSV file; a ValueError for what is none."""
+    """Returns the rows of a CSV file; raises UserError for other content."""
     try:
         with file.open(newline="", encoding="utf-8", errors="replace") as lines:
             return [row for row in csv.reader(lines) if row]
@@ -85,7 +85,7 @@ def read_rows(file: Path) -> list[list[str]]:
 
 
 def _walk(top: Path) -> Iterator[Run]:
-    """Runs, those above first; a file belongs to the run that is nearest above it."""
+    """Yields runs, outer ones first; a file belongs to the innermost run that contains it."""
     runs: dict[Path, Run] = {}
     for path, folders, files in os.walk(top):
         folders[:] = sorted(name for name in folders if name not in SKIPPED and not name.startswith("."))
@@ -100,7 +100,7 @@ def _walk(top: Path) -> Iterator[Run]:
 
 
 def _read(folder: Path, files: list[str]) -> Run | None:
-    """The run of a folder; None where its files are of something else."""
+    """Reads the run of a folder; None if it is not a run."""
     config = with_present_names(_mapping(folder / CONFIG, yaml.safe_load)) if CONFIG in files else {}
     metrics = _mapping(folder / NUMBERS, json.loads) if NUMBERS in files else {}
     if "run_dir" not in config:
@@ -122,7 +122,7 @@ def _mapping(file: Path, parse: Any) -> dict[str, Any]:
 
 
 def _labels(runs: list[Run]) -> list[str]:
-    """The name of each run, with as much of its folder's end as tells it from others of that name."""
+    """Returns unique labels: the name of each run, with the end of its folder's path where names repeat."""
     namesakes = Counter(run.name for run in runs)
     labels = []
     for run in runs:

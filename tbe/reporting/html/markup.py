@@ -1,4 +1,4 @@
-"""HTML in which text can't become markup: what is not `Markup` already is escaped."""
+"""Builds HTML in which all text that is not `Markup` is escaped."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ VOID = {"circle", "img", "line", "meta", "path", "polyline"}
 
 
 class Markup(str):
-    """Text that is HTML already."""
+    """A string that is already HTML."""
 
     __slots__ = ()
 
 
 def tag(name: str, /, *children: str | None, **attributes: object) -> Markup:
-    """An element; attributes that are None or False are left out, those that are True have no value.
+    """Returns an element; attributes that are None or False are omitted, those that are True have no value.
 
-    A Python keyword takes an underscore at its end (`class_`), and `_` within a name stands for `-`.
+    A trailing underscore of a Python keyword (`class_`) is dropped, and `_` within a name becomes `-`.
     """
     written = "".join(_attribute(key.rstrip("_").replace("_", "-"), value) for key, value in attributes.items())
-    # Within a drawing an element is only closed where it says so.
+    # SVG elements must be closed explicitly.
     return Markup(f"<{name}{written} />" if name in VOID else f"<{name}{written}>{joined(children)}</{name}>")
 
 
 def joined(children: Iterable[str | None]) -> Markup:
-    """Elements and texts after each other; None is nothing."""
+    """Concatenates elements and texts; skips None."""
     return Markup("".join(_escaped(child) for child in children if child is not None))
 
 
 def _escaped(child: str) -> str:
     if isinstance(child, Markup):
         return child
-    # Names of files may hold bytes that are no text.
+    # File names may contain bytes that are not valid text.
     return html.escape(child.encode("utf-8", "replace").decode())
 
 

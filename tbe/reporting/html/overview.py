@@ -1,4 +1,4 @@
-"""What runs are, and how they were set up, beside each other."""
+"""Compares runs: their kind, protocol and settings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tbe.reporting.html.tables import Table
 
 
 def overview(runs: list[Run]) -> Table:
-    """What each run is, when it ran, and how it was measured."""
+    """Returns a table of what each run is, when it ran, and how it was measured."""
     columns = [_described(run) for run in runs]
     names = dict.fromkeys(name for column in columns for name in column)
     rows = [[name, *(column.get(name, "") for column in columns)] for name in names]
@@ -47,7 +47,7 @@ def _class(part: Any) -> str | None:
 
 
 def settings(runs: list[Run]) -> Iterable[Markup]:
-    """What differs between runs of a kind; then of each run the main settings and, folded, all of them."""
+    """Yields the differences between runs of a kind, then each run's main settings and, folded, all settings."""
     for kind, title in KINDS.items():
         alike = [run for run in runs if run.kind == kind and run.config]
         if len(alike) > 1:

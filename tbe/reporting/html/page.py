@@ -1,4 +1,4 @@
-"""The page: its sections, and what each run has for them."""
+"""Assembles the HTML page from its sections."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tbe.reporting.html.tables import read_tables
 from tbe.reporting.summary import sentences, small_tables
 
 HERE = Path(__file__).parent
-# Nothing is fetched, whatever a picture or an embedded page says.
+# Blocks all requests, also from pictures and embedded pages.
 POLICY = (
     "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
     "form-action 'none'; base-uri 'none'"
@@ -24,14 +24,14 @@ POLICY = (
 
 
 class Section(NamedTuple):
-    """A part of the page that the navigation leads to."""
+    """A part of the page with an entry in the navigation."""
 
     title: str
     parts: list[Markup]
 
 
 def page(runs: list[Run], most_mib: float) -> str:
-    """All that the runs have to show; pictures and films of more MiB are only named."""
+    """Returns the page of runs; pictures and films of more than `most_mib` MiB are only listed."""
     sections = [
         Section("Numbers", list(_numbers(runs))),
         Section("Sweeps", list(_sweeps(runs))),
@@ -63,7 +63,7 @@ def page(runs: list[Run], most_mib: float) -> str:
 
 
 def _numbers(runs: list[Run]) -> Iterable[Markup]:
-    """Yields what the numbers say in words, then a small table for each task, of each kind of run."""
+    """Yields the findings in words, then a small table per task, for each kind of run."""
     for title, measured in _measured(runs):
         columns = tables.columns_of(measured)
         splits = list(dict.fromkeys(split for run in measured for split in run.queries))

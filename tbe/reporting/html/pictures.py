@@ -1,4 +1,4 @@
-"""Pictures, films and interactive pages of runs, carried inside the page."""
+"""Embeds pictures, films and interactive pages of runs in the page."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ FILMS = {".mp4": "mp4", ".webm": "webm"}
 PAGES = {".html"}
 SHOWN = {*PICTURES, *FILMS, *PAGES}
 MIB = 2**20
-MAX_WIDTH, MAX_HEIGHT = 1600, 1000  # pixels of an enlarged picture on a common screen; more are not carried
-QUALITY = 82  # of WebP, in which no difference is seen
+MAX_WIDTH, MAX_HEIGHT = 1600, 1000  # pixels; larger pictures are reduced to this size of a common screen
+QUALITY = 82  # of WebP, visually lossless
 
 
 def show(run: Run, file: Path, most_mib: float) -> Markup:
-    """A picture to click on, a film or a page; a file of more MiB is only named."""
+    """Returns a picture to enlarge, a film or a page; a file of more than `most_mib` MiB is only listed."""
     name = file.relative_to(run.folder).as_posix()
     size = file.stat().st_size / MIB
     if size > most_mib:
@@ -39,14 +39,14 @@ def show(run: Run, file: Path, most_mib: float) -> Markup:
 
 
 def is_shown(file: Path) -> bool:
-    """Whether a file is something to look at, no page of this command, and no GIF of a film that is there too."""
+    """Returns whether to show a file: not reports of this command, nor GIFs of films that also exist as video."""
     if file.suffix not in SHOWN or (file.suffix == ".gif" and file.with_suffix(".mp4").exists()):
         return False
     return file.suffix not in PAGES or f'content="{GENERATOR}"'.encode() not in file.read_bytes()[:2000]
 
 
 def _image_url(file: Path) -> str:
-    """Returns a picture as a data URL, of the size in which it is looked at; as it is where that is not smaller."""
+    """Returns a picture as a data URL, reduced to display size; unchanged if that is not smaller."""
     content, kind = file.read_bytes(), PICTURES[file.suffix]
     try:
         with Image.open(io.BytesIO(content)) as image:
@@ -56,7 +56,7 @@ def _image_url(file: Path) -> str:
                 image.save(smaller, "WEBP", quality=QUALITY, method=6)
                 if smaller.tell() < len(content):
                     content, kind = smaller.getvalue(), "webp"
-    except (UnidentifiedImageError, OSError):  # a drawing, or a Pillow built without WebP
+    except (UnidentifiedImageError, OSError):  # SVG, or Pillow without WebP
         pass
     return _data_url(f"image/{kind}", content)
 
@@ -66,7 +66,7 @@ def _data_url(kind: str, content: bytes) -> str:
 
 
 def _page(name: str, file: Path) -> Markup:
-    """A page in a frame of its own, which can't reach the report."""
+    """Returns a page in a sandboxed frame, which can't access the report."""
     text = file.read_text(encoding="utf-8", errors="replace")
     frame = tag("iframe", srcdoc=text, sandbox="allow-scripts", loading="lazy", title=name)
     return tag("details", tag("summary", f"{file.name} ", tag("small", "interactive")), frame, class_="wide")

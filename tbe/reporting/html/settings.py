@@ -1,4 +1,4 @@
-"""Configs beside each other: what differs, and what one chose."""
+"""Compares configs and extracts their main settings."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 ABSENT = "–"
-# What stage/ wires together from the parts that are named elsewhere in the config.
+# Objects that stage/ composes from parts that appear elsewhere in the config.
 WIRED = {"module", "datamodule", "callbacks", "logger", "trainer", "tasks", "crop_boxes"}
 OWN_FOLDER = "<run>"
 
@@ -14,11 +14,10 @@ Row = tuple[str, list[str]]
 
 
 def differences(configs: list[Mapping[str, Any]]) -> tuple[list[Row], list[Row]]:
-    """The keys whose values differ, with the value in each config; and those that only repeat one of them.
+    """Returns the keys whose values differ, with their values, and the keys that only repeat one of these.
 
-    Nested keys are joined by dots, lists are one value. A folder of the run itself, such as that of its checkpoints,
-    is the same in all. A key repeats a shorter one with the same last name and the same values in all configs: a
-    setting that is handed on.
+    Nested keys are joined by dots, lists are one value. Folders below the run's own folder count as equal. A key
+    repeats a shorter one if it has the same last name and the same values in all configs.
     """
     flat = [flattened(config, str(config.get("run_dir", ""))) for config in configs]
     keys = dict.fromkeys(key for config in flat for key in config)
@@ -32,7 +31,7 @@ def differences(configs: list[Mapping[str, Any]]) -> tuple[list[Row], list[Row]]
 
 
 def flattened(config: Mapping[str, Any], own_folder: str = "", above: str = "") -> dict[str, str]:
-    """The values of all nested keys as text."""
+    """Returns the values of all nested keys as text."""
     flat: dict[str, str] = {}
     for key, value in config.items():
         name = f"{above}{key}"
@@ -44,13 +43,13 @@ def flattened(config: Mapping[str, Any], own_folder: str = "", above: str = "") 
 
 
 def main_settings(config: Mapping[str, Any]) -> list[Row]:
-    """What was chosen: the single values that are set, and each part as its class with its own values."""
+    """Returns the main settings: scalar values, and each part as its class with its values."""
     kept = {key: value for key, value in config.items() if key not in WIRED and value not in (None, [], {})}
     return [(key, [_part(value) if isinstance(value, Mapping) else format_value(value)]) for key, value in kept.items()]
 
 
 def format_value(value: Any) -> str:
-    """A value as a config writes it."""
+    """Formats a value as in a config."""
     if isinstance(value, bool) or value is None:
         return "null" if value is None else str(value).lower()
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""Tables: of CSV and Markdown files, and of final numbers; and how a page shows them."""
+"""Reads tables from CSV and Markdown files and final metrics, and renders them as HTML."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tbe.reporting.html.folders import Run, read_rows
 from tbe.reporting.html.markup import Markup, tag
 from tbe.reporting.summary import SmallTable
 
-MAX_OPEN = 16  # a table of more rows is folded
-MAX_ROWS = 1000  # more of them make a page slow
-NUMBER = re.compile(r"[-+]?(\d[\d.e+-]*|nan|inf)( \([-+][\d.]+\))?")  # maybe with how far it is from another
+MAX_OPEN = 16  # tables with more rows are folded
+MAX_ROWS = 1000  # more rows make a page slow
+NUMBER = re.compile(r"[-+]?(\d[\d.e+-]*|nan|inf)( \([-+][\d.]+\))?")  # with an optional difference in brackets
 LONG = re.compile(r"[-+]?\d+\.\d{5,}(e[-+]?\d+)?")
 
 
 class Table(NamedTuple):
-    """The texts of a table; the first column says what a row is."""
+    """The texts of a table; the first column names the rows."""
 
     title: str
     head: list[str]
@@ -28,7 +28,7 @@ class Table(NamedTuple):
 
 
 def read_tables(file: Path, title: str) -> list[Table]:
-    """The tables of a file: one of a .csv, any number of a .md, none of others."""
+    """Reads the tables of a file: one from .csv, any number from .md, none from others."""
     if file.suffix == ".csv":
         rows = read_rows(file)
         return [Table(title, rows[0], rows[1:])] if rows else []
@@ -38,7 +38,7 @@ def read_tables(file: Path, title: str) -> list[Table]:
 
 
 def columns_of(runs: list[Run]) -> dict[str, dict[str, float]]:
-    """Returns the final numbers of each run, or of each checkpoint or official split of it, by name."""
+    """Returns the final metrics of each run, or of its checkpoints or official splits, by name."""
     columns: dict[str, dict[str, float]] = {}
     for run in runs:
         columns |= _columns(run.metrics, run.label, is_alone=len(runs) == 1)
@@ -46,16 +46,16 @@ def columns_of(runs: list[Run]) -> dict[str, dict[str, float]]:
 
 
 def numbers_table(columns: Mapping[str, Mapping[str, float]], title: str) -> Table:
-    """Returns all numbers: a row a metric, a column for each of `columns`."""
+    """Returns a table of all numbers: one row per metric, one column for each of `columns`."""
     metrics = dict.fromkeys(metric for column in columns.values() for metric in column)
     rows = [[metric, *(format_number(column.get(metric)) for column in columns.values())] for metric in metrics]
     return Table(title, ["metric", *columns], rows)
 
 
 def show(table: Table, is_open: bool | None = None, source: str = "") -> Markup:
-    """A table that scrolls in its box and is sorted by a click on the head of a column.
+    """Returns a scrollable table that is sorted by a click on a column's head.
 
-    Folded where it is long, or as `is_open` says; `source` is where all of a very long one is.
+    It is folded if it is long, unless `is_open` is given; `source` is the file with all rows of a truncated table.
     """
     count = f"{len(table.rows)} {'row' if len(table.rows) == 1 else 'rows'}"
     rows = table.rows[:MAX_ROWS]
@@ -77,7 +77,7 @@ def show(table: Table, is_open: bool | None = None, source: str = "") -> Markup:
 
 
 def show_small(table: SmallTable) -> Markup:
-    """Returns a small table of one task, the best scores bold."""
+    """Returns a small table of one task, with the best scores in bold."""
     head = [tag("th", name or "\u00a0", scope="col", class_="number") for name in table.columns]
     body = [
         tag("tr", tag("th", name, scope="row"), *(_score(table, row, column) for column in range(len(head))))
@@ -99,13 +99,13 @@ def _is_number(rows: list[list[str]], column: int) -> bool:
 
 
 def _cell(text: str, look: str | None) -> Markup:
-    """A number with more digits than one reads is shortened; pointing at it tells all of them."""
+    """Returns a cell; long numbers are shortened, with all digits in a tooltip."""
     is_long = LONG.fullmatch(text)
     return tag("td", f"{float(text):.4g}" if is_long else text, class_=look, title=text if is_long else None)
 
 
 def _columns(metrics: Mapping[str, Any], name: str, is_alone: bool = False) -> dict[str, dict[str, float]]:
-    """The numbers of each checkpoint, and of each split of it, by its name, after that of the run if there are more."""
+    """Returns the numbers of each checkpoint and split by name, prefixed by the run's name if there are several."""
     own = {key: value for key, value in metrics.items() if isinstance(value, (int, float))}
     columns = {name: own} if own else {}
     for key, value in metrics.items():
@@ -115,7 +115,7 @@ def _columns(metrics: Mapping[str, Any], name: str, is_alone: bool = False) -> d
 
 
 def _markdown_tables(text: str, title: str) -> list[Table]:
-    """Blocks of lines that begin with '|', of which the second rules off the head."""
+    """Parses Markdown tables: blocks of lines that start with '|', the second of which is a separator."""
     blocks: list[list[list[str]]] = [[]]
     for line in text.splitlines():
         if line.lstrip().startswith("|"):

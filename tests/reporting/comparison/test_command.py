@@ -187,7 +187,7 @@ def test_one_seed_has_no_interval_and_is_never_bold(sweep, tmp_path):
 @pytest.mark.parametrize(
     ("spoil", "arguments", "complaint"),
     [
-        ("2/metrics.json", [], "expected metrics.json of every run, found none of 2"),
+        ("2/metrics.json", [], "expected metrics.json of every run, found none in 2"),
         (None, ["--metrics", "mAP"], "expected the metric mAP of every run, seed 0 of moco has: R@1/swap, finetune"),
         (
             None,
