@@ -63,9 +63,7 @@ def test_the_usual_numbers_of_neighbors_end_where_the_videos_do(known):
     assert list(metrics) == ["retrieval/R@1", "retrieval/R@5", "retrieval/R@10", "retrieval/mAP"]
 
 
-@pytest.mark.parametrize(
-    ("gallery", "candidates"), [("train", "7, the"), ("test", "3, the videos of test besides")]
-)
+@pytest.mark.parametrize(("gallery", "candidates"), [("train", "7, the"), ("test", "3, the videos of test besides")])
 def test_more_neighbors_than_videos_are_refused(known, gallery, candidates):
     evaluation = known(train=videos(7, 0), test=videos(4, 1), gallery=gallery)
     with pytest.raises(ValueError, match=rf"expected ks up to {candidates}.*got \[1, 10\]"):
