@@ -5,6 +5,7 @@ import gc
 import os
 import pickle
 import subprocess
+import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,6 +69,13 @@ def _folders(monkeypatch, tmp_path, data_dir):
     monkeypatch.setenv("TBE_DATA", str(data_dir))
     for name in ("LOCAL_RANK", "WORLD_SIZE", "TBE_STAGES"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _precision_of_products():
+    """Begins each test with PyTorch's own precision, whatever a test that pretends a GPU has set in this process."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_float32_matmul_precision("highest")
 
 
 @pytest.fixture(scope="session")
