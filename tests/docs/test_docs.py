@@ -57,3 +57,33 @@ def test_a_choice_is_described_by_the_first_sentence_of_its_comment():
 def test_a_notebook_becomes_text_and_code():
     text = hooks.notebook("# %% [markdown]\n# # Title\n# words\n\n# %%\nprint(1)\n")
     assert text == "# Title\nwords\n\n```python\nprint(1)\n```\n"
+
+
+def expanded(name):
+    """The names that a table abbreviates: `{a,b}` for either, `[c]` for with and without."""
+    if found := re.search(r"\{([^}]*)\}|\[([^]]*)\]", name):
+        choices = found[1].split(",") if found[1] else ["", found[2]]
+        return [full for choice in choices for full in expanded(name[: found.start()] + choice + name[found.end() :])]
+    return [name]
+
+
+def test_the_recipes_of_the_table_are_there_and_all_pretraining_recipes_are_in_it():
+    table = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8").partition("\n## ")[0]
+    rows = [line.split("|")[2:4] for line in table.splitlines() if line.startswith("| ")]
+    pretraining = {name for row, _ in rows for code in re.findall(r"`([^`]*)`", row) for name in expanded(code)}
+    tuning = {name for _, row in rows for code in re.findall(r"`([a-z][^`]*)`", row) for name in expanded(code)}
+    there = {file.stem for file in (ROOT / "configs" / "experiment").glob("*.yaml")}
+    assert pretraining | tuning <= there
+    bases = {"kinetics", "ucf101", "hmdb51", "hmdb51_c3d", "diving48", "something_v1", "something_v2"}
+    bases |= {f"{name}_released" for name in bases}
+    others = ("none", "proof", "finetune", "linear", "scratch")
+    assert {name for name in there - bases if not any(other in name for other in others)} == pretraining
+
+
+@pytest.mark.parametrize(("group", "title"), [("be", "## Distractors"), ("variant", "## Variants")])
+def test_every_distractor_and_variant_is_in_its_table(group, title):
+    text = (ROOT / "docs" / "concepts" / "background-erasing.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", text.partition(title)[2].partition("\n## ")[0], re.M)
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    files = {file.stem for file in (ROOT / "configs" / group).glob("[!_]*.yaml")}
+    assert named - {"none"} == files - {"none"}
