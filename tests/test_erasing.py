@@ -209,7 +209,7 @@ def squares_that_move():
     return clips, where
 
 
-def test_what_moves_is_found():
+def test_moving_regions_are_found():
     clips, where = squares_that_move()
     mask = moving_mask(clips, share=0.25)
     assert (mask.flatten(1).sum(dim=1) == 256).all()

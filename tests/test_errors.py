@@ -65,7 +65,7 @@ def start(monkeypatch, tmp_path):
     ],
     ids=repr,
 )
-def test_what_a_user_can_put_right_is_one_line(start, tmp_path, error):
+def test_an_error_that_the_user_can_fix_is_one_line(start, tmp_path, error):
     with pytest.raises(SystemExit) as ended:
         start(lambda: fail_with(error))
     assert str(ended.value) == "error: ratio: expected 0 to 1, got 7"
@@ -83,7 +83,7 @@ def test_what_a_user_can_put_right_is_one_line(start, tmp_path, error):
     ],
     ids=repr,
 )
-def test_of_everything_else_the_traceback_is_kept_in_the_runs_folder(start, tmp_path, error, line):
+def test_other_errors_keep_their_traceback_in_the_run_folder(start, tmp_path, error, line):
     for _ in range(2):  # the second time it is added
         with pytest.raises(SystemExit) as ended:
             start(lambda: fail_with(error))
@@ -96,7 +96,7 @@ def test_of_everything_else_the_traceback_is_kept_in_the_runs_folder(start, tmp_
     assert told.startswith("# 20")
 
 
-def test_what_is_logged_is_said_on_the_screen_where_the_log_cannot_be_written(start, tmp_path, capsys):
+def test_the_log_goes_to_the_screen_if_it_cannot_be_written(start, tmp_path, capsys):
     (tmp_path / "run" / "error.log").mkdir(parents=True)
     with pytest.raises(SystemExit, match="^error: ValueError: could not broadcast$"):
         start(fail_deep_inside)

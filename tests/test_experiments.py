@@ -79,7 +79,7 @@ def is_trained(experiment):
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_what_it_sets_is_in_effect_and_two_steps_are_trained(experiment, train, video_folder, frame_folders, tmp_path):
+def test_its_settings_take_effect_and_two_steps_are_trained(experiment, train, video_folder, frame_folders, tmp_path):
     config = composed("train", f"experiment={experiment}", run_dir=tmp_path)
     assert config.name == experiment
     assert_in_effect(FOLDER / f"{experiment}.yaml", OmegaConf.to_container(config))

@@ -12,7 +12,7 @@ def test_a_run_keeps_its_id_wherever_its_folder_is_and_a_new_one_at_its_place_ha
     assert runs.identify(tmp_path / "b", is_new=True, known=first) != first
 
 
-def test_a_run_of_before_keeps_the_id_that_it_was_known_by(tmp_path):
+def test_an_old_run_keeps_its_known_id(tmp_path):
     assert runs.identify(tmp_path, is_new=False, known="0123456789ab") == "0123456789ab"
     assert runs.identify(tmp_path, is_new=False) == "0123456789ab"
 

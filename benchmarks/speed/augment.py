@@ -36,10 +36,10 @@ def measure(
 def against_torchvision(size: int, batch: int, num_frames: int, rounds: int, blur: float, device: str) -> list[Finding]:
     height, width = SOURCES[size]
     frames = torch.randint(0, 256, (batch, num_frames, height, width, 3), dtype=torch.uint8, device=device)
-    clips = frames.permute(0, 1, 4, 2, 3)  # as decoders give them
+    clips = frames.permute(0, 1, 4, 2, 3)  # the layout of decoders
     sizes = torch.tensor([[height, width]], device=device).repeat(batch, 1)
     augments = {"ours": ours(size, blur, fused=True), "v2 float": clip_by_clip(size, blur, as_float=True)}
-    if device == "cpu":  # antialiased resizing of uint8 is for the CPU alone
+    if device == "cpu":  # antialiased resizing of uint8 is supported on the CPU only
         augments["v2 uint8"] = clip_by_clip(size, blur, as_float=False)
     ways = {name: (lambda augment=augment: augment(clips, sizes)) for name, augment in augments.items()}
     times = in_turn(ways, rounds)
@@ -50,7 +50,7 @@ def against_torchvision(size: int, batch: int, num_frames: int, rounds: int, blu
 
 
 def levels_apart(size: int, blur: float, clips: Tensor, sizes: Tensor, setting: str) -> Finding:
-    """How far the kernel and the changes one after the other are apart at most, in levels of 256."""
+    """Returns the largest difference, in levels of 256, between the fused kernel and separate changes."""
     results = []
     for fused in (True, False):
         torch.manual_seed(0)
@@ -65,7 +65,7 @@ def ours(size: int, blur: float, fused: bool = False) -> ClipAugment:
 
 
 def clip_by_clip(size: int, blur: float, as_float: bool) -> Callable[[Tensor, Tensor], Tensor]:
-    """torchvision on each clip; `as_float` converts first, otherwise last."""
+    """Applies torchvision to each clip; `as_float` converts to float first, otherwise last."""
     to_float = v2.ToDtype(torch.float32, scale=True)
     transforms = [
         v2.RandomResizedCrop(size, scale=(0.2, 1.0), antialias=True),

@@ -25,8 +25,8 @@ from benchmarks.common.harness import ROOT, Finding, compare, in_turn
 from benchmarks.speed.step_variants import RATE
 from tbe.training.acceleration import accelerate
 
-SECONDS = 520  # after which no further backbone is begun
-LIMIT = 240  # seconds for one of them, compiling and all
+SECONDS = 520  # after which no further backbone is started
+LIMIT = 240  # seconds per backbone, including compilation
 
 
 class Family(NamedTuple):
@@ -37,7 +37,7 @@ class Family(NamedTuple):
     cuda: tuple[int, int, int, int]
 
 
-FAMILIES = (  # those that compile longest come last
+FAMILIES = (  # slowest to compile last
     Family(("tiny",), (4, 8, 32, 32), (64, 8, 64, 64)),
     Family(("c3d",), (1, 16, 64, 64), (32, 16, 112, 112)),
     Family(("r2plus1d_small", "r2plus1d_18", "tv_r2plus1d_18"), (1, 8, 64, 64), (32, 16, 112, 112)),
@@ -49,7 +49,7 @@ FAMILIES = (  # those that compile longest come last
 
 
 def measure(device: str, quick: bool = False, rounds: int = 5) -> Iterator[Finding | str]:
-    """A family after the other, as long as there is time; quick: the first, without compiling anything."""
+    """Measures the families in turn while there is time; quick: only the first, without compiling."""
     if quick:
         yield of_family(FAMILIES[0], device, rounds, backend="eager")
         return
@@ -64,8 +64,8 @@ def measure(device: str, quick: bool = False, rounds: int = 5) -> Iterator[Findi
 
 
 def within(seconds: float, work: Callable[..., Finding], *arguments: Any) -> Finding | None:
-    """What work finds in a process of its own; None where it takes too long, for compiling can't be broken off."""
-    with get_context("spawn").Pool(1) as pool:  # ended with what it does
+    """Runs work in a process of its own, since compilation can't be interrupted; returns None on timeout."""
+    with get_context("spawn").Pool(1) as pool:  # terminates the process
         try:
             return pool.apply_async(work, arguments).get(seconds)
         except TimeoutError:
@@ -73,7 +73,7 @@ def within(seconds: float, work: Callable[..., Finding], *arguments: Any) -> Fin
 
 
 def of_family(family: Family, device: str, rounds: int, backend: str) -> Finding:
-    """An eager against a compiled step."""
+    """Compares eager and compiled steps."""
     shape = family.cpu if device == "cpu" else family.cuda
     eager, compiled = (step_of(family.leaves[0], shape, device, compile) for compile in (False, backend))
     with nothing_cached():
@@ -105,7 +105,7 @@ def step_of(leaf: str, shape: tuple[int, int, int, int], device: str, compile: b
 
 @contextmanager
 def nothing_cached() -> Iterator[None]:
-    """torch.compile compiles everything anew."""
+    """Disables the caches of torch.compile."""
     before = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
     with tempfile.TemporaryDirectory() as folder:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder

@@ -40,7 +40,7 @@ def against_a_copy(dtype: str, shape: tuple[int, ...], device: str, rounds: int)
 
 
 def erased_by_a_loop(clips: Tensor, ratio: float) -> Tensor:
-    """The same operation as the published code has it: clip by clip, frame by frame, with draws of the host."""
+    """Erases like the published code: clip by clip, frame by frame, with random numbers from the host."""
     mixed = clips.clone()
     for clip in mixed:
         chosen, weight = int(torch.randint(clip.shape[1], ())), float(torch.rand(()) * ratio)

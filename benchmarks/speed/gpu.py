@@ -1,8 +1,8 @@
-"""All that a GPU has to show, in under eight minutes: `python -m benchmarks.speed.gpu`.
+"""All GPU benchmarks in under eight minutes: `python -m benchmarks.speed.gpu`.
 
-Each part is a process of its own with a share of the time: where it is over, or the part runs out of memory or meets
-what it does not expect, what it has found by then stays, and the next part begins. After each of them RESULTS.md and
-RESULTS.json are written. It needs torch, torchvision and Lightning; PyAV for feeding from H.264 files.
+Each part runs in a process of its own with a time limit. If it times out, runs out of memory or fails, its findings so
+far are kept and the next part starts. RESULTS.md and RESULTS.json are written after each part. Needs torch,
+torchvision and Lightning; PyAV for H.264 files.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from benchmarks.speed import run
 
 
 class Task(NamedTuple):
-    """`measure` of a module with these settings, in at most so many seconds."""
+    """A call of a module's `measure` with settings and a limit in seconds."""
 
     module: str
     seconds: float
     settings: Mapping[str, Any] = {}
 
 
-# Those that decide most come first, those that compile last. Their times are bounds, not what they should take.
+# The most important come first, those that compile last. Times are limits, not expectations.
 TASKS = {
     "erasing": Task("erasing", 60),
     "step: R3D-18": Task("step", 150, {"names": ["R3D-18"], "rounds": 5}),
@@ -47,11 +47,11 @@ TASKS = {
     "step: I3D, compiled": Task("step", 120, {"names": ["I3D"], "rounds": 5, "compiled": True}),
 }
 SECONDS = 480
-MIN = 20.0  # seconds without which no part is begun
+MIN = 20.0  # minimum seconds left to start a part
 
 
 def measure(device: str, quick: bool, seconds: float, file: Path) -> int:
-    """All parts, each written to the file when it ends; returns how many findings there are."""
+    """Runs all parts and writes each to the file when it ends; returns the number of findings."""
     start, num_found = time.monotonic(), 0
     parts = run.read(file.with_suffix(".json")) or run.read(run.FILE.with_suffix(".json"))
     facts = harness.machine(device)
@@ -74,7 +74,7 @@ def measure(device: str, quick: bool, seconds: float, file: Path) -> int:
 
 
 def found_by(name: str, device: str, quick: bool, seconds: float) -> Iterator[Finding | str]:
-    """What a part finds in a process of its own that is ended after so many seconds."""
+    """Returns the findings of a part, run in a process that is killed after so many seconds."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "found.jsonl")
         file.touch()
@@ -87,7 +87,7 @@ def found_by(name: str, device: str, quick: bool, seconds: float) -> Iterator[Fi
             print(f"{name}: ended after its {seconds:.0f} seconds", flush=True)
         finally:
             if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)  # and the workers that it started
+                os.killpg(process.pid, signal.SIGKILL)  # and its workers
                 process.wait()
         for line in file.read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
@@ -100,7 +100,7 @@ def command_of(name: str, device: str, quick: bool, file: Path) -> list[str]:
 
 
 def write_found(name: str, device: str, quick: bool, file: Path) -> None:
-    """Measures a part in this process: a line of JSON for each finding, as soon as it is there."""
+    """Measures a part in this process and writes a line of JSON for each finding at once."""
     task = TASKS[name]
     torch.manual_seed(0)
     with file.open("a", encoding="utf-8") as lines:

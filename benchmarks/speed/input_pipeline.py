@@ -41,7 +41,7 @@ SHARED_MEMORY = Path("/dev/shm")
 
 
 class Files(NamedTuple):
-    """Videos of one kind, and what reads them."""
+    """Videos of one kind, and their reader."""
 
     kind: str
     open_video: OpenVideo
@@ -63,7 +63,7 @@ class Training(NamedTuple):
 
 
 def measure(device: str, quick: bool = False, seconds: float = 12) -> Iterator[Finding]:
-    """The first case of a device; quick: a tiny one with one worker."""
+    """Measures the first case of a device; quick: a tiny one with one worker."""
     torch.backends.cudnn.benchmark = True
     case = QUICK if quick else next(iter(CASES[device].values()))
     step, views = OurStep(case, device, SWITCHES[device]), ContrastiveViews(ours(case.size, BLUR, fused=True))
@@ -75,7 +75,7 @@ def measure(device: str, quick: bool = False, seconds: float = 12) -> Iterator[F
 
 
 def of_files(training: Training, files: Files, most: int) -> list[Finding]:
-    """With as many workers as it should take, and with `most`; the least of them that is fast enough has the bar."""
+    """Measures with the estimated number of workers and with `most`; the bar is for the fewest that keep up."""
     resident = from_the_device(training)
     rate = videos_a_second(training, files)
     needed = math.ceil(training.case.batch / (resident * LIMIT) / rate)
@@ -97,7 +97,7 @@ def of_files(training: Training, files: Files, most: int) -> list[Finding]:
 
 
 def from_the_device(training: Training) -> float:
-    """Seconds of a step on a batch that lies there."""
+    """Returns the seconds of a step on a batch on the device."""
     batch = training.case.raw(training.device)
     for _ in range(2):
         training.on(dict(batch))
@@ -105,7 +105,7 @@ def from_the_device(training: Training) -> float:
 
 
 def from_files(training: Training, files: Files, workers: int) -> list[float]:
-    """Seconds of a step in each third of the time."""
+    """Returns the seconds of a step in each third of the time."""
     batches = _batches(training, files, workers, training.case.batch)
     buffer = 2 * workers + 2
     for _ in range(buffer):
@@ -114,7 +114,7 @@ def from_files(training: Training, files: Files, workers: int) -> list[float]:
 
 
 def videos_a_second(training: Training, files: Files) -> float:
-    """What one worker decodes while nothing else happens."""
+    """Returns the videos per second that one worker decodes alone."""
     batch = min(4, training.case.batch)
     batches = _batches(training, files, workers=1, batch=batch)
     for _ in range(4):
@@ -123,7 +123,7 @@ def videos_a_second(training: Training, files: Files) -> float:
 
 
 def _mean_seconds(work: Callable[[], Any], times: int, training: Training, share: float = 1.0) -> float:
-    """Of so many times, or as many as begin within a share of the seconds."""
+    """Returns the mean seconds over a number of repetitions, limited by time."""
     start, done = perf_counter(), 0
     while done < times and (not done or perf_counter() - start < share * training.seconds):
         work()
@@ -134,7 +134,7 @@ def _mean_seconds(work: Callable[[], Any], times: int, training: Training, share
 
 
 def _batches(training: Training, files: Files, workers: int, batch: int) -> Iterator[dict[str, Any]]:
-    """Raw batches on the device, from a loader as a run has it."""
+    """Yields raw batches on the device from a loader like that of a run."""
     clips = AnchorAndNegativeClips(num_frames=training.case.num_frames, stride=STRIDE)
     videos = VideoDataset(files.records, files.open_video, clips, short_side=training.case.source[0])
     guarded = FaultTolerantDataset(videos, seconds=60)

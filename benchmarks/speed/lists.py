@@ -42,12 +42,12 @@ def measure(device: str, quick: bool = False) -> list[Finding]:
 
 
 def plain(file: Path) -> list[tuple[str, int]]:
-    """A list of tuples."""
+    """Returns a list of tuples."""
     return [(path, int(label)) for path, label in (line.rsplit(" ", 1) for line in file.read_text().splitlines())]
 
 
 def added_by_a_worker(look_up: Callable[[int], object], num_videos: int) -> float:
-    """MB of memory of its own that a forked process has after it looked up each video once."""
+    """Returns the MB of private memory of a forked process after it has accessed each video once."""
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_look_all_up, args=(look_up, range(num_videos), sender))
@@ -64,7 +64,7 @@ def _look_all_up(look_up: Callable[[int], object], indices: Sequence[int], sende
 
 
 def _private_memory() -> float:
-    """MB of memory that no other process shares."""
+    """Returns the MB of memory that this process does not share."""
     lines = Path("/proc/self/smaps_rollup").read_text(encoding="utf-8").splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1e3
 

@@ -130,7 +130,7 @@ def of_size(amount: Amount, records: Records, device: str) -> list[Finding]:
 def epoch_of_ours(
     records: Records, size: int, batch: int, device: str, of: tuple[str, ...] = VIEWS
 ) -> Callable[[], None]:
-    """What makes all batches of these views, and decodes the clips they show."""
+    """Returns a function that decodes and augments all batches of these views."""
     clips = AnchorAndNegativeClips(num_frames=16, stride=4)
     sampler = clips if "negative" in of else clips.anchor()
     videos = VideoDataset(records, AutoReader(), sampler, SHORT_SIDES[size])
@@ -145,7 +145,7 @@ def epoch_of_ours(
 
 
 def epoch_clip_by_clip(clips: ClipByClip, batch: int, device: str) -> Callable[[], None]:
-    """What makes as many clips in as many batches."""
+    """Returns a function that produces as many clips in as many batches."""
     loader = loader_of(clips, NUM_VIEWS * batch)
 
     def epoch() -> None:
@@ -156,7 +156,7 @@ def epoch_clip_by_clip(clips: ClipByClip, batch: int, device: str) -> Callable[[
 
 
 def loader_of(videos: Dataset, batch: int, collate: Callable | None = None) -> DataLoader:
-    """A worker a core; they start once, and prepare nothing beyond the end of an epoch."""
+    """Returns a loader with one persistent worker per core that does not prefetch beyond the epoch."""
     workers = os.cpu_count()
     return DataLoader(
         videos, batch, shuffle=True, drop_last=True, num_workers=workers, collate_fn=collate, persistent_workers=True
@@ -164,7 +164,7 @@ def loader_of(videos: Dataset, batch: int, collate: Callable | None = None) -> D
 
 
 def write_videos(folder: Path, num_videos: int, num_frames: int) -> Records:
-    """Kinetics-like files, H.264 340x256 with a key frame every 12 frames: one content, under many names."""
+    """Writes Kinetics-like files, H.264 340x256 with a key frame every 12 frames: one content, under many names."""
     write_video(folder / "0.mp4", scenery((256, 340), num_frames), fps=30)
     names = [f"{number}.mp4" for number in range(num_videos)]
     for name in islice(names, 1, None):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
-# The first kind with a word that is in an operation's name.
+# An operation's kind is the first with a word in its name.
 KINDS = {
     "convolution": ("conv",),
     "batch norm": ("batch_norm",),
@@ -21,7 +21,7 @@ KINDS = {
 
 
 def milliseconds(step: Callable[[], None], device: str, steps: int = 3) -> Counter[str]:
-    """What a step spends on each kind, in milliseconds of the device's own time (on a CPU: of the host's)."""
+    """Returns the milliseconds of device time (on a CPU: host time) of a step by kind of operation."""
     activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if device == "cuda" else [])
     step()
     with profile(activities=activities) as found:
@@ -29,14 +29,14 @@ def milliseconds(step: Callable[[], None], device: str, steps: int = 3) -> Count
             step()
     total: Counter[str] = Counter()
     for event in found.key_averages():
-        if event.device_type == DeviceType.CPU:  # a kernel is counted with the operation that starts it
+        if event.device_type == DeviceType.CPU:  # a kernel is counted with the operation that launches it
             spent = event.self_device_time_total if device == "cuda" else event.self_cpu_time_total
             total[kind_of(event.key)] += spent / steps / 1e3
     return total
 
 
 def where_time_goes(before: Callable[[], None], after: Callable[[], None], device: str) -> str:
-    """A Markdown table of both steps, a row a kind."""
+    """Formats the times of both steps as a Markdown table, one row per kind."""
     old, new = milliseconds(before, device), milliseconds(after, device)
     lines = ["| kind | before, ms a step | share | after, ms a step | share |", "|---|---:|---:|---:|---:|"]
     for kind in [*(kind for kind, _ in (old + new).most_common()), "all"]:
@@ -46,6 +46,6 @@ def where_time_goes(before: Callable[[], None], after: Callable[[], None], devic
 
 
 def kind_of(operation: str) -> str:
-    """'pooling' of 'aten::max_pool3d'; 'other' for what has no kind."""
+    """Returns the kind of an operation, 'pooling' for 'aten::max_pool3d'; 'other' if it has none."""
     words = operation.lower()
     return next((kind for kind, parts in KINDS.items() if any(part in words for part in parts)), "other")

@@ -50,7 +50,7 @@ SHORT_SIDE = 128
 
 
 def measure(device: str, quick: bool = False) -> list[Finding]:
-    """Ratios decord / reader for each kind of file and clip; `quick` for a look at whether it runs."""
+    """Ratios decord / reader for each kind of file and clip; `quick` only checks that it runs."""
     kinds, num_frames, rounds = (KINDS[1:2], 40, 1) if quick else (KINDS, 300, 15)
     findings = []
     with tempfile.TemporaryDirectory() as folder:
@@ -86,7 +86,7 @@ def clip_by_clip(
 
 
 def readers() -> dict[str, OpenVideo]:
-    """Those that are installed here."""
+    """Returns the installed readers."""
     found: dict[str, OpenVideo] = {"decord": DecordReader("cpu"), "PyAV": PyAvReader()}
     try:
         found["torchcodec"] = TorchCodecReader()
@@ -110,7 +110,7 @@ def scenery(size: tuple[int, int], num_frames: int) -> np.ndarray:
 
 
 def write_folder(path: str, frames: np.ndarray) -> str:
-    """The frames as JPEG files beside the video; returns their folder."""
+    """Writes the frames as JPEG files next to the video; returns their folder."""
     folder = Path(path).with_suffix("")
     folder.mkdir()
     for number, frame in enumerate(torch.from_numpy(frames).permute(0, 3, 1, 2), start=1):
@@ -126,7 +126,7 @@ def read(
     chance: random.Random,
     short_side: int | None = None,
 ) -> None:
-    """One clip, somewhere in the file, its pictures no larger than needed."""
+    """Reads one clip at a random position, with frames no larger than needed."""
     video = open_video(path)
     start = chance.randrange(max(1, len(video) - (num_frames - 1) * stride))
     shrink(video.frames([(start + step * stride) % len(video) for step in range(num_frames)]), short_side)

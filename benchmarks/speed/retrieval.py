@@ -36,11 +36,11 @@ print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM"
 def measure(
     device: str, quick: bool = False, queries: int = 20_000, gallery: int = 240_000, dims: int = 1024, rounds: int = 2
 ) -> Iterator[Finding]:
-    """Each way in terms of another; `quick` for a look at whether it runs."""
+    """Compares the ways with each other; `quick` only checks that they run."""
     if quick:
         queries, gallery, dims = 100, 5000, 64
     torch.manual_seed(0)
-    torch.set_float32_matmul_precision("highest")  # exact is meant: a step before leaves its own
+    torch.set_float32_matmul_precision("highest")  # exact; an earlier benchmark may have changed it
     if device == "cuda":
         rounds = 5
     data = vectors(device, queries, gallery, dims)
@@ -56,7 +56,7 @@ def vectors(device: str, queries: int, gallery: int, dims: int) -> tuple[Tensor,
 
 
 def against_the_product(queries: Tensor, gallery: Tensor, rounds: int) -> Iterator[Finding]:
-    """What the search costs beside the products that it cannot do without."""
+    """Compares the search with its matrix products alone."""
     ways = {"nearest": partial(nearest, queries, gallery, K), "bare product": partial(bare_product, queries, gallery)}
     is_long = queries.device.type == "cpu" and len(queries) * len(gallery) > 1e8
     nearest(queries[: BLOCKS[0]], gallery[: BLOCKS[1]], K)
@@ -65,7 +65,7 @@ def against_the_product(queries: Tensor, gallery: Tensor, rounds: int) -> Iterat
 
 
 def searches(queries: Tensor, gallery: Tensor, rounds: int) -> Iterator[Finding]:
-    """The search in bf16, and with faiss, against itself in fp32."""
+    """Compares the search in bf16 and by faiss with fp32."""
     found: dict[str, Tensor] = {}
 
     def search(name: str, way: Callable[..., tuple[Tensor, Tensor]], **settings: str) -> None:
@@ -93,7 +93,7 @@ def setting_of(queries: Tensor, gallery: Tensor) -> str:
 
 
 def bare_product(queries: Tensor, gallery: Tensor) -> None:
-    """All products, in the blocks that `nearest` has: faster than whole rows, and 20,000 of those would be 18 GiB."""
+    """Computes all products in the blocks of `nearest`: faster than whole rows, of which 20,000 would be 18 GiB."""
     room = queries.new_empty(BLOCKS[0] * BLOCKS[1])
     for block in gallery.split(BLOCKS[1]):
         for part in queries.split(BLOCKS[0]):
@@ -101,12 +101,12 @@ def bare_product(queries: Tensor, gallery: Tensor) -> None:
 
 
 def agreement(found: Tensor, others: Tensor) -> float:
-    """The share of neighbors (n, k) that are among the others (n, k) too."""
+    """Returns the fraction of neighbors (n, k) that are also among the others (n, k)."""
     return (found.unsqueeze(2) == others.unsqueeze(1)).any(dim=2).float().mean().item()
 
 
 def sorts(queries: Tensor, gallery: Tensor, rounds: int) -> list[Finding]:
-    """Ways that compute and sort all distances, and torchmetrics query by query."""
+    """Compares with ways that compute and sort all distances, and with torchmetrics query by query."""
     labels, gallery_labels = (
         torch.randint(NUM_CLASSES, (len(part),), device=part.device) for part in (queries, gallery)
     )
@@ -139,7 +139,7 @@ def sorted_precision(queries: Tensor, labels: Tensor, gallery: Tensor, gallery_l
 
 
 def peak_memory(queries: int, gallery: int, dims: int) -> Finding:
-    """GiB of main memory that a process of its own needs at most."""
+    """Measures the peak main memory of a process of its own, in GiB."""
     # Not getrusage, whose maximum a child takes over from the process that starts it.
     program = PEAK.format(queries=queries, gallery=gallery, dims=dims, k=K)
     output = subprocess.run(
@@ -149,7 +149,7 @@ def peak_memory(queries: int, gallery: int, dims: int) -> Finding:
 
 
 def peak_on_gpu(queries: Tensor, gallery: Tensor) -> Finding:
-    """GiB of the GPU's memory, both sets of vectors among them."""
+    """Measures the peak GPU memory in GiB, including both sets of vectors."""
     torch.cuda.reset_peak_memory_stats()
     nearest(queries, gallery, K)
     return _peak(torch.cuda.max_memory_allocated() / 2**30, f"{setting_of(queries, gallery)}, GPU")

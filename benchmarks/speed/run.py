@@ -50,17 +50,17 @@ class Part(NamedTuple):
 
 
 def key(name: str, device: str) -> str:
-    """What a part is called: parts of a CPU and of a GPU stand beside each other."""
+    """Returns the key of a part, distinct for CPU and GPU."""
     return name if device == "cpu" else f"{name} on a GPU"
 
 
 def title_of(module: Any) -> str:
-    """The first line of a benchmark, without its command."""
+    """Returns the first line of a benchmark's docstring without its command."""
     return module.__doc__.split("\n\n")[0].split(": `python")[0].replace("\n", " ")
 
 
 def read(file: Path) -> dict[str, Part]:
-    """What an earlier run wrote; nothing where there was none."""
+    """Reads the parts of an earlier run; empty if there is none."""
     if not file.exists():
         return {}
     content = json.loads(file.read_text(encoding="utf-8"))
@@ -71,7 +71,7 @@ def read(file: Path) -> dict[str, Part]:
 
 
 def write(parts: dict[str, Part], file: Path) -> None:
-    """The parts as Markdown, and beside it as JSON."""
+    """Writes the parts as Markdown and JSON."""
     text = [HEAD]
     for name in sorted(parts, key=_place):
         part = parts[name]
@@ -85,7 +85,7 @@ def write(parts: dict[str, Part], file: Path) -> None:
 
 
 def _place(name: str) -> tuple[int, str]:
-    """Parts of one benchmark beside each other, benchmarks in the order of their names above, others first."""
+    """Sorts parts by the order of benchmarks above (others first), then by device."""
     first = name.split(":")[0].split(" ")[0]
     return (NAMES.index(first) if first in NAMES else -1), name
 
@@ -107,7 +107,7 @@ def main() -> None:
         part = Part(title_of(module), harness.machine(options.device), findings, text)
         print(harness.page([*findings, text]), flush=True)
         parts[key(name, options.device)] = part
-        write(parts, options.out)  # what is measured is kept, whatever follows
+        write(parts, options.out)  # written at once, in case a later one fails
 
 
 if __name__ == "__main__":

@@ -48,9 +48,9 @@ def step_bytes(processes: int, parameters: int, batch: int, clip: int, dim: int 
 
 
 def measure(device: str, quick: bool = False, rounds: int = 3, steps: int = 10) -> list[Finding | str]:
-    """Throughput of two processes over that of one, and counted bytes over expected ones; quick: tiny, once.
+    """Compares the throughput of two processes with one, and counted with expected bytes; quick: tiny, once.
 
-    And the bytes on paper of the networks that are measured on GPUs.
+    Also returns the expected bytes of the networks that are measured on GPUs.
     """
     device = "cuda" if device == "cuda" and torch.cuda.device_count() > 1 else "cpu"
     case = QUICK if quick else next(iter(CASES[device].values()))
@@ -73,7 +73,7 @@ def measure(device: str, quick: bool = False, rounds: int = 3, steps: int = 10) 
 
 
 def table(processes: tuple[int, ...] = (1, 8, 64)) -> str:
-    """`step_bytes` of the networks that are measured on GPUs, in megabytes, as Markdown."""
+    """Formats `step_bytes` of the networks measured on GPUs, in megabytes, as Markdown."""
     columns = [f"{name}, {number}" for name in CASES["cuda"] for number in processes]
     found = [
         step_bytes(number, _num_parameters(case), case.batch, 3 * case.num_frames * case.size**2)
@@ -86,12 +86,12 @@ def table(processes: tuple[int, ...] = (1, 8, 64)) -> str:
 
 
 def _num_parameters(case: Case) -> int:
-    with torch.device("meta"):  # without the numbers themselves
+    with torch.device("meta"):  # without allocating weights
         return sum(parameter.numel() for parameter in Encoder(case.backbone(), DIM).parameters())
 
 
 def _run(processes: int, case: Case, device: str, steps: int) -> dict[str, Any]:
-    """What the first process of a run of this many finds."""
+    """Returns the measurements of the first of this many processes."""
     mp.set_forkserver_preload(["tbe.training.pretrain_module"])  # imports torch and Lightning once, not in each process
     with tempfile.TemporaryDirectory() as folder:
         given = processes, case, device, steps, folder

@@ -20,7 +20,7 @@ COMMANDS = {
 
 
 def measure(device: str, quick: bool = False) -> list[Finding]:
-    """Seconds beyond `import torch`, against 3 s, for each command."""
+    """Compares the seconds beyond `import torch` of each command with 3 s."""
     commands = dict(list(COMMANDS.items())[:: len(COMMANDS) - 1]) if quick else COMMANDS
     times = in_turn({name: partial(start, command) for name, command in commands.items()}, rounds=2 if quick else 7)
     torch = times.pop("import torch")

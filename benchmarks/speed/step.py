@@ -52,7 +52,7 @@ def measure(
 
 
 def of_case(name: str, case: Case, device: str, rounds: int) -> Iterator[Finding | str]:
-    """What a backbone's step costs, parts of it, and where its time goes."""
+    """Measures a backbone's step, its parts, and the time by kind of operation."""
     steps = {way: OurStep(case, device, switches) for way, switches in STEPS.items()}
     before = {ORIGINAL: OriginalStep(case, device)}
     if device == "cuda":
@@ -74,7 +74,7 @@ def of_case(name: str, case: Case, device: str, rounds: int) -> Iterator[Finding
 
 
 def of_compiling(name: str, case: Case, device: str, rounds: int) -> Iterator[Finding]:
-    """What torch.compile adds to the step, and how long it takes."""
+    """Measures the gain by torch.compile and its compilation time."""
     switches = COMPILED[device]
     eager, compiled = (OurStep(case, device, switches._replace(compiled=way)) for way in (False, True))
     start = perf_counter()
@@ -91,12 +91,12 @@ def setting_of(name: str, case: Case) -> str:
 
 
 def of_parts(case: Case, device: str, step: OurStep, setting: str, rounds: int) -> Iterator[Finding]:
-    """The erasing and the augmentation of the raw batch against the step."""
+    """Compares erasing, and augmentation of the raw batch, with the step."""
     raw = case.raw(device)
     parts: dict[str, Callable] = {"erasing": partial(step.module.distractor, step.views["query"])}
     for name, fused in {"augmentation": False, **({FUSED: True} if device == "cuda" else {})}.items():
         views = ContrastiveViews(ours(case.size, BLUR, fused))
-        parts[name] = lambda views=views: views(dict(raw))  # it takes the batch apart
+        parts[name] = lambda views=views: views(dict(raw))  # it modifies the batch
     times = in_turn({**parts, "step": step}, rounds, 2, SECONDS[device])
     for part in parts:
         yield compare(times, part, "step", setting, BARS.get(part) if device == "cuda" else None)
@@ -105,7 +105,7 @@ def of_parts(case: Case, device: str, step: OurStep, setting: str, rounds: int) 
 def of_arithmetic(
     case: Case, device: str, step: OurStep, times: list[float], bf16: bool, setting: str, rounds: int
 ) -> Finding:
-    """How much of the speed of a large matrix product a step reaches, in its floating-point operations as counted."""
+    """Compares the FLOP/s of a step, by counted operations, with those of a large matrix product."""
     dtype = torch.bfloat16 if bf16 else torch.float32
     with FlopCounterMode(display=False) as counter:
         step()
@@ -120,7 +120,7 @@ def of_arithmetic(
 
 
 def of_recomputation(case: Case, device: str, step: OurStep, setting: str, rounds: int) -> Iterator[Finding]:
-    """What checkpoint_activations costs in time and, on a GPU, saves in memory."""
+    """Measures the time cost of checkpoint_activations and, on a GPU, its memory savings."""
     ways = {"recomputed": OurStep(case, device, STEPS["+ fused"]._replace(recomputed=True)), "kept": step}
     yield compare(in_turn(ways, rounds, 2, SECONDS[device]), "recomputed", "kept", setting)
     if device == "cuda":
@@ -130,7 +130,7 @@ def of_recomputation(case: Case, device: str, step: OurStep, setting: str, round
 
 
 def peak(step: OurStep) -> float:
-    """The most memory that a step takes above what lies on the device before it, in GB."""
+    """Returns the peak memory of a step beyond that allocated before it, in GB."""
     torch.cuda.synchronize()
     before = torch.cuda.memory_allocated()
     torch.cuda.reset_peak_memory_stats()

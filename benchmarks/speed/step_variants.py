@@ -26,7 +26,7 @@ MOMENTUM, TEMPERATURE, DIM, RATE = 0.999, 0.07, 128, 0.003
 
 
 class Case(NamedTuple):
-    """A backbone, what it is fed, and the larger picture that this is cut from: (height, width)."""
+    """A backbone, its input, and the (height, width) of the frames that the input is cropped from."""
 
     backbone: Callable[[], nn.Module]
     batch: int
@@ -36,12 +36,12 @@ class Case(NamedTuple):
     queue: int
 
     def views(self, device: str) -> dict[str, Tensor]:
-        """Query, key and negative (B, C, T, H, W) as they come from the augmentation."""
+        """Returns query, key and negative (B, C, T, H, W) as after augmentation."""
         shape = (self.batch, 3, self.num_frames, self.size, self.size)
         return {name: torch.randn(shape, device=device) for name in ("query", "key", "negative")}
 
     def raw(self, device: str) -> dict[str, Tensor]:
-        """The batch before the augmentation, as decoders give it: two clips a video."""
+        """Returns the decoded batch before augmentation: two clips per video."""
         shape = (self.batch, 2, self.num_frames, *self.source, 3)
         clips = torch.randint(0, 256, shape, dtype=torch.uint8, device=device).movedim(-1, 3)
         return {"clips": clips, "size": torch.tensor([self.source], device=device).repeat(self.batch, 1)}
@@ -68,7 +68,7 @@ QUICK = Case(partial(tiny, widths=(4, 4, 8, 8)), 2, 4, 16, (20, 24), 8)
 
 
 class Switches(NamedTuple):
-    """What of ours is on."""
+    """The optimizations that are enabled."""
 
     channels_last: bool = False
     bf16: bool = False
@@ -113,7 +113,7 @@ class OriginalStep:
 
 
 class OurStep:
-    """What a training step does here, without the loop around it."""
+    """Our training step, without the training loop."""
 
     def __init__(self, case: Case, device: str, switches: Switches):
         self.views, self.bf16 = case.views(device), switches.bf16

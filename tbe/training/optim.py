@@ -75,7 +75,7 @@ def configure(
 
 
 class ConfiguredLR(LambdaLR):
-    """A schedule that goes on at the step of a checkpoint, with the optimizer's settings of the config.
+    """A schedule that resumes at the step of a checkpoint, with the optimizer settings of the config.
 
     torch takes rate, decay and momentum from the checkpoint. Where nothing changed these are the same, to the last bit.
     Lightning restores the optimizer before its schedule.

@@ -54,7 +54,7 @@ def test_overrides_are_arguments_single_nested_keys_or_what_a_config_refers_to()
     assert tbe.build("optimizer", "sgd", lr=0.5)(parameters).param_groups[0]["lr"] == 0.5
 
 
-def test_a_network_that_is_given_is_the_one_that_is_trained():
+def test_a_given_network_is_used_itself():
     network = tbe.build("backbone", "tiny")
     assert tbe.build("method", "simclr", backbone=network).backbone is network
 
@@ -69,7 +69,7 @@ def test_a_network_that_is_given_is_the_one_that_is_trained():
         (("be", "original"), {"ratio": 30}, "expected ratio from 0 to 1, got 30"),
     ],
 )
-def test_what_there_is_none_of_is_one_line_that_names_the_choices(arguments, overrides, message):
+def test_unknown_names_are_one_line_with_the_choices(arguments, overrides, message):
     with pytest.raises(ValueError, match=message) as caught:
         tbe.build(*arguments, **overrides)
     assert "\n" not in str(caught.value)

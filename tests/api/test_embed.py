@@ -136,13 +136,13 @@ def test_a_video_that_hangs_is_given_up_by_workers(network, videos, monkeypatch)
         (".", {}, "expected video files, got the folder ."),
     ],
 )
-def test_what_can_not_be_embedded_is_one_line(network, videos, settings, message):
+def test_invalid_input_is_one_line(network, videos, settings, message):
     with pytest.raises(ValueError, match=message) as caught:
         tbe.embed(network, videos, **settings)
     assert "\n" not in str(caught.value)
 
 
-def test_a_network_that_does_not_know_its_clips_says_so(videos):
+def test_a_network_without_preprocessing_is_refused(videos):
     model = nn.Sequential(nn.AdaptiveAvgPool3d(1), nn.Flatten())
     with pytest.raises(ValueError, match="expected a model with a `preprocessing`"):
         tbe.embed(model, videos[0])

@@ -139,7 +139,7 @@ def test_the_parts_of_a_gpu_are_measured_with_their_settings(monkeypatch, tmp_pa
     assert [json.loads(line) for line in (tmp_path / "found").read_text().splitlines()] == [FOUND, "text"]
 
 
-def test_what_is_not_measured_again_stays(tmp_path):
+def test_parts_that_are_not_measured_again_are_kept(tmp_path):
     run, finding = importlib.import_module("benchmarks.speed.run"), harness().Finding
     file = tmp_path / "RESULTS.md"
     assert run.read(file.with_suffix(".json")) == {}
@@ -153,7 +153,7 @@ def test_what_is_not_measured_again_stays(tmp_path):
     assert file.read_text().index("## step") < file.read_text().index("## lists")  # in the order of the whole
 
 
-def test_what_is_measured_on_a_gpu_stands_beside_what_is_measured_on_a_cpu(tmp_path):
+def test_gpu_and_cpu_results_are_kept_side_by_side(tmp_path):
     run, row = importlib.import_module("benchmarks.speed.run"), harness().Finding(**FOUND)
     parts = {
         run.key(name, device): run.Part(f"{name} {device}", {}, [row], "a text")
@@ -203,7 +203,7 @@ def test_a_reader_at_fault_costs_its_video():
     assert row.lost == "one video"
 
 
-def test_what_a_stranger_wrote_is_refused_and_counted():
+def test_malicious_input_is_refused_and_counted():
     given = importlib.import_module("benchmarks.faults.untrusted_input")
     rows = [given.refused_targets(60), given.refused_pickles(12), given.fenced_lists(100)]
     assert rows[0].happened.startswith("60 refused")
@@ -212,7 +212,7 @@ def test_what_a_stranger_wrote_is_refused_and_counted():
     assert {row.lost for row in rows} == {"nothing"}
 
 
-def test_what_would_not_be_refused_counts_as_lost(monkeypatch):
+def test_accepted_malicious_input_counts_as_lost(monkeypatch):
     given = importlib.import_module("benchmarks.faults.untrusted_input")
     monkeypatch.setattr(given, "fence", lambda records, where: records)
     assert given.fenced_lists(100).lost.endswith(" read**")

@@ -27,7 +27,7 @@ def tear(path, at=0.5):
     path.write_bytes(content[: int(at * len(content))])
 
 
-def test_the_checkpoint_before_is_kept(tmp_path):
+def test_the_previous_checkpoint_is_kept(tmp_path):
     for count in (1, 2, 3):
         last = saved(tmp_path / "checkpoints" / "last.ckpt", count)
     assert number(last) == 3
@@ -37,7 +37,7 @@ def test_the_checkpoint_before_is_kept(tmp_path):
     assert list(last.parent.iterdir()) == []
 
 
-def test_it_is_kept_on_disks_without_second_names_of_files(tmp_path, monkeypatch):
+def test_the_previous_checkpoint_is_kept_without_hard_links(tmp_path, monkeypatch):
     def refused(*paths):
         raise OSError(errno.EPERM, "Operation not permitted")
 
@@ -55,7 +55,7 @@ def test_a_run_killed_while_it_writes_leaves_a_whole_checkpoint(tmp_path, monkey
     assert number(last) >= 0
 
 
-def test_a_full_disk_is_said_and_costs_nothing(tmp_path):
+def test_a_full_disk_is_a_clear_error_and_loses_nothing(tmp_path):
     last = saved(tmp_path / "last.ckpt", 1)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))  # larger files fail as on a full disk
@@ -70,14 +70,14 @@ def test_a_full_disk_is_said_and_costs_nothing(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
 
 
-def test_a_folder_that_cannot_be_written_to_is_said(tmp_path):
+def test_a_folder_without_write_access_is_a_clear_error(tmp_path):
     (tmp_path / "checkpoints").write_text("a file where the folder should be")
     with pytest.raises(OSError, match=r"could not write the checkpoint .*there is no previous one"):
         saved(tmp_path / "checkpoints" / "last.ckpt", 1)
 
 
 @pytest.mark.parametrize("at", [0, 0.3, 0.999])
-def test_of_a_torn_checkpoint_the_one_before_is_used(tmp_path, caplog, at):
+def test_the_previous_checkpoint_replaces_a_corrupt_one(tmp_path, caplog, at):
     last = saved(saved(tmp_path / "last.ckpt", 1), 2)
     assert latest_intact(last) == last
     tear(last, at)
@@ -111,7 +111,7 @@ def test_any_changed_bit_of_the_directory_is_found_or_changes_nothing(tmp_path):
     assert found > 200
 
 
-def test_two_torn_checkpoints_are_refused(tmp_path):
+def test_two_corrupt_checkpoints_are_refused(tmp_path):
     last = saved(saved(tmp_path / "last.ckpt", 1), 2)
     for path in tmp_path.iterdir():
         tear(path)
@@ -119,7 +119,7 @@ def test_two_torn_checkpoints_are_refused(tmp_path):
         latest_intact(last)
 
 
-def test_a_run_goes_on_from_the_checkpoint_before_a_torn_one(train, caplog):
+def test_a_run_resumes_from_the_checkpoint_before_a_corrupt_one(train, caplog):
     run = train("epochs=2")
     last = run / "checkpoints" / "last.ckpt"
     tear(last)

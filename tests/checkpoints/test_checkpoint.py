@@ -48,7 +48,7 @@ def test_a_checkpoint_that_is_not_there_is_refused(name, tmp_path):
         find(name, tmp_path)
 
 
-def test_a_resumed_run_goes_on_in_its_folder(tmp_path):
+def test_a_resumed_run_continues_in_its_folder(tmp_path):
     file = run_of(tmp_path, "demo/then")
     assert run_folder(str(tmp_path), "demo", "latest") == str(file.parent.parent)
     assert run_folder(str(tmp_path), "demo", str(file)) == str(file.parent.parent)
@@ -124,12 +124,12 @@ def test_a_checkpoint_that_would_run_something_else_is_refused(tmp_path, part, b
         (torch.zeros(1), "plain types, got a Tensor"),
     ],
 )
-def test_a_checkpoint_with_what_is_only_known_when_it_is_built_is_refused(tmp_path, value, complaint):
+def test_a_checkpoint_with_interpolations_is_refused(tmp_path, value, complaint):
     with pytest.raises(ValueError, match=rf"\(data\): expected a config (without|of) {complaint}.*: not loaded"):
         read(written(tmp_path, data={"_target_": "tbe.data.sources.VideoLists", "splits": (value,)}))
 
 
-def test_classes_of_a_package_of_ones_own_are_built_where_that_is_named(tmp_path, monkeypatch):
+def test_classes_of_a_trusted_package_are_built(tmp_path, monkeypatch):
     file = written(tmp_path, backbone={"_target_": "tests.methods.networks.Mean"})
     with pytest.raises(ValueError, match=r"got 'tests\..*Mean': not loaded.*set TBE_PACKAGES=<package>"):
         read(file)
@@ -153,7 +153,7 @@ def test_a_checkpoint_does_not_allow_itself_to_read_outside_of_the_root(tmp_path
 
 
 @pytest.mark.parametrize("at", [0, 0.3, 0.999, "a changed byte"])
-def test_a_torn_checkpoint_is_neither_measured_nor_started_from(tmp_path, at):
+def test_a_corrupt_checkpoint_is_neither_evaluated_nor_initialized_from(tmp_path, at):
     file = written(tmp_path, unused="0" * 5000)
     AtomicCheckpoints().save_checkpoint(torch.load(file, weights_only=True), file)
     content = file.read_bytes()

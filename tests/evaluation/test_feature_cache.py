@@ -25,7 +25,7 @@ def cache(folder, network="n", **protocol):
     return FeatureCache(folder, network, protocol)
 
 
-def test_what_was_written_is_read(tmp_path, records):
+def test_features_are_read_as_they_were_written(tmp_path, records):
     store = cache(tmp_path)
     file = store.file(records, "test", Clean(), per_clip=True)
     assert store.read(file) is None
@@ -53,7 +53,7 @@ def test_the_name_depends_on_all_that_the_features_do(tmp_path, records):
     assert len(others - {usual}) == 8
 
 
-def test_a_torn_file_is_computed_again(tmp_path, records, caplog):
+def test_a_corrupt_cache_file_is_recomputed(tmp_path, records, caplog):
     store = cache(tmp_path)
     file = store.file(records, "test", Clean(), True)
     store.write(file, Features(torch.rand(2, 4), torch.tensor([0, 1])))

@@ -35,7 +35,7 @@ def vectors(network, max_clips_per_forward=None, num_batches=2):
     return torch.stack([found for *_, found in extractor.rows])
 
 
-def test_where_memory_is_too_small_fewer_max_clips_per_forward_give_the_same_features(caplog):
+def test_out_of_memory_halves_the_clips_per_forward_with_the_same_features(caplog):
     small = Network(room=6)
     with caplog.at_level(logging.WARNING):
         found = vectors(small)
@@ -45,7 +45,7 @@ def test_where_memory_is_too_small_fewer_max_clips_per_forward_give_the_same_fea
     assert said == ["20 clips at once do not fit in memory: continuing with 5"]
 
 
-def test_fewer_clips_than_were_asked_for_at_once_are_no_fault(caplog):
+def test_a_batch_smaller_than_max_clips_per_forward_is_fine(caplog):
     network = Network(room=3)
     vectors(network, max_clips_per_forward=3)
     assert network.seen == [3, 3, 3, 3, 3, 3, 2] * 2

@@ -16,12 +16,12 @@ def test_the_bootstrap_covers_the_truth_as_often_as_it_says():
     assert 180 <= covered <= 198
 
 
-def test_of_right_and_wrong_the_bootstrap_is_the_binomial_distribution():
+def test_the_bootstrap_of_binary_values_matches_the_binomial_distribution():
     interval = bootstrap_interval(np.arange(100) < 70)
     assert interval == pytest.approx(binom.ppf([0.025, 0.975], 100, 0.7) / 100, abs=0.011)
 
 
-def test_the_bootstrap_repeats_by_its_seed_however_little_it_draws_at_once(monkeypatch):
+def test_the_bootstrap_depends_on_its_seed_and_not_on_the_chunk_size(monkeypatch):
     values = np.arange(20) % 3
     once = bootstrap_interval(values, draws=100, seed=3)
     monkeypatch.setattr(tbe.evaluation.intervals, "MAX_DRAWN", 50)

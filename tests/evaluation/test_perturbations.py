@@ -83,7 +83,7 @@ def test_order_is_all_that_shuffling_and_reversing_change():
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.3, 0.9])
-def test_what_is_added_has_its_weight(weight):
+def test_added_frames_have_the_given_weight(weight):
     clip, mask, _ = walking_actor()
     surroundings = around(clip, mask)
     chosen = clip[:, :, surroundings.order[0, :1]]
@@ -113,7 +113,7 @@ def test_every_probe_keeps_the_shape_and_leaves_its_input():
     assert torch.equal(clip, before)
 
 
-def test_what_moves_is_found_and_what_rests_is_not():
+def test_moving_regions_are_found_and_static_ones_are_not():
     clip, mask, _ = walking_actor()
     found = moving_foreground(clip)
     assert found.shape == mask.shape

@@ -21,7 +21,7 @@ def test_the_oldest_keys_are_overwritten_first():
     assert queue.position == 2
 
 
-def test_of_more_keys_than_fit_the_last_stay():
+def test_the_last_keys_stay_when_more_are_pushed_than_fit():
     queue = KeyQueue(3, 2)
     queue.push(keys(1, 2, 3, 4, 5))
     assert sorted(queue.keys[:, 0].tolist()) == [3, 4, 5]

@@ -95,7 +95,7 @@ def test_the_keys_batch_norm_learns_its_own_statistics():
     assert theirs.num_batches_tracked == 1
 
 
-def test_what_a_checkpoint_needs_is_in_the_state_dict():
+def test_everything_a_checkpoint_needs_is_in_the_state_dict():
     names = set(moco().state_dict())
     assert {"queue.keys", "queue.position", "key_encoder.projector.layers.0.weight"} <= names
 

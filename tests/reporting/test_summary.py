@@ -32,13 +32,13 @@ def test_each_task_has_a_table_of_measures_by_checkpoints_and_splits():
     assert not linear.best  # they are equal
 
 
-def test_of_perturbed_clips_one_measure_is_shown_and_no_curve():
+def test_perturbed_clips_show_one_measure_and_no_curve():
     (table,) = small_tables({"demo": ROBUST})
     assert table.title == "robustness: linear_top1 of perturbed clips"
     assert table.rows == ["clean", "swap", "foreground_removed", "static", "background_drop"]
 
 
-def test_less_is_better_where_it_is():
+def test_lower_is_better_for_some_metrics():
     rows = {"a": {"scenes/scene_R@1": 90.0, "knn/top1": 3.0}, "b": {"scenes/scene_R@1": 20.0, "knn/top1": 2.0}}
     scenes, knn = small_tables(rows)
     assert scenes.best == {(0, 1)}
@@ -49,7 +49,7 @@ def test_settings_and_counts_are_no_scores():
     assert small_tables({"a": {"linear/strength": 0.1, "features/test_videos": 8, "tsne/videos": 8}}) == []
 
 
-def test_findings_are_said_in_words():
+def test_findings_are_described_in_words():
     assert sentences({"demo": ROBUST}) == [
         "demo: linear top-1 falls from 89 to 9 on another video's background: the scene is read",
         "demo: linear top-1 stays at 89 without the actor: the background alone gives the answer",

@@ -94,7 +94,7 @@ def test_true_stands_for_torchs_own_compiler():
     assert_close(step(compiled), step(plain), atol=1e-4, rtol=1e-3)
 
 
-def test_where_nothing_can_be_compiled_that_is_said(monkeypatch, tmp_path):
+def test_compile_without_a_compiler_is_one_clear_error(monkeypatch, tmp_path):
     from torch._inductor import config
 
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
@@ -128,7 +128,7 @@ def test_the_precision_of_products_is_set_on_gpus_alone(precision):
     assert torch.get_float32_matmul_precision() == precision
 
 
-def test_what_does_not_go_together_is_refused():
+def test_compile_with_activation_checkpointing_is_refused():
     with pytest.raises(ValueError, match="compile, checkpoint_activations: expected at most one of them, got both"):
         accelerate(moco(), CPU, compile=True, checkpoint_activations=True)
 

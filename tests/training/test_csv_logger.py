@@ -21,7 +21,7 @@ def test_new_metrics_become_new_columns_and_no_row_is_lost(tmp_path):
     assert [row["val/top1"] for row in rows(tmp_path)] == ["", "", "", "7.0", ""]
 
 
-def test_a_resumed_run_goes_on_with_its_file(tmp_path):
+def test_a_resumed_run_continues_its_file(tmp_path):
     first = CsvLogger(tmp_path)
     for step in range(6):
         first.log_metrics({"a": step}, step)

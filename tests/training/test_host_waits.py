@@ -56,7 +56,7 @@ def raw(channels=3):
 
 
 @pytest.mark.parametrize("augment", AUGMENTS)
-def test_augmentation_does_not(augment):
+def test_augmentation_does_not_wait_for_the_device(augment):
     views = ContrastiveViews(AUGMENTS[augment]())
     channels = 2 if augment == "flow" else 3
     with PretendedGPU() as gpu:
@@ -69,7 +69,7 @@ def test_augmentation_does_not(augment):
 
 @pytest.mark.parametrize("erasing", ERASINGS)
 @pytest.mark.parametrize("method", METHODS)
-def test_a_step_of_any_method_does_not(method, erasing):
+def test_a_step_of_any_method_does_not_wait_for_the_device(method, erasing):
     build, loss = METHODS[method]
     with PretendedGPU() as gpu:
         with torch.device("cuda"):
@@ -81,7 +81,7 @@ def test_a_step_of_any_method_does_not(method, erasing):
         module.method.after_step()
 
 
-def test_a_step_of_finetuning_does_not():
+def test_a_step_of_finetuning_does_not_wait_for_the_device():
     with PretendedGPU() as gpu:
         with torch.device("cuda"):
             module = FinetuneModule(Mean(batch_norm=True), 6, torch.nn.CrossEntropyLoss(), None, None)
@@ -105,7 +105,7 @@ def test_a_step_of_finetuning_does_not():
         lambda clips: clips.nonzero(),
     ],
 )
-def test_what_waits_is_found(waits):
+def test_waiting_for_the_device_is_detected(waits):
     with PretendedGPU() as gpu:
         clips = torch.rand(4, device="cuda")
         gpu.settled = True
@@ -115,7 +115,7 @@ def test_what_waits_is_found(waits):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("method", METHODS)
-def test_a_step_does_not_on_a_real_gpu(method):
+def test_a_step_on_a_real_gpu_does_not_wait_for_it(method):
     build, loss = METHODS[method]
     views = ContrastiveViews(AUGMENTS["modern"]())
     module = module_of(build().cuda(), BackgroundErasing(), loss().cuda())

@@ -121,7 +121,7 @@ def test_three_processes_measure_what_one_does_however_few_videos_there_are(on_t
         torch.testing.assert_close(other_vectors, vectors)
 
 
-def test_what_crosses_three_processes_arrives_in_their_order(on_three_processes):
+def test_collectives_of_three_processes_keep_the_rank_order(on_three_processes):
     everything = [0, 1, 2, 3, 10, 11, 12, 13, 20, 21, 22, 23]
     for number, (_, (uneven, mixed, restored)) in enumerate(on_three_processes):
         assert uneven == [0, 1, 20, 21, 22]

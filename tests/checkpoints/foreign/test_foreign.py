@@ -371,7 +371,7 @@ def test_the_error_says_whose_names_they_are_and_what_to_choose():
         weights.load(C3D(), state_of("C3D"), "w.pth")
 
 
-def test_what_the_error_says_to_choose_can_be_chosen(tmp_path):
+def test_the_backbone_that_the_error_suggests_loads(tmp_path):
     settings = ["backbone=r3d_18", "+backbone.stem_kernel=[7,7,7]", "+backbone.stem_pool=true"]
     for overrides in (
         settings,
@@ -454,14 +454,14 @@ def test_the_error_names_what_a_file_would_run_and_does_not_advise_to_run_it(tmp
         ),
     ],
 )
-def test_what_was_downloaded_in_place_of_weights_is_named(content, message, tmp_path):
+def test_files_that_are_not_weights_are_named(content, message, tmp_path):
     (tmp_path / "weights.pth").write_text(content)
     for reader in (weights.read, read_any):
         with pytest.raises(ValueError, match=rf"weights\.pth: expected {message}"):
             reader(tmp_path / "weights.pth")
 
 
-def test_scores_in_numbers_of_numpy_beside_the_weights_are_no_hindrance(tmp_path):
+def test_numpy_scalars_beside_the_weights_are_accepted(tmp_path):
     scores = {code: np.dtype(code).type(1) for code in "?bhilqBHILQefdFD"}
     torch.save({"state_dict": small_state(), **scores}, tmp_path / "weights.pth")
     # As a NumPy before version 2 names them.
@@ -474,7 +474,7 @@ def test_scores_in_numbers_of_numpy_beside_the_weights_are_no_hindrance(tmp_path
     assert weights.read(tmp_path / "old.pth")["d"] == 1
 
 
-def test_a_foreign_file_is_not_taken_for_a_checkpoint(tmp_path):
+def test_a_foreign_file_is_not_read_as_a_checkpoint(tmp_path):
     torch.save(small_state(), tmp_path / "weights.pth")
     checkpoint = read_any(tmp_path / "weights.pth", backbone={"_target_": "tbe.backbones.resnet3d.ResNet3D"})
     assert isinstance(checkpoint, ForeignWeights)

@@ -29,7 +29,7 @@ def sorted_matrix(queries, gallery, metric="cosine"):
 @pytest.mark.parametrize("blocks", BLOCKS)
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 @pytest.mark.parametrize("k", [1, 20, 500])
-def test_it_finds_what_sorting_all_pairs_finds(metric, blocks, k):
+def test_search_equals_sorting_all_pairs(metric, blocks, k):
     queries, gallery = vectors(60, 0), vectors(500, 1)
     near, indices = nearest(queries, gallery, k, metric, blocks=blocks)
     expected = sorted_matrix(queries, gallery, metric)
@@ -40,7 +40,7 @@ def test_it_finds_what_sorting_all_pairs_finds(metric, blocks, k):
 @pytest.mark.parametrize("blocks", BLOCKS)
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 @pytest.mark.parametrize("k", [1, 5, 60, 600])
-def test_of_equally_near_vectors_the_first_comes_first(metric, blocks, k):
+def test_ties_are_in_gallery_order(metric, blocks, k):
     queries, gallery = corners(60, 0), corners(300, 1)
     gallery = torch.cat([gallery, -gallery])  # of mean 0, so that distances are exact too
     expected = sorted_matrix(queries, gallery, metric).indices[:, :k]
@@ -49,7 +49,7 @@ def test_of_equally_near_vectors_the_first_comes_first(metric, blocks, k):
 
 @pytest.mark.parametrize("blocks", BLOCKS)
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
-def test_none_finds_what_is_excluded(metric, blocks):
+def test_excluded_vectors_are_never_found(metric, blocks):
     gallery = torch.cat([corners(50, 0), vectors(50, 1)])
     asked = torch.tensor([*range(99, 20, -3), 7, 7, 200])
     known = torch.cat([torch.arange(90), torch.full((10,), 7)])  # eleven times the same video
@@ -88,7 +88,7 @@ def test_products_in_bf16_find_nearly_the_same():
         assert not torch.equal(near, exact)
 
 
-def test_what_is_not_a_number_comes_first_as_in_topk():
+def test_nan_comes_first_as_in_topk():
     queries, gallery = vectors(3, 0), vectors(80, 1)
     queries[1] = torch.nan
     gallery[79] = -torch.tensor(torch.nan)  # what x86 makes of inf - inf
@@ -106,6 +106,6 @@ def test_what_is_not_a_number_comes_first_as_in_topk():
         ({"k": 1, "precision": "fp8"}, "expected precision to be one of fp32, bf16, got 'fp8'"),
     ],
 )
-def test_what_cannot_be_is_refused(settings, complaint):
+def test_invalid_settings_are_refused(settings, complaint):
     with pytest.raises(ValueError, match=complaint):
         nearest(torch.rand(2, 4), torch.rand(3, 4), **settings)

@@ -15,7 +15,7 @@ def test_pairs_are_all_rows_of_the_same_video():
         assert found.counts(asked).tolist() == [sum(row == one for row, _ in pairs) for one in range(asked)]
 
 
-def test_what_was_found_is_told_apart():
+def test_excluded_neighbors_are_marked():
     excluded = Exclusion.of(torch.tensor([4, 5, 4]), torch.tensor([5, 4, 4]))
     indices = torch.tensor([[0, 1, 2], [1, 0, 2], [2, 1, 0]])
     assert excluded.among(indices).int().tolist() == [[0, 1, 1], [0, 1, 0], [1, 1, 0]]

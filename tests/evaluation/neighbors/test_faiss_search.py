@@ -25,7 +25,7 @@ def test_faiss_finds_what_torch_finds(metric, shared):
     assert torch.equal(indices, expected[1])
 
 
-def test_none_of_many_equal_vectors_finds_itself():
+def test_no_query_among_many_equal_vectors_finds_itself():
     pytest.importorskip("faiss", reason='needs faiss: pip install -e ".[faiss]"')
     same = torch.ones(30, 16)
     excluded = Exclusion.of(torch.arange(30), torch.arange(30))

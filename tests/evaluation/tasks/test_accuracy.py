@@ -26,7 +26,7 @@ def rows_of(file):
         return list(csv.DictReader(lines))
 
 
-def test_a_video_is_judged_by_all_its_views_and_a_view_by_itself():
+def test_a_video_is_classified_by_all_its_views_and_a_view_by_itself():
     probabilities, labels = views()
     metrics = Accuracy().measure(probabilities, labels)
     videos = np.array([sum(of_video) / len(of_video) for of_video in probabilities])

@@ -114,7 +114,7 @@ def test_a_shift_moves_maps_to_where_they_look():
 
 
 @pytest.mark.parametrize(("strides", "expected"), [((1,), 0), ((2,), -0.5), ((2, 2), -1.5), ((2, 2, 2), -3.5)])
-def test_where_strided_convolutions_look_is_measured(strides, expected):
+def test_the_shift_of_strided_convolutions_is_measured(strides, expected):
     shift = measured_shift(convolutions(*strides), torch.Size((3, 32, 32, 32)), torch.device("cpu"))
     assert shift == pytest.approx([expected] * 3, abs=0.35)
 
@@ -171,7 +171,7 @@ def test_maps_of_several_networks_stand_beside_each_other(train, evaluate):
         assert film.n_frames == 8
 
 
-def test_videos_that_nobody_knows_the_actor_of_are_measured_by_motion(train, evaluate, video_folder):
+def test_videos_without_masks_are_measured_by_motion(train, evaluate, video_folder):
     train()
     data = ["data=ucf101", f"data.root={video_folder}", "data.num_classes=2", "data.val_share=0"]
     lists = ["data.splits.train=train.txt", "data.splits.test=test.txt", "tasks.cam.videos=1"]
@@ -190,7 +190,7 @@ def test_a_trainer_that_stops_early_leaves_the_videos_it_saw(tmp_path):
     ]
 
 
-def test_what_a_network_does_not_have_is_refused(tmp_path):
+def test_class_maps_without_a_head_are_refused(tmp_path):
     with pytest.raises(ValueError, match="kinds among class, energy, similarity, got gradient"):
         Cam(kinds=("energy", "gradient"))
     with pytest.raises(ValueError, match="0 <= videos <= measured, got 9 and 8"):

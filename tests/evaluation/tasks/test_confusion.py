@@ -56,7 +56,7 @@ def test_pairs_come_by_their_share_of_the_class():
     ]
 
 
-def test_a_name_does_not_break_the_table(tmp_path):
+def test_class_names_do_not_break_the_table(tmp_path):
     write_markdown(tmp_path / "pairs.md", confused_pairs(np.array([[0, 1], [0, 0]]), ["a|b", "c"]))
     assert (tmp_path / "pairs.md").read_text().splitlines()[2] == r"| a\|b | c | 1 | 100.0 |"
 

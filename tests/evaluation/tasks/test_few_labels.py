@@ -58,6 +58,6 @@ def test_one_class_is_refused(known):
 
 
 @pytest.mark.parametrize("settings", [{"shares": ()}, {"shares": (0.0,)}, {"shares": (1.5,)}, {"draws": 0}])
-def test_what_cannot_be_is_refused(settings):
+def test_invalid_settings_are_refused(settings):
     with pytest.raises(ValueError, match="semi: expected shares above 0"):
         FewLabels(LinearProbe(), **settings)

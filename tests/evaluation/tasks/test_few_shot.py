@@ -57,7 +57,7 @@ def test_videos_are_drawn_evenly_from_their_class_and_never_twice():
     assert counts[[1, 2, 5, 8]].min() > 0.9 * counts[[1, 2, 5, 8]].mean()
 
 
-def test_what_is_learnt_from_is_not_asked_for(known):
+def test_support_videos_are_not_queries(known):
     # Every video has a direction of its own: only a video that was learnt from itself could be told.
     labels = torch.arange(5).repeat_interleave(20)
     same = (torch.eye(100), labels)
@@ -88,7 +88,7 @@ def test_classes_with_too_few_videos_are_left_out(known):
         FewShot().run(evaluation)
 
 
-def test_where_it_is_not_required_it_is_left_out_and_said(known, caplog):
+def test_an_optional_task_without_enough_videos_is_skipped_with_a_warning(known, caplog):
     evaluation = known(train=videos([9] * 6, 0), test=videos([3] * 6, 1))
     assert FewShot(required=False).run(evaluation) == {}
     assert "got 0" in caplog.text
@@ -96,6 +96,6 @@ def test_where_it_is_not_required_it_is_left_out_and_said(known, caplog):
 
 
 @pytest.mark.parametrize("settings", [{"ways": 1}, {"shots": ()}, {"shots": (0,)}, {"queries": 0}, {"episodes": 1}])
-def test_what_cannot_be_is_refused(settings):
+def test_invalid_settings_are_refused(settings):
     with pytest.raises(ValueError, match="few_shot: expected"):
         FewShot(**settings)

@@ -20,13 +20,13 @@ def test_no_video_is_its_own_neighbor(known):
     assert metrics["knn/top1"] < 100
 
 
-def test_a_gallery_of_fewer_than_k_videos_votes_as_a_whole_and_it_is_said(known, caplog):
+def test_a_gallery_smaller_than_k_votes_as_a_whole_with_a_warning(known, caplog):
     gallery, queries = videos(7, 0), videos(4, 1)
     assert Knn(k=20).run(known(train=gallery, test=queries))["knn/top1"] == knn_accuracy(*queries, *gallery, k=7)
     assert "knn: all 7 videos of train vote, fewer than k=20" in caplog.text
 
 
-def test_what_cannot_be_is_refused():
+def test_invalid_settings_are_refused():
     for settings in ({"k": 0}, {"temperature": 0}):
         with pytest.raises(ValueError, match="expected k of at least 1 and temperature above 0"):
             Knn(**settings)

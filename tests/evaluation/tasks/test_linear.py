@@ -30,6 +30,6 @@ def test_one_video_of_each_class_is_enough():
 
 
 @pytest.mark.parametrize("settings", [{"strengths": ()}, {"strengths": (0.0,)}, {"held_out": 0.0}, {"held_out": 1.0}])
-def test_what_cannot_be_is_refused(settings):
+def test_invalid_settings_are_refused(settings):
     with pytest.raises(ValueError, match="linear: expected strengths above 0 and held_out between 0 and 1"):
         LinearProbe(**settings)

@@ -85,7 +85,7 @@ def test_one_video_has_nothing_to_find(known):
         ({"precision": "fp8"}, "expected precision to be one of fp32, bf16, got 'fp8'"),
     ],
 )
-def test_what_cannot_be_is_refused(settings, complaint):
+def test_invalid_settings_are_refused(settings, complaint):
     with pytest.raises(ValueError, match=complaint):
         Retrieval(**settings)
 

@@ -54,7 +54,7 @@ def test_the_table_shows_scores_and_gaps():
         ([], "true masks (or boxes) in an unknown share of the videos; elsewhere they are estimated"),
     ],
 )
-def test_the_caption_says_what_was_taken_for_the_actor(shares, said):
+def test_the_caption_says_where_the_actors_come_from(shares, said):
     row = {f"robustness/true_masks/{number}": share for number, share in enumerate(shares)}
     assert said in markdown({"net": row}).splitlines()[0]
 

@@ -58,7 +58,7 @@ def test_another_list_of_the_same_videos_has_the_same_numbers(known, videos, tmp
 @pytest.mark.parametrize(
     ("asked", "there"), [(range(6, 15), range(NUM)), (range(NUM), range(6, 15)), (range(15), range(9, 24))]
 )
-def test_where_lists_share_videos_each_query_has_a_gallery_without_it(known, videos, tmp_path, asked, there):
+def test_queries_in_the_gallery_are_excluded_from_their_own_results(known, videos, tmp_path, asked, there):
     loop = []
     for query in asked:
         rest = listed(videos, tmp_path, [row for row in there if row != query])
@@ -98,7 +98,7 @@ def test_few_shot_does_not_ask_for_what_it_learns_from(known, tmp_path, name):
         )
 
 
-def test_what_is_taken_is_not_drawn():
+def test_taken_videos_are_not_drawn():
     labels, videos = torch.tensor([0, 1, 0, 1, 0, 1, 0, 0]), torch.tensor([5, 6, 7, 8, 5, 9, 4, 3])
     taken = torch.tensor([[[5, 7], [6, 6]]]).expand(40, -1, -1)
     found = draw(labels, torch.tensor([[0, 1]]).expand(40, -1), 2, torch.Generator().manual_seed(0), videos, taken)
@@ -106,7 +106,7 @@ def test_what_is_taken_is_not_drawn():
     assert all(sorted(rows) == [3, 5] for rows in found[:, 1].tolist())
 
 
-def test_it_is_said_once_that_classifiers_were_trained_on_the_queries(known, videos, tmp_path, caplog):
+def test_classifiers_trained_on_queries_cause_one_warning(known, videos, tmp_path, caplog):
     gallery, some = listed(videos, tmp_path, range(NUM)), listed(videos, tmp_path, range(6))
     evaluation = known(train=gallery, test=some)
     for task in (LINEAR, LINEAR, FewLabels(LINEAR, shares=(0.5,), draws=1)):

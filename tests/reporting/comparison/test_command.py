@@ -78,7 +78,7 @@ def test_unasked_it_shows_the_last_numbers_but_learning_rates(sweep, tmp_path):
     assert head == "| | seeds | metric_2 | metric_3 | metric_4 | metric_5 | metric_6 | metric_7 |"
 
 
-def test_it_is_drawn_again_from_its_own_file(two_variants, tmp_path):
+def test_a_comparison_is_drawn_again_from_its_own_file(two_variants, tmp_path):
     main([two_variants, "--out", str(tmp_path / "first"), "--metrics", "scene", "--against", "moco"])
     main([str(tmp_path / "first" / "runs.json"), "--out", str(tmp_path / "again")])
     assert "| | seeds | scene |" in (tmp_path / "again" / "table.md").read_text()
@@ -127,7 +127,7 @@ def with_curve(sweep):
     return parts
 
 
-def test_what_only_some_were_told_the_others_have_from_their_config(with_curve):
+def test_settings_that_only_some_runs_override_come_from_configs_of_the_others(with_curve):
     assert list(variants(read_sweeps(with_curve))) == ["be be.ratio=0.3", "inter be.ratio=0.6", "be be.ratio=0.9"]
 
 
@@ -172,7 +172,7 @@ def test_nothing_is_cut_off_an_axis(values, limits):
     assert _limits([np.array(values, float), np.array([np.nan, 0.5])]) == limits
 
 
-def test_what_one_seed_does_not_have_has_no_mean(sweep, tmp_path):
+def test_a_metric_missing_for_one_seed_has_no_mean(sweep, tmp_path):
     rows = [(["be=none", f"seed={seed}"], "demo", {"drop": value}, {}) for seed, value in enumerate((1.0, np.nan))]
     main([sweep(rows)])
     assert "| demo | 0, 1 | - |" in (tmp_path / "sweep" / "table.md").read_text()
@@ -196,7 +196,7 @@ def test_one_seed_has_no_interval_and_is_never_bold(sweep, tmp_path):
         ),
     ],
 )
-def test_what_cannot_be_compared_is_said(two_variants, tmp_path, spoil, arguments, complaint):
+def test_invalid_comparisons_are_clear_errors(two_variants, tmp_path, spoil, arguments, complaint):
     if spoil:
         (tmp_path / "sweep" / spoil).unlink()
     with pytest.raises(SystemExit) as stopped:

@@ -23,7 +23,7 @@ SECOND = {
 }
 
 
-def test_what_differs_between_two_configs():
+def test_differences_between_two_configs_are_found():
     assert differences([FIRST, SECOND]) == (
         [
             ("seed", ["0", "1"]),

@@ -58,7 +58,7 @@ def test_every_few_steps_are_written_and_drawn_at_the_end(stops, tmp_path):
     assert (tmp_path / "gradients.png").stat().st_size > 10_000
 
 
-def test_a_resumed_run_goes_on_where_its_checkpoint_was(tmp_path):
+def test_a_resumed_run_continues_the_rows_of_its_checkpoint(tmp_path):
     trained(GradientFlow(tmp_path, every=1), 5)
     trained(GradientFlow(tmp_path, every=1), 3, start=3)
     assert [row["step"] for row in rows_of(tmp_path / "gradients.csv")[::2]] == list("012345")

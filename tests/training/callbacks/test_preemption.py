@@ -100,9 +100,7 @@ def test_a_stopped_run_resumes_as_if_it_had_not_been(straight, tmp_path, setting
 
 
 @pytest.mark.parametrize(("where", "by"), [("task", INT), ("network", TERM)])
-def test_a_run_that_gets_a_signal_while_it_measures_leaves_and_measures_when_it_goes_on(
-    straight, tmp_path, monkeypatch, where, by
-):
+def test_a_run_interrupted_while_measuring_measures_after_it_resumes(straight, tmp_path, monkeypatch, where, by):
     settings = (*MOCO, "task=[knn]", "evaluation.clips=1")
     expected, handlers, queued = straight(settings), [signal.getsignal(number) for number in SIGNALS], []
 

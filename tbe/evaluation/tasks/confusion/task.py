@@ -29,7 +29,7 @@ class Confusion:
     `confusion/<name of the checkpoint>`, for each split, `<split>.png` (each row a class, in percent of its videos),
     `<split>_pairs.csv` (all confused pairs, the most confused first) and `<split>_pairs.md` (the first
     `pairs` of them). Metrics, in percent: `confusion/top1` of videos and `confusion/mean_class_top1`, the mean of the
-    classes'. A ValueError for by='head' without a head, or with one of other classes than the data's.
+    classes'. Raises UserError for by='head' without a head, or if its classes are not those of the data.
     """
 
     by: str | None = None
