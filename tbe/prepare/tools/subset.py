@@ -1,20 +1,24 @@
-"""Draws a class-balanced subset of a list, to learn from few labels.
+"""Draws a subset of a list: some of each class, to learn from few labels, or all videos of some people.
 
 --fraction takes that share of each class, --per-class that many videos of each; at least one of each class either way.
-The draw depends on --seed and the names of the videos, not on their order in the list. Subsets of one seed are nested:
-the 10 % contains the 1 %. Rows keep their order and their columns.
+--num-groups takes all videos of that many groups, such as people, which --group tells: a regular expression on the path
+or a file of lines '<path> <group>'. The draw depends on --seed and the names of the videos, not on their order in the
+list or on its labels, so that a list of scenes loses the same videos. Subsets of one seed are nested: the 10 % contains
+the 1 %. Rows keep their order and their columns.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from tbe.data.sources.records import Records, read_list, write_list
 from tbe.errors import MissingFile, UserError
+from tbe.prepare.common.groups import groups_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,8 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     size = parser.add_mutually_exclusive_group(required=True)
     size.add_argument("--fraction", type=float, help="share of each class, above 0 and up to 1")
     size.add_argument("--per-class", type=int, metavar="NUMBER", help="number of videos of each class")
+    size.add_argument("--num-groups", type=int, metavar="NUMBER", help="number of groups, with all of their videos")
+    help = "with --num-groups: regular expression on the path, or file of lines '<path> <group>'"
+    parser.add_argument("--group", metavar="EXPRESSION", help=help)
     parser.add_argument("--seed", type=int, default=0, help="seed of the draw (%(default)s)")
-    help = "the new list (<list>_<fraction> or <list>_<number>_per_class beside the list)"
+    help = "the new list (<list>_<fraction>, <list>_<number>_per_class or <list>_<number>_groups beside the list)"
     parser.add_argument("--out", type=Path, metavar="FILE", help=help)
 
 
@@ -36,17 +43,22 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(f"--per-class: expected at least 1, got {args.per_class}")
     if not args.list.is_file():
         raise MissingFile(f"{args.list}: expected a list, got no such file")
-    size = f"{args.fraction:g}" if args.fraction else f"{args.per_class}_per_class"
+    if (args.num_groups is None) != (args.group is None):
+        raise UserError("expected --group with --num-groups, got one without the other")
+    size = _size_name(args)
     out = args.out or args.list.with_name(f"{args.list.stem}_{size}{args.list.suffix}")
     if out.resolve() == args.list.resolve():
         raise UserError(f"--out: expected another file than --list, got {out}")
     records = read_list(args.list, "")
-    drawn = draw(records, args.seed, args.fraction, args.per_class)
+    if args.num_groups is None:
+        drawn = draw(records, args.seed, args.fraction, args.per_class)
+    else:
+        drawn = draw_groups([os.fsdecode(path) for path in records.paths], args.group, args.num_groups, args.seed)
     columns = [[os.fsdecode(path) for path in records.paths[drawn]], records.labels[drawn].tolist()]
     if records.num_frames.any():
         columns.append(records.num_frames[drawn].tolist())
     write_list(out, list(zip(*columns, strict=True)))
-    num_classes = len(np.unique(records.labels))
+    num_classes = len(np.unique(records.labels[drawn]))
     print(f"{out}: {len(drawn)} of {len(records)} videos, {num_classes} classes")
     counts = np.bincount(records.labels)
     if args.per_class and (num_small := int(((counts > 0) & (counts < args.per_class)).sum())):
@@ -62,3 +74,22 @@ def draw(records: Records, seed: int, fraction: float | None, per_class: int | N
         size = (per_class or 1) if fraction is None else round(fraction * len(members))
         chosen.append(np.random.default_rng((seed, int(label))).permutation(members)[: max(1, size)])
     return np.sort(np.concatenate(chosen))
+
+
+def draw_groups(paths: Sequence[str], group: str, num_groups: int, seed: int) -> np.ndarray:
+    """Returns the sorted positions of all videos of the drawn groups: the first ones in a seeded random order.
+
+    Raises UserError for videos without a group, and for more groups than there are.
+    """
+    groups = groups_of(paths, group)
+    known = sorted(set(groups.values()))
+    if not 1 <= num_groups <= len(known):
+        raise UserError(f"--num-groups: expected 1 to {len(known)}, as many as --group tells, got {num_groups}")
+    chosen = set(np.random.default_rng(seed).permutation(known)[:num_groups].tolist())
+    return np.array([number for number, path in enumerate(paths) if groups[path] in chosen], dtype=np.int64)
+
+
+def _size_name(args: argparse.Namespace) -> str:
+    if args.num_groups is not None:
+        return f"{args.num_groups}_groups"
+    return f"{args.per_class}_per_class" if args.fraction is None else f"{args.fraction:g}"

@@ -54,11 +54,24 @@ def test_the_draw_depends_on_the_seed_and_not_on_the_order(subset):
     assert set(subset("--fraction", 0.1)) != set(subset("--fraction", 0.1, "--seed", 1))
 
 
+def test_groups_are_taken_whole_nested_and_whatever_the_labels_say(subset, capsys):
+    lines = [f"sign {label}/p{person}_{take}.mp4 {label}" for label in range(3) for person in range(5) for take in "ab"]
+    parts = [subset("--num-groups", n, "--group", r"/p(\d)_", lines=lines) for n in (1, 2, 5)]
+    people = [{line.split("/p")[1][0] for line in part} for part in parts]
+    assert [len(part) for part in parts] == [6, 12, 30]
+    assert [len(of_part) for of_part in people] == [1, 2, 5]
+    assert people[0] < people[1]
+    assert "30 of 30 videos, 3 classes" in capsys.readouterr().out
+    scenes = [f"{line.rsplit(' ', 1)[0]} {number % 4}" for number, line in enumerate(lines)]
+    drawn = subset("--num-groups", 2, "--group", r"/p(\d)_", lines=scenes)
+    assert [line.rsplit(" ", 1)[0] for line in drawn] == [line.rsplit(" ", 1)[0] for line in parts[1]]
+
+
 def test_two_columns_stay_two_and_the_file_name_has_the_size(tmp_path):
     (tmp_path / "train.txt").write_text("a b.mp4 0\nc.mp4 1\n")
-    for options in (["--fraction", "0.05"], ["--per-class", "1"]):
+    for options in (["--fraction", "0.05"], ["--per-class", "1"], ["--num-groups", "2", "--group", "(.)[.]mp4"]):
         prepare.main(["subset", "--list", str(tmp_path / "train.txt"), *options])
-    for name in ("train_0.05.txt", "train_1_per_class.txt"):
+    for name in ("train_0.05.txt", "train_1_per_class.txt", "train_2_groups.txt"):
         assert (tmp_path / name).read_text() == "a b.mp4 0\nc.mp4 1\n"
 
 
@@ -68,6 +81,8 @@ def test_two_columns_stay_two_and_the_file_name_has_the_size(tmp_path):
         (["--fraction", "0"], "--fraction: expected a number above 0 and up to 1, got 0.0"),
         (["--fraction", "1.5"], "--fraction: expected a number above 0 and up to 1, got 1.5"),
         (["--per-class", "0"], "--per-class: expected at least 1, got 0"),
+        (["--num-groups", "2"], "expected --group with --num-groups, got one without the other"),
+        (["--num-groups", "2", "--group", "(.)"], "--num-groups: expected 1 to 1, as many as --group tells, got 2"),
         (["--fraction", "1", "--out", "{list}"], "expected another file than --list"),
     ],
 )
