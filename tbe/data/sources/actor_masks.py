@@ -59,8 +59,8 @@ class ActorMasks:
         return self._file(path, VIDEO_SUFFIXES)
 
     def is_boxes(self, path: str) -> bool:
-        """Checks whether a video has boxes but no masks."""
-        return self.has(path) and not self.place(path).is_dir()
+        """Checks whether a video has boxes in place of masks."""
+        return not self.place(path).is_dir() and self.boxes(path) is not None
 
     def __call__(self, path: str, video: str, frames: list[int]) -> np.ndarray | None:
         """Returns the actor's masks in these frames of a video, bool (n, H, W); None without masks or boxes.

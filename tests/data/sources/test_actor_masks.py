@@ -115,6 +115,7 @@ def test_masks_of_a_video_are_those_of_its_frames(tmp_path):
     write_video(tmp_path / "run" / "a.mkv", levels[..., None].repeat(3, axis=-1), fps=25, options={"crf": "4"})
     masks = ActorMasks(tmp_path, above=100)
     assert masks.has("run/a.mp4")
+    assert not masks.is_boxes("run/a.mp4")
     found = masks("run/a.mp4", "elsewhere/run/a.mp4", [3, 0, 3, 9])
     assert np.mean(found != [square(number) for number in (3, 0, 3, 9)]) < 0.01
     with pytest.raises(ValueError, match=r"run/a.mkv: expected a mask of each frame, got 10 and a frame 10"):
