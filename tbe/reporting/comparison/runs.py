@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 import yaml
@@ -16,6 +16,7 @@ from tbe.errors import UserError
 NUMBERS = "metrics.json"
 NOT_SETTINGS = ("seed", "seeds", "variants", "values", "sweep", "then")
 FILES = ("init_from", "resume")  # paths in a protocol
+FOLDERS = ("data.root", "data.lists")  # paths among settings, shown by name: the rest is this machine's
 
 
 class Run(NamedTuple):
@@ -53,9 +54,8 @@ def read_sweeps(folders: Sequence[str | Path]) -> list[Run]:
     told = dict.fromkeys(key for _, overrides in found for key in overrides)
     found = [(path, _with_config(path, overrides, told)) for path, overrides in found]
     common = set.intersection(*(set(overrides.items()) for _, overrides in found))
-    return [
-        _read(path, {key: value for key, value in own.items() if (key, value) not in common}) for path, own in found
-    ]
+    varied = [{key: own[key] for key in own if (key, own[key]) not in common} for _, own in found]
+    return [_read(path, own) for (path, _), own in zip(found, _by_folder_name(varied), strict=True)]
 
 
 class Chosen(NamedTuple):
@@ -115,6 +115,15 @@ def _overrides(folder: Path) -> dict[str, str]:
     pairs = (override.split("=", 1) for override in told if "=" in override)
     told = present_settings({key.lstrip("+"): value for key, value in pairs})
     return {key: value for key, value in told.items() if key not in NOT_SETTINGS}
+
+
+def _by_folder_name(settings: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Returns the settings of all runs with the names of folders in place of their paths, if those tell them apart."""
+    for key in FOLDERS:
+        paths = {own[key] for own in settings if key in own}
+        if len({PurePath(path).name for path in paths}) == len(paths):
+            settings = [{**own, key: PurePath(own[key]).name} if key in own else own for own in settings]
+    return settings
 
 
 def _with_config(folder: Path, overrides: dict[str, str], keys: Iterable[str]) -> dict[str, str]:

@@ -99,6 +99,17 @@ def test_a_number_that_was_varied_becomes_a_curve(sweep, tmp_path):
     assert Image.open(tmp_path / "out" / "curves.png").height > 300
 
 
+def test_data_sets_are_told_apart_by_the_names_of_their_folders_if_these_differ(sweep):
+    def named(*roots):
+        rows = [([f"data.root={root}", "seed=1"], "proof", {"a": 1.0}, {}) for root in roots]
+        return [
+            run.settings["data.root"] for run in read_sweeps([sweep(rows, folder="-".join(roots).replace("/", ""))])
+        ]
+
+    assert named("/here/half", "/there/whole/") == ["half", "whole"]
+    assert named("/here/half", "/there/half") == ["/here/half", "/there/half"]
+
+
 def test_parts_of_a_sweep_are_shown_as_the_first_was(sweep, tmp_path):
     parts = []
     for seed in (1, 2):
