@@ -23,8 +23,9 @@ def gather(tensor: Tensor) -> Tensor:
     """Concatenates tensors (B, ...) of equal shape from all processes in rank order, without gradient."""
     if world_size() == 1:
         return tensor
+    tensor = tensor.contiguous()  # in another layout, so would be what receives, and NCCL refuses it
     parts = [torch.empty_like(tensor) for _ in range(world_size())]
-    dist.all_gather(parts, tensor.contiguous())
+    dist.all_gather(parts, tensor)
     return torch.cat(parts)
 
 
@@ -34,6 +35,8 @@ def gather_uneven(tensor: Tensor) -> Tensor:
         return tensor
     count = torch.tensor([len(tensor)], device=tensor.device)
     counts = gather(count).tolist()
+    if not any(counts):
+        return tensor
     padded = tensor.new_zeros(max(counts), *tensor.shape[1:])
     padded[: len(tensor)] = tensor
     parts = gather(padded).split(max(counts))
@@ -101,7 +104,8 @@ def _exchange(tensor: Tensor, order: Tensor) -> Tensor:
     received = (sources == processes).sum(1)
     output_sizes, input_sizes = torch.stack([received, (sent // size == processes).sum(1)]).tolist()
     arrived = torch.empty_like(tensor, memory_format=torch.contiguous_format)
-    dist.all_to_all_single(arrived, tensor[order[sent] - rank() * size], output_sizes, input_sizes)
+    leaving = tensor[order[sent] - rank() * size].contiguous()  # an index keeps the layout of the clips
+    dist.all_to_all_single(arrived, leaving, output_sizes, input_sizes)
     return arrived[sources.argsort(stable=True).argsort()]  # they arrive ordered by sender
 
 

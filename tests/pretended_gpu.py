@@ -11,10 +11,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 aten = torch.ops.aten
+# CUDA compiles these for integers at their first use, which fails where its library NVRTC is missing.
+COMPILED_AT_FIRST_USE = (aten.prod, aten.gcd, aten.lcm)
 
 
 class PretendedGPU(TorchDispatchMode):
-    """Within it the device 'cuda' exists. What reads its numbers on the host, or copies to or from it, is an error.
+    """Within it the device 'cuda' exists. What reads its numbers on the host, or copies to or from it, is an error,
+    and what CUDA compiles at its first use.
 
     Tensors on the CPU are real, and may be read. `settled`: False as long as copies to the device are allowed, for
     what is set up once.
@@ -48,6 +51,8 @@ class PretendedGPU(TorchDispatchMode):
 
     def _check(self, function, args, to, tensors: list[Tensor]) -> None:
         on_host = [tensor for tensor in tensors if not isinstance(tensor, FakeTensor) and tensor.dim()]
+        if function.overloadpacket in COMPILED_AT_FIRST_USE:
+            raise RuntimeError(f"{function} needs NVRTC")
         leaves = to is not None and torch.device(to).type == "cpu"
         if on_host or leaves:
             raise RuntimeError(f"the host waits: {function} copies {'from' if leaves else 'to'} the device")

@@ -1,6 +1,8 @@
 """Two real processes over gloo."""
 
 import json
+from types import SimpleNamespace
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -42,7 +44,8 @@ def on_two_processes(tmp_path_factory):
 def _gathers(number):
     ours = torch.full((2, 3), float(number))
     uneven = torch.arange(3 - number) + 10 * number
-    return {"size": world_size(), "rank": rank(), "even": gather(ours), "uneven": gather_uneven(uneven)}
+    found = {"size": world_size(), "rank": rank(), "even": gather(ours), "uneven": gather_uneven(uneven)}
+    return {**found, "none": gather_uneven(torch.zeros(0, 3)), "of one": gather_uneven(ours[: 2 * number])}
 
 
 def test_gathering_joins_in_the_order_of_ranks(on_two_processes):
@@ -50,6 +53,8 @@ def test_gathering_joins_in_the_order_of_ranks(on_two_processes):
         assert (found["size"], found["rank"]) == (2, number)
         assert found["even"][:, 0].tolist() == [0, 0, 1, 1]
         assert found["uneven"].tolist() == [0, 1, 2, 10, 11]
+        assert found["none"].shape == (0, 3)
+        assert found["of one"].tolist() == [[1, 1, 1]] * 2
 
 
 def _mixes(number):
@@ -70,18 +75,46 @@ def test_shuffling_mixes_batches_over_processes_and_is_undone(on_two_processes):
 
 def _exchanges(number):
     torch.manual_seed(number)
-    ours = torch.rand(5, 3, 2) + number
-    mixed, restore = shuffle(ours)
-    order = restore.argsort()
-    return mixed, gather(ours)[order][5 * number : 5 * number + 5], order
+    ours = torch.rand(5, 3, 2, 4, 4) + number
+    found = []
+    for layout in (torch.contiguous_format, torch.channels_last_3d):
+        mixed, restore = shuffle(ours.to(memory_format=layout))
+        order = restore.argsort()
+        found.append((mixed, gather(ours)[order][5 * number : 5 * number + 5], order))
+    return found
 
 
-def test_a_mixed_batch_is_what_gathering_everything_would_give(on_two_processes):
-    (first, expected, order), (second, also_expected, same_order) = on_two_processes(_exchanges)
-    assert torch.equal(first, expected)
-    assert torch.equal(second, also_expected)
-    assert torch.equal(order, same_order)
-    assert sorted(order.tolist()) == list(range(10))
+def test_a_mixed_batch_is_what_gathering_everything_would_give_whatever_its_layout(on_two_processes):
+    for (first, expected, order), (second, also_expected, same_order) in zip(
+        *on_two_processes(_exchanges), strict=True
+    ):
+        assert torch.equal(first, expected)
+        assert torch.equal(second, also_expected)
+        assert torch.equal(order, same_order)
+        assert sorted(order.tolist()) == list(range(10))
+
+
+def _sends(number):
+    sent = []
+    real = {name: getattr(dist, name) for name in ("all_gather", "all_to_all_single")}
+
+    def recorded(name):
+        def send(output, tensor, *sizes):
+            sent.extend([tensor, *(output if isinstance(output, list) else [output])])
+            return real[name](output, tensor, *sizes)
+
+        return send
+
+    clips = torch.rand(4, 3, 2, 4, 4).to(memory_format=torch.channels_last_3d)
+    with patch.multiple(dist, **{name: recorded(name) for name in real}):
+        shuffle(clips)
+        gather(clips)
+    return [tensor.is_contiguous() for tensor in sent]
+
+
+def test_what_is_sent_and_received_is_contiguous_as_nccl_asks(on_two_processes):
+    for found in on_two_processes(_sends):
+        assert found == [True] * 5  # all_to_all_single's two, all_gather's three
 
 
 def _views():
@@ -156,6 +189,17 @@ def test_all_processes_start_with_the_buffers_of_the_first(on_two_processes):
         assert torch.equal(value, second[name])
 
 
+def test_statistics_are_gathered_on_the_device_of_the_strategy(monkeypatch):
+    """As for a checkpoint after training, when the module is on the CPU again."""
+    gathered, checkpoint = [], {}
+    monkeypatch.setattr("tbe.training.callbacks.buffer_sync.world_size", lambda: 2)
+    monkeypatch.setattr("tbe.training.callbacks.buffer_sync.gather", lambda given: gathered.append(given) or given)
+    trainer = SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device("meta")))
+    SharedStatistics().on_save_checkpoint(trainer, nn.BatchNorm1d(3), checkpoint)
+    assert [(given.device.type, tuple(given.shape)) for given in gathered] == [("meta", (1, 6))]
+    assert checkpoint["statistics"] is gathered[0]
+
+
 def _simclr(number):
     torch.manual_seed(0)
     method = SimCLR(Encoder(Mean(), dim=4))
@@ -193,7 +237,7 @@ def test_nce_estimates_its_normaliser_over_all_processes(on_two_processes):
         assert_close(log_mean, loss.log_mean)
 
 
-WORKS = (_gathers, _mixes, _exchanges, _compares, _trains, _starts, _simclr, _nce)
+WORKS = (_gathers, _mixes, _exchanges, _sends, _compares, _trains, _starts, _simclr, _nce)
 
 
 def test_one_process_gathers_nothing():

@@ -55,7 +55,8 @@ class RandomResizedCrop:
         """Draws candidate heights and widths, (B, NUM_TRIES, 2); some do not fit."""
         draws = torch.rand(2, len(sizes), NUM_TRIES, device=sizes.device)
         (smallest, largest), (narrow, wide) = self.scale, map(math.log, self.ratio)
-        area = sizes.prod(dim=1, keepdim=True) * (smallest + (largest - smallest) * draws[0])
+        # Not sizes.prod(dim=1): CUDA compiles that kernel at its first use, and fails without the NVRTC library.
+        area = sizes[:, :1] * sizes[:, 1:] * (smallest + (largest - smallest) * draws[0])
         ratio = (narrow + (wide - narrow) * draws[1]).exp()
         return torch.stack([(area / ratio).sqrt(), (area * ratio).sqrt()], dim=-1).round().long()
 

@@ -103,6 +103,7 @@ def test_a_step_of_finetuning_does_not_wait_for_the_device():
         lambda clips: clips + clips.new_tensor([1.0, 2.0, 3.0, 4.0]),
         lambda clips: clips.__setitem__(clips > 0, torch.ones(4, device="cuda")),
         lambda clips: clips.nonzero(),
+        lambda clips: clips.long().prod(),  # compiled at its first use
     ],
 )
 def test_waiting_for_the_device_is_detected(waits):

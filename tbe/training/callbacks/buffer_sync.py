@@ -29,7 +29,9 @@ class SharedStatistics(pl.Callback):
     def on_save_checkpoint(self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
         ours = _statistics(module)
         if world_size() > 1 and ours:
-            checkpoint[KEY] = gather(torch.cat([buffer.flatten() for buffer in ours]).unsqueeze(0))
+            # After training Lightning has moved the module to the CPU, whose tensors NCCL does not take.
+            device = trainer.strategy.root_device
+            checkpoint[KEY] = gather(torch.cat([buffer.flatten() for buffer in ours]).unsqueeze(0).to(device))
 
     def on_load_checkpoint(self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
         self.loaded = checkpoint.get(KEY)
