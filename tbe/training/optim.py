@@ -13,12 +13,15 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from tbe.errors import UserError
+
 KERNELS = (
     "fused",
     "foreach",
     "capturable",
     "differentiable",
 )  # settings of how an optimizer computes, which its state depends on
+MIXED = ("16-mixed", "bf16-mixed")
 # (optimizer step, total steps, steps per epoch) -> factor of the learning rate.
 Schedule = Callable[[int, int, int], float]
 
@@ -65,7 +68,7 @@ def configure(
 ) -> dict[str, Any]:
     """Returns the result of `configure_optimizers`: an optimizer of the trainable parameters, scheduled per step."""
     trainable = [parameter for parameter in parameters if parameter.requires_grad]
-    built = fused_on_gpus(optimizer, trainable, trainer.precision)(trainable)
+    built = fused_on_gpus(optimizer, trainable, trainer)(trainable)
     # Not trainer.estimated_stepping_batches: it starts the loader before a resumed run restores its position.
     batches = trainer.datamodule.training_batches()  # type: ignore[attr-defined]  # not declared by Lightning
     per_epoch = math.ceil(batches / trainer.accumulate_grad_batches)
@@ -93,13 +96,23 @@ class ConfiguredLR(LambdaLR):
 
 
 def fused_on_gpus(
-    optimizer: Callable[..., Optimizer], parameters: list[nn.Parameter], precision: str
+    optimizer: Callable[..., Optimizer], parameters: list[nn.Parameter], trainer: pl.Trainer
 ) -> Callable[[list[nn.Parameter]], Optimizer]:
     """Returns the optimizer with `fused` set, if its config leaves that open and all parameters are on a GPU.
 
-    Not with 16-mixed: a fused optimizer unscales gradients itself, after they were clipped or inspected.
+    Not with 16-mixed: a fused optimizer unscales gradients itself, after they were clipped or inspected. For that
+    reason Lightning refuses to clip for one in any mixed precision, bf16-mixed included: not fused then either, and a
+    UserError where its config asks for both.
     """
-    if getattr(optimizer, "keywords", {}).get("fused", False) is not None:
+    precision, clips = trainer.precision, (trainer.gradient_clip_val or 0) > 0
+    asked = getattr(optimizer, "keywords", {}).get("fused", False)
+    if asked and clips and precision in MIXED:
+        raise UserError(
+            f"optimizer.fused: expected null or false with trainer.gradient_clip_val and precision={precision}, got "
+            "true: a fused optimizer scales gradients back itself, after they were clipped. Set optimizer.fused=null"
+        )
+    if asked is not None:
         return optimizer
-    on_gpus = all(parameter.is_cuda for parameter in parameters) and precision != "16-mixed"
-    return partial(optimizer, fused=True) if on_gpus else optimizer
+    on_gpus = all(parameter.is_cuda for parameter in parameters)
+    is_free = precision != "16-mixed" and not (clips and precision in MIXED)
+    return partial(optimizer, fused=True) if on_gpus and is_free else optimizer

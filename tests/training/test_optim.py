@@ -1,10 +1,13 @@
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
+from pytorch_lightning.plugins.precision import MixedPrecision
 from torch import nn
 from torch.testing import assert_close
 
+from tbe.errors import UserError
 from tbe.training.optim import Constant, Cosine, MultiStep, fused_on_gpus
 from tests.pretended_gpu import PretendedGPU
 
@@ -48,11 +51,31 @@ def test_an_open_optimizer_is_fused_where_all_parameters_lie_on_a_gpu(kind):
     here = [nn.Parameter(torch.ones(3))]
     with PretendedGPU():
         there = [nn.Parameter(torch.ones(3, device="cuda"))]
-        assert fused_on_gpus(unsaid, there, "bf16-mixed")(there).defaults["fused"] is True
-        assert fused_on_gpus(unsaid, there, "16-mixed")(there).defaults["fused"] is None
-        assert fused_on_gpus(partial(unsaid, fused=False), there, "32-true")(there).defaults["fused"] is False
-        assert fused_on_gpus(partial(kind, lr=0.1), there, "32-true")(there).defaults["fused"] is None
-    assert fused_on_gpus(unsaid, here, "32-true")(here).defaults["fused"] is None
+        assert fused_on_gpus(unsaid, there, trainer("bf16-mixed"))(there).defaults["fused"] is True
+        assert fused_on_gpus(unsaid, there, trainer("16-mixed"))(there).defaults["fused"] is None
+        assert fused_on_gpus(partial(unsaid, fused=False), there, trainer())(there).defaults["fused"] is False
+        assert fused_on_gpus(partial(kind, lr=0.1), there, trainer())(there).defaults["fused"] is None
+    assert fused_on_gpus(unsaid, here, trainer())(here).defaults["fused"] is None
+
+
+def trainer(precision="32-true", clip=None):
+    return SimpleNamespace(precision=precision, gradient_clip_val=clip)
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])
+@pytest.mark.parametrize("clip", [None, 0, 0.5])
+def test_an_open_optimizer_is_one_whose_gradients_lightning_clips(precision, clip):
+    unsaid = partial(torch.optim.SGD, lr=0.1, fused=None)
+    with PretendedGPU():
+        there = [nn.Parameter(torch.ones(3, device="cuda"))]
+        built = fused_on_gpus(unsaid, there, trainer(precision, clip))(there)
+        if precision != "32-true":
+            scaler = SimpleNamespace() if precision == "16-mixed" else None
+            MixedPrecision(precision, "cuda", scaler).clip_gradients(built, clip or 0)
+    assert bool(built.defaults["fused"]) is {"32-true": True, "bf16-mixed": not clip, "16-mixed": False}[precision]
+    if precision != "32-true" and clip:
+        with pytest.raises(UserError, match=f"optimizer.fused: expected null or false .*precision={precision}, got tr"):
+            fused_on_gpus(partial(unsaid, fused=True), there, trainer(precision, clip))
 
 
 @pytest.mark.parametrize(
