@@ -26,9 +26,9 @@ class AutoReader:
     """Looks at the head of a file and opens it with the first of torchcodec, PyAV and decord that gets it right.
 
     torchcodec takes part where it is installed. PyAV comes first for H.264, of which it leaves out what strided clips
-    don't need, and where pictures are reduced while they are decoded; decord where its build decodes on the GPU. A
-    file that fails in one reader is tried in the next; a DecodeError when all of them failed.
-    device, num_threads: as in the readers.
+    don't need, and where pictures are reduced while they are decoded; decord where it is asked to decode on the GPU.
+    A file that fails in one reader is tried in the next; a DecodeError when all of them failed.
+    device: of decord, as in its reader; num_threads: as in the readers.
     """
 
     def __init__(self, device: str = "auto", num_threads: int = 1):
@@ -43,7 +43,7 @@ class AutoReader:
 
     def __call__(self, path: str) -> VideoReader:
         container, facts = opened_with_facts(path)
-        readers = self.suited(path, facts)
+        readers = self.suited(facts)
         if readers[0] is self.pyav:
             readers[0] = replace(self.pyav, container=container)  # to open it again takes long
         else:
@@ -53,7 +53,7 @@ class AutoReader:
     def worker_context(self, path: str) -> str | None:
         return self.decord.worker_context(path)
 
-    def suited(self, path: str, facts: FileFacts) -> list[OpenVideo]:
+    def suited(self, facts: FileFacts) -> list[OpenVideo]:
         """The readers that get such a file right, fastest first (as `benchmarks/speed/readers.py` has it).
 
         decord shows files that were cut, reordered pictures in AVI and HEVC shifted, jumbled or frozen; torchcodec
@@ -69,14 +69,8 @@ class AutoReader:
         if is_safe and self.torchcodec is not None:
             found.insert(1 if is_for_pyav else 0, self.torchcodec)
         if is_for_decord:
-            found.insert(0 if self._is_on_gpu(path) else len(found), self.decord)
+            found.insert(0 if self.decord.device == "cuda" else len(found), self.decord)
         return found
-
-    def _is_on_gpu(self, path: str) -> bool:
-        try:
-            return self.decord.resolved_device(path) == "cuda"
-        except DecodeError:  # of the first file, by which decord is tried: perhaps another reader gets it right
-            return False
 
 
 class _FirstRight:

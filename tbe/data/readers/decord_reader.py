@@ -2,67 +2,55 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from tbe.data.readers.base import DecodeError, VideoReader, explained
+from tbe.data.readers.decoding_gpu import DecodesOnOwnGPU
 from tbe.data.readers.stream_info import refuse_mirrored
-from tbe.errors import UserError
+from tbe.data.video_writer import write_video
+from tbe.errors import UserError, first_line
 
-log = logging.getLogger(__name__)
-
-_BUILT_WITH: dict[str, bool] = {}  # what was found out about this build of decord
+PROBE = (128, 128)  # height and width of a video that all hardware decodes
 
 
 @dataclass(frozen=True)
-class DecordReader:
+class DecordReader(DecodesOnOwnGPU):
     """Opens video files with decord.
 
-    device: 'cpu', 'cuda', or 'auto', which takes the GPU only where the decord build has CUDA and says once
-    which it took. One thread a reader measured best with several workers. A reader lives as long as it is
-    used: decord goes on decoding the whole file behind an open one.
+    device: 'cpu', 'cuda', or 'auto', the CPU: on the GPU decord is known to hang in loaders, so that is taken only
+    where it is asked for. gpu: the number of the GPU, None for the process's own. One thread a reader measured best
+    with several workers. A reader lives as long as it is used: decord goes on decoding the whole file behind an open
+    one. Raises UserError for 'cuda' where decord, tried with a video written for that, cannot decode on the GPU.
     """
 
     device: str = "auto"
     num_threads: int = 1
+    gpu: int | None = None
 
     def __post_init__(self):
         if self.device not in ("cpu", "cuda", "auto"):
             raise UserError(f"reader: expected device cpu, cuda or auto, got {self.device!r}")
+        if self.device == "cuda":
+            _check_cuda(self.number)
 
     def __call__(self, path: str) -> VideoReader:
-        return _DecordVideo(path, self.resolved_device(path), self.num_threads)
-
-    def worker_context(self, path: str) -> str | None:
-        # A forked process can't use CUDA once its parent has.
-        return "spawn" if self.resolved_device(path) == "cuda" else None
-
-    def resolved_device(self, path: str) -> str:
-        """'cpu' or 'cuda', tried on this video where the setting leaves it open."""
-        if self.device == "cpu" or (self.device == "auto" and not torch.cuda.is_available()):
-            return _said_once("cpu", "no CUDA device here" if self.device == "auto" else "reader.device=cpu")
-        if _decord_has_cuda(path):
-            return _said_once("cuda", f"reader.device={self.device}")
-        if self.device == "cuda":
-            raise UserError(
-                "reader.device=cuda: expected a decord built with CUDA, got one without (as the registry's wheel is). "
-                "Build decord from source with -DUSE_CUDA=ON, or set reader.device=cpu or auto."
-            )
-        return _said_once("cpu", "this build of decord has no CUDA")
+        return _DecordVideo(path, self.number if self.device == "cuda" else None, self.num_threads)
 
 
 class _DecordVideo:
-    def __init__(self, path: str, device: str, num_threads: int):
+    def __init__(self, path: str, gpu: int | None, num_threads: int):
         self.path = path
         refuse_mirrored(path, "decord")
         decord = _decord()
-        context = decord.gpu(0) if device == "cuda" else decord.cpu(0)
+        context = decord.cpu(0) if gpu is None else decord.gpu(gpu)
         try:
             if _is_utf8(path):
                 self.reader = decord.VideoReader(path, ctx=context, num_threads=num_threads)
@@ -107,21 +95,21 @@ def _decord():
     return decord
 
 
-def _decord_has_cuda(path: str) -> bool:
-    """Whether this build decodes on the GPU: decord can only tell by opening a video, so the first one is tried."""
-    if "cuda" not in _BUILT_WITH:
-        decord = _decord()
-        try:
-            decord.VideoReader(path, ctx=decord.gpu(0))
-            _BUILT_WITH["cuda"] = True
-        except (RuntimeError, decord.DECORDError) as error:
-            if "CUDA not enabled" not in str(error):  # the video's fault, which says nothing about the build
-                raise DecodeError(explained(path, "open", error)) from error
-            _BUILT_WITH["cuda"] = False
-    return _BUILT_WITH["cuda"]
-
-
 @cache
-def _said_once(device: str, reason: str) -> str:
-    log.info("decord decodes on %s (%s)", {"cpu": "the CPU", "cuda": "the GPU"}[device], reason)
-    return device
+def _check_cuda(gpu: int) -> None:
+    """Raises UserError unless decord opens a small video on this GPU: only so it tells how it was built."""
+    if not torch.cuda.is_available():
+        raise UserError("reader.device=cuda: expected a CUDA device, got none here. Set reader.device=cpu.")
+    decord = _decord()
+    with TemporaryDirectory() as folder:
+        file = Path(folder, "probe.mp4")
+        write_video(file, np.zeros((8, *PROBE, 3), dtype=np.uint8), fps=25)
+        try:
+            decord.VideoReader(str(file), ctx=decord.gpu(gpu))
+        except (RuntimeError, decord.DECORDError) as error:
+            is_without = "CUDA not enabled" in str(error)
+            got = "one without (as the registry's wheel is)" if is_without else first_line(error)
+            raise UserError(
+                f"reader.device=cuda: expected a decord built with CUDA that decodes on GPU {gpu}, got {got}. Build "
+                "decord from source with -DUSE_CUDA=ON, or set reader.device=cpu"
+            ) from error

@@ -10,32 +10,32 @@ import torch
 from torch import Tensor
 
 from tbe.data.readers.base import DecodeError, VideoReader, explained
+from tbe.data.readers.decoding_gpu import DecodesOnOwnGPU
 from tbe.data.readers.stream_info import refuse_mirrored
 from tbe.errors import UserError
 
 
 @dataclass(frozen=True)
-class PyNvVideoCodecReader:
-    """Opens video files with PyNvVideoCodec (`pip install PyNvVideoCodec`), on the GPU of this number.
+class PyNvVideoCodecReader(DecodesOnOwnGPU):
+    """Opens video files with PyNvVideoCodec (`pip install PyNvVideoCodec`).
 
-    Frames come back to the CPU, as a loader's worker hands them over. Written after the interface of version 2.2, and
-    not yet run on a GPU: compare its frames with `reader=pyav`'s before trusting them.
+    gpu: the number of the GPU, None for the process's own. Frames come back to the CPU, as a loader's worker hands
+    them over. Written after the interface of version 2.2, and not yet run on a GPU: compare its frames with
+    `reader=pyav`'s before trusting them.
     """
 
-    gpu: int = 0
+    device = "cuda"
+
+    gpu: int | None = None
 
     def __post_init__(self):
         count = torch.cuda.device_count()
-        if not 0 <= self.gpu < count:
-            raise UserError(f"reader.gpu: expected one of {count} GPUs, from 0 on, got {self.gpu}, or reader=auto")
+        if not 0 <= self.number < count:
+            raise UserError(f"reader.gpu: expected one of {count} GPUs, from 0 on, got {self.number}, or reader=auto")
         _library()
 
     def __call__(self, path: str) -> VideoReader:
-        return _PyNvVideo(path, self.gpu)
-
-    def worker_context(self, path: str) -> str:
-        # A forked process can't use CUDA once its parent has.
-        return "spawn"
+        return _PyNvVideo(path, self.number)
 
 
 class _PyNvVideo:

@@ -9,19 +9,22 @@ import torch
 from torch import Tensor
 
 from tbe.data.readers.base import DecodeError, VideoReader, explained
+from tbe.data.readers.decoding_gpu import DecodesOnOwnGPU
 from tbe.data.readers.stream_info import refuse_mirrored
 from tbe.errors import UserError
 
 
 @dataclass(frozen=True)
-class TorchCodecReader:
+class TorchCodecReader(DecodesOnOwnGPU):
     """Opens video files with torchcodec, the `gpu-decode` extra; it needs the system's FFmpeg.
 
-    device: 'cpu' or 'cuda'. Frames decoded on the GPU come back to the CPU, as a loader's worker hands them over.
+    device: 'cpu' or 'cuda', gpu: the number of the GPU, None for the process's own. Frames decoded on the GPU come
+    back to the CPU, as a loader's worker hands them over.
     """
 
     device: str = "cpu"
     num_threads: int = 1
+    gpu: int | None = None
 
     def __post_init__(self):
         if self.device not in ("cpu", "cuda"):
@@ -31,11 +34,8 @@ class TorchCodecReader:
         _decoder()
 
     def __call__(self, path: str) -> VideoReader:
-        return _TorchCodecVideo(path, self.device, self.num_threads)
-
-    def worker_context(self, path: str) -> str | None:
-        # A forked process can't use CUDA once its parent has.
-        return "spawn" if self.device == "cuda" else None
+        device = f"cuda:{self.number}" if self.device == "cuda" else "cpu"
+        return _TorchCodecVideo(path, device, self.num_threads)
 
 
 class _TorchCodecVideo:

@@ -1,5 +1,6 @@
 import av
 import pytest
+import torch
 
 from tbe.data.readers import DecodeError
 from tbe.data.readers.auto_reader import AutoReader, _FirstRight
@@ -39,21 +40,17 @@ def reader(monkeypatch):
     ],
 )
 def test_a_file_is_given_to_those_that_get_it_right(reader, facts, expected):
-    assert names(reader.suited("clip.mp4", WHOLE._replace(**facts))) == expected
+    assert names(reader.suited(WHOLE._replace(**facts))) == expected
 
 
-def test_decord_comes_first_where_it_decodes_on_the_gpu(reader, monkeypatch):
-    monkeypatch.setattr("tbe.data.readers.decord_reader.DecordReader.resolved_device", lambda self, path: "cuda")
-    assert names(reader.suited("clip.mp4", WHOLE)) == ["DecordReader", "PyAvReader", "TorchCodecReader"]
+def test_decord_comes_first_where_it_is_asked_to_decode_on_the_gpu(reader, monkeypatch):
+    monkeypatch.setattr("tbe.data.readers.decord_reader._check_cuda", lambda gpu: None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert AutoReader().worker_context("clip.mp4") is None
+    assert names(reader.suited(WHOLE))[0] == "PyAvReader"
+    reader.decord = AutoReader("cuda").decord
+    assert names(reader.suited(WHOLE)) == ["DecordReader", "PyAvReader", "TorchCodecReader"]
     assert reader.worker_context("clip.mp4") == "spawn"
-
-
-def test_a_first_file_by_which_decord_cannot_be_tried_is_left_to_the_others(reader, monkeypatch):
-    def fails(self, path):
-        raise DecodeError(f"could not open {path}")
-
-    monkeypatch.setattr("tbe.data.readers.decord_reader.DecordReader.resolved_device", fails)
-    assert names(reader.suited("clip.mp4", WHOLE)) == ["PyAvReader", "TorchCodecReader", "DecordReader"]
 
 
 @pytest.mark.parametrize(
@@ -68,15 +65,15 @@ def test_a_first_file_by_which_decord_cannot_be_tried_is_left_to_the_others(read
 )
 def test_pyav_comes_first_where_it_reduces_pictures_while_it_decodes(reader, pixels, short_side, first):
     facts = WHOLE._replace(codec="mpeg4", pixels=pixels)
-    assert names(reader.reducing(short_side).suited("clip.mp4", facts))[0] == first
-    assert names(reader.suited("clip.mp4", facts))[0] == "TorchCodecReader"
+    assert names(reader.reducing(short_side).suited(facts))[0] == first
+    assert names(reader.suited(facts))[0] == "TorchCodecReader"
     unsafe = facts._replace(is_indexed=False)
-    assert names(reader.reducing(short_side).suited("clip.mp4", unsafe)) == ["PyAvReader"]
+    assert names(reader.reducing(short_side).suited(unsafe)) == ["PyAvReader"]
 
 
 def test_without_torchcodec_the_others_are_left(reader, monkeypatch):
     monkeypatch.setattr(reader, "torchcodec", None)
-    assert names(reader.suited("clip.mp4", WHOLE)) == ["PyAvReader", "DecordReader"]
+    assert names(reader.suited(WHOLE)) == ["PyAvReader", "DecordReader"]
 
 
 @pytest.mark.parametrize("change", [{}, {"hide": 17}, {"drop": 5}])

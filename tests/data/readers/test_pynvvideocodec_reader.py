@@ -55,6 +55,11 @@ def test_frames_come_in_the_order_asked_for(library):
     assert reader.worker_context("clip.mp4") == "spawn"
 
 
+def test_it_decodes_on_the_gpu_of_its_process(library, monkeypatch):
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert PyNvVideoCodecReader()("clip.mp4").decoder.settings[0] == 1
+
+
 @pytest.mark.parametrize("asked", [[10], [-1, 3], []])
 def test_frames_that_there_are_none_of_are_refused(library, asked):
     with pytest.raises(DecodeError, match=r"could not decode frames \[.*\] of clip.mp4: expected numbers from 0 to 9"):

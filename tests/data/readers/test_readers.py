@@ -1,5 +1,5 @@
-import logging
 import os
+import pickle
 import sys
 from pathlib import Path
 
@@ -9,7 +9,9 @@ import torch
 from torchvision.io import write_jpeg, write_png
 
 from tbe.data.readers import DecodeError, DecordReader, FrameFolderReader
-from tbe.data.readers.decord_reader import _said_once
+from tbe.data.readers.auto_reader import AutoReader
+from tbe.data.readers.decord_reader import _check_cuda
+from tbe.data.readers.memory_reader import MemoryReader
 from tbe.data.video_writer import write_video
 from tests.conftest import moving_square
 
@@ -72,29 +74,58 @@ def test_widths_that_decord_pads_are_read_right(tmp_path, width):
     assert (read.float() - written.float()).abs().mean() < 2
 
 
-def test_cuda_without_support_says_how_to_get_it(video, monkeypatch):
+def test_cuda_without_support_says_how_to_get_it(monkeypatch):
+    with pytest.raises(ValueError, match="reader.device=cuda: expected a CUDA device, got none here"):
+        DecordReader("cuda")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    with pytest.raises(ValueError, match=r"reader.device=cuda: expected a decord built with CUDA.*USE_CUDA=ON"):
-        DecordReader("cuda")(video)
+    with pytest.raises(ValueError, match=r"expected a decord built with CUDA.*got one without.*USE_CUDA=ON"):
+        DecordReader("cuda")
 
 
-def test_auto_takes_the_cpu_where_decord_has_no_cuda_and_says_so_once(video, monkeypatch, caplog):
-    _said_once.cache_clear()
+@pytest.mark.parametrize("first", ["truncated.mp4", "gone.mp4"])
+def test_a_first_video_that_cannot_be_opened_ends_no_run_where_there_is_a_gpu(tmp_path, video, monkeypatch, first):
+    """As of a split whose loader is made: what cannot be read is left to on_error=skip."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    reader = DecordReader("auto")
-    with caplog.at_level(logging.INFO):
-        assert len(reader(video)) == len(reader(video)) == 20
-    said = [record.getMessage() for record in caplog.records]
-    assert said == ["decord decodes on the CPU (this build of decord has no CUDA)"]
+    (tmp_path / "truncated.mp4").write_bytes(Path(video).read_bytes()[:400])
+    for reader in (DecordReader(), AutoReader()):
+        assert reader.worker_context(str(tmp_path / first)) is None
+        assert len(reader(video)) == 20
+        with pytest.raises(DecodeError, match=first):
+            reader(str(tmp_path / first))
 
 
-def test_a_broken_first_video_says_nothing_about_the_build(tmp_path, video, monkeypatch):
+@pytest.fixture
+def decord_on_gpus(monkeypatch):
+    """The numbers of the GPUs on which a decord that is built with CUDA was asked to decode."""
+    import decord
+
+    numbers = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr("tbe.data.readers.decord_reader._BUILT_WITH", {})
-    (tmp_path / "broken.mp4").write_bytes(b"no video" * 100)
-    with pytest.raises(DecodeError, match="broken.mp4"):
-        DecordReader("auto")(str(tmp_path / "broken.mp4"))
-    assert len(DecordReader("auto")(video)) == 20
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setattr(decord, "gpu", lambda number: numbers.append(number) or decord.cpu(0))
+    _check_cuda.cache_clear()
+    yield numbers
+    _check_cuda.cache_clear()
+
+
+def test_decord_is_tried_on_the_gpu_with_a_video_of_our_own(decord_on_gpus, video):
+    reader = DecordReader("cuda", gpu=3)
+    assert decord_on_gpus == [3]
+    assert reader.worker_context("gone.mp4") == "spawn"
+    assert len(reader(video)) == 20
+    assert decord_on_gpus == [3, 3]
+
+
+def test_workers_decode_on_the_gpu_of_the_process_that_starts_them(decord_on_gpus, video, monkeypatch):
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    reader = DecordReader("cuda")
+    assert decord_on_gpus == [2]  # before torch has chosen one
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)  # by trainer.devices
+    sent = pickle.dumps(MemoryReader(reader))
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)  # as in each process that is spawned
+    assert len(pickle.loads(sent)(video)) == 20
+    assert decord_on_gpus[-1] == 1
 
 
 def test_an_unknown_device_is_refused():
@@ -169,6 +200,21 @@ def test_a_file_in_which_a_library_finds_no_frame_is_refused(video, monkeypatch)
     for reader in (DecordReader("cpu"), torchcodec_reader.TorchCodecReader()):
         with pytest.raises(DecodeError, match=r"could not open .*clip.mp4"):
             reader(video)
+
+
+def test_torchcodec_decodes_on_the_gpu_of_its_process(monkeypatch, video):
+    from tbe.data.readers import torchcodec_reader
+
+    devices = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    decoder = lambda path, device, num_ffmpeg_threads: devices.append(device) or [0]  # noqa: E731
+    monkeypatch.setattr(torchcodec_reader, "_decoder", lambda: decoder)
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    torchcodec_reader.TorchCodecReader("cuda")(video)
+    torchcodec_reader.TorchCodecReader("cuda", gpu=1)(video)
+    torchcodec_reader.TorchCodecReader()(video)
+    assert devices == ["cuda:2", "cuda:1", "cpu"]
 
 
 def test_torchcodec_refuses_what_is_not_there(monkeypatch):
