@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from tbe.api.build import build
 from tbe.api.read import read_clips
-from tbe.augment import CenterCrop, ClipAugment
+from tbe.augment import CenterCrop, ClipAugment, StretchedCrop
 from tbe.augment.layout import find_layout
 from tbe.backbones.preprocessing import Preprocessing
 from tbe.data.dataset import shrink
@@ -136,7 +136,7 @@ def _prepared(clips: Tensor, preprocessing: Preprocessing) -> Tensor:
 
 def _augment(preprocessing: Preprocessing) -> ClipAugment:
     """Returns the deterministic center crop and normalization of the preprocessing."""
-    crop = CenterCrop(preprocessing.crop)
+    crop = StretchedCrop(preprocessing.crop) if preprocessing.squash else CenterCrop(preprocessing.crop)
     return ClipAugment(preprocessing.size, crop, flip=0.0, mean=preprocessing.mean, std=preprocessing.std)
 
 

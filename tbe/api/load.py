@@ -10,11 +10,11 @@ import torch
 
 from tbe import runs as folders
 from tbe.api.build import build, compose_choices, resolve
-from tbe.augment import KINETICS_MEAN, KINETICS_STD
 from tbe.backbones.base import VideoBackbone
 from tbe.backbones.preprocessing import Preprocessing
 from tbe.checkpoints import checkpoint as checkpoints
 from tbe.checkpoints.foreign import ForeignWeights
+from tbe.checkpoints.preprocessing import stored_preprocessing
 from tbe.errors import UserError
 
 FLOW = 2  # channels of optical flow
@@ -64,29 +64,7 @@ def _preprocessing(
     if chosen is None and not carried:
         return None
     if chosen is None:
-        return numbers(carried["clip"], carried["eval_augment"], path)
+        return stored_preprocessing(carried["clip"], carried["eval_augment"], path)
     clip = resolve(compose_choices({"clip": chosen}), "clip")
     center = "flow_center" if network.in_channels == FLOW else "center"
-    return numbers(clip, resolve(compose_choices({"augment": center}), "augment"), path)
-
-
-def numbers(clip: Mapping[str, Any], augment: Mapping[str, Any], where: str) -> Preprocessing:
-    """Returns the preprocessing defined by resolved configs of clips and of the evaluation augmentation.
-
-    Raises UserError for an augmentation without a center crop. The class that a config names is not imported.
-    """
-    if not str(augment["crop"]["_target_"]).endswith(".CenterCrop"):
-        raise UserError(
-            f"{where}: expected an eval_augment with a CenterCrop, got {augment['crop']['_target_']}. Set the "
-            "preprocessing: tbe.load(path, preprocessing=tbe.Preprocessing(...))"
-        )
-    return Preprocessing(
-        num_frames=clip["num_frames"],
-        stride=clip["stride"],
-        size=clip["size"],
-        mean=tuple(augment.get("mean", KINETICS_MEAN)),
-        std=tuple(augment.get("std", KINETICS_STD)),
-        short_side=clip["short_side"],
-        short=clip["short"],
-        crop=augment["crop"]["share"],
-    )
+    return stored_preprocessing(clip, resolve(compose_choices({"augment": center}), "augment"), path)

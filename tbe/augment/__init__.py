@@ -6,7 +6,7 @@ and blur as two matrix products, `color_jitter` changes colors; `clip_augment` c
 
 from tbe.augment.clip_augment import KINETICS_MEAN, KINETICS_STD, ClipAugment
 from tbe.augment.color_jitter import ColorJitter
-from tbe.augment.crops import CenterCrop, RandomCrop, RandomResizedCrop, UniformCrop
+from tbe.augment.crops import CenterCrop, RandomCrop, RandomResizedCrop, StretchedCrop, UniformCrop
 
 __all__ = [
     "KINETICS_MEAN",
@@ -16,5 +16,6 @@ __all__ = [
     "ColorJitter",
     "RandomCrop",
     "RandomResizedCrop",
+    "StretchedCrop",
     "UniformCrop",
 ]

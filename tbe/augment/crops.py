@@ -93,6 +93,23 @@ class CenterCrop:
 
 
 @dataclass(frozen=True)
+class StretchedCrop:
+    """Takes `share` of the height and of the width in the middle, whose proportions change when it is resized.
+
+    The preprocessing of networks that were trained on whole frames, resized to a square.
+    """
+
+    share: float = 1.0
+
+    def __post_init__(self):
+        _check_share(self.share)
+
+    def __call__(self, sizes: Tensor) -> Tensor:
+        box = (sizes * self.share).round().long().clamp(min=1)
+        return torch.cat([(sizes - box) // 2, box], dim=1)
+
+
+@dataclass(frozen=True)
 class UniformCrop:
     """Takes one of the three squares that cover the long side of a clip: `left`, `center` or `right`.
 

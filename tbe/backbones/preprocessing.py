@@ -12,7 +12,7 @@ class Preprocessing:
     num_frames frames, `stride` frames apart; `short`: whether a shorter video starts again ('loop') or repeats its last
     frame ('pad'). Frames are downscaled to a short side of `short_side` pixels (None: not at all), the center square of
     `crop` times the short side is resized to size x size, and its values in [0, 1] become (value - mean) / std, per
-    channel.
+    channel. squash: whether the center is `crop` times both sides instead of a square, so that proportions change.
     """
 
     num_frames: int
@@ -23,3 +23,4 @@ class Preprocessing:
     short_side: int | None = None
     short: str = "loop"
     crop: float = 0.875
+    squash: bool = False

@@ -51,7 +51,7 @@ class _Swin(nn.Module):
 
 
 class _MViT(nn.Module):
-    """The blocks of an MViTv2, whose class token takes part in attention and is dropped at the end."""
+    """The blocks of an MViT, whose class token takes part in attention and is dropped at the end."""
 
     recomputed = False  # as in Chain
 
@@ -63,6 +63,11 @@ class _MViT(nn.Module):
         self.norm = network.norm
 
     def forward(self, clips: Tensor) -> Tensor:
+        tokens, size = self.tokens(clips)
+        return tokens[:, 1:].transpose(1, 2).unflatten(2, size)
+
+    def tokens(self, clips: Tensor) -> tuple[Tensor, tuple[int, ...]]:
+        """Returns the tokens (B, 1 + t * h * w, F), the class token first, and their size (t, h, w)."""
         patches = self.conv_proj(clips)
         # The size of these clips, not of the constructor: relative positions are interpolated to any size.
         size = tuple(patches.shape[2:])
@@ -70,7 +75,7 @@ class _MViT(nn.Module):
         recomputed = self.recomputed and self.training and torch.is_grad_enabled()
         for block in self.blocks:
             tokens, size = recompute([block], tokens, size) if recomputed else block(tokens, size)
-        return self.norm(tokens[:, 1:]).transpose(1, 2).unflatten(2, size)
+        return self.norm(tokens), size
 
 
 def _resnet(network: VideoResNet) -> nn.Module:
@@ -86,7 +91,11 @@ BODIES = {
     "mc3_18": _resnet,
     "r2plus1d_18": _resnet,
     "s3d": _s3d,
+    "mvit_v1_b": _MViT,
     "mvit_v2_s": _MViT,
     "swin3d_t": _Swin,
+    "swin3d_s": _Swin,
+    "swin3d_b": _Swin,
 }
-NUM_FEATURES = {"r3d_18": 512, "mc3_18": 512, "r2plus1d_18": 512, "s3d": 1024, "mvit_v2_s": 768, "swin3d_t": 768}
+NUM_FEATURES = {"r3d_18": 512, "mc3_18": 512, "r2plus1d_18": 512, "s3d": 1024}
+NUM_FEATURES |= {"mvit_v1_b": 768, "mvit_v2_s": 768, "swin3d_t": 768, "swin3d_s": 768, "swin3d_b": 1024}

@@ -1,0 +1,32 @@
+"""The preprocessing that a checkpoint's config describes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tbe.augment import KINETICS_MEAN, KINETICS_STD
+from tbe.backbones.preprocessing import Preprocessing
+from tbe.errors import UserError
+
+
+def stored_preprocessing(clip: Mapping[str, Any], augment: Mapping[str, Any], where: str) -> Preprocessing:
+    """Returns the preprocessing defined by resolved configs of clips and of the evaluation augmentation.
+
+    Raises UserError for an augmentation without a center crop. The class that a config names is not imported.
+    """
+    if not str(augment["crop"]["_target_"]).endswith(".CenterCrop"):
+        raise UserError(
+            f"{where}: expected an eval_augment with a CenterCrop, got {augment['crop']['_target_']}. Set the "
+            "preprocessing: tbe.load(path, preprocessing=tbe.Preprocessing(...))"
+        )
+    return Preprocessing(
+        num_frames=clip["num_frames"],
+        stride=clip["stride"],
+        size=clip["size"],
+        mean=tuple(augment.get("mean", KINETICS_MEAN)),
+        std=tuple(augment.get("std", KINETICS_STD)),
+        short_side=clip["short_side"],
+        short=clip["short"],
+        crop=augment["crop"]["share"],
+    )

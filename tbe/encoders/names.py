@@ -1,0 +1,59 @@
+"""What the loaders of all libraries share: `<name>@<weights>`, changes of the spec, and a Hub out of reach."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+from urllib.error import URLError
+
+from tbe.encoders.base import InputSpec
+from tbe.errors import UserError, first_line
+
+RANDOM = "random"  # in place of weights
+FIELDS = tuple(field.name for field in dataclasses.fields(InputSpec) if field.name != "layout")
+
+
+class Asked(NamedTuple):
+    """The two parts of `<name>@<weights>`."""
+
+    name: str
+    weights: str
+
+    @classmethod
+    def of(cls, text: str) -> Asked:
+        """Splits a text; without weights they are the library's own."""
+        name, _, weights = text.partition("@")
+        return cls(name, weights or "DEFAULT")
+
+
+def changed(spec: InputSpec, options: Mapping[str, Any]) -> tuple[InputSpec, dict[str, Any]]:
+    """Returns the spec with those options that are its fields, and the others; `size` may be one number."""
+    own = {name: value for name, value in options.items() if name in FIELDS}
+    if isinstance(own.get("size"), int):
+        own["size"] = (own["size"], own["size"])
+    for name in ("size", "mean", "std"):
+        if name in own:
+            own[name] = tuple(own[name])
+    return dataclasses.replace(spec, **own), {name: value for name, value in options.items() if name not in own}
+
+
+def check_known(name: str, unknown: Collection[str], known: Collection[str] = ()) -> None:
+    """Raises UserError for options that neither the spec nor the loader has."""
+    if unknown:
+        raise UserError(
+            f"{name}: expected options among {', '.join((*FIELDS, *known))}, got {', '.join(sorted(unknown))}"
+        )
+
+
+@contextmanager
+def reached(name: str, instead: str, files: str) -> Iterator[None]:
+    """Turns a failed download into one line that says where to put the files."""
+    try:
+        yield
+    except (URLError, ConnectionError, TimeoutError) as error:
+        raise UserError(
+            f"{name}: expected to download its weights, got {first_line(error)}. Where there is no network, copy "
+            f"{files} here and name it: {instead}"
+        ) from error

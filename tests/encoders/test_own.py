@@ -1,0 +1,72 @@
+"""Checkpoints of this project and torchvision's networks as encoders."""
+
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+import torchvision
+from torch.testing import assert_close
+
+import tbe
+from tbe.augment import KINETICS_MEAN, KINETICS_STD
+from tbe.encoders import load_encoder
+
+torch.set_num_threads(1)
+MEAN, STD = (torch.tensor(values).view(3, 1, 1, 1) for values in (KINETICS_MEAN, KINETICS_STD))
+
+
+@torch.no_grad()
+def test_a_checkpoint_of_this_project_gives_what_its_backbone_gives(checkpoint):
+    encoder, backbone = load_encoder(str(checkpoint)), tbe.load(checkpoint)
+    clips = torch.rand(2, 3, 8, 32, 32)
+    inputs = (clips - MEAN) / STD
+    maps = backbone.forward_features(inputs)
+    assert not encoder.training
+    assert (encoder.spec.num_frames, encoder.spec.frame_stride, encoder.spec.size) == (8, 2, (32, 32))
+    assert encoder.report.matched == encoder.report.total == len(backbone.state_dict())
+    assert_close(encoder(clips), backbone(inputs))
+    assert_close(encoder.maps(clips), maps)
+    assert_close(encoder.tokens(clips), maps.flatten(2).transpose(1, 2))
+    assert encoder.readouts[0] == "mean"
+
+
+@torch.no_grad()
+def test_files_are_embedded_through_an_encoder_as_through_its_backbone(checkpoint):
+    clips = torch.randint(256, (2, 3, 8, 40, 60), dtype=torch.uint8)
+    found = tbe.embed(load_encoder(str(checkpoint)), clips)
+    assert_close(found, tbe.embed(tbe.load(checkpoint), clips))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("name", "head", "num_frames"), [("r3d_18", "fc", 8), ("mvit_v2_s", "head", 16)])
+def test_torchvisions_networks_give_what_their_own_classifier_gets(name, head, num_frames, tmp_path):
+    network = torchvision.models.get_model(name).eval()
+    torch.save(network.state_dict(), tmp_path / "weights.pth")
+    encoder = load_encoder(f"torchvision:{name}@{tmp_path / 'weights.pth'}", num_frames=num_frames, size=32)
+    assert encoder.report.matched == encoder.report.total > 0
+    assert {tensor.split(".")[0] for tensor in encoder.report.unexpected} == {head}
+    if name == "mvit_v2_s":
+        network.pos_encoding.spatial_size = (8, 8)  # torchvision's own is fixed at 224 x 224
+    got = []
+    getattr(network, head).register_forward_hook(lambda module, inputs, output: got.append(inputs[0]))
+    clips = torch.rand(1, 3, num_frames, 32, 32)
+    network((clips - encoder.mean) / encoder.std)
+    assert_close(encoder(clips), got[0].flatten(1), atol=1e-5, rtol=1e-5)
+    assert encoder.maps(clips).mean(dim=(2, 3, 4)).shape == encoder(clips).shape
+
+
+@torch.no_grad()
+def test_readouts_are_those_that_others_compute(checkpoint):
+    clips = torch.rand(2, 3, 32, 32, 32)
+    encoder = load_encoder(str(checkpoint), num_frames=32)
+    maps = encoder.maps(clips)
+    expected = {
+        "mean": maps.mean(dim=(2, 3, 4)),
+        "mean_std": torch.cat([maps.mean(dim=(2, 3, 4)), maps.std(dim=(2, 3, 4), correction=0)], dim=1),
+    }
+    moving = maps.mean(dim=(3, 4)).double().numpy()  # (B, F, t)
+    skewness = np.nan_to_num(scipy.stats.skew(moving, axis=2))  # of channels that are always off there is none
+    of_time = np.concatenate([moving.mean(axis=2), moving.std(axis=2), skewness], axis=1)
+    expected["moments"] = torch.from_numpy(of_time).float()
+    for pool, features in expected.items():
+        assert_close(load_encoder(str(checkpoint), num_frames=32, pool=pool)(clips), features, atol=1e-5, rtol=1e-4)
