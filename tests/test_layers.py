@@ -21,6 +21,7 @@ LAYERS = [
     {"encoders"},
     {"evaluation"},
     {"reporting", "training"},
+    {"auditing"},
     {"launch"},
     {"api"},
     {"prepare", "preview"},

@@ -6,7 +6,7 @@ import logging
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -22,7 +22,7 @@ from tbe.data.dataset import ClipSampler, VideoDataset
 from tbe.data.epoch_samplers import EpochSampler, ShardSampler
 from tbe.data.fault_tolerance.loader import FaultTolerantDataset, FaultTolerantLoader, ReplayedSampler
 from tbe.data.fault_tolerance.quarantine import Quarantine, ReadableVideos
-from tbe.data.perturbation_dataset import PerturbationDataset
+from tbe.data.perturbation_dataset import Foreground, PerturbationDataset
 from tbe.data.readers import OpenVideo
 from tbe.data.sources.base import VideoSource
 from tbe.data.sources.records import UNLABELLED, Records
@@ -48,6 +48,9 @@ class Videos(Protocol):
 
     @staticmethod
     def collate(items: list[dict[str, Any]]) -> dict[str, Any]: ...
+
+
+AddContext = Callable[[VideoDataset, int, Foreground], Videos]
 
 
 class VideoDataModule(pl.LightningDataModule):
@@ -109,6 +112,7 @@ class VideoDataModule(pl.LightningDataModule):
         self.quarantine = Quarantine(quarantine, max_failed) if on_error == "skip" else None
         self.predict_split = "test"
         self.with_context = False  # whether predict items also carry what perturbations need
+        self.add_context: AddContext = PerturbationDataset  # makes such items
         self.val_records: dict[str, Records] = {}  # per validation loader, in the order of its batches' indices
         self._train_batches = 0  # in a whole epoch; 0 until the loader exists
 
@@ -173,8 +177,12 @@ class VideoDataModule(pl.LightningDataModule):
         plain = self._videos(self.source.records(self.predict_split), self.eval_clips)
         videos: Videos = plain
         if self.with_context:
-            videos = PerturbationDataset(plain, self.seed, partial(self.source.foreground, self.predict_split))
+            videos = self.add_context(plain, self.seed, self.foreground(self.predict_split))
         return self.shared_loader(videos, self.trainer.global_rank, self.trainer.world_size)
+
+    def foreground(self, split: str) -> Foreground:
+        """Returns the masks of a split's actors as a function of the video's index and its frame numbers."""
+        return partial(self.source.foreground, split)
 
     def drop_unreadable(self) -> None:
         """Removes the videos that this run found unreadable from the source."""

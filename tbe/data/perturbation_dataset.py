@@ -45,8 +45,7 @@ class PerturbationDataset(Dataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         item: dict[str, Any] = dict(self.videos[index])
         item["backdrops"] = [self._backdrop(int(partners[index])) for partners in self.partners]
-        generator = Generator().manual_seed(_mixed(self.seed, index))
-        item["order"] = torch.rand(item["frames"].shape, generator=generator).argsort(dim=1)
+        item["order"] = frame_order(item["frames"], self.seed, index)
         add_foreground(item, index, self.foreground)
         return item
 
@@ -56,15 +55,31 @@ class PerturbationDataset(Dataset):
 
     @staticmethod
     def collate(items: list[dict[str, Any]]) -> dict[str, Tensor]:
-        """Collates items: `backdrops` (B, 2, 1, C, H, W), `backdrop_size` (B, 2, 2), and the rest as `collate` does."""
-        backdrops, sizes = pad([picture for item in items for picture in item.pop("backdrops")])
-        foreground = pad_foreground(items)
-        pairs = {"backdrops": backdrops.unflatten(0, (-1, 2)), "backdrop_size": sizes.unflatten(0, (-1, 2))}
-        return collate(items) | pairs | foreground
+        """Collates items, as `collate_with_context` does."""
+        return collate_with_context(items)
 
     def _backdrop(self, partner: int) -> Tensor:
         frames, _ = self.videos.clips(partner, BACKDROP_FRAMES)
         return frames.squeeze(1).median(dim=0, keepdim=True).values
+
+
+def collate_with_context(items: list[dict[str, Any]]) -> dict[str, Tensor]:
+    """Collates items with P backdrops each: `backdrops` (B, P, 1, C, H, W), padded, and `backdrop_size` (B, P, 2).
+
+    The foreground is collated as `pad_foreground` does, the rest as `collate` does.
+    """
+    pictures = [item.pop("backdrops") for item in items]
+    backdrops, sizes = pad([picture for of_item in pictures for picture in of_item])
+    foreground = pad_foreground(items)
+    shape = (len(items), len(pictures[0]))
+    surrounding = {"backdrops": backdrops.unflatten(0, shape), "backdrop_size": sizes.unflatten(0, shape)}
+    return collate(items) | surrounding | foreground
+
+
+def frame_order(frames: Tensor, seed: int, index: int) -> Tensor:
+    """Draws a permutation of the frames of each clip (N, T) of a video: int64 (N, T)."""
+    generator = Generator().manual_seed(_mixed(seed, index))
+    return torch.rand(frames.shape, generator=generator).argsort(dim=1)
 
 
 def add_foreground(item: dict[str, Any], index: int, foreground: Foreground | None) -> None:

@@ -10,10 +10,18 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from tbe.data.backgrounds import ROLES
 from tbe.data.datamodule import VideoDataModule
 from tbe.distributed import first_of_each, gather_uneven
 from tbe.errors import UserError
-from tbe.evaluation.perturbations import Clean, ForegroundShare, Perturbation, PerturbationContext, moving_foreground
+from tbe.evaluation.perturbations import (
+    Clean,
+    ContextFree,
+    Measured,
+    Perturbation,
+    PerturbationContext,
+    moving_foreground,
+)
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +60,7 @@ def extract(
     """
     extractor = _Extractor(network, per_clip, perturbations, max_clips_per_forward)
     datamodule.predict_split = split
-    datamodule.with_context = any(not isinstance(perturbation, Clean) for perturbation in perturbations.values())
+    datamodule.with_context = any(not isinstance(change, ContextFree) for change in perturbations.values())
     trainer.predict(extractor, datamodule=datamodule, return_predictions=False)
     for name, found in extractor.found.items():
         wrong = ~found.vectors.isfinite().flatten(1).all(dim=1)
@@ -79,10 +87,11 @@ class _Extractor(pl.LightningModule):
         self.perturbations = perturbations
         self.max_clips_per_forward = max_clips_per_forward
         self.rows: list[tuple[Tensor, ...]] = []
+        self.num_features: int | None = None  # of the network, once it has answered
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         clips = batch["clips"].flatten(0, 1)
-        around: Any = surroundings(batch) if "backdrops" in batch else None  # which Clean does not look at
+        around: Any = surroundings(batch) if "backdrops" in batch else None  # which the others do not look at
         changes = self.perturbations.values()
         vectors = [self._perturbed(change, clips, around, len(batch["index"])) for change in changes]
         self.rows.append((batch["label"], batch["index"], *vectors))
@@ -91,7 +100,7 @@ class _Extractor(pl.LightningModule):
     def _perturbed(self, change: Perturbation, clips: Tensor, around: Any, num_videos: int) -> Tensor:
         """Returns the features of changed clips, or what was measured of them in place of a change."""
         seen = change(clips, around)
-        is_measure = isinstance(change, ForegroundShare)
+        is_measure = isinstance(change, Measured)
         return self._by_video(seen, num_videos) if is_measure else self._features(seen, num_videos)
 
     def _features(self, clips: Tensor, num_videos: int) -> Tensor:
@@ -106,7 +115,7 @@ class _Extractor(pl.LightningModule):
         asked = at_once = min(self.max_clips_per_forward or len(clips), len(clips))
         while True:
             try:
-                vectors = torch.cat([self.network(part).float() for part in clips.split(at_once)])
+                vectors = torch.cat([self._vectors(part) for part in clips.split(at_once)])
             except torch.OutOfMemoryError:
                 if at_once == 1:
                     raise
@@ -121,6 +130,24 @@ class _Extractor(pl.LightningModule):
             log.warning("%d clips at once do not fit in memory: continuing with %d", asked, at_once)
         return vectors
 
+    def _vectors(self, clips: Tensor) -> Tensor:
+        """Returns the network's features (n, F) of clips; raises UserError for anything else."""
+        vectors = self.network(clips)
+        got = tuple(vectors.shape) if isinstance(vectors, Tensor) else type(vectors).__name__
+        expected = (len(clips), self.num_features or "F")
+        if not isinstance(vectors, Tensor) or vectors.ndim != 2 or len(vectors) != len(clips):
+            raise UserError(
+                f"{type(self.network).__name__}: expected one pooled vector for each clip, {expected} for clips "
+                f"{tuple(clips.shape)}, got {got}: return the mean over positions, or the class token"
+            )
+        if self.num_features not in (None, vectors.shape[1]):
+            raise UserError(
+                f"{type(self.network).__name__}: expected vectors of one length, {self.num_features} as for the first "
+                f"clips, got {vectors.shape[1]} for clips {tuple(clips.shape)}"
+            )
+        self.num_features = vectors.shape[1]
+        return vectors.float()
+
     def on_predict_epoch_end(self) -> None:
         labels, index, *vectors = (gather_uneven(torch.cat(column)) for column in zip(*self.rows, strict=True))
         order = first_of_each(index)
@@ -134,11 +161,17 @@ class _Extractor(pl.LightningModule):
 def surroundings(batch: dict[str, Any]) -> PerturbationContext:
     """Returns the context of perturbations for all B * N clips of a batch of surrounded videos."""
     clips = batch["clips"]
-    backdrop, of_class = batch["backdrops"].repeat_interleave(clips.shape[1], dim=0).unbind(dim=1)
+    backdrops = batch["backdrops"].repeat_interleave(clips.shape[1], dim=0)
     masks = foreground(batch).flatten(0, 1)
     known = batch.get("foreground_known", masks.new_full((len(clips),), "foreground" in batch))
     order = batch["order"].flatten(0, 1)
-    return PerturbationContext(masks, backdrop, of_class, order, known.repeat_interleave(clips.shape[1]))
+    known = known.repeat_interleave(clips.shape[1])
+    if "lenders" not in batch:
+        backdrop, of_class = backdrops.unbind(dim=1)
+        return PerturbationContext(masks, backdrop, of_class, order, known)
+    lenders = batch["lenders"].repeat_interleave(clips.shape[1], dim=0)
+    backdrop, of_class = (backdrops[:, ROLES.index(role)] for role in ("any", "other_class"))
+    return PerturbationContext(masks, backdrop, of_class, order, known, backdrops, lenders)
 
 
 def foreground(batch: dict[str, Any]) -> Tensor:

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tbe.data.backgrounds import ROLES
+
 NUM_BINS = 64  # of the histogram for the motion threshold
 
 
@@ -21,14 +23,26 @@ class PerturbationContext(NamedTuple):
     backdrop_of_class: Tensor  # the same, from a video of another class
     order: Tensor  # int64 (B, T): shuffled frame indices
     is_known: Tensor  # bool (B,): whether the mask is known, not estimated from motion
+    backdrops: Tensor | None = None  # (B, P, C, 1, H, W): the backgrounds of all `tbe.data.backgrounds.ROLES`, if asked
+    lenders: Tensor | None = None  # int64 (B, 2, P): label and index of the videos that they are of
+
+    def of_role(self, role: str) -> Tensor:
+        """Returns the backgrounds (B, C, 1, H, W) of a role."""
+        if self.backdrops is None:
+            raise ValueError(f"perturbations: expected backgrounds of all roles for {role!r}, got none")
+        return self.backdrops[:, ROLES.index(role)]
 
 
 # (clips (B, C, T, H, W), context) -> clips of the same shape.
 Perturbation = Callable[[Tensor, PerturbationContext], Tensor]
 
 
+class ContextFree:
+    """A perturbation that looks at the clips alone: its context may be missing."""
+
+
 @dataclass(frozen=True)
-class Clean:
+class Clean(ContextFree):
     """Returns the clips unchanged."""
 
     def __call__(self, clips: Tensor, surroundings: PerturbationContext) -> Tensor:
@@ -36,7 +50,7 @@ class Clean:
 
 
 @dataclass(frozen=True)
-class Static:
+class Static(ContextFree):
     """Repeats the middle frame."""
 
     def __call__(self, clips: Tensor, surroundings: PerturbationContext) -> Tensor:
@@ -45,7 +59,7 @@ class Static:
 
 
 @dataclass(frozen=True)
-class Median:
+class Median(ContextFree):
     """Repeats the median of all frames: with a static camera, the scene without the actor."""
 
     def __call__(self, clips: Tensor, surroundings: PerturbationContext) -> Tensor:
@@ -61,7 +75,7 @@ class Shuffled:
 
 
 @dataclass(frozen=True)
-class Reversed:
+class Reversed(ContextFree):
     """Reverses the order of the frames."""
 
     def __call__(self, clips: Tensor, surroundings: PerturbationContext) -> Tensor:
@@ -117,11 +131,63 @@ class AddedBackdrop:
 
 
 @dataclass(frozen=True)
-class ForegroundShare:
-    """Returns (B, 2): the foreground's fraction of the frame, and 1 if the mask is known, 0 if estimated.
+class OnBackdrop:
+    """Replaces the background by that of a role of `tbe.data.backgrounds.ROLES`."""
 
-    A perturbation in form, so that its results are computed, gathered and cached like features.
-    """
+    role: str
+
+    def __call__(self, clips: Tensor, surroundings: PerturbationContext) -> Tensor:
+        return torch.where(surroundings.foreground, clips, surroundings.of_role(self.role))
+
+
+@dataclass(frozen=True)
+class BackdropInFront:
+    """Replaces the foreground by the background of a role: with `own`, the place without its actor."""
+
+    role: str
+
+    def __call__(self, clips: Tensor, surroundings: PerturbationContext) -> Tensor:
+        return torch.where(surroundings.foreground, surroundings.of_role(self.role), clips)
+
+
+@dataclass(frozen=True)
+class MixedBackdrop:
+    """Returns (1 - weight) * clip + weight * the background of a role."""
+
+    role: str
+    weight: float
+
+    def __call__(self, clips: Tensor, surroundings: PerturbationContext) -> Tensor:
+        return clips.lerp(surroundings.of_role(self.role).to(clips.dtype), self.weight)
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """Repeats the middle frame of what another perturbation makes."""
+
+    of: Perturbation
+
+    def __call__(self, clips: Tensor, surroundings: PerturbationContext) -> Tensor:
+        return Static()(self.of(clips, surroundings), surroundings)
+
+
+class Measured:
+    """A perturbation in form whose result (B, k) is kept as it is: computed, gathered and cached like features."""
+
+
+@dataclass(frozen=True)
+class Lenders(Measured):
+    """Returns the labels of the videos that lend their backgrounds, in the order of ROLES, then indices: (B, 2 * P)."""
+
+    def __call__(self, clips: Tensor, surroundings: PerturbationContext) -> Tensor:
+        if surroundings.lenders is None:
+            raise ValueError("perturbations: expected the videos that lend their backgrounds, got none")
+        return surroundings.lenders.flatten(1).float()
+
+
+@dataclass(frozen=True)
+class ForegroundShare(Measured):
+    """Returns (B, 2): the foreground's fraction of the frame, and 1 if the mask is known, 0 if estimated."""
 
     def __call__(self, clips: Tensor, context: PerturbationContext) -> Tensor:
         return torch.stack([context.foreground.float().flatten(1).mean(dim=1), context.is_known.float()], 1)

@@ -1,0 +1,96 @@
+"""Draws the bars and curves of a card as SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tbe.auditing.card.texts import CLIPS
+from tbe.auditing.measures import Estimate
+from tbe.auditing.record import Audited
+from tbe.reporting.html.curves import DASHES, LINES
+from tbe.reporting.html.markup import Markup, tag
+
+WIDTH, LEFT, RIGHT = 360, 108, 350  # of the drawing; of the plot area
+BAR, GAP = 8, 8  # the height of a bar, and between groups
+HEIGHT, TOP, BOTTOM = 200, 8, 172  # of the curves
+
+
+def bars(audits: list[Audited], reader: str) -> Markup:
+    """Returns a group of bars for each clip, one per model with its interval; a line marks the model's `own`."""
+    models = [one for one in audits if reader in one.readers]
+    group = BAR * len(models) + GAP
+    height = group * len(CLIPS) + 24
+    parts = [_tick(value, height - 18) for value in range(0, 101, 25)]
+    for place, clip in enumerate(CLIPS):
+        y = place * group + GAP / 2
+        parts.append(tag("text", clip, x=LEFT - 6, y=y + (group - GAP) / 2 + 4, text_anchor="end"))
+        for number, audited in enumerate(models):
+            found = audited.measures[reader]
+            bar = found.get(f"{clip}_top1")
+            if bar is not None and bar.value == bar.value:
+                parts.append(_bar(bar, found["own_top1"].value, y + number * BAR, _color(number)))
+    label = "top-1 of each changed clip, in percent"
+    svg = tag("svg", *parts, viewBox=f"0 0 {WIDTH} {height}", role="img", aria_label=label)
+    return tag("figure", svg, _legend(models), class_="chart")
+
+
+def curves(audits: list[Audited], reader: str, kind: str, title: str) -> Markup:
+    """Returns top-1 over the weight of what is mixed in; kind: `frame` or `backdrop`."""
+    models = [one for one in audits if reader in one.readers]
+    parts = [_level(value) for value in range(0, 101, 25)]
+    weights = sorted({0.0, *(weight for one in models for weight in one.about["weights"])})
+    parts += [tag("text", f"{weight:g}", x=_across(weight), y=BOTTOM + 16, text_anchor="middle") for weight in weights]
+    for number, audited in enumerate(models):
+        found = audited.measures[reader]
+        points = [(0.0, found["clean_top1"].value)]
+        points += [(weight, found[f"{kind}_{weight:g}_top1"].value) for weight in audited.about["weights"]]
+        places = " ".join(f"{_across(weight):.1f},{_height(value):.1f}" for weight, value in points)
+        style = {"stroke": _color(number), "stroke_dasharray": DASHES[number % len(DASHES)]}
+        parts.append(tag("polyline", points=places, **style))
+    svg = tag("svg", *parts, viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", aria_label=title)
+    return tag("figure", tag("figcaption", title), svg, _legend(models), class_="chart")
+
+
+def _bar(bar: Estimate, control: float, y: float, color: str) -> Markup:
+    """Returns a bar with its interval, and a line where the control lies."""
+    drawn = [
+        tag("rect", x=LEFT, y=y, width=_along(bar.value) - LEFT, height=BAR - 1, fill=color),
+        tag("line", class_="whisker", x1=_along(bar.low), x2=_along(bar.high), y1=y + 3.5, y2=y + 3.5),
+        tag("line", class_="control", x1=_along(control), x2=_along(control), y1=y - 1, y2=y + BAR, stroke=color),
+    ]
+    return Markup("".join(drawn))
+
+
+def _tick(value: int, bottom: float) -> Markup:
+    line = tag("line", class_="grid", x1=_along(value), x2=_along(value), y1=0, y2=bottom)
+    return Markup(line + tag("text", str(value), x=_along(value), y=bottom + 14, text_anchor="middle"))
+
+
+def _level(value: int) -> Markup:
+    line = tag("line", class_="grid", x1=40, x2=RIGHT, y1=_height(value), y2=_height(value))
+    return Markup(line + tag("text", str(value), x=34, y=_height(value) + 4, text_anchor="end"))
+
+
+def _along(percent: float) -> float:
+    return round(LEFT + (RIGHT - LEFT) * percent / 100, 1)
+
+
+def _across(weight: float) -> float:
+    return round(46 + (RIGHT - 56) * weight, 1)
+
+
+def _height(percent: float) -> float:
+    return round(BOTTOM - (BOTTOM - TOP) * percent / 100, 1)
+
+
+def _color(number: int) -> str:
+    return LINES[number % len(LINES)]
+
+
+def _legend(models: Sequence[Audited]) -> Markup:
+    rows = []
+    for number, audited in enumerate(models):
+        line = tag("line", x1=0, x2=22, y1=5, y2=5, stroke=_color(number), stroke_width=5)
+        swatch = tag("svg", line, viewBox="0 0 22 10", width=22, height=10, aria_hidden="true")
+        rows.append(tag("li", swatch, tag("span", audited.name)))
+    return tag("ul", *rows, class_="legend")

@@ -1,0 +1,65 @@
+"""An audit of one model on one split, as its folder holds it: answers.csv and audit.json."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tbe.auditing.answers import Answers
+from tbe.auditing.measures import Estimate, measured
+from tbe.errors import MissingFile
+from tbe.runs import write_json
+
+ANSWERS, RECORD = "answers.csv", "audit.json"
+PICTURES = "clips"  # the folder of the films
+
+
+@dataclass(frozen=True)
+class Audited:
+    """The answers of a model, and what was asked how: `about` holds plain types."""
+
+    answers: Answers
+    about: dict[str, Any]
+    folder: Path = field(default=Path(), compare=False)
+
+    @property
+    def name(self) -> str:
+        """The name of the model."""
+        return str(self.about["model"])
+
+    @property
+    def readers(self) -> list[str]:
+        """Who answered in full: the linear classifier, and the model's own head if it has one."""
+        return [reader for reader in self.answers.readers if reader in ("linear", "head")]
+
+    @cached_property
+    def measures(self) -> dict[str, dict[str, Estimate]]:
+        """The measures of each reader, all from the answers."""
+        draws, seed = self.about["draws"], self.about["seed"]
+        return {reader: measured(self.answers, reader, draws, seed) for reader in self.readers}
+
+    def write(self, folder: Path) -> None:
+        """Writes answers.csv, and audit.json with what was asked and all numbers."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.answers.write(folder / ANSWERS)
+        numbers = {
+            reader: {name: list(estimate) for name, estimate in found.items()}
+            for reader, found in self.measures.items()
+        }
+        write_json(folder / RECORD, {"about": self.about, "measures": numbers})
+
+    @classmethod
+    def read(cls, folder: Path) -> Audited:
+        """Reads a folder; the numbers follow from its answers."""
+        if not (folder / RECORD).is_file():
+            raise MissingFile(f"{folder / RECORD}: expected the record of an audit, got no such file")
+        about = json.loads((folder / RECORD).read_text(encoding="utf-8"))["about"]
+        return cls(Answers.read(folder / ANSWERS), about, folder)
+
+
+def find_audits(folder: Path) -> list[Audited]:
+    """Returns the audits in or below a folder, in the order of their folders' names."""
+    return [Audited.read(file.parent) for file in sorted(folder.rglob(RECORD))]
