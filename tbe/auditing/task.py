@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from tbe.evaluation.tasks.base import Evaluation
 from tbe.evaluation.tasks.linear import LinearProbe
 
 FOLDER = "audit"
+# Not among the metrics, but in audit.json: what follows from two of them, and points of curves.
+LEFT_OUT = re.compile(r"_drop$|_beyond_cut$|^(frame|backdrop)_")
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class Audit:
             audited = self.audit(evaluation, split)
             for reader, found in audited.measures.items():
                 where = FOLDER if reader == "linear" else f"{FOLDER}/{reader}"
-                numbers = {name: estimate.value for name, estimate in found.items()}
+                numbers = {name: one.value for name, one in found.items() if not LEFT_OUT.search(name)}
                 for name in HEADLINES:
                     numbers |= {f"{name}_low": found[name].low, f"{name}_high": found[name].high}
                 metrics |= {evaluation.key(f"{where}/{name}", split): value for name, value in numbers.items()}

@@ -27,7 +27,8 @@ STYLE = """
 .right { color: #009e73; }
 svg .whisker { stroke: var(--ink); stroke-width: 1; }
 svg .control { stroke-width: 1.5; stroke-dasharray: 2 1; stroke: var(--ink); }
-.chart svg { width: 100%; max-width: 560px; height: auto; }
+.chart > svg { max-width: 560px; }
+th small { display: block; }
 .chart text { font-size: 10px; fill: var(--soft); }
 .chart polyline { fill: none; stroke-width: 2; }
 .chart .grid { stroke: var(--rule); }
@@ -96,7 +97,7 @@ def _number(estimate: Estimate) -> Markup:
 def _table(audits: list[Audited], reader: str) -> Markup:
     rows = []
     for line in texts.lines(audits, reader):
-        cells = [tag("th", tag("span", line.title), tag("br"), tag("small", line.meaning), scope="row")]
+        cells = [tag("th", tag("span", line.title), tag("small", line.meaning), scope="row")]
         for audited in audits:
             found = audited.measures.get(reader, {})
             lost = found.get(line.beyond or "")
