@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -16,8 +17,12 @@ class Distractor(nn.Module, ABC):
     """Changes each clip of a batch and returns clips of the same shape, type and layout.
 
     layout: 'BCTHW' or 'BTCHW'. If None, clips are (B, C, T, H, W) and a `torchvision.tv_tensors.Video` is
-    (B, T, C, H, W); raises UserError for a shape that could be either.
+    (B, T, C, H, W); raises UserError for a shape that could be either. `has_owners`: whether it takes pictures of other
+    clips of the batch; `owners` (B, k) then says of which, for the last batch that it changed.
     """
+
+    has_owners = False
+    owners: Tensor | None = None
 
     def __init__(self, layout: str | None = None):
         super().__init__()
@@ -46,6 +51,7 @@ class StaticDistractor(Distractor):
 
     Clips (B, C, T, H, W), or as given by `layout` (see `Distractor`), are floats of any range or uint8 and keep their
     shape and type. A clip stays unchanged with probability 1 - prob. per: 'clip', or 'batch' for one weight per batch.
+    beta: None, or (a, b) for weights from Beta(a, b) between min_ratio and ratio, at a / (a + b) of the way on average.
     The weights sum to 1, so it commutes with normalization and can follow it. Returns the clips themselves if ratio or
     prob is 0, otherwise a new tensor, or the overwritten clips if `inplace`.
     """
@@ -58,6 +64,7 @@ class StaticDistractor(Distractor):
         inplace: bool = False,
         layout: str | None = None,
         min_ratio: float = 0.0,
+        beta: Sequence[float] | None = None,
     ):
         super().__init__(layout)
         if per not in ("clip", "batch"):
@@ -67,8 +74,11 @@ class StaticDistractor(Distractor):
                 raise UserError(f"{type(self).__name__}: expected {name} from 0 to 1, got {value}")
         if not 0 <= min_ratio <= ratio:
             raise UserError(f"{type(self).__name__}: expected min_ratio from 0 to ratio, {ratio}, got {min_ratio}")
+        if beta is not None and (len(beta) != 2 or not min(beta) > 0):
+            raise UserError(f"{type(self).__name__}: expected beta to be null or two numbers above 0, got {list(beta)}")
         self.min_ratio = min_ratio
         self.ratio = ratio
+        self.beta = None if beta is None else (float(beta[0]), float(beta[1]))
         self.prob = prob
         self.per = per
         self.inplace = inplace
@@ -81,11 +91,11 @@ class StaticDistractor(Distractor):
         if self.ratio == 0 or self.prob == 0:
             return clips
         count = len(clips) if self.per == "clip" else 1
-        weights = draw_weights(count, self.ratio, self.prob, clips.device, self.min_ratio)
+        weights = draw_weights(count, self.ratio, self.prob, clips.device, self.min_ratio, self.beta)
         return add_static_frame(clips, self.sample_frame(clips), weights, out=clips if self.inplace else None)
 
     def extra_repr(self) -> str:
-        settings = ("min_ratio", "ratio", "prob", "per", "inplace")
+        settings = ("min_ratio", "ratio", "beta", "prob", "per", "inplace")
         return ", ".join(f"{name}={getattr(self, name)}" for name in settings)
 
 
@@ -104,12 +114,40 @@ class BackgroundErasing(StaticDistractor):
 class InterVideoErasing(StaticDistractor):
     """Adds one random frame of another clip of the batch, a background that is not the clip's own.
 
-    A distractor in the ablation of the BE paper, and the operator of StillMix (Li et al., ICCV 2023, arXiv:2211.12883),
-    which trains classifiers with frames that reveal the class by themselves. Raises UserError for a batch of one clip.
+    num_videos: of how many other clips; their frames are averaged. `owners` (B, num_videos): which clips of the last
+    batch these were. A distractor in the ablation of the BE paper, and the operator of StillMix (Li et al., ICCV 2023,
+    arXiv:2211.12883), which trains classifiers with frames that reveal the class by themselves. Raises UserError for a
+    batch of fewer clips than it needs. Further settings: `StaticDistractor`.
     """
 
+    has_owners = True
+
+    def __init__(
+        self,
+        ratio: float = 0.3,
+        prob: float = 1.0,
+        per: str = "clip",
+        inplace: bool = False,
+        layout: str | None = None,
+        min_ratio: float = 0.0,
+        beta: Sequence[float] | None = None,
+        num_videos: int = 1,
+    ):
+        super().__init__(ratio, prob, per, inplace, layout, min_ratio, beta)
+        if num_videos < 1:
+            raise UserError(f"InterVideoErasing: expected num_videos of at least 1, got {num_videos}")
+        self.num_videos = num_videos
+
     def sample_frame(self, clips: Tensor) -> Tensor:
-        return random_frames(clips).roll(_another(clips), dims=0)
+        frames = random_frames(clips)
+        self.owners = owners = draw_owners(clips, self.num_videos)
+        if self.num_videos == 1:
+            return frames[owners[:, 0]]
+        mixed = (frames if frames.is_floating_point() else frames.float())[owners].mean(dim=1)
+        return mixed if frames.is_floating_point() else mixed.round_().to(frames.dtype)
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, num_videos={self.num_videos}"
 
 
 class NoiseErasing(StaticDistractor):
@@ -126,12 +164,14 @@ class NoiseErasing(StaticDistractor):
 
 
 class ForegroundMerge(Distractor):
-    """Pastes the moving part of each clip onto another clip of the batch.
+    """Pastes the moving part of each clip onto another clip of the batch, `owners` (B, 1) of the last one.
 
     The moving part is the share `foreground` of the pixels with the largest smoothed frame difference, one mask for all
     frames of a clip. A clip stays unchanged with probability 1 - prob. Modeled on FAME (Ding et al., CVPR 2022,
     arXiv:2109.15130), without its refinement by color.
     """
+
+    has_owners = True
 
     def __init__(self, foreground: float = 0.5, prob: float = 1.0, layout: str | None = None):
         super().__init__(layout)
@@ -143,7 +183,8 @@ class ForegroundMerge(Distractor):
         self.prob = prob
 
     def distract(self, clips: Tensor) -> Tensor:
-        others = clips.roll(_another(clips), dims=0)
+        self.owners = owners = draw_owners(clips)
+        others = clips[owners[:, 0]]
         mask = moving_mask(clips, self.foreground).view(len(clips), 1, 1, *clips.shape[-2:])
         if self.prob < 1:
             mask = mask | (torch.rand(len(clips), 1, 1, 1, 1, device=clips.device) >= self.prob)
@@ -163,12 +204,33 @@ def moving_mask(clips: Tensor, share: float) -> Tensor:
     return mask.view(len(clips), *clips.shape[-2:])
 
 
-def draw_weights(num_clips: int, ratio: float, prob: float, device: torch.device, min_ratio: float = 0.0) -> Tensor:
-    """Draws one weight ~ U[min_ratio, ratio] for each clip, 0 with probability 1 - prob: float32 (num_clips,)."""
-    weights = torch.rand(num_clips, device=device) * (ratio - min_ratio) + min_ratio
+def draw_weights(
+    num_clips: int,
+    ratio: float,
+    prob: float,
+    device: torch.device,
+    min_ratio: float = 0.0,
+    beta: tuple[float, float] | None = None,
+) -> Tensor:
+    """Draws one weight for each clip, 0 with probability 1 - prob: float32 (num_clips,).
+
+    Weights are from U[min_ratio, ratio], or from Beta(*beta) stretched to [min_ratio, ratio].
+    """
+    if beta is None:
+        shares = torch.rand(num_clips, device=device)
+    else:
+        # Of two gamma variables the share of the first: a Beta distribution in torch checks its values, and so waits.
+        near, far = (_draw_gamma(side, num_clips, device) for side in beta)
+        shares = near / (near + far)
+    weights = shares * (ratio - min_ratio) + min_ratio
     if prob < 1:
         weights = weights * (torch.rand(num_clips, device=device) < prob)
     return weights
+
+
+def _draw_gamma(shape: float, count: int, device: torch.device) -> Tensor:
+    shapes = torch.full((count,), shape, device=device)
+    return torch.distributions.Gamma(shapes, torch.ones_like(shapes), validate_args=False).sample()
 
 
 def random_frames(clips: Tensor) -> Tensor:
@@ -190,8 +252,16 @@ def add_static_frame(clips: Tensor, frames: Tensor, weights: Tensor, out: Tensor
     return mixed.to(clips.dtype) if out is None else out.copy_(mixed)
 
 
-def _another(clips: Tensor) -> int:
-    """Draws a shift of the batch that pairs each clip with another one; raises UserError for a batch of one."""
-    if len(clips) < 2:
-        raise UserError(f"expected a batch of at least 2 clips to take a frame of another one, got {len(clips)}")
-    return int(torch.randint(1, len(clips), (1,)))  # drawn on the CPU: no wait for the device
+def draw_owners(clips: Tensor, count: int = 1) -> Tensor:
+    """Draws `count` different other clips of the batch for each clip: (B, count); UserError for too small a batch.
+
+    A single one is drawn for all by one shift of the batch, so that each clip is drawn once.
+    """
+    batch = len(clips)
+    if batch < 1 + count:
+        others = "another one" if count == 1 else f"{count} others"
+        raise UserError(f"expected a batch of at least {1 + count} clips to take a frame of {others}, got {batch}")
+    if count == 1:
+        shift = int(torch.randint(1, batch, (1,)))  # drawn on the CPU: no wait for the device
+        return ((torch.arange(batch, device=clips.device) - shift) % batch).unsqueeze(1)
+    return torch.rand(batch, batch, device=clips.device).fill_diagonal_(2).argsort(dim=1)[:, :count]

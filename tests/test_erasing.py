@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 import torch
 from torch.testing import assert_close
@@ -160,13 +162,52 @@ def test_the_inter_video_distractor_adds_another_clips_frame_to_each():
         assert (added != torch.arange(5.0)).all()
 
 
+def test_the_inter_video_distractor_says_whose_frame_it_added():
+    clips = torch.arange(6.0).view(6, 1, 1, 1, 1).expand(6, 3, 4, 2, 2)
+    erase = InterVideoErasing(ratio=0.5, min_ratio=0.5)
+    added = 2 * erase(clips)[:, 0, 0, 0, 0] - torch.arange(6.0)
+    assert erase.owners.shape == (6, 1)
+    assert_close(added, erase.owners[:, 0].float())
+    merge = ForegroundMerge(foreground=0.01)
+    assert_close(merge(clips)[:, 0, 0, -1, -1], merge.owners[:, 0].float())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.uint8, torch.bfloat16])
+def test_frames_of_several_other_videos_are_averaged(dtype):
+    clips = (2.0 ** torch.arange(6)).to(dtype).view(6, 1, 1, 1, 1).expand(6, 3, 4, 2, 2)
+    erase = InterVideoErasing(ratio=1.0, min_ratio=1.0, num_videos=3)
+    added = erase(clips)[:, 0, 0, 0, 0]
+    for i, mine in enumerate(erase.owners.tolist()):
+        assert len({i, *mine}) == 4  # different ones, and none its own
+        mean = torch.tensor(sum(2.0**j for j in mine) / 3)
+        assert_close(added[i].float(), mean, atol=0.5, rtol=0 if dtype == torch.uint8 else 0.01)
+    with pytest.raises(ValueError, match="at least 4 clips to take a frame of 3 others, got 3"):
+        erase(clips[:3])
+    with pytest.raises(ValueError, match="expected num_videos of at least 1, got 0"):
+        InterVideoErasing(num_videos=0)
+
+
+def test_weights_from_beta_have_its_mean_and_variance_between_the_bounds():
+    torch.manual_seed(0)
+    weights = draw_weights(20_000, 0.9, 1.0, torch.device("cpu"), min_ratio=0.1, beta=(4.0, 2.0))
+    assert weights.min() >= 0.1
+    assert weights.max() <= 0.9
+    assert_close(weights.mean(), torch.tensor(0.1 + 0.8 * 4 / 6), atol=5e-3, rtol=0)
+    assert_close(weights.var(), torch.tensor(0.8**2 * 8 / (36 * 7)), atol=1e-3, rtol=0)
+    for beta in ([1.0], [0.0, 1.0], [1.0, 2.0, 3.0]):
+        with pytest.raises(ValueError, match="expected beta to be null or two numbers above 0, got"):
+            BackgroundErasing(beta=beta)
+
+
 def test_the_inter_video_distractor_needs_another_clip():
     with pytest.raises(ValueError, match="at least 2 clips .*, got 1"):
         InterVideoErasing()(torch.rand(1, 3, 4, 6, 6))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.uint8, torch.bfloat16])
-@pytest.mark.parametrize("distractor", [BackgroundErasing, InterVideoErasing, NoiseErasing, ForegroundMerge])
+@pytest.mark.parametrize(
+    "distractor", [partial(BackgroundErasing, beta=(2, 1)), InterVideoErasing, NoiseErasing, ForegroundMerge]
+)
 def test_compiles_to_one_graph(distractor, dtype):
     torch.compiler.reset()  # or the variants of the tests before count as recompilations
     clips, erase = (255 * torch.rand(2, 3, 4, 16, 16)).to(dtype), distractor()

@@ -27,6 +27,7 @@ RULES = {
     "method": FIXED,
     "method.momentum": ASKED,
     "method.negative": ASKED,
+    "method.extra_weight": ASKED,
     "method.batch_norm": ASKED,
     "contrastive.queue_size": FIXED,
     "contrastive.mlp": FIXED,

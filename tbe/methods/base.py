@@ -19,6 +19,14 @@ class Comparisons(NamedTuple):
     negatives: Tensor
 
 
+class WeightedComparisons(NamedTuple):
+    """Comparisons whose negatives have weights, float32 (K,): each counts as so many equal ones."""
+
+    positives: Tensor
+    negatives: Tensor
+    weights: Tensor
+
+
 class Predictions(NamedTuple):
     """Float32 scores (B, choices) of the transformation applied to each query, and the true choices (B,)."""
 
@@ -30,14 +38,16 @@ class Method(nn.Module, ABC):
     """Maps the views of a batch to comparisons or predictions, which a loss turns into a scalar.
 
     `backbone` is the pretrained network, the only part kept for evaluation. `views` names the views that the method
-    reads; others are neither decoded nor augmented.
+    reads; others are neither decoded nor augmented. `reads_owners`: whether it takes `owners` (B, k), the videos of the
+    batch whose frames a distractor added to the queries, as a further argument.
     """
 
     backbone: VideoBackbone
     views: tuple[str, ...] = VIEWS
+    reads_owners = False
 
     @abstractmethod
-    def forward(self, *views: Tensor) -> Comparisons | Predictions:
+    def forward(self, *views: Tensor) -> Comparisons | WeightedComparisons | Predictions:
         """Compares its `views`, each (B, C, T, H, W): the key has the query's frames, the negative its video."""
 
     def check_num_videos(self, num_videos: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -16,8 +15,8 @@ from tbe.errors import UserError
 class InfoNCE(nn.Module):
     """Computes the cross-entropy of the positive among all negatives, at a temperature.
 
-    positives (B,) and negatives (B, K) are cosine similarities. van den Oord et al. 2018
-    (arXiv:1807.03748); tau 0.07 as in MoCo (He et al., CVPR 2020) and BE.
+    positives (B,) and negatives (B, K) are cosine similarities; a negative of weight w, of weights (K,), counts as w
+    equal ones. van den Oord et al. 2018 (arXiv:1807.03748); tau 0.07 as in MoCo (He et al., CVPR 2020) and BE.
     """
 
     def __init__(self, temperature: float = 0.07):
@@ -26,18 +25,21 @@ class InfoNCE(nn.Module):
             raise UserError(f"InfoNCE: expected a temperature above 0, got {temperature}")
         self.temperature = temperature
 
-    def forward(self, positives: Tensor, negatives: Tensor) -> Tensor:
+    def forward(self, positives: Tensor, negatives: Tensor, weights: Tensor | None = None) -> Tensor:
         if not negatives.shape[1]:
             raise UserError("InfoNCE: expected negatives, got none. A method without them goes with loss=cosine")
         logits = torch.cat([positives.unsqueeze(1), negatives], dim=1) / self.temperature
+        if weights is not None:
+            logits = logits + _log_weights(weights)
         return F.cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.long))
 
 
 class NCE(nn.Module):
     """Classifies each of 1 + K comparisons as positive or noise: the sum of their logistic losses.
 
-    positives (B,) and negatives (B, K) are cosine similarities. The normalizer of exp(cosine / temperature) is
-    estimated from the first batch, over all processes, and then fixed. Noise is K times as likely as the positive.
+    positives (B,) and negatives (B, K) are cosine similarities; a negative of weight w, of weights (K,), counts as w
+    equal ones. The normalizer of exp(cosine / temperature) is estimated from the first batch, over all processes, and
+    then fixed. Noise is K times as likely as the positive.
     Gutmann and Hyvarinen, AISTATS 2010; the constant as in Wu et al., CVPR 2018
     (arXiv:1805.01978).
     """
@@ -52,17 +54,18 @@ class NCE(nn.Module):
         self.register_buffer("log_mean", torch.tensor(float("nan")))  # unknown before the first batch
         self._known = False  # a copy on the host, so that no step synchronizes with the device
 
-    def forward(self, positives: Tensor, negatives: Tensor) -> Tensor:
+    def forward(self, positives: Tensor, negatives: Tensor, weights: Tensor | None = None) -> Tensor:
         if not negatives.shape[1]:
             raise UserError("NCE: expected negatives, got none. A method without them goes with loss=cosine")
         scores = torch.cat([positives.unsqueeze(1), negatives], dim=1) / self.temperature
+        weights = torch.ones_like(negatives[0]) if weights is None else weights
         if not self._known:
             if self.log_mean.isnan():
-                everyone = gather(scores.detach())
-                self.log_mean.copy_(everyone.flatten().logsumexp(0) - math.log(everyone.numel()))
+                everyone = gather((scores + _log_weights(weights)).detach())
+                self.log_mean.copy_(everyone.flatten().logsumexp(0) - (len(everyone) * (1 + weights.sum())).log())
             self._known = True
-        logits = scores - self.log_mean - math.log(negatives.shape[1])
-        return F.softplus(-logits[:, 0]).mean() + F.softplus(logits[:, 1:]).sum(dim=1).mean()
+        logits = scores - self.log_mean - weights.sum().log()
+        return F.softplus(-logits[:, 0]).mean() + (weights * F.softplus(logits[:, 1:])).sum(dim=1).mean()
 
 
 class TripletMargin(nn.Module):
@@ -96,8 +99,13 @@ class CosineRegression(nn.Module):
     The loss of BYOL (arXiv:2006.07733).
     """
 
-    def forward(self, positives: Tensor, negatives: Tensor) -> Tensor:
+    def forward(self, positives: Tensor, negatives: Tensor, weights: Tensor | None = None) -> Tensor:
         return (2 - 2 * positives).mean()
+
+
+def _log_weights(weights: Tensor) -> Tensor:
+    """Returns what weights (K,) of the negatives add to the logits (1 + K,): nothing to that of the positive."""
+    return F.pad(weights.log(), (1, 0))
 
 
 def _distance(cosines: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""MoCo: momentum contrast over a queue, with an optional extra negative."""
+"""MoCo: momentum contrast over a queue, with optional extra negatives."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from torch import Tensor
 
 from tbe.distributed import gather, shuffle, unshuffle, world_size
 from tbe.errors import UserError
-from tbe.methods.base import Comparisons, Method
+from tbe.methods.base import Comparisons, Method, WeightedComparisons
 from tbe.methods.encoder import Encoder
-from tbe.methods.extra_negative import ExtraNegative
+from tbe.methods.extra_negatives import ExtraNegatives, Negatives, Sources
 from tbe.methods.key_queue import KeyQueue
 
 BATCH_NORMS = ("shuffle", "sync", "none")
@@ -21,10 +21,10 @@ log = logging.getLogger(__name__)
 
 
 class MoCo(Method):
-    """Compares a query with its key, with the queue of earlier keys and, unless it is 'none', with an extra negative.
+    """Compares a query with its key, with the queue of earlier keys and, unless it is 'none', with extra negatives.
 
-    Keys come from a moving average of the query encoder, in train mode. The extra negative (`ExtraNegative`) goes
-    through the query encoder and is not queued: K = queue_size + 1, or queue_size without it.
+    Keys come from a moving average of the query encoder, in train mode. The extra negatives (`ExtraNegatives`, of
+    weight `extra_weight` unless they have their own) are not queued: K is queue_size and their number.
     batch_norm: 'shuffle' shuffles the keys' batch over processes, so that batch statistics reveal nothing about the
     queries; 'sync' relies on synchronized batch norm, which the Trainer inserts; 'none' does nothing.
     He et al., CVPR 2020 (arXiv:1911.05722).
@@ -35,8 +35,9 @@ class MoCo(Method):
         encoder: Encoder,
         queue_size: int = 65536,
         momentum: float = 0.999,
-        negative: str = "none",
+        negative: Negatives = "none",
         batch_norm: str = "shuffle",
+        extra_weight: float = 1.0,
     ):
         super().__init__()
         if not 0 <= momentum <= 1:
@@ -47,8 +48,9 @@ class MoCo(Method):
         self.key_encoder = copy.deepcopy(encoder).requires_grad_(False)
         self.queue = KeyQueue(queue_size, encoder.projector.dim)
         self.momentum = momentum
-        self.extra_negative = ExtraNegative(negative)
-        self.views = ("query", "key", *self.extra_negative.views)
+        self.extra_negatives = ExtraNegatives(negative, extra_weight)
+        self.views = ("query", "key", *self.extra_negatives.views)
+        self.reads_owners = self.extra_negatives.reads_owners
         self.batch_norm = batch_norm
 
     @property
@@ -64,16 +66,19 @@ class MoCo(Method):
                 num_videos,
             )
 
-    def forward(self, query: Tensor, key: Tensor, negative: Tensor | None = None) -> Comparisons:
+    def forward(
+        self, query: Tensor, key: Tensor, negative: Tensor | None = None, owners: Tensor | None = None
+    ) -> Comparisons | WeightedComparisons:
         queries = self.encoder(query)
         keys = self.encode_keys(key)
         # Outside autocast: half precision is too coarse for cosines at a temperature of 0.07.
         with torch.autocast(queries.device.type, enabled=False):
             # A copy, because the queue changes before the backward pass reads it.
             earlier = queries @ self.queue.keys.clone().T
-        extra = self.extra_negative(self.encoder, queries, negative)
+        usual = Comparisons((queries * keys).sum(dim=1), earlier)
+        comparisons = self.extra_negatives(usual, self.encoder, queries, Sources(key, keys, negative, owners))
         self.queue.push(gather(keys))
-        return Comparisons((queries * keys).sum(dim=1), torch.cat([earlier, extra], dim=1))
+        return comparisons
 
     @torch.no_grad()
     def encode_keys(self, key: Tensor) -> Tensor:

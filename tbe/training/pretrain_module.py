@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tbe.backbones.base import VideoBackbone
 from tbe.errors import UserError
-from tbe.methods.base import Comparisons, Method, Predictions
+from tbe.methods.base import Comparisons, Method, Predictions, WeightedComparisons
 from tbe.methods.consistency import Consistency
 from tbe.methods.losses import contrast_accuracy
 from tbe.training.optim import Schedule, configure
@@ -44,6 +44,13 @@ class PretrainModule(pl.LightningModule):
                 f"distractor_views: expected a view that {type(method).__name__} reads, {', '.join(method.views)}, got "
                 f"{distractor_views!r}"
             )
+        if method.reads_owners and not (
+            "query" in DISTRACTED[distractor_views] and getattr(distractor, "has_owners", False)
+        ):
+            raise UserError(
+                "method.negative=background_owner: expected queries with frames of other videos (be=inter and "
+                f"distractor_views=query or both), got {type(distractor).__name__} on {distractor_views}"
+            )
         if consistency.weight and getattr(distractor, "inplace", False):
             raise UserError(
                 "be.inplace: expected false with a consistency, which compares the distracted query with the clean "
@@ -67,10 +74,12 @@ class PretrainModule(pl.LightningModule):
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         views = {name: batch[name] for name in self.method.views}
-        query = views["query"]
+        query, more = views["query"], {}
         for name in self.distractor_views:
             views[name] = self.distractor(views[name])
-        comparisons = self.method(*views.values())
+            if name == "query" and self.method.reads_owners:
+                more["owners"] = self.distractor.owners
+        comparisons = self.method(*views.values(), **more)
         loss = self.loss(*comparisons)
         if self.consistency.weight:
             penalty = self.consistency(self.backbone, views["query"], query)
@@ -95,8 +104,10 @@ class PretrainModule(pl.LightningModule):
         return configure(self.trainer, self.method.parameters(), self.optimizer, self.schedule)
 
 
-def _accuracy(comparisons: Comparisons | Predictions) -> dict[str, Tensor]:
+def _accuracy(comparisons: Comparisons | WeightedComparisons | Predictions) -> dict[str, Tensor]:
     """Returns the accuracy of the method in percent; empty for a method without negatives."""
     if isinstance(comparisons, Predictions):
         return {"pretext_accuracy": 100 * (comparisons.logits.argmax(dim=1) == comparisons.targets).float().mean()}
-    return {"contrast_accuracy": contrast_accuracy(*comparisons)} if comparisons.negatives.shape[1] else {}
+    if not comparisons.negatives.shape[1]:
+        return {}
+    return {"contrast_accuracy": contrast_accuracy(comparisons.positives, comparisons.negatives)}

@@ -1,5 +1,7 @@
 """A training step does not make the host wait for the GPU: tried on one that is pretended, and on a real one."""
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -27,8 +29,10 @@ AUGMENTS = {
     "original": lambda: ClipAugment(SIZE, RandomCrop(), rotation=10, color=ColorJitter(0.5, 0.5, 0.5, 0.25)),
     "flow": lambda: ClipAugment(SIZE, RandomResizedCrop(), mean=(0.5, 0.5), std=(0.25, 0.25)),
 }
+EXTRA = {"same_video": 16.0, "other_video": 1.0, "reversed": 1.0, "shuffled": 1.0, "static": 1.0}
 METHODS = {
     "moco": (lambda: MoCo(encoder(), queue_size=32, negative="same_video"), InfoNCE),
+    "moco with extra negatives": (lambda: MoCo(encoder(), queue_size=32, negative=EXTRA), InfoNCE),
     "simclr": (lambda: SimCLR(encoder(), negative="same_video"), InfoNCE),
     "byol": (lambda: BYOL(encoder()), CosineRegression),
     "triplet": (lambda: Triplet(encoder()), TripletMargin),
@@ -37,7 +41,13 @@ METHODS = {
         for name, pretext in {"rotation": Rotation, "flip": Flip, "arrow_of_time": ArrowOfTime, "pace": Pace}.items()
     },
 }
-ERASINGS = {"be": BackgroundErasing, "inter": InterVideoErasing, "noise": NoiseErasing, "merge": ForegroundMerge}
+ERASINGS = {
+    "be": BackgroundErasing,
+    "inter": InterVideoErasing,
+    "several": partial(InterVideoErasing, num_videos=2, beta=(2.0, 1.0)),
+    "noise": NoiseErasing,
+    "merge": ForegroundMerge,
+}
 
 
 def encoder():
@@ -79,6 +89,17 @@ def test_a_step_of_any_method_does_not_wait_for_the_device(method, erasing):
         gpu.settled = True
         assert module.training_step(views, 0).shape == ()  # autograd runs on no pretended device
         module.method.after_step()
+
+
+def test_negatives_of_the_owners_do_not_wait_for_the_device():
+    with PretendedGPU() as gpu:
+        with torch.device("cuda"):
+            method = MoCo(encoder(), queue_size=32, negative={"background_owner": 2.0, "same_video": 1.0})
+            module = module_of(method, InterVideoErasing(num_videos=2), InfoNCE())
+            views = {name: torch.zeros(4, 3, 8, SIZE, SIZE) for name in ("query", "key", "negative")}
+        module.training_step(views, 0)
+        gpu.settled = True
+        assert module.training_step(views, 0).shape == ()
 
 
 def test_a_step_of_finetuning_does_not_wait_for_the_device():

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from tbe import BackgroundErasing
+from tbe import BackgroundErasing, InterVideoErasing
+from tbe.erasing import ForegroundMerge
 from tbe.methods.consistency import Consistency
 from tbe.methods.encoder import Encoder
 from tbe.methods.losses import InfoNCE
@@ -60,3 +61,36 @@ def test_a_consistency_needs_the_clean_query_to_be_kept():
     method = MoCo(Encoder(Mean(), dim=4), queue_size=4)
     with pytest.raises(ValueError, match="be.inplace: expected false .* got true and a weight of 0.5"):
         PretrainModule(method, BackgroundErasing(inplace=True), InfoNCE(), None, None, Consistency(0.5))
+
+
+def owned(distractor, views="query"):
+    method = MoCo(Encoder(Mean(), dim=4), queue_size=4, negative={"background_owner": 2.0})
+    built = PretrainModule(method, distractor, InfoNCE(), None, None, Consistency(0.0), views)
+    built.log = lambda *args, **kwargs: None
+    return built
+
+
+@pytest.mark.parametrize("views", ["query", "both"])
+@pytest.mark.parametrize("distractor", [lambda: InterVideoErasing(num_videos=2), ForegroundMerge])
+def test_the_owners_of_the_added_backgrounds_become_negatives(distractor, views, monkeypatch):
+    built = owned(distractor(), views)
+    told, forward = [], MoCo.forward
+    monkeypatch.setattr(MoCo, "forward", lambda *views, owners: told.append(owners) or forward(*views, owners=owners))
+    seen, change = [], built.distractor.forward
+    monkeypatch.setattr(
+        built.distractor, "forward", lambda clips: (change(clips), seen.append(built.distractor.owners))[0]
+    )
+    batch = {name: torch.rand(4, 3, 2, 4, 4) for name in ("query", "key")}
+    assert built.training_step(batch, 0).isfinite()
+    assert torch.equal(told[0], seen[0])  # those of the query, not of the key
+    assert (told[0] != torch.arange(4).unsqueeze(1)).all()
+
+
+@pytest.mark.parametrize(
+    ("distractor", "views"), [(BackgroundErasing, "query"), (Marked, "query"), (InterVideoErasing, "key")]
+)
+def test_backgrounds_without_an_owner_are_refused(distractor, views):
+    with pytest.raises(
+        ValueError, match="background_owner: expected queries with frames of other videos .* on " + views
+    ):
+        owned(distractor(), views)

@@ -32,6 +32,7 @@ CASES = [
     "byol",
     "flip",
     "moco",
+    "moco be=inter contrastive.negative={same_video:16,background_owner:2,reversed:1,shuffled:0.5,static:1}",
     "moco method.negative=other_video method.encoder.mlp=true loss=nce module.distractor_views=both",
     "pace",
     "rotation consistency=mse",
@@ -98,6 +99,11 @@ def drawn_for_all(draw, place):
     return share
 
 
+def neighbors(clips, count=1):
+    """Whose frame each clip gets: its neighbor's, who is in the same process."""
+    return (torch.arange(len(clips)) ^ 1).unsqueeze(1)
+
+
 def world():
     return dist.get_world_size() if dist.is_initialized() else 1
 
@@ -138,7 +144,8 @@ def trained(case, configs):
     before = {name: value.clone() for name, value in module.state_dict().items()}
     trainer = trainer_of(configs, callbacks=[recorder, build(config["callbacks"]["statistics"])])
     videos = FixedVideos()
-    with patch("torch.rand", drawn_for_all(torch.rand, 0)), patch("torch.randint", drawn_for_all(torch.randint, 1)):
+    draws = patch("torch.rand", drawn_for_all(torch.rand, 0)), patch("torch.randint", drawn_for_all(torch.randint, 1))
+    with draws[0], draws[1], patch("tbe.erasing.draw_owners", neighbors):
         trainer.fit(module, videos)
     return {**vars(recorder), "before": before, "after": module.state_dict()}
 
