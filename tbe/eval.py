@@ -1,17 +1,19 @@
-"""The story of an evaluation: checkpoints to networks, tasks to numbers, one table. Called by eval.py."""
+"""Evaluates checkpoints: builds their networks, measures each with each task, writes metrics.json and prints tables."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
 from torch import nn
 
 from tbe import runs
+from tbe.backbones.base import VideoBackbone
+from tbe.backbones.classifier import Classifier
 from tbe.checkpoints import checkpoint as checkpoints
 from tbe.checkpoints.checkpoint import Checkpoint
 from tbe.checkpoints.foreign import ForeignWeights
@@ -28,114 +30,165 @@ from tbe.reporting.console import print_tables
 from tbe.reporting.summary import sentences, small_tables
 from tbe.training.callbacks.progress import ProgressBar
 
-__all__ = ["evaluate", "prepare", "run"]  # what a command starts
+__all__ = ["prepare", "run"]  # what a command starts
 
-Measured = dict[str, dict[int | None, Metrics]]  # of each checkpoint on each split
+Trained = Checkpoint | ForeignWeights
+
+
+class Subject(NamedTuple):
+    """A checkpoint to measure on an official split.
+
+    split: its number, None for the split of the data's config. checkpoint: None for the untrained network.
+    has_checkpoint_per_split: whether the other splits have checkpoints of their own.
+    """
+
+    name: str
+    split: int | None
+    checkpoint: Trained | None
+    has_checkpoint_per_split: bool
+
+    @property
+    def title(self) -> str:
+        return self.name if self.split is None else f"{self.name}, split {self.split}"
 
 
 def run(stages: list[Stage]) -> None:
-    """Measures each checkpoint with each task, on each of the splits; writes metrics.json and prints a table.
+    """Measures each checkpoint with each task, on each official split asked for.
 
-    metrics.json is written after each task. What fails costs no other number; the command ends with an error then.
+    metrics.json is written after each task, and a task that fails costs no other number. Raises an error that names
+    the tasks that failed, once all others are done.
     """
     ((config, run_dir, _),) = stages
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
-    numbers = config["split"] or [None]
-    folders = {number: run_dir / f"split_{number}" if len(numbers) > 1 else run_dir for number in numbers}
     tasks = TaskRunner({name: build(task) for name, task in config["tasks"].items()}, run_dir)
-    measured: Measured = {}
-    protocol = describe(config) | {"checkpoints": {}}
-    for found, name in zip(config["checkpoint"], _names(config), strict=True):
-        for number, folder in folders.items():
-            checkpoint = _read(found[number] if isinstance(found, dict) else found, config)
-            pl.seed_everything(config["seed"], workers=True, verbose=False)
-            folder.mkdir(parents=True, exist_ok=True)
-            origins = (
-                protocol["checkpoints"].setdefault(name, {}) if isinstance(found, dict) else protocol["checkpoints"]
-            )
-            place = f"split {number}" if isinstance(found, dict) else name
-
-            def keep(
-                metrics: Metrics,
-                missing: dict[str, str],
-                name: str = name,
-                number: int | None = number,
-                checkpoint: Checkpoint | ForeignWeights | None = checkpoint,
-                origins: dict[str, Any] = origins,
-                place: str = place,
-            ) -> None:
-                origins[place] = checkpoint.origin() if checkpoint else RANDOM  # counts what was loaded
-                measured.setdefault(name, {})[number] = metrics
-                if rank() == 0 and any(row for found in measured.values() for row in found.values()):
-                    told = protocol | ({runs.UNMEASURED: tasks.failed | missing} if tasks.failed | missing else {})
-                    numbers = _rows(config, measured, folders)[0]
-                    runs.write_json(run_dir / runs.METRICS, numbers | {"protocol": told})
-
-            with_split = official_splits.config_for_split(config, number, folder)
-            evaluate(with_split, name, checkpoint, tasks, keep, called=_called(name, number))
-    if len(tasks.failed) == len(tasks.tasks) * len(config["checkpoint"]) * len(folders):
-        tasks.check()  # there is nothing to show
-    if rank() == 0:
-        _report(config, measured, folders, tasks)
-        print(f"run: {run_dir}")
+    results = Results(config, run_dir)
+    subjects = read_subjects(config)
+    for subject in subjects:
+        pl.seed_everything(config["seed"], workers=True, verbose=False)
+        measure(config, subject, tasks, results)
+    if rank() == 0 and len(tasks.failed) < len(tasks.tasks) * len(subjects):
+        compare(subjects, results, tasks)
+        report(config, results)
     tasks.check()
 
 
-def _report(config: dict[str, Any], measured: Measured, folders: dict[int | None, Path], tasks: TaskRunner) -> None:
-    """Prints what was measured of each checkpoint on each split, and draws what tasks show of all of them."""
-    for task_name, task in tasks.tasks.items():
-        if isinstance(task, ComparingTask):
-            for number, folder in folders.items():
-                rows = {
-                    name: found[number]
-                    for name, found in measured.items()
-                    if tasks.name(task_name, _called(name, number)) not in tasks.failed
-                }
-                if rows:
-                    with tasks.attempt(f"the comparison of {task_name}"):
-                        task.compare(rows, folder)
-    columns = _rows(config, measured, folders)[1]
-    title = f"{', '.join(config['query'])} of {build(config['data']).name}, gallery {config['gallery']}, in percent"
-    print_tables(small_tables(columns, config["query"]), title, sentences(columns, config["query"]))
+def read_subjects(config: dict[str, Any]) -> list[Subject]:
+    """Reads each checkpoint of the config once; returns it with each official split that it is measured on."""
+    splits = config["split"] or [None]
+    found: list[dict[int | None, Trained | None]] = []
+    for entry in config["checkpoint"]:
+        if isinstance(entry, dict):
+            found.append({split: _read(entry[split], config) for split in splits})
+        else:
+            found.append(dict.fromkeys(splits, _read(entry, config)))
+    names = _names([next(iter(of_split.values())) for of_split in found])
+    return [
+        Subject(name, split, checkpoint, isinstance(entry, dict))
+        for name, entry, of_split in zip(names, config["checkpoint"], found, strict=True)
+        for split, checkpoint in of_split.items()
+    ]
 
 
-def _rows(
-    config: dict[str, Any], measured: Measured, folders: dict[int | None, Path]
-) -> tuple[dict[str, Any], dict[str, Metrics]]:
-    """What metrics.json has of what is measured so far, and the columns of the table."""
-    rows: dict[str, Any] = {name: next(iter(found.values())) for name, found in measured.items()}
-    columns, alone = rows, len(config["checkpoint"]) == 1
-    if len(folders) > 1:
+def _read(file: str, config: dict[str, Any]) -> Trained | None:
+    return None if file == RANDOM else checkpoints.read_any(file, config["backbone"], config["min_matched"])
+
+
+def _names(found: list[Trained | None]) -> list[str]:
+    """Returns what each checkpoint is called in tables and folders.
+
+    Runs of one name are told apart by their variants where those differ, else by their folders.
+    """
+    plain = [checkpoint.name if checkpoint else "random init" for checkpoint in found]
+    variants = [checkpoint.config.get("variant") if checkpoint else None for checkpoint in found]
+    names: list[str] = []
+    for name, checkpoint, variant in zip(plain, found, variants, strict=True):
+        alike = [other for other, of_name in zip(variants, plain, strict=True) if of_name == name]
+        if len(alike) > 1 and None not in alike and len(set(alike)) == len(alike):
+            name = f"{name} {variant}"
+        file = Path(checkpoint.path if checkpoint else RANDOM)
+        names.append(f"{name} ({file.parent.parent.name}, {file.stem})" if name in names else name)
+    return names
+
+
+class Results:
+    """The metrics of each checkpoint on each split so far, and the protocol that they were measured by."""
+
+    def __init__(self, config: dict[str, Any], run_dir: Path):
+        self.config = config
+        self.run_dir = run_dir
+        numbers = config["split"] or [None]
+        self.folders = {number: run_dir / f"split_{number}" if len(numbers) > 1 else run_dir for number in numbers}
+        self.measured: dict[str, dict[int | None, Metrics]] = {}
+        self.origins: dict[str, Any] = {}
+        self.protocol = describe(config) | {"checkpoints": self.origins}
+
+    def keep(self, subject: Subject, metrics: Metrics, unmeasured: dict[str, str]) -> None:
+        """Replaces the metrics of a subject and writes metrics.json; unmeasured: tasks -> why they have no numbers."""
+        origin = subject.checkpoint.origin() if subject.checkpoint else RANDOM
+        if subject.has_checkpoint_per_split:
+            self.origins.setdefault(subject.name, {})[f"split {subject.split}"] = origin
+        else:
+            self.origins[subject.name] = origin
+        self.measured.setdefault(subject.name, {})[subject.split] = metrics
+        if rank() == 0 and any(row for of_split in self.measured.values() for row in of_split.values()):
+            rows = self._rows()
+            content = next(iter(rows.values())) if self._is_alone() else rows
+            protocol = self.protocol | ({runs.UNMEASURED: unmeasured} if unmeasured else {})
+            runs.write_json(self.run_dir / runs.METRICS, content | {"protocol": protocol})
+
+    def columns(self) -> dict[str, Metrics]:
+        """Returns the columns of the printed table: one for each checkpoint, or for each of its splits."""
+        rows = self._rows()
+        if len(self.folders) == 1:
+            return rows
+        return {
+            split if self._is_alone() else f"{name}, {split}": metrics
+            for name, of_split in rows.items()
+            for split, metrics in of_split.items()
+        }
+
+    def _is_alone(self) -> bool:
+        return len(self.config["checkpoint"]) == 1
+
+    def _rows(self) -> dict[str, Any]:
+        """Returns the metrics of each checkpoint, of several splits those of each and, once all are there, the mean."""
+        if len(self.folders) == 1:
+            return {name: next(iter(of_split.values())) for name, of_split in self.measured.items()}
         rows = {
-            name: {f"split {number}": metrics for number, metrics in found.items()} for name, found in measured.items()
+            name: {f"split {number}": metrics for number, metrics in of_split.items()}
+            for name, of_split in self.measured.items()
         }
-        rows = {name: official_splits.summarize(row) if len(row) == len(folders) else row for name, row in rows.items()}
-        columns = {
-            column if alone else f"{name}, {column}": row
-            for name, found in rows.items()
-            for column, row in found.items()
+        return {
+            name: official_splits.summarize(row) if len(row) == len(self.folders) else row for name, row in rows.items()
         }
-    return next(iter(rows.values())) if alone else rows, columns
 
 
-def evaluate(
-    config: dict[str, Any],
-    name: str,
-    checkpoint: Checkpoint | ForeignWeights | None,
-    tasks: TaskRunner,
-    keep: Callable[[Metrics, dict[str, str]], None],
-    called: str,
-) -> Metrics:
-    """The metrics of one network under all tasks, handed to `keep` after each; called: in what is said of it."""
-    classifier = checkpoint.classifier() if checkpoint else None
-    if classifier is not None:
-        backbone = classifier.backbone
-    else:
-        backbone = checkpoint.backbone() if checkpoint else build(config["backbone"])
-    if config["performance"]["channels_last"]:
-        backbone.to(memory_format=torch.channels_last_3d)
-    evaluation = Evaluation(
-        name=name,
+def describe(config: dict[str, Any]) -> dict[str, Any]:
+    """Returns what is needed to repeat the numbers."""
+    chosen = ("tasks", "gallery", "query", "split", "clips", "crops", "clip", "seed", "precision")
+    return {
+        "data": build(config["data"]).name,
+        "data_config": config["data"],
+        **{name: config[name] for name in chosen},
+        "versions": runs.versions(),
+    }
+
+
+def measure(config: dict[str, Any], subject: Subject, tasks: TaskRunner, results: Results) -> None:
+    """Runs all tasks on a subject, and hands the metrics to `results` after each."""
+    folder = results.folders[subject.split]
+    folder.mkdir(parents=True, exist_ok=True)
+    evaluation = build_evaluation(official_splits.config_for_split(config, subject.split, folder), subject)
+    with worker_processes.abort_together(evaluation.trainer.strategy.launcher):
+        tasks.run(evaluation, partial(results.keep, subject), subject.title)
+
+
+def build_evaluation(config: dict[str, Any], subject: Subject) -> Evaluation:
+    """Builds the network of a subject, with the data and the trainer to measure it."""
+    checkpoint = subject.checkpoint
+    backbone, classifier = _build_networks(config, checkpoint)
+    return Evaluation(
+        name=subject.name,
         backbone=backbone,
         classifier=classifier,
         datamodule=build(config["datamodule"]),
@@ -153,12 +206,22 @@ def evaluate(
         origin=checkpoint.origin() if checkpoint else RANDOM,
         max_clips_per_forward=config["max_clips_per_forward"],
     )
-    with worker_processes.abort_together(evaluation.trainer.strategy.launcher):
-        return tasks.run(evaluation, keep, called)
+
+
+def _build_networks(config: dict[str, Any], checkpoint: Trained | None) -> tuple[VideoBackbone, Classifier | None]:
+    """Returns the backbone, untrained without a checkpoint, and the classifier that it is of, if there is one."""
+    classifier = checkpoint.classifier() if checkpoint else None
+    if classifier is not None:
+        backbone = classifier.backbone
+    else:
+        backbone = checkpoint.backbone() if checkpoint else build(config["backbone"])
+    if config["performance"]["channels_last"]:
+        backbone.to(memory_format=torch.channels_last_3d)
+    return backbone, classifier
 
 
 def _cache(config: dict[str, Any], backbone: nn.Module) -> FeatureCache | None:
-    """Where features are kept between runs; nowhere on several machines, whose disks may differ."""
+    """Returns the cache of features between runs; None on several machines, whose disks may differ."""
     if not config["cache"] or config["trainer"].get("num_nodes", 1) > 1:
         return None
     parts = ("data", "reader", "clip", "eval_augment", "clips", "crops", "precision", "seed")
@@ -166,40 +229,25 @@ def _cache(config: dict[str, Any], backbone: nn.Module) -> FeatureCache | None:
     return FeatureCache(Path(config["cache"]), weights_digest(backbone), protocol)
 
 
-def describe(config: dict[str, Any]) -> dict[str, Any]:
-    """What one needs to know to repeat the numbers."""
-    chosen = ("tasks", "gallery", "query", "split", "clips", "crops", "clip", "seed", "precision")
-    return {
-        "data": build(config["data"]).name,
-        "data_config": config["data"],
-        **{name: config[name] for name in chosen},
-        "versions": runs.versions(),
-    }
+def compare(subjects: list[Subject], results: Results, tasks: TaskRunner) -> None:
+    """Lets each task that can compare checkpoints do so, on each split, for those that it could measure."""
+    for name, task in tasks.tasks.items():
+        if not isinstance(task, ComparingTask):
+            continue
+        for split, folder in results.folders.items():
+            rows = {
+                subject.name: results.measured[subject.name][split]
+                for subject in subjects
+                if subject.split == split and tasks.name(name, subject.title) not in tasks.failed
+            }
+            if rows:
+                with tasks.attempt(f"the comparison of {name}"):
+                    task.compare(rows, folder)
 
 
-def _called(name: str, number: int | None) -> str:
-    """A checkpoint and the number of the split, as one says them."""
-    return name if number is None else f"{name}, split {number}"
-
-
-def _read(file: str, config: dict[str, Any]) -> Checkpoint | ForeignWeights | None:
-    return None if file == RANDOM else checkpoints.read_any(file, config["backbone"], config["min_matched"])
-
-
-def _names(config: dict[str, Any]) -> list[str]:
-    """Returns what each checkpoint is called in tables and folders.
-
-    Runs of one name are told apart by their variants where those differ, else by their folders.
-    """
-    files = [next(iter(found.values())) if isinstance(found, dict) else found for found in config["checkpoint"]]
-    checkpoints = [_read(file, config) for file in files]
-    plain = [checkpoint.name if checkpoint else "random init" for checkpoint in checkpoints]
-    variants = [checkpoint.config.get("variant") if checkpoint else None for checkpoint in checkpoints]
-    names: list[str] = []
-    for name, file, variant in zip(plain, files, variants, strict=True):
-        alike = [other for other, of_name in zip(variants, plain, strict=True) if of_name == name]
-        if len(alike) > 1 and None not in alike and len(set(alike)) == len(alike):
-            name = f"{name} {variant}"
-        is_used = name in names
-        names.append(f"{name} ({Path(file).parent.parent.name}, {Path(file).stem})" if is_used else name)
-    return names
+def report(config: dict[str, Any], results: Results) -> None:
+    """Prints the tables of all metrics, what they mean in words, and the run's folder."""
+    columns, queries = results.columns(), config["query"]
+    title = f"{', '.join(queries)} of {results.protocol['data']}, gallery {config['gallery']}, in percent"
+    print_tables(small_tables(columns, queries), title, sentences(columns, queries))
+    print(f"run: {results.run_dir}")

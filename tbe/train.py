@@ -1,11 +1,11 @@
-"""The story of a training run: objects, fit, measure, write down. Called by train.py."""
+"""Trains: builds the objects of a config, fits, measures the trained network, writes metrics.json and prints tables."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,16 @@ from tbe.training.acceleration import accelerate
 from tbe.training.callbacks.last_metrics import LastMetrics
 from tbe.training.callbacks.preemption import Interrupted, LeaveOnInterrupt
 
-__all__ = ["build_module", "build_trainer", "continued", "describe", "prepare", "run", "train"]
+__all__ = ["build_module", "continued", "prepare", "run"]  # what commands start, and what tests build
 
 ACCELERATIONS = ("channels_last", "compile", "checkpoint_activations", "matmul_precision")
 
 
 def run(stages: list[Stage]) -> float | None:
-    """Trains each stage in turn, but those that are done; returns the objective of the last one."""
+    """Trains each stage in turn, but those that are done; returns the objective of the last one.
+
+    Raises TasksFailed, once all stages are done, if final tasks of any of them could not be measured.
+    """
     objective, failures = None, []
     for config, run_dir, done in stages:
         if done:
@@ -44,7 +47,7 @@ def run(stages: list[Stage]) -> float | None:
             continue
         try:
             objective = train(config)
-        except TasksFailed as failure:  # the network is trained: what follows it goes on
+        except TasksFailed as failure:  # the network is trained: the next stage can start from it
             failures.append(failure)
     if rank() == 0:
         print(f"run: {stages[0].run_dir}")
@@ -54,96 +57,76 @@ def run(stages: list[Stage]) -> float | None:
 
 
 def train(config: dict[str, Any]) -> float | None:
-    """One stage: trains a module, measures it, and writes metrics.json; returns the metric named by `objective`.
+    """Trains and measures one stage, and writes metrics.json; returns the metric named by `objective`.
 
-    A TasksFailed, once all is written and printed, where some of the tasks that it ends with could not be measured.
+    Raises TasksFailed, once all is written and printed, if some of the final tasks could not be measured.
     """
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     datamodule = build(config["datamodule"])
     module = build_module(config, datamodule.source.num_classes)
     if config["stage"] == "pretrain":
-        datamodule.train_on(module.method.views)
+        datamodule = datamodule.for_views(module.method.views)
     tasks = TaskRunner({name: build(task) for name, task in config["tasks"].items()}, Path(config["run_dir"]))
-    origin = _initialise(module, config)
+    origin = load_initial_weights(module, config)
     last = Path(config["run_dir"], runs.LAST)
     last_metrics, leaving = LastMetrics(), LeaveOnInterrupt(last)
     trainer = build_trainer(config, last_metrics, leaving)
     accelerate(module, trainer.strategy.root_device, **{name: config["performance"][name] for name in ACCELERATIONS})
-    with leaving, _exit_with_resume_hint(config, trainer), worker_processes.abort_together(trainer.strategy.launcher):
-        _fit(config, module, datamodule, trainer)
+    with leaving, exit_with_resume_hint(config, trainer), worker_processes.abort_together(trainer.strategy.launcher):
+        fit(config, module, datamodule, trainer)
         if not trainer.global_step:  # epochs=0: the untrained network, to measure or to finetune beside trained ones
             trainer.save_checkpoint(last)
         trained = last_metrics.of(trainer)
         protocol = describe(config) | {"init": origin, "epochs": trainer.current_epoch, "steps": trainer.global_step}
-
-        def keep(measured: Metrics, missing: dict[str, str]) -> None:
-            if trainer.is_global_zero:
-                told = protocol | ({runs.UNMEASURED: missing} if missing else {})
-                runs.write_json(Path(config["run_dir"], runs.METRICS), {**trained, **measured, "protocol": told})
-
-        metrics = trained | _evaluate(config, module, datamodule, trainer, tasks, keep)
+        keep = partial(write_metrics, config, trainer, trained, protocol)
+        metrics = trained | measure(config, module, datamodule, trainer, tasks, keep)
     if trainer.is_global_zero:
-        columns = {config["run_name"]: metrics}
-        print_tables(
-            small_tables(columns, config["evaluation"]["splits"]),
-            title=f"{config['stage']}: final numbers, in percent",
-            notes=sentences(columns, config["evaluation"]["splits"]),
-        )
+        report(config, metrics)
     tasks.check()
     return metrics.get(config["objective"]) if config["objective"] else None
 
 
 def build_module(config: dict[str, Any], num_classes: int) -> pl.LightningModule:
-    """The module of the stage; a classifier whose config leaves it open has the classes of the data set."""
+    """Builds the module of the stage; a classifier without `num_classes` in its config gets that of the data set."""
     if "num_classes" in config["module"] and config["module"]["num_classes"] is None:
         return build(config["module"], num_classes=num_classes)
     return build(config["module"])
 
 
-def build_trainer(config: dict[str, Any], *others: pl.Callback) -> pl.Trainer:
-    """The Trainer with the callbacks and loggers of the config, which it carries into its checkpoints, and others."""
-    callbacks = [build(callback) for callback in config["callbacks"].values()] + [CarryConfig(config), *others]
-    loggers = [build(logger) for logger in config["logger"].values()]
-    return build(config["trainer"])(callbacks=callbacks, logger=loggers, default_root_dir=config["run_dir"])
-
-
-def describe(config: dict[str, Any]) -> dict[str, Any]:
-    """What one needs to know to repeat the numbers."""
-    chosen = ("name", "stage", "seed", "batch_size", "precision", "clip", "init_from", "resume")
-    return {
-        "data": build(config["data"]).name,
-        "backbone": config["backbone"],
-        "be": config.get("be"),
-        **{name: config[name] for name in chosen},
-        "eval_clips": config["datamodule"]["eval_clips"]["num_clips"],
-        "test": config["evaluation"] if config["tasks"] else None,
-        "versions": runs.versions(),
-    }
-
-
-def _initialise(module: Any, config: dict[str, Any]) -> dict[str, Any] | None:
+def load_initial_weights(module: Any, config: dict[str, Any]) -> dict[str, Any] | None:
     """Loads the weights that `init_from` names into the backbone; returns where they come from."""
     if not config["init_from"]:
         return None
-    if config["resume"] and not Path(config["init_from"]).exists():  # needed no more
+    if config["resume"] and not Path(config["init_from"]).exists():  # no longer needed
         return {"path": config["init_from"]}
     source = checkpoints.read_any(config["init_from"], min_matched=config["min_matched"])
     source.load_into(module.backbone)
     return source.origin()
 
 
-def _fit(config: dict[str, Any], module: pl.LightningModule, datamodule: Any, trainer: pl.Trainer) -> None:
-    """Trains; where the run is asked to stop all processes have agreed to, and none has to end the others."""
+def build_trainer(config: dict[str, Any], *more: pl.Callback) -> pl.Trainer:
+    """Builds the Trainer with the loggers and callbacks of the config, `more`, and one that stores the config."""
+    callbacks = [build(callback) for callback in config["callbacks"].values()] + [CarryConfig(config), *more]
+    loggers = [build(logger) for logger in config["logger"].values()]
+    return build(config["trainer"])(callbacks=callbacks, logger=loggers, default_root_dir=config["run_dir"])
+
+
+def fit(config: dict[str, Any], module: pl.LightningModule, datamodule: Any, trainer: pl.Trainer) -> None:
+    """Trains the module, or resumes its training.
+
+    An interruption ends the command here, with the hint how to resume: all processes have agreed on it, so none has to
+    abort the others.
+    """
     try:
-        with _exit_with_resume_hint(config, trainer):
+        with exit_with_resume_hint(config, trainer):
             trainer.fit(module, datamodule, ckpt_path=config["resume"], weights_only=True)
     finally:
         _finish(trainer.loggers)
 
 
 @contextmanager
-def _exit_with_resume_hint(config: dict[str, Any], trainer: pl.Trainer) -> Iterator[None]:
-    """A run that is asked to stop says how to continue, and is queued again where a scheduler asked."""
+def exit_with_resume_hint(config: dict[str, Any], trainer: pl.Trainer) -> Iterator[None]:
+    """Ends the command when the run is interrupted: prints how to continue, and requeues a preempted job."""
     try:
         yield
     except Interrupted as interrupted:
@@ -159,7 +142,7 @@ def _exit_with_resume_hint(config: dict[str, Any], trainer: pl.Trainer) -> Itera
 
 
 def _finish(loggers: list[Logger]) -> None:
-    """Ends what loggers keep open: the next run of a sweep in this process would go on writing to it."""
+    """Closes loggers that stay open: the next run of a sweep in this process would go on writing to them."""
     if rank() == 0:
         for logger in loggers:
             experiment = getattr(logger, "experiment", None)
@@ -168,7 +151,7 @@ def _finish(loggers: list[Logger]) -> None:
                 finish()
 
 
-def _evaluate(
+def measure(
     config: dict[str, Any],
     module: Any,
     datamodule: Any,
@@ -176,9 +159,9 @@ def _evaluate(
     tasks: TaskRunner,
     keep: Callable[[Metrics, dict[str, str]], None],
 ) -> Metrics:
-    """Runs the tasks that the run ends with, with the weights that did best in validation where those were kept.
+    """Runs the final tasks, with the best weights in validation if they were kept; returns their metrics.
 
-    Hands what is known so far to `keep` after each of them, or once where there is none.
+    Calls `keep` with the metrics so far after each task, or once if there is none.
     """
     queries = [split for split in config["evaluation"]["splits"] if datamodule.source.has(split)]
     if not tasks.tasks or not queries:
@@ -187,13 +170,11 @@ def _evaluate(
     best = Path(config["run_dir"], "checkpoints", "best.ckpt")
     if best.exists():
         checkpoints.load_module(module, best)
-    datamodule.drop_unreadable()
-    datamodule.eval_clips = dataclasses.replace(datamodule.eval_clips, num_clips=config["evaluation"]["clips"])
     evaluation = Evaluation(
         name=config["run_name"],
         backbone=module.backbone,
         classifier=getattr(module, "classifier", None),
-        datamodule=datamodule,
+        datamodule=datamodule.for_measuring(config["evaluation"]["clips"]),
         trainer=trainer,
         gallery="train",
         queries=queries,
@@ -201,3 +182,41 @@ def _evaluate(
         max_clips_per_forward=config["evaluation"]["max_clips_per_forward"],
     )
     return tasks.run(evaluation, keep)
+
+
+def describe(config: dict[str, Any]) -> dict[str, Any]:
+    """Returns what is needed to repeat the numbers."""
+    chosen = ("name", "stage", "seed", "batch_size", "precision", "clip", "init_from", "resume")
+    return {
+        "data": build(config["data"]).name,
+        "backbone": config["backbone"],
+        "be": config.get("be"),
+        **{name: config[name] for name in chosen},
+        "eval_clips": config["datamodule"]["eval_clips"]["num_clips"],
+        "test": config["evaluation"] if config["tasks"] else None,
+        "versions": runs.versions(),
+    }
+
+
+def write_metrics(
+    config: dict[str, Any],
+    trainer: pl.Trainer,
+    trained: Metrics,
+    protocol: dict[str, Any],
+    measured: Metrics,
+    unmeasured: dict[str, str],
+) -> None:
+    """Writes metrics.json on the first process.
+
+    trained: the last metrics of training; measured: those of the final tasks; unmeasured: tasks -> why they have none.
+    """
+    if trainer.is_global_zero:
+        protocol = protocol | ({runs.UNMEASURED: unmeasured} if unmeasured else {})
+        runs.write_json(Path(config["run_dir"], runs.METRICS), {**trained, **measured, "protocol": protocol})
+
+
+def report(config: dict[str, Any], metrics: Metrics) -> None:
+    """Prints the final metrics as tables, and what they mean in words."""
+    columns, splits = {config["run_name"]: metrics}, config["evaluation"]["splits"]
+    title = f"{config['stage']}: final numbers, in percent"
+    print_tables(small_tables(columns, splits), title, sentences(columns, splits))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -37,10 +36,10 @@ def ask(evaluation: Evaluation, split: str, linear: LinearProbe, weights: Sequen
     """
     evaluation.warn_of_trained_on(split)
     clips, classifier = all_clips(weights), evaluation.classifier
-    with swapping(evaluation.datamodule):
-        trained = evaluation.perturbed_features(evaluation.gallery, CLEAN | {"static": FRAMES}, per_clip=False)
-        measures: dict[str, Perturbation] = {"foreground": ForegroundShare(), "lenders": Lenders()}
-        found = evaluation.perturbed_features(split, clips | measures, per_clip=classifier is not None)
+    swapped = partial(_swapped, evaluation.datamodule)
+    trained = evaluation.perturbed_features(evaluation.gallery, CLEAN | {"static": FRAMES}, False, swapped)
+    measures: dict[str, Perturbation] = {"foreground": ForegroundShare(), "lenders": Lenders()}
+    found = evaluation.perturbed_features(split, clips | measures, classifier is not None, swapped)
     averaged = {name: features.averaged() for name, features in found.items()}
     masks, lenders = (averaged.pop(name).vectors for name in measures)
     given = {f"linear:{name}": column for name, column in _told(linear, trained["clean"], averaged).items()}
@@ -59,17 +58,6 @@ def ask(evaluation: Evaluation, split: str, linear: LinearProbe, weights: Sequen
         facts["scene"] = source.scenes(split).numpy()
         given["scene:clean"] = _told(linear, gallery, {"clean": averaged["clean"]})["clean"]
     return Answers([os.fsdecode(path) for path in records.paths], facts, given)
-
-
-@contextmanager
-def swapping(datamodule: VideoDataModule) -> Iterator[None]:
-    """Lets the datamodule put the backgrounds of all ROLES beside its clips."""
-    before = datamodule.add_context
-    datamodule.add_context = partial(_swapped, datamodule)
-    try:
-        yield
-    finally:
-        datamodule.add_context = before
 
 
 def _swapped(datamodule: VideoDataModule, videos: VideoDataset, seed: int, foreground: Foreground) -> SwappedVideos:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import logging
 import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -22,7 +23,7 @@ from tbe.data.dataset import ClipSampler, VideoDataset
 from tbe.data.epoch_samplers import EpochSampler, ShardSampler
 from tbe.data.fault_tolerance.loader import FaultTolerantDataset, FaultTolerantLoader, ReplayedSampler
 from tbe.data.fault_tolerance.quarantine import Quarantine, ReadableVideos
-from tbe.data.perturbation_dataset import Foreground, PerturbationDataset
+from tbe.data.perturbation_dataset import Foreground
 from tbe.data.readers import OpenVideo
 from tbe.data.sources.base import VideoSource
 from tbe.data.sources.records import UNLABELLED, Records
@@ -110,21 +111,30 @@ class VideoDataModule(pl.LightningDataModule):
         self.seed = seed
         self.read_timeout = read_timeout
         self.quarantine = Quarantine(quarantine, max_failed) if on_error == "skip" else None
-        self.predict_split = "test"
-        self.with_context = False  # whether predict items also carry what perturbations need
-        self.add_context: AddContext = PerturbationDataset  # makes such items
+        # A list may be edited while a run goes on, so loaders and those who ask about them share one reading of it.
         self.val_records: dict[str, Records] = {}  # per validation loader, in the order of its batches' indices
         self._train_batches = 0  # in a whole epoch; 0 until the loader exists
 
-    def train_on(self, views: Sequence[str]) -> None:
-        """Restricts contrastive training to these views from now on, and decodes only the clips they need.
+    def for_views(self, views: Sequence[str]) -> VideoDataModule:
+        """Returns a data module whose contrastive training has these views, and decodes only the clips they need.
 
         The anchor's frames stay the same as when another clip is drawn with it.
         """
+        other = copy.copy(self)
         if isinstance(self.train_views, ContrastiveViews):
-            self.train_views = ContrastiveViews(self.train_views.augment, views)
+            other.train_views = ContrastiveViews(self.train_views.augment, views)
         if isinstance(self.train_clips, AnchorAndNegativeClips) and "negative" not in views:
-            self.train_clips = self.train_clips.anchor()
+            other.train_clips = self.train_clips.anchor()
+        return other
+
+    def for_measuring(self, num_clips: int) -> VideoDataModule:
+        """Returns a data module with `num_clips` per evaluated video, without the videos that this run can't read."""
+        other = copy.copy(self)
+        if self.quarantine:
+            other.source = ReadableVideos(self.source, self.quarantine)
+        sampler: Any = self.eval_clips
+        other.eval_clips = dataclasses.replace(sampler, num_clips=num_clips)
+        return other
 
     def prepare_data(self) -> None:
         self.source.prepare()
@@ -172,22 +182,18 @@ class VideoDataModule(pl.LightningDataModule):
             return []
         return [self._val_dataloader(split) for split in self.val_splits]
 
-    def predict_dataloader(self) -> DataLoader:
-        """Returns a loader of all videos of `predict_split`; with `with_context`, also of the masks the source has."""
-        plain = self._videos(self.source.records(self.predict_split), self.eval_clips)
-        videos: Videos = plain
-        if self.with_context:
-            videos = self.add_context(plain, self.seed, self.foreground(self.predict_split))
-        return self.shared_loader(videos, self.trainer.global_rank, self.trainer.world_size)
-
     def foreground(self, split: str) -> Foreground:
         """Returns the masks of a split's actors as a function of the video's index and its frame numbers."""
         return partial(self.source.foreground, split)
 
-    def drop_unreadable(self) -> None:
-        """Removes the videos that this run found unreadable from the source."""
-        if self.quarantine:
-            self.source = ReadableVideos(self.source, self.quarantine)
+    def split_loader(self, split: str, rank: int, world_size: int, add_context: AddContext | None = None) -> DataLoader:
+        """Returns an evaluation loader of one process's share of a split (see `shared_loader`).
+
+        add_context: turns the videos into those with what perturbations need, such as `PerturbationDataset`.
+        """
+        plain = self._videos(self.source.records(split), self.eval_clips)
+        videos: Videos = plain if add_context is None else add_context(plain, self.seed, self.foreground(split))
+        return self.shared_loader(videos, rank, world_size)
 
     def _val_dataloader(self, split: str) -> DataLoader:
         """Returns a loader of this process's share of a split: all videos in order, or `val_limit` spread evenly.
@@ -201,7 +207,7 @@ class VideoDataModule(pl.LightningDataModule):
         self.val_records[split] = records
         sampler = _shard(len(records), self.trainer.global_rank, self.trainer.world_size)
         if self.trainer.global_rank >= len(records):
-            records = replace(records, labels=np.full_like(records.labels, UNLABELLED))
+            records = dataclasses.replace(records, labels=np.full_like(records.labels, UNLABELLED))
         videos = self._videos(records, self.eval_clips)
         return self._loader(videos, sampler, self.eval_batch_size, persistent=False, records=records)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
@@ -11,7 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from tbe.data.backgrounds import ROLES
-from tbe.data.datamodule import VideoDataModule
+from tbe.data.datamodule import AddContext, VideoDataModule
+from tbe.data.perturbation_dataset import PerturbationDataset
+from tbe.data.prediction import PredictionData
 from tbe.distributed import first_of_each, gather_uneven
 from tbe.errors import UserError
 from tbe.evaluation.perturbations import (
@@ -50,18 +53,19 @@ def extract(
     per_clip: bool = False,
     perturbations: Mapping[str, Perturbation] = CLEAN,
     max_clips_per_forward: int | None = None,
+    add_context: AddContext = PerturbationDataset,
 ) -> dict[str, Features]:
     """Runs a network (B, C, T, H, W) -> (B, F) over a split, once for each perturbation of the same clips.
 
     The clips of a video are averaged unless `per_clip`. The network runs in eval and inference mode on all clips of a
     batch at once, or on at most `max_clips_per_forward`, which saves memory without changing results; the number is
     halved when memory runs out. Each process computes its share, all receive all rows, and no video counts twice.
-    Raises UserError for features that are not finite.
+    add_context: adds what perturbations need to the videos. Raises UserError for features that are not finite.
     """
     extractor = _Extractor(network, per_clip, perturbations, max_clips_per_forward)
-    datamodule.predict_split = split
-    datamodule.with_context = any(not isinstance(change, ContextFree) for change in perturbations.values())
-    trainer.predict(extractor, datamodule=datamodule, return_predictions=False)
+    needs_context = any(not isinstance(change, ContextFree) for change in perturbations.values())
+    loader = partial(datamodule.split_loader, split, add_context=add_context if needs_context else None)
+    trainer.predict(extractor, datamodule=PredictionData(datamodule, loader), return_predictions=False)
     for name, found in extractor.found.items():
         wrong = ~found.vectors.isfinite().flatten(1).all(dim=1)
         if wrong.any():

@@ -44,18 +44,18 @@ class TaskRunner:
     def run(self, evaluation: Evaluation, keep: Callable[[Metrics, dict[str, str]], None], of: str = "") -> Metrics:
         """Returns the metrics of all tasks that could be measured, of a network that is called `of` in the account.
 
-        After each task `keep` is called with the metrics so far, and with what is missing so far: what -> why.
+        After each task `keep` is called with the metrics so far, and with why others are missing: what -> reason, of
+        all that failed in this command and of the tasks to come.
         """
         metrics: Metrics = {}
         names = {name: self.name(name, of) for name in self.tasks}
-        missing = dict.fromkeys(names.values(), NOT_YET)
+        to_come = dict.fromkeys(names.values(), NOT_YET)
         for name, task in self.tasks.items():
             what = names[name]
             with self.attempt(what):
                 metrics |= task.run(evaluation)
-            del missing[what]
-            missing |= {what: self.failed[what]} if what in self.failed else {}
-            keep(metrics, missing)
+            del to_come[what]
+            keep(metrics, self.failed | to_come)
         return metrics
 
     @staticmethod

@@ -47,7 +47,7 @@ def run(stages: list[Stage]) -> None:
     if pretrains:
         with torch.device("meta"):  # without memory for the network
             module = build(config["module"])
-        datamodule.train_on(module.method.views)
+        datamodule = datamodule.for_views(module.method.views)
         erase, views = build(config["be"]), module.distractor_views
     seen = first_batch(datamodule, config["trainer"]["accelerator"], erase, views)
     shown = min(config["videos"], len(seen.batch["index"]))

@@ -8,6 +8,8 @@ import torch
 from tbe.augment import CenterCrop, ClipAugment, RandomResizedCrop
 from tbe.data.clip_samplers import AnchorAndNegativeClips, UniformClips
 from tbe.data.datamodule import VideoDataModule
+from tbe.data.fault_tolerance.quarantine import Fault
+from tbe.data.perturbation_dataset import PerturbationDataset
 from tbe.data.readers import DecodeError, DecordReader
 from tbe.data.sources.video_lists import VideoLists
 from tbe.data.video_writer import write_video
@@ -68,8 +70,7 @@ def fitted(data, **settings):
 def test_unused_clips_are_not_decoded_and_the_anchor_stays_the_same(video_folder):
     frames = {}
     for views in (("query", "key", "negative"), ("query", "key"), ("query",)):
-        data = datamodule(video_folder)
-        data.train_on(views)
+        data = datamodule(video_folder).for_views(views)
         assert data.train_views.views == views
         videos = data._videos(data.source.records("train"), data.train_clips)
         frames[views] = torch.stack([videos[index, 7]["frames"] for index in range(len(videos))])
@@ -77,6 +78,18 @@ def test_unused_clips_are_not_decoded_and_the_anchor_stays_the_same(video_folder
     assert both.shape[1] == 2
     for anchor in alone:
         assert torch.equal(anchor, both[:, :1])
+
+
+def test_a_data_module_for_one_purpose_leaves_the_one_it_comes_from_unchanged(video_folder, tmp_path):
+    data = datamodule(video_folder, on_error="skip", quarantine=str(tmp_path / "quarantine.csv"))
+    before = dict(vars(data))
+    data.for_views(("query",))
+    measured = data.for_measuring(num_clips=3)
+    data.quarantine.add([Fault(data.source.records("train").path(0), "could not open it", "decord")])
+    assert len(measured.source.records("train")) == len(data.source.records("train")) - 1
+    assert len(next(iter(measured.split_loader("test", rank=0, world_size=1)))["clips"][0]) == 3
+    assert "order" in next(iter(measured.split_loader("test", rank=0, world_size=1, add_context=PerturbationDataset)))
+    assert dict(vars(data)) == before
 
 
 def test_training_gets_views_and_validation_gets_all_videos_in_order(video_folder):

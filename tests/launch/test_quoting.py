@@ -85,7 +85,7 @@ def test_a_run_that_is_stopped_says_how_to_go_on_with_it(tmp_path, capsys):
     last.parent.mkdir()
     last.touch()
     config, trainer = {"run_dir": str(tmp_path), "init_from": None}, SimpleNamespace(is_global_zero=True)
-    with pytest.raises(SystemExit), tbe.train._exit_with_resume_hint(config, trainer):
+    with pytest.raises(SystemExit), tbe.train.exit_with_resume_hint(config, trainer):
         raise Interrupted(str(last))
     said = capsys.readouterr().out.splitlines()[0]
     assert read(shlex.split(said.partition(" with ")[2]), "resume") == str(last)
@@ -96,7 +96,7 @@ def test_a_stopped_run_that_followed_another_goes_on_by_the_command_of_both(tmp_
     first.parent.mkdir()
     first.touch()
     config = {"run_dir": str(tmp_path / "finetune"), "init_from": str(first)}
-    with pytest.raises(SystemExit), tbe.train._exit_with_resume_hint(config, SimpleNamespace(is_global_zero=True)):
+    with pytest.raises(SystemExit), tbe.train.exit_with_resume_hint(config, SimpleNamespace(is_global_zero=True)):
         raise Interrupted(str(second))
     assert f"with resume={first}" in capsys.readouterr().out
 

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from tbe.backbones.base import VideoBackbone
 from tbe.backbones.classifier import Classifier
-from tbe.data.datamodule import VideoDataModule
+from tbe.data.datamodule import AddContext, VideoDataModule
+from tbe.data.perturbation_dataset import PerturbationDataset
 from tbe.data.video_ids import video_ids
 from tbe.distributed import rank
 from tbe.errors import UserError
@@ -113,19 +114,23 @@ class Evaluation:
         self._warned.add(split)
 
     def perturbed_features(
-        self, split: str, perturbations: Mapping[str, Perturbation], per_clip: bool | None = None
+        self,
+        split: str,
+        perturbations: Mapping[str, Perturbation],
+        per_clip: bool | None = None,
+        add_context: AddContext = PerturbationDataset,
     ) -> dict[str, Features]:
         """Returns backbone features of a split under each perturbation, extracting missing ones in one pass.
 
         With `per_clip` features are (n, N, F), otherwise they may be averaged over clips, (n, F). None keeps clips
-        separate for query splits only.
+        separate for query splits only. add_context: adds what perturbations need to the videos.
         """
         per_clip = split in self.queries if per_clip is None else per_clip
         looked_up = {name: self._known(split, perturbation, per_clip) for name, perturbation in perturbations.items()}
         known = {name: found for name, found in looked_up.items() if found is not None}
         missing = {name: perturbation for name, perturbation in perturbations.items() if name not in known}
         if missing:
-            settings = (self.trainer, per_clip, missing, self.max_clips_per_forward)
+            settings = (self.trainer, per_clip, missing, self.max_clips_per_forward, add_context)
             computed = extract(self.backbone, self.datamodule, split, *settings)
             for name, found in computed.items():
                 known[name] = self._found[split, repr(perturbations[name])] = found

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from tbe.backbones.base import VideoBackbone
-from tbe.data.datamodule import VideoDataModule
 from tbe.distributed import first_of_each, gather_uneven
 from tbe.evaluation.features import foreground as where_the_actor_is
 from tbe.evaluation.tasks.cam.alignment import Shift, align_to_clips, measured_shift
-from tbe.evaluation.tasks.cam.dataset import middle_clips
 from tbe.evaluation.tasks.cam.maps import activation_maps, foreground_share, predicted_classes, stretch_to_unit_range
 
 MAX_PIXELS = 112  # side length of the clips kept for pictures
@@ -38,36 +35,23 @@ class Maps(NamedTuple):
 
 
 class Mapper(pl.LightningModule):
-    """Computes maps of the videos `measured` of a split and keeps those of `drawn` (both are indices)."""
+    """Computes maps of the videos it is run on and keeps those of `drawn`, indices (v,)."""
 
     def __init__(
         self,
         backbone: VideoBackbone,
         head: nn.Linear | None,
         kinds: list[str],
-        data: VideoDataModule,
-        split: str,
-        measured: np.ndarray,
         drawn: np.ndarray,
     ):
         super().__init__()
         self.backbone = backbone
         self.head = head
         self.kinds = kinds
-        self.data = data
-        self.split = split
-        self.measured = measured
         self.drawn = torch.from_numpy(drawn)
         self.shift: Shift | None = None
         self.rows: list[tuple[Tensor, ...]] = []
         self.kept: list[tuple[Tensor, ...]] = []
-
-    def predict_dataloader(self) -> DataLoader:
-        trainer = self.trainer
-        return middle_clips(self.data, self.split, self.measured, trainer.global_rank, trainer.world_size)
-
-    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
-        return self.data.eval_views(batch)
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         middle = batch["clips"].shape[1] // 2  # of several crops

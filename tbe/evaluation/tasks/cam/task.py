@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from tbe.data.prediction import PredictionData
 from tbe.data.sources.class_names import class_names, display_path
 from tbe.data.sources.records import Records
 from tbe.distributed import rank
 from tbe.errors import UserError
 from tbe.evaluation.tasks.base import Evaluation
+from tbe.evaluation.tasks.cam.dataset import middle_clips
 from tbe.evaluation.tasks.cam.drawing import Films, draw, load, save
 from tbe.evaluation.tasks.cam.extraction import Mapper, Maps
 from tbe.evaluation.tasks.cam.maps import KINDS
@@ -55,8 +58,9 @@ class Cam:
             records = data.source.records(split)
             measured = spread(np.arange(len(records)), self.measured)
             drawn = spread(measured, self.videos)
-            mapper = Mapper(evaluation.backbone, head, kinds, data, split, measured, drawn)
-            evaluation.trainer.predict(mapper, return_predictions=False)
+            mapper = Mapper(evaluation.backbone, head, kinds, drawn)
+            clips = PredictionData(data, partial(middle_clips, data, split, measured))
+            evaluation.trainer.predict(mapper, datamodule=clips, return_predictions=False)
             metrics |= {evaluation.key(name, split): value for name, value in summarised(mapper.found).items()}
             if self.videos and rank() == 0:
                 # A trainer may be limited to some of the videos.
