@@ -227,7 +227,7 @@ def _nce(number):
     return loss(rows[:, 0], rows[:, 1:]), loss.log_mean
 
 
-def test_nce_estimates_its_normaliser_over_all_processes(on_two_processes):
+def test_nce_estimates_its_normalizer_over_all_processes(on_two_processes):
     found = on_two_processes(_nce)
     rows = torch.rand(6, 8, generator=torch.Generator().manual_seed(3))
     loss = NCE()

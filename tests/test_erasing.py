@@ -115,11 +115,11 @@ def test_in_place_the_clips_hold_what_a_new_tensor_would(erasing, dtype):
     assert torch.equal(clips, expected)
 
 
-def test_commutes_with_normalisation():
+def test_commutes_with_normalization():
     clips, weights = torch.rand(3, 3, 4, 5, 5), torch.rand(3)
     frames = clips[:, :, 1:2]
-    normalised = add_static_frame((clips - 0.4) / 0.2, (frames - 0.4) / 0.2, weights)
-    assert_close((add_static_frame(clips, frames, weights) - 0.4) / 0.2, normalised)
+    normalized = add_static_frame((clips - 0.4) / 0.2, (frames - 0.4) / 0.2, weights)
+    assert_close((add_static_frame(clips, frames, weights) - 0.4) / 0.2, normalized)
 
 
 def test_bytes_stay_bytes_and_are_rounded():

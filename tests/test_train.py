@@ -262,7 +262,7 @@ def test_every_method_trains_with_and_without_be_on_the_clips_that_it_reads(trai
 
 @pytest.mark.parametrize("consistency", ["mse", "temporal_inversion"])
 @pytest.mark.parametrize(("method", "loss"), [("moco", "infonce"), ("rotation", "cross_entropy")])
-def test_consistency_regularises_any_method(train, method, loss, consistency):
+def test_consistency_regularizes_any_method(train, method, loss, consistency):
     options = [f"method={method}", f"loss={loss}", "trainer.limit_train_batches=2"]
     metrics = json.loads((train(*options, f"consistency={consistency}") / "metrics.json").read_text())
     assert metrics["train/consistency"] > 0

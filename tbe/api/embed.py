@@ -19,7 +19,7 @@ from tbe.augment.layout import find_layout
 from tbe.backbones.preprocessing import Preprocessing
 from tbe.data.dataset import shrink
 from tbe.data.readers import OpenVideo
-from tbe.data.views import LabelledClips
+from tbe.data.views import LabeledClips
 from tbe.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -113,7 +113,7 @@ def _of_files(
 ) -> tuple[Tensor, Tensor]:
     """Returns features (V, F) of files, averaged over clips and NaN if unreadable, and which are unreadable (V,)."""
     device = _device_of(model)
-    views = LabelledClips(_augment(preprocessing)).to(device)
+    views = LabeledClips(_augment(preprocessing)).to(device)
     rows, failed = [], set()
     for batch in batches:
         for fault in batch.get("faults", ()):

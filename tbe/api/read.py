@@ -15,7 +15,7 @@ from tbe.data.epoch_samplers import ShardSampler
 from tbe.data.fault_tolerance.loader import FAILED, FaultTolerantDataset, FaultTolerantLoader, ReplayedSampler
 from tbe.data.fault_tolerance.quarantine import Fault
 from tbe.data.readers import DecodeError, OpenVideo
-from tbe.data.sources.records import UNLABELLED, make_records
+from tbe.data.sources.records import UNLABELED, make_records
 
 BLANK = 8  # height and width of the black clips of an unreadable video
 
@@ -35,7 +35,7 @@ def read_clips(
     With `skips` a batch has `faults`, the unreadable videos since the previous batch, whose clips are black; otherwise
     raises DecodeError for the first of them. `read_timeout` (seconds per video) applies only with workers.
     """
-    labels = [UNLABELLED] * len(paths)
+    labels = [UNLABELED] * len(paths)
     records = make_records("", [os.fspath(path) for path in paths], labels, [0] * len(paths))
     take = UniformClips(preprocessing.num_frames, preprocessing.stride, preprocessing.short, num_clips=num_clips)
     videos = VideoDataset(records, open_video, take, preprocessing.short_side)
@@ -69,4 +69,4 @@ class _VideosOrBlanks(FaultTolerantDataset):
         shape = (self.videos.sampler.num_clips, self.preprocessing.num_frames, len(self.preprocessing.mean))
         clips = torch.zeros(*shape, BLANK, BLANK, dtype=torch.uint8)
         frames = torch.zeros(shape[:2], dtype=torch.int64)
-        return {"clips": clips, "frames": frames, "label": UNLABELLED, "index": index, "faults": faults, "replaced": []}
+        return {"clips": clips, "frames": frames, "label": UNLABELED, "index": index, "faults": faults, "replaced": []}

@@ -42,7 +42,37 @@ RENAMED = {
     "tbe.augment.ColourJitter": "tbe.augment.ColorJitter",
     "tbe.checkpoints.atomic_io.WholeCheckpoints": "tbe.checkpoints.atomic_io.AtomicCheckpoints",
     "tbe.data.clip_samplers.AnchorAndAnother": "tbe.data.clip_samplers.AnchorAndNegativeClips",
+    "tbe.data.views.LabelledClips": "tbe.data.views.LabeledClips",
 }
+# Former single key of a training config -> its present place.
+PLACES = {
+    "negative": "method.negative",
+    "queue_size": "method.queue_size",
+    "key_momentum": "method.momentum",
+    "mlp_head": "method.encoder.mlp",
+    "temperature": "loss.temperature",
+    "distracted": "module.distractor_views",
+    "num_workers": "datamodule.num_workers",
+    "read_timeout": "datamodule.read_timeout",
+    "on_error": "datamodule.on_error",
+    "max_failed": "datamodule.max_failed",
+    "val_limit": "datamodule.val_limit",
+    "eval_batch_size": "datamodule.eval_batch_size",
+    "eval_clips": "datamodule.eval_clips.num_clips",
+    "channels_last": "performance.channels_last",
+    "compile": "performance.compile",
+    "checkpoint_activations": "performance.checkpoint_activations",
+    "matmul_precision": "performance.matmul_precision",
+    "cudnn_benchmark": "performance.cudnn_benchmark",
+    "on_bad_loss": "callbacks.finite_loss.policy",
+    "max_loss": "callbacks.finite_loss.limit",
+    "test_clips": "evaluation.clips",
+    "test_queries": "evaluation.splits",
+    "clips_at_once": "evaluation.max_clips_per_forward",
+    "evaluate": "tasks",
+}
+# Groups that are newer than the single keys in them. All others had the values of their keys before.
+NEW_GROUPS = ("performance", "evaluation", "tasks")
 # Former key of a config or of one of our classes -> its present name.
 KEYS = {
     "clips_at_once": "max_clips_per_forward",
@@ -52,14 +82,17 @@ KEYS = {
     "grey": "gray",
     "least": "min_ratio",
     "least_matched": "min_matched",
-    "test_queries": "test_splits",
 }
 VALUES = {"centre": "center"}  # of the key `position`
 SETTINGS = {"arm": "variant", "arms": "variants"}  # overrides of a command, in the results of sweeps
 
 
 def with_present_names(config: Any) -> Any:
-    """Returns the config with present names of our classes and their keys; other packages are unchanged."""
+    """Returns the config with its single keys in their groups, and with present names of our classes and their keys.
+
+    Keys and classes of other packages are unchanged.
+    """
+    config = _grouped(config) if isinstance(config, dict) and "stage" in config else config
     return _renamed(config, is_ours=isinstance(config, dict))
 
 
@@ -71,6 +104,20 @@ def present_settings(settings: dict[str, str]) -> dict[str, str]:
 def read_config(file: Path) -> Any:
     """Reads the config of a run written by any version."""
     return with_present_names(yaml.safe_load(file.read_text()))
+
+
+def _grouped(config: dict[str, Any]) -> dict[str, Any]:
+    """Returns a resolved training config with the single keys of earlier versions in their groups."""
+    grouped = {key: value for key, value in config.items() if key not in PLACES}
+    for key, place in PLACES.items():
+        group, *inner = place.split(".")
+        if key not in config or group not in NEW_GROUPS or group in config:
+            continue
+        if inner:
+            grouped.setdefault(group, {})[".".join(inner)] = config[key]
+        else:
+            grouped[group] = config[key]
+    return grouped
 
 
 def _renamed(config: Any, is_ours: bool = False) -> Any:

@@ -26,7 +26,7 @@ from tbe.data.fault_tolerance.quarantine import Quarantine, ReadableVideos
 from tbe.data.perturbation_dataset import Foreground
 from tbe.data.readers import OpenVideo
 from tbe.data.sources.base import VideoSource
-from tbe.data.sources.records import UNLABELLED, Records
+from tbe.data.sources.records import UNLABELED, Records
 from tbe.data.views import ContrastiveViews
 from tbe.errors import UserError
 
@@ -207,7 +207,7 @@ class VideoDataModule(pl.LightningDataModule):
         self.val_records[split] = records
         sampler = _shard(len(records), self.trainer.global_rank, self.trainer.world_size)
         if self.trainer.global_rank >= len(records):
-            records = dataclasses.replace(records, labels=np.full_like(records.labels, UNLABELLED))
+            records = dataclasses.replace(records, labels=np.full_like(records.labels, UNLABELED))
         videos = self._videos(records, self.eval_clips)
         return self._loader(videos, sampler, self.eval_batch_size, persistent=False, records=records)
 

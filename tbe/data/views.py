@@ -47,7 +47,7 @@ class ContrastiveViews(nn.Module):
         return f"views={self.views}"
 
 
-class LabelledClips(nn.Module):
+class LabeledClips(nn.Module):
     """Augments each clip of uint8 (B, N, T, C, H, W) on its own: `clips` (B, N, C, T, S, S) float32.
 
     With M `crops`, each clip is augmented once per crop, in place of the augmentation's own crop: `clips` is

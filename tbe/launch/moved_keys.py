@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from tbe.checkpoints.moved_names import PLACES
 from tbe.errors import UserError
 
 TRAIN = {
@@ -15,31 +16,8 @@ TRAIN = {
     "augment.grey": "augment.gray",
     "module.distracted": "module.distractor_views",
     "module.erase": "be",
-    "negative": "method.negative",
-    "queue_size": "method.queue_size",
-    "key_momentum": "method.momentum",
-    "mlp_head": "method.encoder.mlp",
-    "temperature": "loss.temperature",
-    "distracted": "module.distractor_views",
-    "num_workers": "datamodule.num_workers",
-    "read_timeout": "datamodule.read_timeout",
-    "on_error": "datamodule.on_error",
-    "max_failed": "datamodule.max_failed",
-    "val_limit": "datamodule.val_limit",
-    "eval_batch_size": "datamodule.eval_batch_size",
-    "eval_clips": "datamodule.eval_clips.num_clips",
-    "channels_last": "performance.channels_last",
-    "compile": "performance.compile",
-    "checkpoint_activations": "performance.checkpoint_activations",
-    "matmul_precision": "performance.matmul_precision",
-    "cudnn_benchmark": "performance.cudnn_benchmark",
-    "on_bad_loss": "callbacks.finite_loss.policy",
-    "max_loss": "callbacks.finite_loss.limit",
-    "test_clips": "evaluation.clips",
-    "test_queries": "evaluation.splits",
-    "clips_at_once": "evaluation.max_clips_per_forward",
     "task@evaluate": "task",
-    "evaluate": "tasks",
+    **PLACES,
 }
 EVAL = {
     "least_matched": "min_matched",

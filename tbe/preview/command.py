@@ -16,7 +16,7 @@ from tbe import runs
 from tbe.config import build, plain
 from tbe.data.sources.base import VideoSource
 from tbe.data.sources.class_names import class_names, display_path
-from tbe.data.sources.records import UNLABELLED, Records
+from tbe.data.sources.records import UNLABELED, Records
 from tbe.launch.settings import check_settings
 from tbe.launch.stages import Stage, write_stage
 from tbe.preview.blending import find_blend, still_weights
@@ -85,8 +85,8 @@ def draw_classes(source: VideoSource, file: Path) -> None:
     records = {split: source.records(split) for split in SPLITS if source.has(split)}
     names = class_names(source, next(iter(records.values())))
     counts = {split: _counts(of_split, len(names)) for split, of_split in records.items()}
-    unlabelled = any(of_split[-1] for of_split in counts.values())
-    if unlabelled:
+    unlabeled = any(of_split[-1] for of_split in counts.values())
+    if unlabeled:
         names.append("without a class")
     else:
         counts = {split: of_split[:-1] for split, of_split in counts.items()}
@@ -95,7 +95,7 @@ def draw_classes(source: VideoSource, file: Path) -> None:
 
 def _counts(records: Records, num_classes: int) -> np.ndarray:
     """Counts the videos of each class, and of no class at the end."""
-    labels = np.where(records.labels == UNLABELLED, num_classes, records.labels)
+    labels = np.where(records.labels == UNLABELED, num_classes, records.labels)
     return np.bincount(labels, minlength=num_classes + 1)
 
 

@@ -13,7 +13,7 @@ from tbe.data.clip_samplers import UniformClips
 from tbe.data.datamodule import VideoDataModule
 from tbe.data.sources.base import VideoSource
 from tbe.data.sources.records import make_records
-from tbe.data.views import LabelledClips
+from tbe.data.views import LabeledClips
 from tbe.evaluation.tasks.base import Evaluation
 
 CLASSES, FRAMES, SIDE = 4, 9, 32
@@ -114,7 +114,7 @@ def asked(tmp_path):
         take = UniformClips(num_frames=8, num_clips=2)
         opened = functools.partial(Open)
         opened.worker_context = lambda path: None
-        data = VideoDataModule(source or Drawn(), opened, take, LabelledClips(augment), batch_size, num_workers=0)
+        data = VideoDataModule(source or Drawn(), opened, take, LabeledClips(augment), batch_size, num_workers=0)
         quiet = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
         trainer = pl.Trainer(logger=False, accelerator="cpu", devices=1, default_root_dir=tmp_path, **quiet)
         return Evaluation(name, network, classifier, data, trainer, "train", ["test"], tmp_path, origin="drawn")

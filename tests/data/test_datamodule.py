@@ -13,7 +13,7 @@ from tbe.data.perturbation_dataset import PerturbationDataset
 from tbe.data.readers import DecodeError, DecordReader
 from tbe.data.sources.video_lists import VideoLists
 from tbe.data.video_writer import write_video
-from tbe.data.views import ContrastiveViews, LabelledClips
+from tbe.data.views import ContrastiveViews, LabeledClips
 from tests.conftest import moving_square
 
 
@@ -42,7 +42,7 @@ def datamodule(folder, **settings):
         source=source,
         open_video=DecordReader("cpu"),
         eval_clips=UniformClips(4, num_clips=2),
-        eval_views=LabelledClips(ClipAugment(16, CenterCrop(1.0), flip=0.0)),
+        eval_views=LabeledClips(ClipAugment(16, CenterCrop(1.0), flip=0.0)),
         train_clips=AnchorAndNegativeClips(4),
         train_views=ContrastiveViews(ClipAugment(16, RandomResizedCrop((0.5, 1.0)))),
         batch_size=2,

@@ -9,7 +9,7 @@ from tbe.data.dataset import VideoDataset
 from tbe.data.perturbation_dataset import PerturbationDataset, other_videos
 from tbe.data.readers import DecordReader
 from tbe.data.sources.records import read_list
-from tbe.data.views import LabelledClips
+from tbe.data.views import LabeledClips
 from tbe.evaluation.features import foreground
 from tbe.evaluation.perturbations import moving_foreground
 
@@ -46,7 +46,7 @@ def test_a_batch_is_cropped_like_its_clips(video_folder):
     data = surrounded(video_folder, foreground=left_half)
     batch = next(iter(DataLoader(data, batch_size=3, collate_fn=data.collate)))
     assert batch["backdrops"].shape == (3, 2, 1, 3, 32, 40)
-    views = LabelledClips(ClipAugment(16, CenterCrop(1.0), flip=0.0))(batch)
+    views = LabeledClips(ClipAugment(16, CenterCrop(1.0), flip=0.0))(batch)
     assert views["clips"].shape == (3, 2, 3, 4, 16, 16)
     assert views["backdrops"].shape == (3, 2, 3, 1, 16, 16)
     assert views["foreground"].shape == (3, 2, 1, 4, 16, 16)
@@ -60,7 +60,7 @@ def test_without_a_mask_the_moving_pixels_are_the_foreground(video_folder):
 
     def foreground_of(batch_size):
         data = surrounded(video_folder, foreground=everywhere_in_the_second)
-        views = LabelledClips(ClipAugment(16, CenterCrop(1.0), flip=0.0))
+        views = LabeledClips(ClipAugment(16, CenterCrop(1.0), flip=0.0))
         batches = map(views, DataLoader(data, batch_size=batch_size, collate_fn=data.collate))
         pairs = [(foreground(batch), batch["clips"]) for batch in batches]
         return (torch.cat(column) for column in zip(*pairs, strict=True))

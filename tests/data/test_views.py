@@ -4,7 +4,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from tbe.augment import CenterCrop, ClipAugment, UniformCrop
-from tbe.data.views import ContrastiveViews, LabelledClips
+from tbe.data.views import ContrastiveViews, LabeledClips
 
 
 class Counting(nn.Module):
@@ -53,7 +53,7 @@ def test_a_negative_without_a_second_clip_is_refused():
 
 
 def test_all_clips_of_a_video_stay_together():
-    batch = LabelledClips(Counting())(raw(3))
+    batch = LabeledClips(Counting())(raw(3))
     assert batch["clips"].shape == (2, 3, 3, 4, 8, 8)
     assert batch["clips"][:, :, 0, 0, 0, 0].tolist() == [[1000, 1001, 1002], [1003, 1004, 1005]]
     assert batch["label"].tolist() == [1, 0]
@@ -63,7 +63,7 @@ def test_all_clips_of_a_video_use_its_size():
     clips = torch.zeros(2, 3, 4, 3, 8, 12, dtype=torch.uint8)
     clips[0, ..., :8] = 200  # the first video is 8 wide, the rest is padding
     clips[1] = 200
-    batch = LabelledClips(ClipAugment(8, CenterCrop(1.0), flip=0.0, mean=[0.0] * 3, std=[1.0] * 3))(
+    batch = LabeledClips(ClipAugment(8, CenterCrop(1.0), flip=0.0, mean=[0.0] * 3, std=[1.0] * 3))(
         {"clips": clips, "size": torch.tensor([[8, 8], [8, 12]])}
     )
     assert_close(batch["clips"], torch.full((2, 3, 3, 4, 8, 8), 200 / 255))
@@ -73,7 +73,7 @@ def test_each_crop_is_applied_to_each_clip():
     pixels = torch.randint(0, 256, (2, 3, 4, 3, 8, 14), dtype=torch.uint8)
     plain = {"flip": 0.0, "mean": [0.0] * 3, "std": [1.0] * 3}
     augment = ClipAugment(8, CenterCrop(1.0), **plain)
-    views = LabelledClips(augment, [UniformCrop(position) for position in ("left", "center", "right")])
+    views = LabeledClips(augment, [UniformCrop(position) for position in ("left", "center", "right")])
     order = torch.rand(2, 3, 4).argsort(dim=2)
     batch = views({"clips": pixels, "size": torch.tensor([[8, 14], [8, 14]]), "order": order})
     assert batch["clips"].shape == (2, 9, 3, 4, 8, 8)

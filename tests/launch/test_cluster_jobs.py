@@ -195,7 +195,7 @@ def test_a_scheduler_that_refuses_is_heard(environment, tmp_path, monkeypatch, c
     assert "could not requeue job 7: Job 7 is not yours" in caplog.text
 
 
-def test_a_job_that_its_user_cancelled_is_not_queued_again(environment, tmp_path, monkeypatch, capsys):
+def test_a_job_that_its_user_canceled_is_not_queued_again(environment, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     environment(**SLURM)
     scontrol(tmp_path / "scontrol", tmp_path / "told", state="CANCELLED")

@@ -37,15 +37,15 @@ def test_nce_equals_binary_cross_entropy_against_noise():
     positives, negatives, tau = torch.rand(5), torch.rand(5, 7), 0.5
     rows = torch.cat([positives[:, None], negatives], dim=1).tolist()
     scores = [[math.exp(value / tau) for value in row] for row in rows]
-    normaliser = sum(map(sum, scores)) / 40  # times the number of videos, which the noise 1 / n takes away again
+    normalizer = sum(map(sum, scores)) / 40  # times the number of videos, which the noise 1 / n takes away again
     total = 0.0
     for positive, *others in scores:
-        total -= math.log(positive / normaliser / (positive / normaliser + 7))
-        total -= sum(math.log(7 / (other / normaliser + 7)) for other in others)
+        total -= math.log(positive / normalizer / (positive / normalizer + 7))
+        total -= sum(math.log(7 / (other / normalizer + 7)) for other in others)
     assert_close(NCE(tau)(positives, negatives), torch.tensor(total / 5))
 
 
-def test_nces_normaliser_is_that_of_the_first_batch_and_survives_a_resume():
+def test_nces_normalizer_is_that_of_the_first_batch_and_survives_a_resume():
     first, second = [(torch.rand(4), torch.rand(4, 6)) for _ in range(2)]
     loss = NCE()
     loss(*first)

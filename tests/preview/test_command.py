@@ -9,7 +9,7 @@ from torch.testing import assert_close
 
 import tbe.preview.command
 from tbe.config import build
-from tbe.data.sources.records import UNLABELLED, make_records
+from tbe.data.sources.records import UNLABELED, make_records
 from tbe.methods.moco import MoCo
 from tbe.preview.command import draw_classes
 from tbe.preview.first_batch import first_batch
@@ -95,7 +95,7 @@ def test_videos_without_a_class_are_counted_separately(tmp_path, monkeypatch):
     draw_classes(source, tmp_path / "classes.png")
     assert drawn["names"] == ["a", "b", "class 2"]
     assert drawn["counts"]["train"].tolist() == [1, 2, 0]
-    records["test"] = make_records("", ["x", "y"], [UNLABELLED, 2], [0] * 2)
+    records["test"] = make_records("", ["x", "y"], [UNLABELED, 2], [0] * 2)
     draw_classes(source, tmp_path / "classes.png")
     assert drawn["names"][-1] == "without a class"
     assert [of_split.tolist() for of_split in drawn["counts"].values()] == [[1, 2, 0, 0], [0, 0, 1, 1]]

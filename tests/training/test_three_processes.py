@@ -14,7 +14,7 @@ from tbe.data.clip_samplers import UniformClips
 from tbe.data.datamodule import VideoDataModule
 from tbe.data.sources.base import VideoSource
 from tbe.data.sources.records import make_records
-from tbe.data.views import LabelledClips
+from tbe.data.views import LabeledClips
 from tbe.distributed import gather, gather_uneven, shuffle, unshuffle
 from tbe.evaluation.features import CLEAN, _Extractor
 from tbe.training.callbacks.knn_probe import KnnProbe
@@ -55,7 +55,7 @@ class Noise(VideoSource):
 def measured(num_videos, number, num_processes):
     """What a process learns of the videos: the probe of pretraining, the numbers of finetuning, and all features."""
     source, logged = Noise(num_videos), {}
-    views = LabelledClips(ClipAugment(8, CenterCrop(1.0), flip=0.0))
+    views = LabeledClips(ClipAugment(8, CenterCrop(1.0), flip=0.0))
     settings = {"batch_size": 2, "num_workers": 0, "val_splits": ("train", "val")}
     data = VideoDataModule(source, source, UniformClips(2, num_clips=2), views, **settings)
     data.trainer = SimpleNamespace(global_rank=number, world_size=num_processes, training=False)

@@ -24,7 +24,7 @@ from tbe.evaluation.features import extract
 from tbe.train import build_module
 from tests.conftest import ROOT, SMALL, composed, once
 from tests.forked import together
-from tests.synchronised_statistics import synchronise_on_the_cpu, synchronised
+from tests.synchronized_statistics import synchronize_on_the_cpu, synchronized
 
 BATCH, STEPS = 8, 3
 CASES = [
@@ -73,7 +73,7 @@ class Recorder(pl.Callback):
     """What a run did: its losses, and which batch norms have statistics of their own."""
 
     def __init__(self):
-        self.losses, self.synchronised, self.alone = [], [], []
+        self.losses, self.synchronized, self.alone = [], [], []
 
     def on_train_batch_start(self, trainer, module, batch, batch_idx):
         torch.manual_seed(batch_idx)  # on all processes
@@ -81,8 +81,8 @@ class Recorder(pl.Callback):
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
         self.losses.append(outputs["loss"].detach())
         norms = {name: part for name, part in module.named_modules() if isinstance(part, _BatchNorm)}
-        self.synchronised = [name for name, norm in norms.items() if isinstance(norm, nn.SyncBatchNorm)]
-        self.alone = [name for name in norms if name not in self.synchronised]
+        self.synchronized = [name for name, norm in norms.items() if isinstance(norm, nn.SyncBatchNorm)]
+        self.alone = [name for name in norms if name not in self.synchronized]
 
 
 def drawn_for_all(draw, place):
@@ -172,7 +172,7 @@ def validated(stage, configs):
     return trainer_of(configs, callbacks=callbacks).validate(module, source, verbose=False)[0]
 
 
-def normalised(values, norm, join):
+def normalized(values, norm, join):
     """Outputs, gradient and running statistics of a batch norm, or of one whose processes join."""
     values = values.clone().requires_grad_()
     outputs = join(norm, values)
@@ -202,9 +202,9 @@ def work(configs):
 def _process(number, folder, configs):
     os.environ.update(LOCAL_RANK=str(number), OMP_NUM_THREADS="1")
     dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=number, world_size=2)
-    synchronise_on_the_cpu()
+    synchronize_on_the_cpu()
     norm, values = batch_norm()
-    found = {"batch_norm": normalised(values.split([3, 2])[number], norm, synchronised)}
+    found = {"batch_norm": normalized(values.split([3, 2])[number], norm, synchronized)}
     torch.save(found | work(configs), f"{folder}/{number}.pt")
 
 
@@ -225,10 +225,10 @@ def found(tmp_path_factory, data_dir):
     return [torch.load(folder / f"{name}.pt", weights_only=False) for name in ("alone", 0, 1)]
 
 
-def test_the_synchronised_batch_norm_of_these_tests_is_batch_norm_of_the_joined_batch(found):
+def test_the_synchronized_batch_norm_of_these_tests_is_batch_norm_of_the_joined_batch(found):
     """What stands in for torch.nn.SyncBatchNorm, whose CUDA kernel is not tested here: it refuses the CPU."""
     norm, values = batch_norm()
-    expected = normalised(values, norm, lambda norm, values: norm(values))
+    expected = normalized(values, norm, lambda norm, values: norm(values))
     first, second = (one["batch_norm"] for one in found[1:])  # 3 and 2 clips
     for name in ("outputs", "inputs"):
         assert_close(torch.cat([first[name], second[name]]), expected[name], rtol=1e-4, atol=1e-5)
@@ -256,7 +256,7 @@ def test_two_processes_train_like_one(found, case):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_all_batch_norms_are_synchronised_the_key_encoders_and_heads_too(found, case):
+def test_all_batch_norms_are_synchronized_the_key_encoders_and_heads_too(found, case):
     alone, first, _ = (one[case] for one in found)
     assert alone["synchronised"] == []
     assert first["alone"] == []

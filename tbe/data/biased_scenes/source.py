@@ -122,7 +122,7 @@ class BiasedScenes(VideoSource):
         """Returns the actor's masks in these frames of a clip, bool (n, H, W)."""
         return self.masks(split, [index])[0][frames]
 
-    def labellings(self) -> dict[str, VideoSource]:
+    def labelings(self) -> dict[str, VideoSource]:
         """Returns the same videos labelled by action and by scene."""
         return {label: replace(self, label=label) for label in LABELS}
 

@@ -133,8 +133,8 @@ class ReadableVideos(VideoSource):
     def foreground(self, split: str, index: int, frames: list[int]) -> np.ndarray | None:
         return self.source.foreground(split, int(self._readable(split)[1][index]), frames)
 
-    def labellings(self) -> dict[str, VideoSource]:
-        return {label: ReadableVideos(source, self.quarantine) for label, source in self.source.labellings().items()}
+    def labelings(self) -> dict[str, VideoSource]:
+        return {label: ReadableVideos(source, self.quarantine) for label, source in self.source.labelings().items()}
 
     def _readable(self, split: str) -> tuple[Records, np.ndarray]:
         if split not in self._by_split:

@@ -45,6 +45,6 @@ class VideoSource(ABC):
         """Returns the actor's masks in these frames of a video, bool (n, H, W), None if unknown."""
         return None
 
-    def labellings(self) -> dict[str, VideoSource]:
+    def labelings(self) -> dict[str, VideoSource]:
         """Returns the same videos under each kind of label they have, by its name; by default only 'class'."""
         return {"class": self}

@@ -21,7 +21,7 @@ from tbe.data.sources.unicode_forms import path_on_disk
 from tbe.errors import UserError
 from tbe.runs import replacing
 
-UNLABELLED = -1
+UNLABELED = -1
 HOW_TO_ALLOW = "If you trust the list, allow it with data.allow_outside_root=true, or verify's --allow-outside-root"
 # Matches absolute paths, also of Windows, and '..', in paths that stand one per line.
 OUTSIDE = re.compile(rb"^[/\\]|^[A-Za-z]:|(?:^|[/\\])\.\.(?:[/\\]|$)", re.MULTILINE)
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 class Records:
     """Videos as columns: 250,000 of them take some 20 MB, shared by all workers of a loader.
 
-    paths: relative to `root`, as bytes; labels: int64 (n,), `UNLABELLED` if unknown;
+    paths: relative to `root`, as bytes; labels: int64 (n,), `UNLABELED` if unknown;
     num_frames: int64 (n,), 0 if unknown. is_fenced: whether links out of `root` are refused.
     """
 

@@ -44,7 +44,7 @@ class SceneLists:
         return read_names(Path(self.folder, CLASSES))
 
 
-class LabelledByScene(VideoSource):
+class LabeledByScene(VideoSource):
     """Another source's videos, with their scenes as classes."""
 
     def __init__(self, source: VideoSource, names: Sequence[str], splits: Sequence[str]):

@@ -14,7 +14,7 @@ from tbe.data.sources.actor_masks import ActorMasks
 from tbe.data.sources.base import VideoSource
 from tbe.data.sources.list_hints import CLASSES
 from tbe.data.sources.records import Records, check_labels, fence, hold_out, read_list
-from tbe.data.sources.scene_lists import LabelledByScene, SceneLists, read_names
+from tbe.data.sources.scene_lists import LabeledByScene, SceneLists, read_names
 from tbe.data.sources.unicode_forms import path_on_disk
 from tbe.errors import MissingFile, UserError
 
@@ -137,11 +137,11 @@ class VideoLists(VideoSource):
         file = self.splits.get(split) or self.splits["train"]  # of which val may be a part
         return torch.from_numpy(self.scene_lists.of(self.records(split), file))
 
-    def labellings(self) -> dict[str, VideoSource]:
+    def labelings(self) -> dict[str, VideoSource]:
         """Returns the same videos labelled by class and, if known, by scene."""
         if not self.scene_lists:
             return {"class": self}
-        return {"class": self, "scene": LabelledByScene(self, self.scene_lists.names, list(self.splits))}
+        return {"class": self, "scene": LabeledByScene(self, self.scene_lists.names, list(self.splits))}
 
     def foreground(self, split: str, index: int, frames: list[int]) -> np.ndarray | None:
         """Returns the actor's masks in these frames of a video, bool (n, H, W), None if it has no masks or boxes."""

@@ -41,7 +41,7 @@ class FewLabels:
             evaluation.warn_of_trained_on(split)
         for share in self.shares:
             name = f"semi/{100 * share:g}%"
-            chosen = [labelled(labels.numpy(), share, (self.seed, draw)) for draw in range(self.draws)]
+            chosen = [labeled(labels.numpy(), share, (self.seed, draw)) for draw in range(self.draws)]
             probes = [self.linear.fit(Features(vectors[videos], labels[videos]))[0] for videos in chosen]
             metrics[f"{name}_labels"] = len(chosen[0])
             for split in evaluation.queries:
@@ -52,7 +52,7 @@ class FewLabels:
         return metrics
 
 
-def labelled(labels: np.ndarray, share: float, seed: int | tuple[int, ...]) -> np.ndarray:
+def labeled(labels: np.ndarray, share: float, seed: int | tuple[int, ...]) -> np.ndarray:
     """Returns the videos, of labels (n,), that keep their label: equally many per class, `share` in total, shuffled.
 
     With the same seed, the result for a larger share contains that for a smaller one.

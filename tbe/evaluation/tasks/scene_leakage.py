@@ -42,7 +42,7 @@ def has_scenes(evaluation: Evaluation) -> bool:
 
 def can_be_told(evaluation: Evaluation, split: str) -> bool:
     """Returns whether gallery and query split share scenes; logs if they don't."""
-    gallery, queries = (_labelled_by_scene(evaluation, part) for part in (evaluation.gallery, split))
+    gallery, queries = (_labeled_by_scene(evaluation, part) for part in (evaluation.gallery, split))
     if np.isin(queries.labels.numpy(), gallery.labels.numpy()).any():
         return True
     log.info("scenes: skipped %s, because %s has none of its scenes", split, evaluation.gallery)
@@ -51,7 +51,7 @@ def can_be_told(evaluation: Evaluation, split: str) -> bool:
 
 def scene_leakage(evaluation: Evaluation, split: str, linear: LinearProbe) -> dict[str, float]:
     """Returns `scene_linear_top1` and `scene_R@1` in percent; raises UserError for data without scenes."""
-    gallery, queries = (_labelled_by_scene(evaluation, part) for part in (evaluation.gallery, split))
+    gallery, queries = (_labeled_by_scene(evaluation, part) for part in (evaluation.gallery, split))
     evaluation.warn_of_trained_on(split)
     probe, _ = linear.fit(gallery)
     excluded = evaluation.same_videos(split, evaluation.gallery)
@@ -61,7 +61,7 @@ def scene_leakage(evaluation: Evaluation, split: str, linear: LinearProbe) -> di
     }
 
 
-def _labelled_by_scene(evaluation: Evaluation, split: str) -> Features:
+def _labeled_by_scene(evaluation: Evaluation, split: str) -> Features:
     source = evaluation.datamodule.source
     scenes = source.scenes(split)
     if scenes is None:

@@ -11,7 +11,7 @@ from tbe.data.sources.records import read_list, write_list
 from tbe.errors import MissingFile, UserError
 from tbe.prepare.common.lists import Row
 from tbe.prepare.common.published import numbered_lines
-from tbe.prepare.common.video_folder import SUFFIXES, labelled_videos
+from tbe.prepare.common.video_folder import SUFFIXES, labeled_videos
 
 CLASSES = "classes"  # the name of the list of class names
 
@@ -39,7 +39,7 @@ def given_lists(root: Path, files: list[Path]) -> GivenLists:
     if not root.is_dir():
         raise MissingFile(f"{root}: expected the folder of the videos, got no such folder")
     if not files:
-        rows, classes = labelled_videos(root, SUFFIXES, may_leave=True)  # the results go to another folder
+        rows, classes = labeled_videos(root, SUFFIXES, may_leave=True)  # the results go to another folder
         return GivenLists({"all": rows}, classes)
     lists: dict[str, list[Row]] = {}
     classes = []

@@ -15,7 +15,7 @@ from tbe.prepare.common.lists import Row
 SUFFIXES = VIDEO_SUFFIXES
 
 
-def labelled_videos(root: Path, suffixes: list[str], may_leave: bool = False) -> tuple[list[Row], list[str]]:
+def labeled_videos(root: Path, suffixes: list[str], may_leave: bool = False) -> tuple[list[Row], list[str]]:
     """Returns (path, label) of each video below root, and the class names; raises MissingFile if there is no video.
 
     Prints what is skipped: files with other suffixes, and videos that links lead out of root unless they `may_leave`.

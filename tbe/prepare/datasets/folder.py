@@ -17,7 +17,7 @@ from tbe.data.sources.records import hold_out
 from tbe.errors import UserError
 from tbe.launch.quoting import override
 from tbe.prepare.common import Row, add_out, write_lists
-from tbe.prepare.common.video_folder import SUFFIXES, labelled_videos
+from tbe.prepare.common.video_folder import SUFFIXES, labeled_videos
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(f"--test-share: expected 0 to less than 1, got {args.test_share}")
     if not args.test_share and (args.out / "test.txt").exists():
         raise UserError(f"{args.out}: expected no test.txt, as train.txt gets all videos; remove it or change --out")
-    rows, classes = labelled_videos(args.root, args.suffixes, args.allow_outside_root)
+    rows, classes = labeled_videos(args.root, args.suffixes, args.allow_outside_root)
     labels = [label for _, label in rows]
     held = hold_out(np.array(labels), args.test_share, args.seed) if args.test_share else np.zeros(len(rows), bool)
     lists: dict[str, list[Row]] = {"train": [], "test": []}

@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> None:
     """Writes the lists and prints the number of videos of each."""
     labels_file = existing_parts(args.annotations, {"classes": _names("labels.json")})["classes"]
     files = existing_parts(args.annotations, {part: _names(name) for part, name in PARTS.items()})
-    if "test" in files and not _is_labelled(files["test"]):
+    if "test" in files and not _is_labeled(files["test"]):
         print(f"{files.pop('test')}: its videos have no label, so no test.txt")
     if not files:
         raise MissingFile(f"{args.annotations}: expected a file with labels, train.json or validation.json")
@@ -80,5 +80,5 @@ def _names(name: str) -> list[str]:
     return [f"something-something-v2-{name}", name]
 
 
-def _is_labelled(file: Path) -> bool:
+def _is_labeled(file: Path) -> bool:
     return any("template" in entry for _, entry in json_entries(file, {"id": str}))

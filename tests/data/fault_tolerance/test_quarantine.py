@@ -71,7 +71,7 @@ class Numbered(VideoSource):
     def foreground(self, split, index, frames):
         return np.full((len(frames), 1, 1), index)
 
-    def labellings(self):
+    def labelings(self):
         return {"number": self, "again": self}
 
 
@@ -94,7 +94,7 @@ def test_annotations_stay_with_their_video_whichever_are_unreadable(tmp_path, se
     readable = ReadableVideos(Numbered(), quarantine)
     expected = sorted(set(range(9)) - set(unreadable.tolist()))
     assert check_aligned(readable, "train") == expected
-    assert [check_aligned(source, "train") for source in readable.labellings().values()] == [expected] * 2
+    assert [check_aligned(source, "train") for source in readable.labelings().values()] == [expected] * 2
     quarantine.add([Fault("/data/8.mp4", "found while others are measured", "PyAV")])
     assert check_aligned(readable, "train") == expected
 
@@ -105,7 +105,7 @@ def test_a_source_without_unreadable_videos_is_forwarded_unchanged(tmp_path):
     assert interface <= set(vars(ReadableVideos)), "what is not forwarded says the default"
     assert (readable.name, readable.num_classes, readable.class_names) == ("mine", 9, tuple("abcdefghi"))
     assert (readable.has("train"), readable.has("val")) == (True, False)
-    assert list(readable.labellings()) == ["number", "again"]
+    assert list(readable.labelings()) == ["number", "again"]
     with pytest.raises(NotImplementedError, match="prepared"):
         readable.prepare()
 
@@ -138,4 +138,4 @@ def test_a_custom_source_needs_only_its_splits(tmp_path):
         assert source.class_names is None
         assert source.scenes("train") is None
         assert source.foreground("train", 0, [0]) is None
-        assert [type(found) for found in source.labellings().values()] == [type(source)]
+        assert [type(found) for found in source.labelings().values()] == [type(source)]

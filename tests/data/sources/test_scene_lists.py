@@ -23,8 +23,8 @@ def test_scenes_are_found_by_path_also_of_what_is_held_out(source):
     for split in ("train", "val"):
         records = found.records(split)
         assert [f"{'abcd'[scene]}.mp4".encode() for scene in found.scenes(split)] == list(records.paths)
-    assert found.labellings()["scene"].num_classes == 4
-    assert found.labellings()["scene"].class_names is None
+    assert found.labelings()["scene"].num_classes == 4
+    assert found.labelings()["scene"].class_names is None
 
 
 @pytest.mark.parametrize(

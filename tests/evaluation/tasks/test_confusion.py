@@ -35,8 +35,8 @@ def test_counts_are_those_of_sklearn():
     labels, predicted = torch.randint(5, (2, 200), generator=torch.Generator().manual_seed(0))
     counts = count_confusions(labels, predicted, 6)
     assert np.array_equal(counts, confusion_matrix(labels, predicted, labels=range(6)))
-    normalised = confusion_matrix(labels, predicted, labels=range(5), normalize="true")
-    assert np.allclose(shares(counts)[:5, :5], normalised)
+    normalized = confusion_matrix(labels, predicted, labels=range(5), normalize="true")
+    assert np.allclose(shares(counts)[:5, :5], normalized)
     assert np.isnan(shares(counts)[5]).all()
 
 

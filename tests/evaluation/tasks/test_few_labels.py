@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tbe.evaluation.features import Features
-from tbe.evaluation.tasks.few_labels import FewLabels, labelled
+from tbe.evaluation.tasks.few_labels import FewLabels, labeled
 from tbe.evaluation.tasks.linear import LinearProbe
 
 
@@ -17,7 +17,7 @@ def videos(num, seed, num_classes=4):
 
 def test_every_class_keeps_as_many_labels_and_a_larger_share_holds_a_smaller_one():
     labels = np.random.default_rng(0).choice(5, 400, p=[0.5, 0.3, 0.15, 0.04, 0.01])
-    subsets = [set(labelled(labels, share, seed=3).tolist()) for share in (0.001, 0.01, 0.1, 1.0)]
+    subsets = [set(labeled(labels, share, seed=3).tolist()) for share in (0.001, 0.01, 0.1, 1.0)]
     for smaller, larger in pairwise(subsets):
         assert smaller <= larger
     assert np.bincount(labels[list(subsets[0])]).tolist() == [1] * 5
@@ -29,8 +29,8 @@ def test_every_class_keeps_as_many_labels_and_a_larger_share_holds_a_smaller_one
 
 def test_draws_differ_and_repeat():
     labels = np.arange(100) % 5
-    assert labelled(labels, 0.1, seed=(0, 1)).tolist() == labelled(labels, 0.1, seed=(0, 1)).tolist()
-    assert set(labelled(labels, 0.1, seed=(0, 1))) != set(labelled(labels, 0.1, seed=(0, 2)))
+    assert labeled(labels, 0.1, seed=(0, 1)).tolist() == labeled(labels, 0.1, seed=(0, 1)).tolist()
+    assert set(labeled(labels, 0.1, seed=(0, 1))) != set(labeled(labels, 0.1, seed=(0, 2)))
 
 
 def test_the_numbers_are_those_of_probes_trained_on_each_draw(known):
@@ -40,7 +40,7 @@ def test_the_numbers_are_those_of_probes_trained_on_each_draw(known):
     for share in (0.02, 0.1):
         scores = []
         for draw in range(3):
-            chosen = labelled(gallery[1].numpy(), share, (7, draw))
+            chosen = labeled(gallery[1].numpy(), share, (7, draw))
             trained, _ = probe.fit(Features(gallery[0][chosen], gallery[1][chosen]))
             right = trained.predict(queries[0].numpy()) == queries[1].numpy()
             scores.append(100 * right.mean())

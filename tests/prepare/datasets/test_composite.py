@@ -318,7 +318,7 @@ def test_the_config_composite_has_splits_scenes_and_masks(composites):
         assert [names[scene] for scene in source.scenes(split)] == planned_places
         assert source.foreground(split, 0, [0, 3]).shape == (2, 48, 64)
     assert len(source.records("val")) + len(source.records("train")) == 18
-    by_scene = source.labellings()["scene"]
+    by_scene = source.labelings()["scene"]
     assert by_scene.num_classes == 5
     assert by_scene.class_names == names
     assert torch.equal(torch.from_numpy(by_scene.records("val").labels), source.scenes("val"))

@@ -50,7 +50,7 @@ def test_with_test_share_zero_there_is_no_test_list(videos, lists, rows, capsys,
     refused("expected no test.txt, as train.txt gets all videos", "folder", "--root", videos, "--test-share", 0)
 
 
-def test_a_flat_folder_is_unlabelled(videos, lists, rows, capsys):
+def test_a_flat_folder_is_unlabeled(videos, lists, rows, capsys):
     (videos / "walk" / "#1.mp4").touch()
     folder = lists("folder", "--root", videos / "walk", "--test-share", 0)
     assert rows(folder / "train.txt") == [("./#1.mp4", 0), *((f"clip {number}.MP4", 0) for number in range(5))]

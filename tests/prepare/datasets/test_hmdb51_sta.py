@@ -57,7 +57,7 @@ def test_an_actor_does_not_count_as_the_camera():
     assert camera_motion(with_actor(panning((0, 5)))).motion == pytest.approx(5 / 120, rel=0.1)
 
 
-def test_the_borders_of_a_stabilised_video_do_not_count():
+def test_the_borders_of_a_stabilized_video_do_not_count():
     assert camera_motion(with_borders(panning((0, 0)), 5)).motion < 1e-3
 
 
@@ -94,7 +94,7 @@ SPLITS = {
 
 
 @pytest.fixture(scope="module")
-def stabilised(tmp_path_factory):
+def stabilized(tmp_path_factory):
     """Videos of two classes: a still one, one with a slow pan (0.008) and one with a fast pan (0.05)."""
     root = tmp_path_factory.mktemp("stabilised")
     for name in ("run", "walk"):
@@ -105,8 +105,8 @@ def stabilised(tmp_path_factory):
     return root
 
 
-def test_videos_with_a_moving_camera_are_left_out(stabilised, annotations, lists, rows, capsys):
-    given = ["--root", stabilised, "--annotations", annotations(SPLITS), "--workers", 2]
+def test_videos_with_a_moving_camera_are_left_out(stabilized, annotations, lists, rows, capsys):
+    given = ["--root", stabilized, "--annotations", annotations(SPLITS), "--workers", 2]
     folder = lists("hmdb51_sta", *given)
     assert rows(folder / "train_1.txt") == [("run/run_still.avi", 0), ("walk/walk_still.avi", 1)]
     assert rows(folder / "test_3.txt") == [("run/run_slow.avi", 0), ("walk/walk_slow.avi", 1)]
@@ -119,8 +119,8 @@ def test_videos_with_a_moving_camera_are_left_out(stabilised, annotations, lists
     assert measured["run/run_still.avi"]["pairs"] == "7"
 
 
-def test_another_threshold_reuses_the_measurements(stabilised, annotations, lists, rows):
-    given = ["--root", stabilised, "--annotations", annotations(SPLITS), "--workers", 2]
+def test_another_threshold_reuses_the_measurements(stabilized, annotations, lists, rows):
+    given = ["--root", stabilized, "--annotations", annotations(SPLITS), "--workers", 2]
     folder = lists("hmdb51_sta", *given)
     content = (folder / "motion.csv").read_text()
     (folder / "motion.csv").write_text(content.replace("run/run_panned.avi,ok,0.0", "run/run_panned.avi,ok,0.7"))
@@ -129,19 +129,19 @@ def test_another_threshold_reuses_the_measurements(stabilised, annotations, list
     assert ("run/run_panned.avi", 0) not in rows(folder / "train_1.txt")
 
 
-def test_missing_videos_are_named_and_the_rest_is_listed(stabilised, annotations, lists, tmp_path, rows, capsys):
+def test_missing_videos_are_named_and_the_rest_is_listed(stabilized, annotations, lists, tmp_path, rows, capsys):
     files = {**SPLITS, "run_test_split1.txt": "run_still.avi 1\nrun_slow.avi 2\nrun_gone.avi 1"}
     with pytest.raises(SystemExit, match=r"1 of 7 videos failed: see .*motion.csv; --retry tries them again"):
-        lists("hmdb51_sta", "--root", stabilised, "--annotations", annotations(files), "--workers", 2)
+        lists("hmdb51_sta", "--root", stabilized, "--annotations", annotations(files), "--workers", 2)
     assert "run/run_gone.avi: failed:" in capsys.readouterr().out
     assert rows(tmp_path / "lists" / "train_1.txt") == [("run/run_still.avi", 0), ("walk/walk_still.avi", 1)]
 
 
-def test_impossible_options_are_refused(stabilised, annotations, refused, tmp_path):
+def test_impossible_options_are_refused(stabilized, annotations, refused, tmp_path):
     given = ["--annotations", annotations(SPLITS)]
     refused("gone: expected the folder of the stabilised videos", "hmdb51_sta", "--root", tmp_path / "gone", *given)
     refused(
-        "--max-motion: expected 0 or more, got -1.0", "hmdb51_sta", "--root", stabilised, *given, "--max-motion", -1
+        "--max-motion: expected 0 or more, got -1.0", "hmdb51_sta", "--root", stabilized, *given, "--max-motion", -1
     )
 
 

@@ -43,7 +43,7 @@ def test_a_missing_part_is_reported(annotations, lists, capsys):
     assert sorted(file.name for file in written.iterdir()) == ["classes.txt", "val.txt"]
 
 
-def test_only_unlabelled_videos_are_refused(annotations, refused):
+def test_only_unlabeled_videos_are_refused(annotations, refused):
     folder = annotations({name: text for name, text in FILES.items() if "labels" in name or "test" in name})
     refused("expected a file with labels, train.json or validation.json", "something_v2", "--annotations", folder)
 

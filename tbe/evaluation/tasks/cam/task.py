@@ -61,7 +61,7 @@ class Cam:
             mapper = Mapper(evaluation.backbone, head, kinds, drawn)
             clips = PredictionData(data, partial(middle_clips, data, split, measured))
             evaluation.trainer.predict(mapper, datamodule=clips, return_predictions=False)
-            metrics |= {evaluation.key(name, split): value for name, value in summarised(mapper.found).items()}
+            metrics |= {evaluation.key(name, split): value for name, value in summarized(mapper.found).items()}
             if self.videos and rank() == 0:
                 # A trainer may be limited to some of the videos.
                 self._write(evaluation, split, mapper.found, records.select(mapper.found.drawn.numpy()))
@@ -105,7 +105,7 @@ def spread(indices: np.ndarray, most: int) -> np.ndarray:
     return indices[np.unique(np.linspace(0, len(indices) - 1, most).round().astype(int))]
 
 
-def summarised(found: Maps) -> dict[str, float]:
+def summarized(found: Maps) -> dict[str, float]:
     """Computes the metrics of the measured videos."""
     has_foreground = found.area > 0
     area = found.area[has_foreground].mean().item()

@@ -23,7 +23,7 @@ class Points(NamedTuple):
 def describe(source: VideoSource, split: str, chosen: np.ndarray) -> tuple[list[str], dict[str, list[str]]]:
     """Returns paths, class names and, if known, scene names of the chosen videos of a split."""
     paths = [display_path(path) for path in source.records(split).select(chosen).paths.tolist()]
-    return paths, {name: _names(labelled, split, chosen) for name, labelled in source.labellings().items()}
+    return paths, {name: _names(labeled, split, chosen) for name, labeled in source.labelings().items()}
 
 
 def write_points(file: Path, points: Points) -> None:

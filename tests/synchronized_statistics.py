@@ -6,7 +6,7 @@ from torch.distributed.nn.functional import all_reduce
 from torch.nn.parallel import DistributedDataParallel
 
 
-def synchronised(norm, values):
+def synchronized(norm, values):
     """What torch.nn.SyncBatchNorm.forward(norm, values) computes, from sums that all processes add up.
 
     values (B, C, ...), as many on each process or not. Gradients flow through the sums to the values of all processes.
@@ -29,9 +29,9 @@ def synchronised(norm, values):
     return normal * norm.weight.view_as(mean) + norm.bias.view_as(mean)
 
 
-def synchronise_on_the_cpu():
+def synchronize_on_the_cpu():
     """Gives torch.nn.SyncBatchNorm, in this process, a forward pass that a CPU can take, and DDP that for granted."""
     if dist.get_backend() != "gloo":
         raise ValueError(f"expected processes over gloo, got {dist.get_backend()}")
-    torch.nn.SyncBatchNorm.forward = synchronised
+    torch.nn.SyncBatchNorm.forward = synchronized
     DistributedDataParallel._passing_sync_batchnorm_handle = lambda self, module: None  # it asks for a GPU
