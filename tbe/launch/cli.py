@@ -1,4 +1,4 @@
-"""What train.py and eval.py share: from a command line to resolved configs in a run's folder."""
+"""Runs a command line: composes its config with Hydra, makes the run's folder and starts the stages."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ LISTS = ("seeds", "variants", "values")  # of configs/sweep
 
 @dataclass(frozen=True)
 class Command:
-    """A command line: Hydra composes its config, its module makes stages of that and runs them.
+    """A command: Hydra composes its config, from which its module prepares stages and runs them.
 
-    config_name: the file in configs/. module: imported when there is something to run; its `prepare(config, overrides)`
+    config_name: the file in configs/. module: imported once there is something to run; its `prepare(config, overrides)`
     writes the resolved configs of one or several stages and returns them, its `run(stages)` returns the objective of a
-    sweep. moved: the keys that lie elsewhere now. is_requeued: whether a job of a scheduler is queued again when it is
-    stopped; its module's `continued(stage)` then says where each stage goes on.
+    sweep. moved: former keys and their present places. is_requeued: whether a stopped job is queued again by its
+    scheduler; `continued(stage)` of the module then returns the stage resumed from its last checkpoint.
 
-    A process that another one has started runs the stages of that one.
+    A process that another one started runs the stages of that one.
     """
 
     config_name: str
@@ -74,7 +74,7 @@ class Command:
         hydra.main(version_base="1.3", config_path=config_dir(), config_name=self.config_name)(job)()
 
     def run(self, config: DictConfig) -> Any:
-        """Runs what Hydra has composed: one run, or one of a sweep, of which the others go on where it fails."""
+        """Runs the config that Hydra composed. A run of a sweep that fails is logged, and the sweep goes on."""
         _silence_known_warnings()  # a launcher may run this in a process of its own
         overrides = list(HydraConfig.get().overrides.task)
         config.run_dir = os.path.abspath(HydraConfig.get().runtime.output_dir)
@@ -96,7 +96,7 @@ class Command:
             raise
 
     def _stages_of_job(self) -> list[Stage]:
-        """Returns the stages that the first process of a job, or an earlier start of it, composed; none to compose."""
+        """Returns the stages that this job's first process, or an earlier start, composed; none if there are none."""
         job, arguments = cluster_jobs.current(), sys.argv[1:]
         flags = [argument for argument in arguments if argument.startswith("-")]
         if job is None or (flags and not job.rank):
@@ -114,9 +114,9 @@ class Command:
 
 
 def _exit_with_message(error: Exception, folder: str | os.PathLike | None) -> None:
-    """Ends the command with one line; the traceback of what no user can put right is kept in the run's folder.
+    """Ends the command with one line, and writes the traceback of an error that is not the user's to error.log.
 
-    Where there is no such folder, and with HYDRA_FULL_ERROR=1, it returns, for the error to be raised as it is.
+    Returns, for the caller to raise the error as it is, if such an error has no folder, or with HYDRA_FULL_ERROR=1.
     """
     file = None
     if not isinstance(_cause(error), _user_errors()):
@@ -130,7 +130,7 @@ def _exit_with_message(error: Exception, folder: str | os.PathLike | None) -> No
 
 
 def _message_of(error: Exception, file: Path | None) -> str:
-    """What is said of an error: all that a user is told, or the beginning, with the file that has the traceback."""
+    """Returns the message of a user error, or the first line of any other with the file that has its traceback."""
     cause = _cause(error)
     if isinstance(cause, _user_errors()):
         return str(cause)
@@ -138,30 +138,30 @@ def _message_of(error: Exception, file: Path | None) -> str:
 
 
 def _cause(error: BaseException) -> BaseException:
-    """What went wrong where Hydra built an object from its config."""
+    """Returns the error itself in place of those that Hydra wraps around it while building an object."""
     while isinstance(error, InstantiationException) and error.__cause__ is not None:
         error = error.__cause__
     return error
 
 
 def quote_list_option(argument: str) -> str:
-    """`seeds=1,2` and `variants=moco,be` quoted: what a sweep goes over is told to each of its runs whole.
+    """Returns `seeds=1,2` or `variants=moco,be` with its value quoted, any other argument unchanged.
 
-    Hydra would take the commas for a sweep over single seeds, of sweeps over all.
+    Every run of a sweep gets the whole list; without quotes Hydra would sweep over its entries.
     """
     key, _, value = argument.partition("=")
     return f"{key}='{value}'" if key in LISTS and "," in value and value[0] not in "'\"" else argument
 
 
 def _user_errors() -> tuple[type[Exception], ...]:
-    """What a user can put right."""
+    """Returns the errors that a user can put right."""
     from tbe.data.readers import DecodeError  # slow to import
 
     return UserError, DecodeError
 
 
 def _silence_known_warnings() -> None:
-    """Leaves out what says nothing about the run: advertisements and a warning between two libraries."""
+    """Silences advertisements, and warnings that do not concern the run."""
     for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.rank_zero"):
         logging.getLogger(name).addFilter(lambda record: "Tip:" not in record.getMessage())
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")

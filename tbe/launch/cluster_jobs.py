@@ -1,7 +1,7 @@
-"""Runs that torchrun or SLURM start, once for each process and again after a preemption: one config, one folder.
+"""Shares the stages of a run among processes that torchrun or SLURM start, also when they start a job again.
 
-The first process composes the config; the others wait for its file and run that. A job that is started again goes on
-where its checkpoints end. All processes see the same folder of runs.
+The first process composes the config; the others wait for its file and run that. A job that is started again resumes
+from its last checkpoints. All processes must see the same folder of runs.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class Job(NamedTuple):
-    """What started this process: a name that no other job has, how often it was started before, and which it is."""
+    """The job of this process: its unique name, how often it was started before, and the rank of this process."""
 
     name: str
     start: int
@@ -39,7 +39,7 @@ class Job(NamedTuple):
 
 
 def current() -> Job | None:
-    """The job of this process; None where a user started it, or Lightning as one of several."""
+    """Returns the job of this process; None if a user started it, or Lightning beside another process."""
     has = os.environ
     if _is_of_torchrun():
         return Job(f"torchrun_{_run_id()}", int(has["TORCHELASTIC_RESTART_COUNT"]), int(has["RANK"]))
@@ -50,14 +50,14 @@ def current() -> Job | None:
 
 
 def publish_stages(job: Job, stages: Sequence[Stage], arguments: Sequence[str]) -> None:
-    """Names the stages of a job to its other processes, and to those of a later start."""
+    """Writes the stages of a job for its other processes, and for a later start."""
     file = _note(job, arguments)
     with replacing(file) as part:
         part.write_text(json.dumps({"start": job.start, "stages": to_plain(stages)}), encoding="utf-8")
 
 
 def wait_for_stages(job: Job, arguments: Sequence[str], patience: float = PATIENCE) -> list[Stage]:
-    """Returns the stages that the first process of this start names; raises a UserError when it takes too long."""
+    """Returns the stages that the first process of this start publishes; raises UserError after `patience` seconds."""
     file, limit = _note(job, arguments), time.monotonic() + patience
     while time.monotonic() < limit:
         start, stages = _read(file)
@@ -71,15 +71,15 @@ def wait_for_stages(job: Job, arguments: Sequence[str], patience: float = PATIEN
 
 
 def stages_of_previous_start(job: Job, arguments: Sequence[str]) -> list[Stage]:
-    """Returns the stages of an earlier start of this job, none where this is the first."""
+    """Returns the stages of an earlier start of this job; none if this is the first."""
     start, stages = _read(_note(job, arguments))
     return from_plain(stages) if start < job.start else []
 
 
 def requeue() -> None:
-    """Puts this process's SLURM job back into the queue; the next start goes on in the same folder.
+    """Puts this process's SLURM job back into the queue; its next start resumes in the same folder.
 
-    Not one that its user has cancelled, which gets the same signal as one that is preempted.
+    A job that its user canceled gets the same signal as a preempted one, and is not requeued.
     """
     job = _slurm_job()
     if job is None:
@@ -98,10 +98,10 @@ def requeue() -> None:
 
 
 def requeue_when_stopped() -> None:
-    """From now on a signal of SLURM ends this process and puts its job back, where nothing else handles it.
+    """Installs handlers by which a signal of SLURM ends this process and requeues its job.
 
-    That is before training, while modules are imported and objects built, and between stages. torchrun, which stops
-    its processes when one of them fails, starts them again itself.
+    They act before training, while modules are imported and objects built, and between stages; training has its own.
+    Not under torchrun, which starts its processes again itself.
     """
     if _slurm_job() is None or _is_of_torchrun():
         return
@@ -124,13 +124,13 @@ def requeue_when_stopped() -> None:
 
 
 def _scontrol(*arguments: str) -> str:
-    """What SLURM's command says; a SubprocessError where it fails."""
+    """Returns what scontrol prints; raises SubprocessError if it fails."""
     done = subprocess.run(["scontrol", *arguments], check=True, capture_output=True, text=True, timeout=60)
     return done.stdout
 
 
 def _slurm_job() -> str | None:
-    """The number of the job of SLURM that this process is of; None where there is none, or somebody types in it."""
+    """Returns the number of this process's SLURM job; None without one, or in an interactive one."""
     return None if os.environ.get("SLURM_JOB_NAME") in INTERACTIVE else os.environ.get("SLURM_JOB_ID")
 
 
@@ -139,7 +139,10 @@ def _is_of_torchrun() -> bool:
 
 
 def _run_id() -> str:
-    """The id that torchrun was given; where it has none, its process, which is the parent of all on its machine."""
+    """Returns the id given to torchrun, or else one of its process, the parent of all processes on the machine.
+
+    Raises UserError without an id on several machines.
+    """
     given = os.environ["TORCHELASTIC_RUN_ID"]
     if given != "none":
         return given

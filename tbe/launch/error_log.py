@@ -1,4 +1,4 @@
-"""The tracebacks of a run, kept in its folder."""
+"""Writes the tracebacks of a run to a file in its folder."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def write_error(folder: str | os.PathLike, error: BaseException) -> Path | None:
 
 
 def _versions() -> str:
-    """Of what computes and reads; none of it is imported for it, as an import may be what failed."""
+    """Returns the versions of Python and of PACKAGES, without importing them: an import may be what failed."""
     found = [f"python {platform.python_version()}"]
     for package in PACKAGES:
         try:
@@ -47,7 +47,7 @@ def _versions() -> str:
 
 
 def _rank() -> int:
-    """The number of this process among those of the run, also before they know of each other."""
+    """Returns the rank of this process, also before the processes are connected."""
     dist = sys.modules.get("torch.distributed")
     if dist is not None and dist.is_available() and dist.is_initialized():
         return dist.get_rank()

@@ -1,4 +1,4 @@
-"""What an evaluation is asked for, made whole: files for names, and the parts that a checkpoint knows."""
+"""Resolves an evaluation config: checkpoint aliases, and data, clip, reader and backbone of the checkpoint."""
 
 from __future__ import annotations
 
@@ -24,7 +24,11 @@ CARRIED = ("data", "clip", "reader", "backbone")
 
 
 def prepare(config: DictConfig, overrides: list[str]) -> list[Stage]:
-    """Writes the resolved config, with files for 'latest' and run folders, and what the checkpoint knows filled in."""
+    """Writes the resolved config of an evaluation; returns its only stage.
+
+    'latest' and run folders become files, and parts that are not chosen are those of the first checkpoint that has a
+    config. Raises UserError for parts that neither says, and for weights that do not fit the chosen backbone.
+    """
     check_settings(config)
     OmegaConf.set_struct(config, False)
     config.query = _listed(config.query)
@@ -50,7 +54,7 @@ def prepare(config: DictConfig, overrides: list[str]) -> list[Stage]:
 
 
 def _completed(part: str, chosen: Any, carried: Any) -> Any:
-    """A chosen config, single keys of it set over the checkpoint's, or the checkpoint's."""
+    """Returns the chosen config, that of the checkpoint, or that of the checkpoint with the chosen keys set over it."""
     if chosen is None and carried is None:
         raise UserError(f"eval: expected {part}=<choice> where no trained checkpoint says it, got none")
     if chosen is None or carried is None or "_target_" in chosen or (part == "clip" and "size" in chosen):
@@ -59,7 +63,7 @@ def _completed(part: str, chosen: Any, carried: Any) -> Any:
 
 
 def _check_chosen(config: DictConfig, file: str) -> None:
-    """A ValueError for parts that nothing says, where all weights are another project's, such as `file`."""
+    """Raises UserError for parts that are not chosen if all weights are another project's, such as `file`."""
     open_parts = [part for part in ("backbone", "data", "clip") if config.get(part) is None]
     if open_parts:
         choices = " ".join(f"{part}=<choice>" for part in open_parts)
@@ -70,14 +74,14 @@ def _check_chosen(config: DictConfig, file: str) -> None:
 
 
 def _check_backbone(backbone: dict[str, Any], files: list[str]) -> None:
-    """A ValueError for a checkpoint of ours whose weights do not fit the backbone that was chosen beside it."""
+    """Raises UserError for a checkpoint of ours whose weights do not fit the chosen backbone."""
     for checkpoint in map(checkpoints.read_any, files):
         if isinstance(checkpoint, Checkpoint):
             checkpoint.load_into(build(backbone))
 
 
 def _found(name: str, config: DictConfig) -> str | dict[int, str]:
-    """The file that is meant; of a name with '{split}' one of each split, by its number."""
+    """Returns the file of a checkpoint's name; of a name with '{split}' the file of each split by its number."""
     if name == RANDOM:
         return name
     if official_splits.NUMBER in name:

@@ -1,4 +1,4 @@
-"""What Hydra does around a run and a sweep: makes their folders, and ends a sweep with one table."""
+"""Hydra callbacks: make the folders of runs and sweeps, and print a table at the end of a sweep."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ NAMED_BY_TIME = "${run_folder:"  # what the folder is in configs/, unless the co
 
 
 class RunFolder(Callback):
-    """Makes the folder of a run or of a sweep, and ends the command with one line where that can't be.
+    """Makes the folder of a run or of a sweep, or ends the command with one line if it can't.
 
-    A folder that is named by the time is new: two commands of the same second have two. One that was chosen may be
-    there, but without checkpoints, unless the run goes on from them (`resumes`: whether the command can). What a run
-    that goes on may not be told is refused here as well: a moment later Hydra writes into the folder.
+    A folder that is named by the time is new: two commands of the same second have two. A chosen one may exist, but
+    without checkpoints, unless the run resumes from them (`resumes`: whether the command can). Settings that can't
+    change in a resumed run are refused here as well, before Hydra writes into its folder.
     """
 
     def __init__(self, resumes: bool = False):
@@ -70,7 +70,7 @@ class RunFolder(Callback):
 
 
 def _made(node: DictConfig, folder: str, is_old: bool) -> str:
-    """Makes the folder that a part of Hydra's config names, and tries to write there; its path."""
+    """Makes the folder that a part of Hydra's config names, and tries to write there; returns its path."""
     is_named_by_time = OmegaConf.to_container(node, resolve=False)["dir"].startswith(NAMED_BY_TIME)  # type: ignore
     try:
         if is_named_by_time and not is_old:

@@ -1,4 +1,4 @@
-"""Says where a setting is now that a command line names at its old place."""
+"""Refuses settings at their former places, and names the present ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a printed command needs so that it can be pasted: quotes for Hydra's grammar, and around them the shell's."""
+"""Quotes values in printed commands, for Hydra's grammar and then for the shell, so that they can be pasted."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ WORDS = ("true", "false", "null", "nan", "inf")  # which Hydra takes for somethi
 
 
 def override(key: str, value: object) -> str:
-    """`key=value` as a word of a shell's command line that sets exactly this text, whatever letters it has."""
+    """Returns `key=value` as one word of a shell's command line, which sets exactly this text whatever it contains."""
     return shlex.quote(f"{key}={quoted(str(value))}")
 
 
 def quoted(text: str) -> str:
-    """A text as a value of Hydra's grammar; in double quotes unless it is plain.
+    """Returns a text as a value of Hydra's grammar, in double quotes unless it is plain.
 
-    There backslashes count before a quote alone, and before an interpolation, which OmegaConf would resolve.
+    Backslashes are special there only before a quote, and before an interpolation, which OmegaConf would resolve.
     """
     if PLAIN.fullmatch(text) and text.lower() not in WORDS:
         return text

@@ -1,4 +1,4 @@
-"""What a run that goes on may be told otherwise than before: what is applied, and what is refused."""
+"""Compares the settings of a resumed run with those of its checkpoint: which may change, and which are refused."""
 
 from __future__ import annotations
 
@@ -94,8 +94,8 @@ class Change(NamedTuple):
 def check_changes(config: dict[str, Any], checkpoint: Checkpoint, overrides: Sequence[str]) -> list[str]:
     """Compares a resolved config with that of the checkpoint it resumes, before anything is written.
 
-    Returns what is to be said of settings that are applied, and of those that a checkpoint of another version does not
-    have. A UserError that names all that can't change, and all that changes although the command line does not say it.
+    Returns messages about settings that change, and about those that a checkpoint of another version does not have.
+    Raises UserError naming all that can't change, and all that would change although the command line does not say so.
     """
     where, changes = f"resume={checkpoint.path}", _changes(checkpoint.config, config)
     named = {_key(text) for text in overrides}
@@ -137,7 +137,7 @@ def _said(where: str, applied: list[Change], unknown: list[Change]) -> list[str]
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
-    """The settings that differ, without those that only follow another one."""
+    """Returns the settings that differ, without those that only follow another one."""
     own = (str(before.get("run_dir")), str(now.get("run_dir")))
     found = [change for change in _differing(before, now, "") if not _is_named(change.key, ITS_OWN)]
     found = [change for change in found if _moved(change.before, own) != change.now]
@@ -149,7 +149,7 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
 
 
 def _differing(before: Any, now: Any, key: str) -> Iterator[Change]:
-    """Parts of another class are told by their classes alone."""
+    """Yields the settings that differ; for parts of different classes only the classes."""
     if not isinstance(before, Mapping) or not isinstance(now, Mapping):
         if before != now:
             yield Change(key, before, now)
@@ -163,18 +163,18 @@ def _differing(before: Any, now: Any, key: str) -> Iterator[Change]:
 
 
 def _moved(value: Any, folders: tuple[str, str]) -> Any:
-    """A path in the folder of the run, where that is another one now."""
+    """Returns a value with the run's former folder replaced by its present one."""
     return value.replace(*folders) if isinstance(value, str) else value
 
 
 def _same_batch(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Whether all processes together see the same videos in a step, however these are dealt out."""
+    """Returns whether all processes together see the same videos in a step, however they are distributed."""
     sizes = [_videos_a_step(config) for config in (before, now)]
     return sizes[0] is not None and sizes[0] == sizes[1]
 
 
 def _videos_a_step(config: Mapping[str, Any]) -> int | None:
-    """None where the number of devices is that of the machine."""
+    """Returns the videos of all processes in a step; None if the number of devices is that of the machine."""
     trainer = config.get("trainer", {})
     devices = trainer.get("devices")
     number = len(devices) if isinstance(devices, list) else int(devices) if str(devices).isdigit() else None
@@ -188,12 +188,12 @@ def _rule(key: str) -> str:
 
 
 def _is_named(key: str, named: Iterable[str]) -> bool:
-    """Whether this is one of what is named, or in a group that is."""
+    """Returns whether a key, or a group that it is in, is among the named ones."""
     return any(key == one or key.startswith(f"{one}.") for one in named)
 
 
 def _key(text: str) -> str:
-    """What an override sets; of `augment@eval_augment=center` the latter."""
+    """Returns the key that an override sets; of `augment@eval_augment=center` the latter."""
     return text.lstrip("+~").partition("=")[0].rpartition("@")[-1]
 
 

@@ -1,4 +1,4 @@
-"""What the values of a config may be, looked at before anything is built of them."""
+"""Checks the values of a config before anything is built from them."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ ABSENT = object()
 
 
 class Kind(NamedTuple):
-    """What a value may be: in words, and whether one is that."""
+    """A kind of value: its description, and a function that tests a value."""
 
     expected: str
     holds: Callable[[Any], bool]
 
 
 def whole(least: int) -> Kind:
-    """A whole number."""
+    """Returns the kind of whole numbers from `least` on."""
     return Kind(f"a whole number of at least {least}", lambda value: type(value) is int and value >= least)
 
 
 def number(least: float, most: float = math.inf, above: bool = False) -> Kind:
-    """Any number from `least` on, or `above` it, up to `most`."""
+    """Returns the kind of numbers from `least` on, or `above` it, up to `most`."""
     expected = f"a number {'above' if above else 'from' if most < math.inf else 'of at least'} {least:g}"
     expected += f" to {most:g}" if most < math.inf else ""
     return Kind(expected, lambda value: _is_number(value) and least <= value <= most and not (above and value == least))
 
 
 def or_null(kind: Kind, meaning: str) -> Kind:
-    """A kind of value, or null, with what that means."""
+    """Returns a kind that also allows null; meaning: of null."""
     return Kind(f"{kind.expected}, or null for {meaning}", lambda value: value is None or kind.holds(value))
 
 
@@ -100,7 +100,7 @@ KINDS = {
 
 
 def check_settings(config: DictConfig) -> None:
-    """Refuses a value of another kind than its key has, and a GPU that is not there, each in one line."""
+    """Raises UserError for a value of the wrong kind, and for a GPU that is not there."""
     for key, kind in KINDS.items():
         value = _select(config, key)
         if value is not ABSENT and not kind.holds(value):
@@ -109,7 +109,7 @@ def check_settings(config: DictConfig) -> None:
 
 
 def _select(config: DictConfig, key: str) -> Any:
-    """The value of a key, ABSENT where the config has none or a group in its place is another one."""
+    """Returns the value of a key; ABSENT if the config has none."""
     try:
         return OmegaConf.select(config, key, default=ABSENT)
     except OmegaConfBaseException:  # what it refers to is missing, as is said when all of it is resolved

@@ -1,4 +1,4 @@
-"""A stage of a command: its resolved config and its folder, as the processes of a run hand it to each other."""
+"""Reads and writes the stages of a command: their resolved configs and folders, as processes of a run share them."""
 
 from __future__ import annotations
 

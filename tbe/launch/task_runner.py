@@ -1,4 +1,4 @@
-"""Runs the tasks of an evaluation so that one that fails costs the numbers of no other."""
+"""Runs the tasks of an evaluation; one that fails does not cost the numbers of the others."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class TasksFailed(UserError):
 
 
 class TaskRunner:
-    """Runs tasks one after the other and keeps account of those that failed, each told in one line.
+    """Runs tasks one after the other, and records those that failed with the reason of each in one line.
 
-    folder: of the run, whose error.log gets the traceback of what no user can put right. Of several processes a task
-    that fails ends all of them, as without this: the others may wait for what this one would have sent.
+    folder: that of the run, whose error.log gets the tracebacks of errors that are not the user's. With several
+    processes a failure ends the run, as the others may wait for this process.
     """
 
     def __init__(self, tasks: Mapping[str, Task], folder: Path):
@@ -42,7 +42,7 @@ class TaskRunner:
         self._num_done = 0
 
     def run(self, evaluation: Evaluation, keep: Callable[[Metrics, dict[str, str]], None], of: str = "") -> Metrics:
-        """Returns the metrics of all tasks that could be measured, of a network that is called `of` in the account.
+        """Returns the metrics of all tasks that could be measured; of: the name of the network in messages.
 
         After each task `keep` is called with the metrics so far, and with why others are missing: what -> reason, of
         all that failed in this command and of the tasks to come.
@@ -60,12 +60,12 @@ class TaskRunner:
 
     @staticmethod
     def name(task: str, of: str) -> str:
-        """What a task of a network is called in the account."""
+        """Returns what a task of a network is called in messages."""
         return f"{task} of {of}" if of else task
 
     @contextmanager
     def attempt(self, what: str) -> Iterator[None]:
-        """What is done within may fail: it is told, counted, and the rest goes on."""
+        """Logs and records an error of the block, and lets the rest go on; what: its name in messages."""
         try:
             yield
         except Exception as error:
@@ -79,10 +79,7 @@ class TaskRunner:
             self._num_done += 1
 
     def check(self) -> None:
-        """Ends a command of which something failed with an error that names it all.
-
-        Where nothing succeeded and all failed alike, it is that error itself.
-        """
+        """Raises TasksFailed with everything that failed, or the error itself if all failed with the same one."""
         if not self.failed:
             return
         reasons = set(self.failed.values())

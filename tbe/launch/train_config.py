@@ -1,4 +1,4 @@
-"""What a training run is asked for, made whole: files for names, the run that follows, what a sweep has done before."""
+"""Resolves a training config: checkpoint aliases, the follow-up stage, and finished runs of a sweep."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ def prepare(config: DictConfig, overrides: list[str]) -> list[Stage]:
 
 
 def resolve(config: DictConfig, overrides: list[str]) -> tuple[list[dict[str, Any]], list[str]]:
-    """The configs of the run and of the one that follows it, made whole, and what is to be said of them.
+    """Returns the resolved configs of the run and of the one that follows it, and messages to log about them.
 
-    Nothing is written yet. A UserError for what can't be run, or can't go on from the checkpoint that it resumes.
+    Writes nothing. Raises UserError for settings that can't be run, or can't resume from their checkpoint.
     """
     checkpoint, messages = _resumed(config, overrides)
     stages = [_with_weights(config, overrides)]
@@ -80,7 +80,7 @@ def _leave_out_tasks_not_chosen(config: DictConfig) -> None:
 
 
 def _following(config: DictConfig, overrides: list[str]) -> DictConfig:
-    """The run that starts from what this one leaves, on the same machine."""
+    """Returns the config of the follow-up run, which starts from the weights of this one, on the same devices."""
     chosen = list(config.then_with)
     moved_keys.check(chosen, moved_keys.TRAIN)
     keys = {_key(override) for override in chosen}
@@ -104,7 +104,7 @@ def _following(config: DictConfig, overrides: list[str]) -> DictConfig:
 
 
 def _processes(config: DictConfig) -> str:
-    """How many processes a run has, as its config says it."""
+    """Returns the overrides that set the number of processes of a run."""
     devices = config.trainer.devices
     number = len(devices) if OmegaConf.is_list(devices) else devices
     return f"trainer.devices={number} trainer.num_nodes={config.trainer.num_nodes}"
@@ -116,9 +116,10 @@ def continued(stage: Stage) -> Stage:
 
 
 def _resumed(config: DictConfig, overrides: list[str]) -> tuple[Checkpoint | None, list[str]]:
-    """The checkpoint that a run goes on from, named as a file, and what is to be said of it; None for a new run.
+    """Returns the checkpoint to resume, None for a new run, and messages about it.
 
-    It says which network that is, unless the command does, and which weights it once started from.
+    Sets `resume` to its file, `init_from` to that of the first start, and the backbone to the checkpoint's unless it is
+    chosen. Raises UserError for a checkpoint of another stage.
     """
     if not config.resume:
         return None, []
@@ -138,7 +139,7 @@ def _resumed(config: DictConfig, overrides: list[str]) -> tuple[Checkpoint | Non
 
 
 def _with_weights(config: DictConfig, overrides: list[str]) -> DictConfig:
-    """Turns 'latest' and run folders into files, and takes the backbone from where the weights come from."""
+    """Sets `init_from` to a file, and the backbone to that of the weights unless it is chosen; returns the config."""
     if config.init_from and not config.resume:
         config.init_from = str(runs.find(str(config.init_from), config.runs).resolve())
         if not _chosen("backbone", overrides):
@@ -148,7 +149,7 @@ def _with_weights(config: DictConfig, overrides: list[str]) -> DictConfig:
 
 
 def _check_folders(stages: list[dict[str, Any]], checkpoint: Checkpoint) -> None:
-    """A UserError where a run that resumes would replace the checkpoints of another one."""
+    """Raises UserError if a resumed run would replace the checkpoints of another one."""
     folder = stages[0]["run_dir"]
     is_its_own = Path(checkpoint.path).parent == Path(folder, runs.LAST.parent).resolve()
     if runs.has_checkpoint(folder) and not is_its_own and checkpoint.config.get("run_dir") != folder:
@@ -165,7 +166,7 @@ def _check_folders(stages: list[dict[str, Any]], checkpoint: Checkpoint) -> None
 
 
 def _is_done(config: dict[str, Any]) -> bool:
-    """Whether the folder of a run holds its final numbers, with the same settings."""
+    """Returns whether the folder of a run has its final numbers, with the same settings."""
     before = Path(config["run_dir"], runs.CONFIG)
     is_same = before.exists() and {**read_config(before), "resume": config["resume"]} == config
     return is_same and Path(config["run_dir"], runs.METRICS).exists()
@@ -206,10 +207,10 @@ def _write(config: dict[str, Any], is_new: bool) -> Stage:
 
 
 def _chosen(group: str, overrides: list[str]) -> bool:
-    """Whether a config group was named on the command line."""
+    """Returns whether a config group is set by an override."""
     return any(_key(override).split(".")[0] == group for override in overrides)
 
 
 def _key(override: str) -> str:
-    """What an override sets: a key, or a group."""
+    """Returns the key or group that an override sets."""
     return override.lstrip("+~").partition("=")[0]

@@ -1,7 +1,7 @@
-"""Processes that Lightning starts beside this one: they run the configs that the first one wrote, and end with it.
+"""Shares stages with the processes that Lightning starts beside this one, and ends them together.
 
-Lightning starts them with this process's command line. Read again, that would compose a config of its own: another
-time in the folder's name, another 'latest', under multirun the whole sweep.
+Lightning starts them with this process's command line. Composed again, that would give another config: another time
+in the folder's name, another 'latest', under multirun the whole sweep.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _watched: list[list[subprocess.Popen]] = []  # what Lightning started, in the li
 
 
 class ProcessLost(UserError, ConnectionError):
-    """Another process of the run failed, was ended or does not answer; the message says what is known of it."""
+    """Another process of the run failed, was killed or does not answer; the message has what is known of it."""
 
 
 def is_inherited() -> bool:
@@ -48,7 +48,7 @@ def inherited_stages() -> list[Stage]:
 
 @contextmanager
 def sharing_stages(stages: list[Stage]) -> Iterator[None]:
-    """Names the stages to processes started meanwhile; afterwards the next job can start its own."""
+    """Passes the stages to processes that start within the block; afterwards the next job can start its own."""
     if VARIABLE in os.environ:
         yield
         return
@@ -64,10 +64,10 @@ def sharing_stages(stages: list[Stage]) -> Iterator[None]:
 
 @contextmanager
 def abort_together(launcher: Any) -> Iterator[None]:
-    """What a Trainer with this launcher does: when it fails, the processes that Lightning started end as well.
+    """Ends the processes that Lightning started when the block fails in this one.
 
-    A connection that broke or an answer that did not come within `process_timeout` becomes a `ProcessLost`. Where
-    nobody answers, the first process included, the others end that one: stopped or stuck, it would stay for ever.
+    Raises ProcessLost for a broken connection or no answer within `process_timeout`. If the first process does not
+    answer either, the others kill it: stopped or stuck, it would stay forever.
     """
     try:
         yield
@@ -93,7 +93,7 @@ def _watch(launcher: Any) -> None:
 
 
 def _end_others() -> str:
-    """Ends what Lightning started beside this process; says which of them had failed before."""
+    """Kills the processes that Lightning started beside this one; returns which of them had failed before."""
     others = [process for started in _watched for process in started]
     for started in _watched:
         started.clear()  # Lightning's observer would end this process too, before it has said what happened
@@ -139,7 +139,7 @@ def _wait(is_over: Callable[[], bool], seconds: float) -> None:
 
 
 def _is_of_the_network(error: Exception) -> bool:
-    """Whether it comes from what processes send each other: NCCL's and the store's errors have types, gloo's a path."""
+    """Returns whether an error is one of communication: NCCL's and the store's have types, gloo's names a path."""
     import torch.distributed as dist
 
     is_known = dist.is_available() and isinstance(error, dist.DistError)
