@@ -205,13 +205,32 @@ def moving_foreground(clips: Tensor) -> Tensor:
     Differences are smoothed over a sixteenth of the frame, split at Otsu's threshold of the clip (IEEE Trans. SMC
     1979), and the moving part is dilated by as much. Assumes a nearly static camera.
     """
-    motion = (clips - median_frame(clips)).abs().mean(dim=1).float()  # (B, T, H, W)
-    size = max(1, min(clips.shape[-2:]) // 16) | 1  # odd, so that maps are not shifted
-    motion = F.avg_pool2d(motion, size, stride=1, padding=size // 2, count_include_pad=False)
+    motion = motion_against(median_frame(clips), clips)
+    return moving_parts(motion, motion_threshold(motion))
+
+
+def motion_against(median: Tensor, clips: Tensor) -> Tensor:
+    """Returns the differences (B, T, H, W) of clips from a median frame (B, C, 1, H, W), smoothed."""
+    motion = (clips - median).abs().mean(dim=1).float()
+    size = _reach(motion)
+    return F.avg_pool2d(motion, size, stride=1, padding=size // 2, count_include_pad=False)
+
+
+def motion_threshold(motion: Tensor) -> Tensor:
+    """Returns Otsu's threshold (B,) of the motion (B, T, H, W) of each clip."""
     most = motion.flatten(1).amax(dim=1).clamp_min(torch.finfo(motion.dtype).tiny)
-    levels = motion / most.view(-1, 1, 1, 1)
-    moves = (levels > otsu_threshold(levels.flatten(1)).view(-1, 1, 1, 1)) & (motion > 0)
+    return most * otsu_threshold((motion / most.view(-1, 1, 1, 1)).flatten(1))
+
+
+def moving_parts(motion: Tensor, threshold: Tensor) -> Tensor:
+    """Returns where motion (B, T, H, W) exceeds a threshold (B,), dilated, bool (B, 1, T, H, W)."""
+    size = _reach(motion)
+    moves = (motion > threshold.view(-1, 1, 1, 1)) & (motion > 0)
     return F.max_pool2d(moves.float(), size, stride=1, padding=size // 2).bool().unsqueeze(1)
+
+
+def _reach(motion: Tensor) -> int:
+    return max(1, min(motion.shape[-2:]) // 16) | 1  # odd, so that maps are not shifted
 
 
 def otsu_threshold(values: Tensor) -> Tensor:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import av
 import numpy as np
@@ -15,6 +15,9 @@ from tbe.data.orientation import UPRIGHT, Orientation
 from tbe.data.shown_frames import shown_frames, torn_at
 from tbe.data.sources.unicode_forms import path_on_disk
 from tbe.errors import UserError
+
+
+T = TypeVar("T")
 
 
 class Source(NamedTuple):
@@ -42,6 +45,19 @@ def opened_video(path: str | os.PathLike) -> Iterator[Source]:
         if torn_at(container.name, container, stream) is not None:
             raise UserError(f"{path}: expected all packets of its index, got a file that is cut off before the last")
         yield Source(map(upright, shown_frames(container, stream)), fps)
+
+
+def spread_frames(frames: Iterable[av.VideoFrame], most: int, convert: Callable[[av.VideoFrame], T]) -> list[T]:
+    """Returns at most this many frames, evenly spread from the first on, converted; few others are converted."""
+    kept: list[T] = []
+    every = 1
+    for number, frame in enumerate(frames):
+        if number % every:
+            continue
+        kept.append(convert(frame))
+        if len(kept) > most:  # the length of a video is known only at its end
+            kept, every = kept[::2], 2 * every
+    return kept
 
 
 def upright(frame: av.VideoFrame) -> av.VideoFrame:

@@ -7,7 +7,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tbe.errors import UserError
 from tbe.launch.quoting import override
@@ -60,19 +60,12 @@ def make_of_each(
     """
     targets = unique_targets(given.paths(), renamed)
     report = opened_report(title, settings, args)
-    missing = {path for path, target in targets.items() if not (args.out / target).exists()}
-    report.forget(lambda row: row.status == "ok" and row.path in missing)
 
     def row_of(outcome: Outcome) -> MadeRow:
         frames, height, width = outcome.value or (0, 0, 0)
         return MadeRow(outcome.item, outcome.status, frames, height, width, settings, outcome.reason)
 
-    try:
-        work_through(title, targets, report, make, row_of, args)
-    except SystemExit:  # Ctrl-C, which ends the processes midway
-        remove_parts(args.out, set(targets.values()))
-        raise
-    remove_parts(args.out, set(targets.values()))
+    make_missing(title, targets, report, make, row_of, args)
     rows = [report.rows[path] for path in targets]
     folder = f"{args.out.resolve()}/" if further else ""
     made = {row.path: (listable(folder + targets[row.path]), row.frames) for row in rows if row.status == "ok"}
@@ -86,12 +79,34 @@ def make_of_each(
     exit_on_failures(num_failed, len(targets), report)
 
 
-def opened_report(title: str, settings: str, args: argparse.Namespace) -> Report:
-    """Opens the report below --out; raises UserError for a report of other settings, and for invalid options."""
+def make_missing(
+    title: str,
+    targets: dict[str, str],
+    report: Report,
+    make: Callable[[str], Any],
+    row_of: Callable[[Outcome], NamedTuple],
+    args: argparse.Namespace,
+) -> None:
+    """Calls make(path), in processes, for each target below --out that the report or the folder lacks."""
+    missing = {path for path, target in targets.items() if not (args.out / target).exists()}
+    report.forget(lambda row: row.status == "ok" and row.path in missing)
+    try:
+        work_through(title, targets, report, make, row_of, args)
+    finally:  # also after Ctrl-C, which ends the processes midway
+        remove_parts(args.out, set(targets.values()))
+
+
+def opened_report(
+    title: str, settings: str, args: argparse.Namespace, row_type: type[NamedTuple] = MadeRow
+) -> Report:
+    """Opens the report below --out; raises UserError for a report of other settings, and for invalid options.
+
+    row_type: of a report with other columns, `settings` among them.
+    """
     check_work_options(args)
     if args.out.resolve() == args.root.resolve():
         raise UserError(f"--out: expected another folder than --root, got {args.out}")
-    report = Report(args.out / f"{title}_report.csv", MadeRow)
+    report = Report(args.out / f"{title}_report.csv", row_type)
     for row in report.rows.values():
         if row.settings != settings:
             raise UserError(

@@ -12,7 +12,7 @@ import numpy as np
 from tbe.data.sources.actor_masks import PICTURES
 from tbe.data.sources.suffixes import VIDEO_SUFFIXES
 from tbe.errors import MissingFile, UserError
-from tbe.prepare.common.decoding import opened_video
+from tbe.prepare.common.decoding import opened_video, spread_frames
 from tbe.prepare.datasets.composite.pictures import Covering
 
 BEHIND = ("still", "moving")
@@ -63,14 +63,9 @@ def split_places(named: Sequence[str], novel: Sequence[str], seed: int) -> tuple
 @lru_cache(maxsize=64)  # a process makes many clips in front of few places
 def still_place(file: Path, size: tuple[int, int]) -> np.ndarray:
     """Reads a picture, or the median of a video's frames, uint8 (H, W, 3); raises UserError for an empty file."""
-    cover, frames, every = Covering(size), [], 1
+    cover = Covering(size)
     with opened_video(file) as source:
-        for number, frame in enumerate(source.frames):
-            if number % every:
-                continue
-            frames.append(cover(frame, "rgb24"))
-            if len(frames) > MAX_OF_MEDIAN:  # the length of a video is known only at its end
-                frames, every = frames[::2], 2 * every
+        frames = spread_frames(source.frames, MAX_OF_MEDIAN, lambda frame: cover(frame, "rgb24"))
     if not frames:
         raise UserError(f"{file}: expected a picture, got none")
     return np.median(np.stack(frames), axis=0).round().astype(np.uint8)

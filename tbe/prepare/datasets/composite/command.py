@@ -17,7 +17,7 @@ from tbe.prepare.common.making import make_of_each, mp4_name, opened_report, rem
 from tbe.prepare.common.work import add_work_options
 from tbe.prepare.datasets.composite.backgrounds import BEHIND, split_places
 from tbe.prepare.datasets.composite.making import MASKS, Compositing, Recipe
-from tbe.prepare.datasets.composite.mattes import with_mattes
+from tbe.prepare.common.mattes import with_mattes
 from tbe.prepare.datasets.composite.pictures import Size, parsed_size
 from tbe.prepare.datasets.composite.plan import (
     AS_FILMED,

@@ -18,7 +18,7 @@ from tbe.prepare.common.decoding import opened_video
 from tbe.prepare.common.making import Made
 from tbe.prepare.datasets.composite.backgrounds import behind
 from tbe.prepare.datasets.composite.blending import blend, coverage, shrunk
-from tbe.prepare.datasets.composite.mattes import opened_matte
+from tbe.prepare.common.mattes import opened_matte
 from tbe.prepare.datasets.composite.pictures import Covering, Size
 
 MASKS = "masks"
