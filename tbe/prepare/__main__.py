@@ -19,7 +19,7 @@ from tbe.prepare.datasets import (
     ucf101,
     weizmann,
 )
-from tbe.prepare.tools import frames, subset, transcode, verify
+from tbe.prepare.tools import frames, masks, subset, transcode, verify
 
 DATASETS = {
     "ucf101": ucf101,
@@ -44,6 +44,7 @@ TOOLS = {  # for the videos and lists of any data set
     "verify": verify,
     "transcode": transcode,
     "frames": frames,
+    "masks": masks,
     "subset": subset,
 }
 COMMANDS = DATASETS | BENCHMARKS | TOOLS

@@ -1,10 +1,11 @@
-"""A small data set of actors with mattes, and places, for the tests of composites."""
+"""A small data set of actors with mattes, and places, and work in this process, for tests."""
 
 import numpy as np
 import torch
 from torchvision.io import write_png
 
 from tbe.data.video_writer import write_video
+from tbe.prepare.common.processes import Outcome
 
 ACTIONS = ("wave", "walk", "jump")
 PERSONS = ("ann", "bob", "cem", "dan")
@@ -12,6 +13,16 @@ NUM_FRAMES = 6
 HEIGHT, WIDTH = 48, 64
 PLACES = {"home_a": (200, 40, 40), "home_b": (40, 160, 60), "home_c": (50, 60, 210), "novel_x": (220, 210, 60)}
 ACTOR, WALL = (150, 90, 220), (120, 120, 120)
+
+
+def in_this_process(function, items, num_workers, timeout):
+    """Stands in for `call_in_processes`, without processes."""
+    for item in items:
+        try:
+            outcome = Outcome(item, "ok", function(item))
+        except Exception as error:
+            outcome = Outcome(item, "failed", reason=str(error))
+        yield outcome
 
 
 def square(number):

@@ -16,7 +16,6 @@ from tbe.data.shown_frames import shown_frames, torn_at
 from tbe.data.sources.unicode_forms import path_on_disk
 from tbe.errors import UserError
 
-
 T = TypeVar("T")
 
 

@@ -96,9 +96,7 @@ def make_missing(
         remove_parts(args.out, set(targets.values()))
 
 
-def opened_report(
-    title: str, settings: str, args: argparse.Namespace, row_type: type[NamedTuple] = MadeRow
-) -> Report:
+def opened_report(title: str, settings: str, args: argparse.Namespace, row_type: type[NamedTuple] = MadeRow) -> Report:
     """Opens the report below --out; raises UserError for a report of other settings, and for invalid options.
 
     row_type: of a report with other columns, `settings` among them.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import zip_longest
 from pathlib import Path
 
 import av
@@ -42,6 +43,19 @@ def opened_matte(path: str, folder: Path) -> Iterator[Iterator[av.VideoFrame]]:
         return
     with opened_video(video) as source:
         yield source.frames
+
+
+def paired(
+    source: str, frames: Iterator[av.VideoFrame], mattes: Iterator[av.VideoFrame]
+) -> Iterator[tuple[av.VideoFrame, av.VideoFrame]]:
+    """Yields each frame with its matte; raises UserError at the end if their numbers differ."""
+    num_frames = num_mattes = 0
+    for frame, matte in zip_longest(frames, mattes):
+        num_frames, num_mattes = num_frames + (frame is not None), num_mattes + (matte is not None)
+        if frame is not None and matte is not None:
+            yield frame, matte
+    if num_frames != num_mattes:
+        raise UserError(f"{source}: expected a matte of each of its {num_frames} frames, got {num_mattes}")
 
 
 def _picture(file: Path) -> av.VideoFrame:

@@ -17,7 +17,6 @@ from tbe.data.sources.records import read_list
 from tbe.data.video_writer import write_video
 from tbe.prepare.common import work
 from tbe.prepare.common.decoding import opened_video
-from tbe.prepare.common.processes import Outcome
 from tbe.prepare.datasets.composite.backgrounds import behind, still_place
 from tbe.prepare.datasets.composite.blending import LEVELS, LIGHT, blend, box_mean, coverage, shrunk
 from tbe.prepare.datasets.composite.plan import Actor, Places, planned, realized_bias
@@ -27,6 +26,7 @@ from tests.prepare.composites import (
     NUM_FRAMES,
     PLACES,
     WALL,
+    in_this_process,
     levels,
     options,
     square,
@@ -35,16 +35,6 @@ from tests.prepare.composites import (
 )
 
 SPLITS = ("train", "iid", "swap", "novel", "plain")
-
-
-def in_this_process(function, items, num_workers, timeout):
-    """Stands in for `call_in_processes`, without processes."""
-    for item in items:
-        try:
-            outcome = Outcome(item, "ok", function(item))
-        except Exception as error:
-            outcome = Outcome(item, "failed", reason=str(error))
-        yield outcome
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,10 @@ from tbe.errors import MissingFile, UserError
 from tbe.prepare.common.given_lists import CLASSES, GivenLists, add_lists, given_lists
 from tbe.prepare.common.groups import groups_of, test_groups
 from tbe.prepare.common.making import make_of_each, mp4_name, opened_report, remove_parts, unique_targets
+from tbe.prepare.common.mattes import with_mattes
 from tbe.prepare.common.work import add_work_options
 from tbe.prepare.datasets.composite.backgrounds import BEHIND, split_places
 from tbe.prepare.datasets.composite.making import MASKS, Compositing, Recipe
-from tbe.prepare.common.mattes import with_mattes
 from tbe.prepare.datasets.composite.pictures import Size, parsed_size
 from tbe.prepare.datasets.composite.plan import (
     AS_FILMED,

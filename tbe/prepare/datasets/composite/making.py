@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import chain, zip_longest
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,9 +15,9 @@ from tbe.data.video_writer import video_file
 from tbe.errors import UserError
 from tbe.prepare.common.decoding import opened_video
 from tbe.prepare.common.making import Made
+from tbe.prepare.common.mattes import opened_matte, paired
 from tbe.prepare.datasets.composite.backgrounds import behind
 from tbe.prepare.datasets.composite.blending import blend, coverage, shrunk
-from tbe.prepare.common.mattes import opened_matte
 from tbe.prepare.datasets.composite.pictures import Covering, Size
 
 MASKS = "masks"
@@ -76,16 +75,3 @@ class Compositing:
     def _options(self, crf: int) -> dict[str, str]:
         # With its macroblock tree, x264's output differs from run to run, even on one thread.
         return {"crf": str(crf), "preset": self.preset, "x264-params": "mbtree=0"}
-
-
-def paired(
-    source: str, frames: Iterator[av.VideoFrame], mattes: Iterator[av.VideoFrame]
-) -> Iterator[tuple[av.VideoFrame, av.VideoFrame]]:
-    """Yields each frame with its matte; raises UserError at the end if their numbers differ."""
-    num_frames = num_mattes = 0
-    for frame, matte in zip_longest(frames, mattes):
-        num_frames, num_mattes = num_frames + (frame is not None), num_mattes + (matte is not None)
-        if frame is not None and matte is not None:
-            yield frame, matte
-    if num_frames != num_mattes:
-        raise UserError(f"{source}: expected a matte of each of its {num_frames} frames, got {num_mattes}")

@@ -9,6 +9,7 @@ import av
 import numpy as np
 
 from tbe.prepare.common.decoding import opened_video
+from tbe.prepare.common.sheets import in_rows, spread, write_sheet
 from tbe.prepare.datasets.composite.pictures import Covering
 from tbe.prepare.datasets.composite.plan import SPLITS, Clip
 
@@ -29,20 +30,19 @@ def draw_sheet(clips: Sequence[Clip], out: Path) -> Path | None:
                 tested.setdefault(clip.source, []).append(clip)
     trained = [clip for clip in existing.values() if clip.split == "train"]
     across = max(map(len, tested.values()), default=4)
-    rows = _spread(list(tested.values()), ROWS)
-    chosen = _spread(trained, ROWS * across)
+    rows = spread(list(tested.values()), ROWS)
+    chosen = spread(trained, ROWS * across)
     rows += [chosen[start : start + across] for start in range(0, len(chosen), across)]
     if not rows:
         return None
     first = _middle(out / rows[0][0].path)
     cover = Covering(first.shape[:2])
-    blank = np.zeros_like(first)
     pictures = []
     for row in rows:
         frames = [cover(av.VideoFrame.from_ndarray(_middle(out / clip.path), format="rgb24"), "rgb24") for clip in row]
-        pictures.append(np.concatenate([*frames, *[blank] * (across - len(row))], axis=1))
+        pictures.append(in_rows([*frames, *[np.zeros_like(first)] * (across - len(row))], across))
     file = out / "sheet.png"
-    _write_png(np.concatenate(pictures), file)
+    write_sheet(np.concatenate(pictures), file)
     return file
 
 
@@ -50,15 +50,3 @@ def _middle(video: Path) -> np.ndarray:
     with opened_video(video) as source:
         frames = [frame.to_ndarray(format="rgb24") for frame in source.frames]
     return frames[len(frames) // 2]
-
-
-def _spread(items: list, count: int) -> list:
-    numbers = np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)
-    return [items[number] for number in numbers]
-
-
-def _write_png(picture: np.ndarray, file: Path) -> None:
-    import torch  # slow to import
-    from torchvision.io import write_png
-
-    write_png(torch.from_numpy(picture).permute(2, 0, 1).contiguous(), str(file))

@@ -1,0 +1,1 @@
+"""How good what commands make is, where the truth is known."""

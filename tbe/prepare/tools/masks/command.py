@@ -1,0 +1,89 @@
+"""The command: makes the masks of each video, then a sheet to look at."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from tbe.data.sources.text_files import printable
+from tbe.errors import MissingFile, UserError
+from tbe.launch.quoting import override
+from tbe.prepare.common.given_lists import add_lists, given_lists
+from tbe.prepare.common.making import make_missing, mp4_name, opened_report, unique_targets
+from tbe.prepare.common.processes import Outcome
+from tbe.prepare.common.work import add_work_options, exit_on_failures, print_counts
+from tbe.prepare.tools.masks.against import ABOVE, compare
+from tbe.prepare.tools.masks.making import Masking
+from tbe.prepare.tools.masks.sheet import draw_sheet
+from tbe.prepare.tools.masks.ways import WAYS
+
+
+class MaskRow(NamedTuple):
+    """A row of the report: Masked, zeros unless the status is ok. settings: those that affect the output."""
+
+    path: str
+    status: str
+    frames: int = 0
+    height: int = 0
+    width: int = 0
+    foreground: float = 0.0
+    without: int = 0
+    doubt: str = ""
+    settings: str = ""
+    reason: str = ""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of this command."""
+    add_lists(parser)
+    parser.add_argument("--out", required=True, type=Path, help="the folder of the masks")
+    parser.add_argument("--by", required=True, choices=WAYS, help="how people are found, see above")
+    help = "largest short side of the masks in pixels, never enlarged (%(default)s)"
+    parser.add_argument("--short-side", type=int, default=256, help=help)
+    parser.add_argument("--against", type=Path, metavar="FOLDER", help="true masks of these videos to compare with")
+    add_work_options(parser, timeout=600.0)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Makes the masks, draws the sheet and exits 1 if any video failed."""
+    if args.short_side < 16:
+        raise UserError(f"--short-side: expected 16 pixels or more, got {args.short_side}")
+    if args.against and not args.against.is_dir():
+        raise MissingFile(f"--against: expected the folder of the true masks, got no such folder: {args.against}")
+    targets = unique_targets(given_lists(args.root, args.list).paths(), mp4_name)
+    settings = f"by={args.by} short_side={args.short_side}"
+    report = opened_report("masks", settings, args, MaskRow)
+
+    def row_of(outcome: Outcome) -> MaskRow:
+        made = outcome.value or (0, 0, 0, 0.0, 0, "")
+        return MaskRow(outcome.item, outcome.status, *made, settings, outcome.reason)
+
+    make_missing("masks", targets, report, Masking(args.root, args.out, WAYS[args.by], args.short_side), row_of, args)
+    made = [report.rows[path] for path in targets if report.rows[path].status == "ok"]
+    num_failed = print_counts(report, targets)
+    if made:
+        _tell(made, args)
+    exit_on_failures(num_failed, len(targets), report)
+
+
+def _tell(made: Sequence[MaskRow], args: argparse.Namespace) -> None:
+    """Prints what the masks are like, and draws the sheet."""
+    print(f"foreground: {sum(row.foreground for row in made) / len(made):.1%} of a frame on average")
+    doubtful = [row for row in made if row.doubt]
+    empty = [row for row in made if row.without]
+    if empty:
+        num_frames = sum(row.without for row in empty)
+        worst = max(empty, key=lambda row: row.without / row.frames)
+        where = f"{printable(worst.path)}: {worst.without} of {worst.frames}"
+        print(f"no foreground in {num_frames} frames of {len(empty)} videos (column `without`), such as {where}")
+    if doubtful:
+        where = f"{printable(doubtful[0].path)}: {doubtful[0].doubt}"
+        print(f"look at {len(doubtful)} of {len(made)} videos (column `doubt`), such as {where}")
+    sheet = draw_sheet([row.path for row in doubtful], [row.path for row in made if not row.doubt], args.root, args.out)
+    print(f"{sheet}: some videos with their foreground on green, doubtful ones first. Check their edges")
+    if args.against:
+        compare([row.path for row in made], args)
+    masks = f"{override('++data.masks', args.out.resolve())} ++data.mask_above={ABOVE}"
+    print(f"use them with: {masks}, or python -m tbe.prepare composite --masks {args.out}")
