@@ -31,6 +31,25 @@ def bootstrap_interval(values: np.ndarray, draws: int = 10_000, seed: int = 0) -
     return Interval(*np.percentile(np.concatenate(means), [2.5, 97.5]).tolist())
 
 
+def crossed_bootstrap(sums: np.ndarray, counts: np.ndarray, draws: int = 10_000, seed: int = 0) -> np.ndarray:
+    """Returns resampled means (M, draws) of M measures, whose values are crossed by rows and columns.
+
+    sums, counts: (M, R, C), of the values in each cell, which may have none. Rows and columns are resampled
+    independently, the same ones for all measures: differences between measures are paired. nan for a draw without
+    values. Owen, The pigeonhole bootstrap, Annals of Applied Statistics 2007.
+    """
+    _, num_rows, num_columns = sums.shape
+    rng = np.random.default_rng(seed)
+    at_once = max(1, MAX_DRAWN // max(num_rows, num_columns))
+    means = []
+    for start in range(0, draws, at_once):
+        size = min(at_once, draws - start)
+        rows, columns = (rng.multinomial(n, np.full(n, 1 / n), size) for n in (num_rows, num_columns))
+        totals, numbers = (((rows @ cells) * columns).sum(axis=-1) for cells in (sums, counts))
+        means.append(np.divide(totals, numbers, out=np.full(totals.shape, np.nan), where=numbers > 0))
+    return np.concatenate(means, axis=1)
+
+
 def half_interval(values: np.ndarray) -> float:
     """Returns half the 95 % interval of the mean of values (n,), by the standard error; 0 for a single value."""
     return NORMAL * deviation(values) / len(values) ** 0.5

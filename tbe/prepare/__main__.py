@@ -17,6 +17,7 @@ from tbe.prepare.datasets import (
     something_v1,
     something_v2,
     ucf101,
+    ut_interaction,
     weizmann,
 )
 from tbe.prepare.tools import frames, masks, subset, transcode, verify
@@ -31,6 +32,7 @@ DATASETS = {
     "something_v2": something_v2,
     "kinetics400": kinetics400,
     "weizmann": weizmann,
+    "ut_interaction": ut_interaction,
     "folder": folder,
     "composite": composite,
 }

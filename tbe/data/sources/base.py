@@ -15,7 +15,7 @@ class VideoSource(ABC):
     """A data set: named splits of records, and optional annotations of their videos.
 
     A subclass defines `name`, `num_classes`, `has` and `records`; the rest defaults to unknown. Annotations of single
-    videos (`scenes`, `foreground`) are in the order of the records of the same split.
+    videos (`scenes`, `groups`, `foreground`) are in the order of the records of the same split.
     """
 
     name: str
@@ -39,6 +39,13 @@ class VideoSource(ABC):
 
     def scenes(self, split: str) -> Tensor | None:
         """Returns the scene of each video of a split, int64 (n,), None if unknown."""
+        return None
+
+    def groups(self, split: str) -> Tensor | None:
+        """Returns the group of each video of a split, int64 (n,): equal for the same persons or recording.
+
+        None if unknown.
+        """
         return None
 
     def foreground(self, split: str, index: int, frames: list[int]) -> np.ndarray | None:

@@ -33,6 +33,13 @@ def csv_rows(file: Path, delimiter: str) -> Iterator[tuple[str, list[str]]]:
         ) from error
 
 
+def numbered_lines(file: Path) -> Iterator[tuple[str, str]]:
+    """Yields ('file:number', stripped line) for each line that is not empty; accepts any kind of line endings."""
+    for number, line in enumerate(read_text(file).split("\n"), start=1):
+        if line.strip():
+            yield f"{file}:{number}", line.strip()
+
+
 def read_json(file: Path) -> Any:
     """Reads a json file; raises UserError, naming the line, if it is not valid."""
     try:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tbe.data.sources.actor_masks import ActorMasks
 from tbe.data.sources.base import VideoSource
+from tbe.data.sources.groups import groups_of
 from tbe.data.sources.list_hints import CLASSES
 from tbe.data.sources.records import Records, check_labels, fence, hold_out, read_list
 from tbe.data.sources.scene_lists import LabeledByScene, SceneLists, read_names
@@ -38,6 +39,8 @@ class VideoLists(VideoSource):
     masks: the folder of actor masks or boxes, as ActorMasks reads them with `mask_above`, for the robustness probes; in
     videos without any, whatever moves counts as the actor. scenes: a folder of lists of the same names with scenes in
     place of labels, and of a classes.txt with scene names. '{root}' in masks and scenes stands for `root`.
+    groups: of videos that belong together (same persons, same recording), as `groups_of` reads them: a regular
+    expression on the path with one group, or a file of lines '<path> <group>'.
     allow_outside_root: whether lists may name files outside `root`, and links may lead out of it.
     """
 
@@ -55,6 +58,7 @@ class VideoLists(VideoSource):
         masks: str | None = None,
         mask_above: int = 0,
         scenes: str | None = None,
+        groups: str | None = None,
         allow_outside_root: bool = False,
     ):
         if not 0 <= val_share < 1:
@@ -70,6 +74,7 @@ class VideoLists(VideoSource):
         self.allow_outside_root = allow_outside_root
         self.masks = ActorMasks(masks.replace(ROOT, self.root), mask_above) if masks else None
         self.scene_lists = SceneLists(scenes.replace(ROOT, self.root)) if scenes else None
+        self.group = groups
         self._is_checked = False
         self._lists: dict[tuple, Records] = {}  # cached, by everything that they depend on
         self._masked: dict[str, Records] = {}  # records of the splits whose masks were requested
@@ -136,6 +141,14 @@ class VideoLists(VideoSource):
             return None
         file = self.splits.get(split) or self.splits["train"]  # of which val may be a part
         return torch.from_numpy(self.scene_lists.of(self.records(split), file))
+
+    def groups(self, split: str) -> Tensor | None:
+        """Returns the group of each video of a split, int64 (n,), None if unknown."""
+        if not self.group:
+            return None
+        paths = [os.fsdecode(path) for path in self.records(split).paths]
+        found = groups_of(paths, self.group, "data.groups")
+        return torch.from_numpy(np.unique([found[path] for path in paths], return_inverse=True)[1])
 
     def labelings(self) -> dict[str, VideoSource]:
         """Returns the same videos labelled by class and, if known, by scene."""

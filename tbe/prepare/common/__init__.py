@@ -1,6 +1,6 @@
 """Shared code of the preparation commands."""
 
-from tbe.data.sources.text_files import csv_rows, read_json
+from tbe.data.sources.text_files import csv_rows, numbered_lines, read_json
 from tbe.prepare.common.lists import Row, add_annotations, add_out, existing_videos, write_lists
 from tbe.prepare.common.published import (
     existing_parts,
@@ -8,7 +8,6 @@ from tbe.prepare.common.published import (
     is_count,
     json_entries,
     name_and_number,
-    numbered_lines,
     swapped,
 )
 

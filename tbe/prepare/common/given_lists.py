@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tbe.data.sources.records import read_list, write_list
+from tbe.data.sources.text_files import numbered_lines
 from tbe.errors import MissingFile, UserError
 from tbe.prepare.common.lists import Row
-from tbe.prepare.common.published import numbered_lines
 from tbe.prepare.common.video_folder import SUFFIXES, labeled_videos
 
 CLASSES = "classes"  # the name of the list of class names

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from tbe.data.sources.text_files import numbered_lines
 from tbe.errors import MissingFile, UserError
 from tbe.prepare.common.given_lists import GivenLists
 from tbe.prepare.common.lists import Row
-from tbe.prepare.common.published import expect_files, name_and_number, numbered_lines
+from tbe.prepare.common.published import expect_files, name_and_number
 
 SPLITS = (1, 2, 3)
 OFFICIAL = {f"{part}_{split}": num_videos for part, num_videos in (("train", 3570), ("test", 1530)) for split in SPLITS}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tbe.data.sources.text_files import read_json, read_text
+from tbe.data.sources.text_files import read_json
 from tbe.errors import MissingFile, UserError
 
 
@@ -34,13 +34,6 @@ def existing_parts(folder: Path, parts: dict[str, list[str]]) -> dict[str, Path]
     if not found:
         raise MissingFile(f"{folder}: expected one of {_some([name for part in parts.values() for name in part])}")
     return found
-
-
-def numbered_lines(file: Path) -> Iterator[tuple[str, str]]:
-    """Yields ('file:number', stripped line) for each line that is not empty; accepts any kind of line endings."""
-    for number, line in enumerate(read_text(file).split("\n"), start=1):
-        if line.strip():
-            yield f"{file}:{number}", line.strip()
 
 
 def name_and_number(place: str, text: str, form: str, number_first: bool = False) -> tuple[str, int]:

@@ -18,7 +18,7 @@ import numpy as np
 
 from tbe.data.sources.records import Records, read_list, write_list
 from tbe.errors import MissingFile, UserError
-from tbe.prepare.common.groups import groups_of
+from tbe.data.sources.groups import groups_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,7 +81,7 @@ def draw_groups(paths: Sequence[str], group: str, num_groups: int, seed: int) ->
 
     Raises UserError for videos without a group, and for more groups than there are.
     """
-    groups = groups_of(paths, group)
+    groups = groups_of(paths, group, "--group")
     known = sorted(set(groups.values()))
     if not 1 <= num_groups <= len(known):
         raise UserError(f"--num-groups: expected 1 to {len(known)}, as many as --group tells, got {num_groups}")

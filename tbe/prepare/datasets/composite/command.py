@@ -9,10 +9,11 @@ from functools import partial
 from pathlib import Path
 
 from tbe.data.biased_scenes.writing import write_whole
+from tbe.data.sources.groups import groups_of
 from tbe.data.sources.records import write_list
 from tbe.errors import MissingFile, UserError
 from tbe.prepare.common.given_lists import CLASSES, GivenLists, add_lists, given_lists
-from tbe.prepare.common.groups import groups_of, test_groups
+from tbe.prepare.common.groups import test_groups
 from tbe.prepare.common.making import make_of_each, mp4_name, opened_report, remove_parts, unique_targets
 from tbe.prepare.common.mattes import with_mattes
 from tbe.prepare.common.work import add_work_options
@@ -126,7 +127,7 @@ def _actors(given: GivenLists, args: argparse.Namespace) -> tuple[list[Actor], l
         raise UserError(f"{CLASSES}.txt: expected a name for each label from 0 on, got {got}")
     paths = with_mattes(sorted(labels), args.masks)
     unique_targets(paths, mp4_name)  # raises if two would become one
-    groups = groups_of(paths, args.group)
+    groups = groups_of(paths, args.group, "--group")
     tested = test_groups(list(groups.values()), args.test, args.test_share, args.seed)
     trained = sorted(set(groups.values()) - tested)
     print(f"trained on: {', '.join(trained)}; tested on: {', '.join(sorted(tested))}")
