@@ -9,14 +9,15 @@ from typing import NamedTuple
 
 Metrics = Mapping[str, float]
 
-# Lower is better: scene leakage, drops under changed backgrounds, errors.
-LOWER_IS_BETTER = re.compile(r"scene_|background_drop|_error|loss|consistency")
+# Lower is better: scene leakage, drops under changed backgrounds and scenes, errors.
+LOWER_IS_BETTER = re.compile(r"/scene_|background_drop|/drop/|_error|loss|consistency")
 # Neither higher nor lower is better, or not a score.
 NO_ORDER = re.compile(
     r"_gap|_interval|_deviation|_low|_high|motion_drop|foreground_|masks|videos|lr|learning_rate|epoch|step"
 )
 CURVE = re.compile(r"added_(frame|backdrop)_")  # one of many weights, shown in a plot instead
-NO_SCORE = re.compile(r"^(linear/strength|features/|tsne/)")  # settings and counts, shown in the table of all numbers
+# Settings, counts and ends of intervals, shown in the table of all numbers.
+NO_SCORE = re.compile(r"^(linear/strength|features/|tsne/|scene_swap/.*_(low|high)\b)")
 MEASURES = ("head_top1", "linear_top1", "R@1")  # for perturbed clips, the first available one is shown
 MIN_LOSS, MAX_LOSS = 0.15, 0.75  # lost fractions of a score: below the first it is called kept, above the second lost
 
@@ -66,6 +67,9 @@ def _findings(metrics: Metrics, split: str) -> Iterable[str]:
     home, away = metrics.get("linear/top1/iid"), metrics.get("linear/top1/swap")
     if home and away is not None:
         yield f"linear top-1 {_change(home, away)} where the scene is another action's: {_verdict(home, away)}"
+    home, away = (metrics.get(f"scene_swap/{kind}/linear_top1{split}") for kind in ("home", "swap"))
+    if home and away is not None:
+        yield f"linear top-1 {_change(home, away)} in the scenes of other classes: {_verdict(home, away)}"
     measure = next((kind for kind in MEASURES if f"robustness/clean/{kind}{split}" in metrics), None)
     if measure is None:
         return

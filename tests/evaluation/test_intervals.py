@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import binom
 
 import tbe.evaluation.intervals
-from tbe.evaluation.intervals import bootstrap_interval, deviation, half_interval, t_interval
+from tbe.evaluation.intervals import bootstrap_interval, crossed_bootstrap, deviation, half_interval, t_interval
 
 
 def test_the_bootstrap_covers_the_truth_as_often_as_it_says():
@@ -50,3 +50,30 @@ def test_the_interval_of_a_few_seeds_covers_the_truth_as_often_as_it_says():
 def test_one_value_has_no_interval():
     with pytest.raises(ValueError, match="expected at least two values, got 1"):
         t_interval([1.0])
+
+
+def test_the_crossed_bootstrap_of_one_row_is_the_bootstrap_of_its_columns():
+    values = np.arange(60) % 3 / 2
+    (drawn,) = crossed_bootstrap(values[None, None], np.ones((1, 1, 60)))
+    assert np.percentile(drawn, [2.5, 97.5]) == pytest.approx(bootstrap_interval(values), abs=0.01)
+
+
+def test_the_crossed_bootstrap_covers_the_truth_over_rows_and_columns():
+    rng = np.random.default_rng(0)
+    covered = 0
+    for repetition in range(100):
+        values = rng.normal(size=(1, 20, 1)) + rng.normal(size=(1, 1, 30)) + rng.normal(size=(1, 20, 30))
+        low, high = np.percentile(crossed_bootstrap(values, np.ones_like(values), 500, repetition), [2.5, 97.5])
+        covered += low <= 0 <= high
+    assert 88 <= covered <= 99
+
+
+def test_measures_of_the_crossed_bootstrap_are_paired_and_cells_may_be_empty(monkeypatch):
+    counts = np.stack([np.eye(4), np.eye(4), np.zeros((4, 4))])
+    sums = counts * np.arange(4)
+    one, same, nothing = crossed_bootstrap(sums, counts, draws=50, seed=2)
+    assert np.array_equal(one, same, equal_nan=True)
+    assert np.isfinite(one).any()
+    assert np.isnan(nothing).all()
+    monkeypatch.setattr(tbe.evaluation.intervals, "MAX_DRAWN", 12)
+    assert np.nanmean(crossed_bootstrap(sums, counts, draws=2000)[0]) == pytest.approx(1.5, abs=0.1)

@@ -13,14 +13,18 @@ NEVER, LATE = 1e6, 1e3  # costs, far above those that are drawn: of an impossibl
 
 
 def balanced_assignments(possible: np.ndarray, most: int, seed: int = 0) -> np.ndarray:
-    """Returns the home scene of each class, int64 (A, K): all balanced assignments, or `most` drawn ones if they are more.
+    """Returns the home scene of each class, int64 (A, K), of all balanced assignments, or of `most` drawn ones.
 
     possible: bool (K, S), whether a scene can be a class's home. Each scene is the home of K / S classes, rounded up or
-    down. Six classes in two scenes have 20. There may be none: (0, K).
+    down. Six classes in two scenes have 20 such assignments. There may be none: (0, K).
     """
     num_classes, num_scenes = possible.shape
     if num_scenes**num_classes <= MAX_LISTED:
-        found = [homes for homes in product(*map(np.flatnonzero, possible)) if _is_balanced(homes, num_scenes)]
+        found = [
+            homes
+            for homes in product(*(np.flatnonzero(row).tolist() for row in possible))
+            if _is_balanced(homes, num_scenes)
+        ]
         if len(found) <= most:
             return np.array(found, np.int64).reshape(len(found), num_classes)
         chosen = np.random.default_rng(seed).permutation(len(found))[:most]

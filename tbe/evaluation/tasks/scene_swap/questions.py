@@ -45,9 +45,7 @@ def fold_of_groups(videos: Videos, num_folds: int, seed: int) -> np.ndarray:
     return folds[group_of]
 
 
-def ask(
-    videos: Videos, assignments: np.ndarray, folds: np.ndarray, probes: Mapping[str, Probe], seed: int
-) -> Answers:
+def ask(videos: Videos, assignments: np.ndarray, folds: np.ndarray, probes: Mapping[str, Probe], seed: int) -> Answers:
     """Asks each video for its class, under each assignment (A, K), and its scene, after training on the other folds.
 
     Scenes that are no class's home are left out under that assignment.

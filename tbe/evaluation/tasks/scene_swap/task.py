@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +19,8 @@ from tbe.evaluation.tasks.base import Evaluation
 from tbe.evaluation.tasks.linear import LinearProbe
 from tbe.evaluation.tasks.scene_swap.assignments import balanced_assignments
 from tbe.evaluation.tasks.scene_swap.questions import Probe, Videos, ask, fold_of_groups
-from tbe.evaluation.tasks.scene_swap.scores import Scores, interval, read_scores, score
+from tbe.evaluation.tasks.scene_swap.scores import interval, read_scores, score
+from tbe.evaluation.tasks.scene_swap.tables import table, write_assignments
 
 FOLDER = "scene_swap"
 KEPT = "scores.npz"
@@ -66,48 +66,29 @@ class SceneSwap:
             assignments = self._assignments(videos, classes, scenes)
             folds = fold_of_groups(videos, self.folds, self.seed)
             scores = score(videos, assignments, ask(videos, assignments, folds, probes, self.seed))
+            drawn = scores.resampled(self.draws, self.seed)
             for name, value in scores.means().items():
-                metrics[evaluation.key(f"scene_swap/{name}", split)] = value
-            for name, values in scores.resampled(self.draws, self.seed).items():
-                for end, bound in interval(values)._asdict().items():
-                    metrics[evaluation.key(f"scene_swap/{name}_{end}", split)] = bound
+                bounds = interval(drawn[name])
+                found = {name: value, f"{name}_low": bounds.low, f"{name}_high": bounds.high}
+                metrics |= {evaluation.key(f"{FOLDER}/{kind}", split): number for kind, number in found.items()}
             if rank() == 0:
                 folder = evaluation.folder / evaluation.key(f"{FOLDER}/{evaluation.name}", split)
                 folder.mkdir(parents=True, exist_ok=True)
                 scores.write(folder / KEPT)
-                _write_assignments(folder / "assignments.csv", assignments, scores, classes, scenes)
+                write_assignments(folder / "assignments.csv", assignments, scores, classes, scenes)
         return metrics
 
     def compare(self, rows: dict[str, dict[str, float]], folder: Path) -> None:
         """Writes the scores of each checkpoint and its differences to the first, by the scores that `run` stored."""
         top = folder / FOLDER
-        splits = sorted({file.parent.relative_to(top / name) for name in rows for file in (top / name).rglob(KEPT)})
-        lines = []
-        for split in splits:
+        lines: list[str] = []
+        for split in sorted(
+            {file.parent.relative_to(top / name) for name in rows for file in (top / name).rglob(KEPT)}
+        ):
             files = {name: top / name / split / KEPT for name in rows}
             found = {name: read_scores(file) for name, file in files.items() if file.exists()}
-            lines += ["" if split == Path() else f"## {split.as_posix()}", "", *self._table(found), ""]
+            lines += ["" if split == Path() else f"## {split.as_posix()}", "", *table(found, self.draws, self.seed), ""]
         (top / "table.md").write_text("\n".join(lines).strip() + "\n", encoding="utf-8")
-
-    def _table(self, found: dict[str, Scores]) -> list[str]:
-        """Returns a line per score and a column per checkpoint, with intervals, then per difference to the first."""
-        means = {name: scores.means() for name, scores in found.items()}
-        drawn = {name: scores.resampled(self.draws, self.seed) for name, scores in found.items()}
-        first, *others = found
-        lines = ["| | " + " | ".join(found) + " |", "|---" + "|---:" * len(found) + "|"]
-        for score_name in means[first]:
-            cells = [_cell(means[name][score_name], drawn[name][score_name]) for name in found]
-            lines.append(f"| {score_name} | " + " | ".join(cells) + " |")
-        if others:
-            lines += ["", f"Minus {first}, on the same draws:", "", "| | " + " | ".join(others) + " |"]
-            lines += ["|---" + "|---:" * len(others) + "|"]
-        for score_name in means[first] if others else ():
-            cells = [
-                _cell(means[name][score_name] - means[first][score_name], drawn[name][score_name] - drawn[first][score_name], "+")
-                for name in others
-            ]
-            lines.append(f"| {score_name} | " + " | ".join(cells) + " |")
-        return lines
 
     def _linear(self, vectors: np.ndarray, labels: np.ndarray, asked: np.ndarray) -> np.ndarray:
         return self.linear.fit(Features(torch.from_numpy(vectors), torch.from_numpy(labels)))[0].predict(asked)
@@ -137,7 +118,7 @@ class SceneSwap:
 
 def nearest(vectors: np.ndarray, labels: np.ndarray, asked: np.ndarray) -> np.ndarray:
     """Returns the label of the nearest of vectors (m, F), by cosine, for each of `asked` (n, F): (n,)."""
-    return knn_classes(*map(torch.from_numpy, (asked, vectors, labels)), k=1).numpy()
+    return knn_classes(torch.from_numpy(asked), torch.from_numpy(vectors), torch.from_numpy(labels), k=1).numpy()
 
 
 def _videos(evaluation: Evaluation, split: str) -> tuple[Videos, list[str], list[str]]:
@@ -146,7 +127,8 @@ def _videos(evaluation: Evaluation, split: str) -> tuple[Videos, list[str], list
     scenes, groups = source.scenes(split), source.groups(split)
     if scenes is None:
         raise UserError(
-            f"scene_swap: expected data with scenes, such as data=ut_interaction or data.scenes=<folder>, got {source.name}"
+            "scene_swap: expected data with scenes, such as data=ut_interaction or data.scenes=<folder of lists>, "
+            f"got {source.name}"
         )
     vectors, labels = evaluation.features(split)
     if groups is None:
@@ -160,18 +142,3 @@ def _videos(evaluation: Evaluation, split: str) -> tuple[Videos, list[str], list
         [names[label] for label in known],
         [scene_names[scene] if scene_names else f"scene {scene}" for scene in known_scenes],
     )
-
-
-def _write_assignments(file: Path, assignments: np.ndarray, scores: Scores, classes, scenes) -> None:
-    """Writes a row for each assignment: the home of each class, and the scores under it."""
-    with file.open("w", newline="", encoding="utf-8") as out:
-        writer = csv.writer(out)
-        writer.writerow([*classes, *scores.names])
-        for number, homes in enumerate(assignments):
-            alone = scores._replace(sums=scores.sums[:, [number]], counts=scores.counts[:, [number]]).means()
-            writer.writerow([*(scenes[home] for home in homes), *(f"{alone[name]:.2f}" for name in scores.names)])
-
-
-def _cell(mean: float, values: np.ndarray, sign: str = "") -> str:
-    low, high = interval(values)
-    return f"{mean:{sign}.1f} [{low:{sign}.1f}, {high:{sign}.1f}]"
