@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
+from tbe.data.sources.groups import groups_of
 from tbe.data.sources.records import Records, read_list, write_list
 from tbe.errors import MissingFile, UserError
-from tbe.data.sources.groups import groups_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -136,7 +136,7 @@ def _videos(evaluation: Evaluation, split: str) -> tuple[Videos, list[str], list
     known, class_of = np.unique(labels.numpy(), return_inverse=True)
     known_scenes, scene_of = np.unique(scenes.numpy(), return_inverse=True)
     names = class_names(source, source.records(split))
-    scene_names = source.labellings()["scene"].class_names if "scene" in source.labellings() else None
+    scene_names = source.labelings()["scene"].class_names if "scene" in source.labelings() else None
     return (
         Videos(vectors.numpy(), class_of, scene_of, np.unique(groups.numpy(), return_inverse=True)[1]),
         [names[label] for label in known],
