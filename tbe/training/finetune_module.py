@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -12,11 +13,19 @@ from torchmetrics.classification import MulticlassAccuracy
 from tbe.backbones.base import VideoBackbone
 from tbe.backbones.classifier import Classifier
 from tbe.errors import UserError
+from tbe.methods.broken_motion import hold_a_frame
+from tbe.methods.consistency import Consistency
 from tbe.training.optim import Schedule, configure
 
 
 class FinetuneModule(pl.LightningModule):
-    """Trains a classifier, or with `frozen` only its head, on features of the backbone in eval mode.
+    """Trains a classifier on clips and labels; what is frozen stays in eval mode.
+
+    frozen: the whole backbone, or the names of its parts, such as 'stem' and 'stages.0'. Against backgrounds that give
+    the labels away, each off unless asked for: `distractor` changes the training clips (as StillMix does, Li et al.,
+    ICCV 2023), `consistency` compares the features of the clips with and without it, and `static_weight` times the
+    certainty about the class of clips that stand still is added to the loss (in the spirit of ALBAR, Fioresi et al.,
+    ICLR 2025, arXiv:2502.00156, without its gradient penalty).
 
     Batches hold clips (B, N, C, T, H, W) and label (B,). Validation averages the softmax over the clips of a video
     and ignores videos with label -1.
@@ -30,7 +39,10 @@ class FinetuneModule(pl.LightningModule):
         optimizer: Callable,
         schedule: Schedule,
         dropout: float = 0.5,
-        frozen: bool = False,
+        frozen: bool | Sequence[str] = False,
+        distractor: nn.Module | None = None,
+        consistency: Consistency | None = None,
+        static_weight: float = 0.0,
     ):
         super().__init__()
         if num_classes < 2:
@@ -42,9 +54,16 @@ class FinetuneModule(pl.LightningModule):
         self.loss = loss
         self.optimizer = optimizer
         self.schedule = schedule
-        self.frozen = frozen
-        if frozen:
-            backbone.requires_grad_(False).eval()
+        if not static_weight >= 0:
+            raise UserError(f"module.static_weight: expected at least 0, got {static_weight}")
+        self.distractor = nn.Identity() if distractor is None else distractor
+        self.consistency = Consistency(0.0) if consistency is None else consistency
+        if self.consistency.weight and getattr(distractor, "inplace", False):
+            raise UserError("module.distractor.inplace: expected false with a consistency, which needs clean clips too")
+        self.static_weight = static_weight
+        self.frozen = _names_of_parts(backbone, frozen)
+        for name in self.frozen:
+            backbone.get_submodule(name).requires_grad_(False).eval()
         self.top1, self.top5 = (
             MulticlassAccuracy(num_classes, top_k=min(k, num_classes), average="micro", ignore_index=-1) for k in (1, 5)
         )
@@ -56,14 +75,24 @@ class FinetuneModule(pl.LightningModule):
 
     def train(self, mode: bool = True) -> FinetuneModule:
         super().train(mode)
-        if self.frozen:  # including its batch norm statistics
-            self.backbone.eval()
+        for name in self.frozen:  # including batch norm statistics
+            self.backbone.get_submodule(name).eval()
         return self
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        logits = self.classifier(batch["clips"].flatten(0, 1))
+        clips = batch["clips"].flatten(0, 1)
         labels = batch["label"].repeat_interleave(batch["clips"].shape[1])
+        penalties = {}
+        if self.static_weight:  # before a distractor that may write into the clips
+            penalties["static"] = self.static_weight * certainty(self.classifier(hold_a_frame(clips)))
+        distracted = self.distractor(clips)
+        logits = self.classifier(distracted)
+        if self.consistency.weight:
+            penalties["consistency"] = self.consistency(self.backbone, distracted, clips)
         loss = self.loss(logits, labels)
+        for name, penalty in penalties.items():
+            self.log(f"train/{name}", penalty)
+            loss = loss + penalty
         self.log("train/loss", loss, prog_bar=True)
         self.log("train/top1", 100 * (logits.argmax(dim=1) == labels).float().mean(), prog_bar=True)
         return loss
@@ -82,3 +111,26 @@ class FinetuneModule(pl.LightningModule):
 
     def configure_optimizers(self) -> dict[str, Any]:
         return configure(self.trainer, self.classifier.parameters(), self.optimizer, self.schedule)
+
+
+def certainty(logits: Tensor) -> Tensor:
+    """Returns how far the softmax of logits (B, K) is from guessing: log K minus its entropy, on average."""
+    log_probabilities = logits.float().log_softmax(dim=1)
+    entropy = -(log_probabilities.exp() * log_probabilities).sum(dim=1)
+    return math.log(logits.shape[1]) - entropy.mean()
+
+
+def _names_of_parts(backbone: nn.Module, frozen: bool | Sequence[str]) -> tuple[str, ...]:
+    """Returns the names of the parts that `frozen` says, '' for the whole; raises UserError for unknown ones."""
+    if isinstance(frozen, bool):
+        return ("",) if frozen else ()
+    names = [frozen] if isinstance(frozen, str) else list(frozen)
+    known = {name: part for name, part in backbone.named_modules() if name}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        parts = ", ".join([name for name in known if name.count(".") < 2][:12])
+        raise UserError(
+            f"module.frozen: expected true, false or parts of {type(backbone).__name__}, such as {parts}, got "
+            f"{', '.join(map(repr, unknown))}"
+        )
+    return tuple(names)
