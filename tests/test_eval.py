@@ -144,6 +144,16 @@ def test_an_unknown_split_is_refused(trained, evaluate):
         evaluate("task=retrieval", "query=trial")
 
 
+def test_the_attentive_probe_is_trained_on_tokens_and_a_second_run_finds_it(evaluate, tmp_path, monkeypatch):
+    settings = ["task=attentive", *UNTRAINED, "data=biased_scenes", *SMALL[:7], "clips=2", f"cache={tmp_path}/cache"]
+    settings += ["tasks.attentive.epochs=2", "tasks.attentive.flip=true"]
+    metrics = metrics_of(evaluate(*settings))
+    assert 0 <= metrics["attentive/top1"] <= metrics["attentive/top5"] <= 100
+    assert len(list((tmp_path / "cache").glob("*.pt"))) == 1
+    monkeypatch.setattr("torch.optim.AdamW.step", None)  # nothing is trained again
+    assert metrics_of(evaluate(*settings, folder="again"))["attentive/top1"] == metrics["attentive/top1"]
+
+
 def test_all_tasks_share_one_extraction_and_the_next_run_reads_it(evaluate, tmp_path, monkeypatch):
     extracted = []
 

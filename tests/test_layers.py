@@ -37,7 +37,7 @@ ONLY = {
     "sklearn": {"evaluation"},
     "matplotlib": {"evaluation", "reporting", "viz"},
     "wandb": set(),
-    "safetensors": {"checkpoints", "evaluation"},
+    "safetensors": {"checkpoints", "encoders", "evaluation"},
     "transformers": {"encoders"},
     "timm": {"encoders"},
     "onnx": {"evaluation"},

@@ -32,7 +32,7 @@ def validate_config(config: Any, where: str) -> None:
             raise UserError(f"{where}: expected a config without interpolations, got {node!r}: not loaded")
         if isinstance(node, dict) and "_target_" in node and not _is_buildable(node["_target_"]):
             raise UserError(
-                f"{where}: expected a config with classes of {', '.join(_packages())}, and of these only networks, "
+                f"{where}: expected a config with classes of {', '.join(packages())}, and of these only networks, "
                 f"data sets and readers, got {node['_target_']!r}: not loaded. If it belongs to a package that "
                 f"you trust, set {VARIABLE}=<package>"
             )
@@ -61,7 +61,7 @@ def _nodes(node: Any) -> Iterator[Any]:
 def _is_buildable(target: Any) -> bool:
     """Returns whether a `_target_` is a network, data set or reader class of ours or of a trusted package."""
     found = _found(target) if isinstance(target, str) else None
-    if not isinstance(found, type) or not _is_inside(found.__module__):
+    if not isinstance(found, type) or not is_trusted(found.__module__):
         return False
     return issubclass(found, nn.Module) or any(all(name in dir(found) for name in kind) for kind in (SOURCE, READER))
 
@@ -70,7 +70,7 @@ def _found(target: str) -> Any:
     """Imports a target from a trusted package; returns None, and imports nothing, for anything else."""
     # Not attribute by attribute, as Hydra does: modules expose their imports, so 'tbe.config.os' would lead to os.
     module, _, name = target.rpartition(".")
-    if not _is_inside(module):
+    if not is_trusted(module):
         return None
     try:
         return getattr(import_module(module), name, None)
@@ -78,9 +78,11 @@ def _found(target: str) -> Any:
         return None
 
 
-def _is_inside(module: str) -> bool:
-    return any(module == package or module.startswith(f"{package}.") for package in _packages())
+def is_trusted(module: str) -> bool:
+    """Returns whether a module lies in one of `packages`."""
+    return any(module == package or module.startswith(f"{package}.") for package in packages())
 
 
-def _packages() -> tuple[str, ...]:
+def packages() -> tuple[str, ...]:
+    """Returns the packages that may be imported by name: ours, torch's networks, and those that the user names."""
     return (*PACKAGES, *filter(None, map(str.strip, os.environ.get(VARIABLE, "").split(","))))

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 from collections.abc import Callable, Collection
 from typing import Any
 
 from tbe import runs as folders
 from tbe.encoders.base import Encoder
+from tbe.encoders.callables import load_callable
+from tbe.encoders.huggingface import load_huggingface
+from tbe.encoders.names import Settings
 from tbe.encoders.own import load_own
+from tbe.encoders.timm import load_timm
 from tbe.encoders.torchvision import load_torchvision
 from tbe.errors import UserError
 
+log = logging.getLogger(__name__)
+
 LOADERS: dict[str, Callable[..., Encoder]] = {
+    "hf": load_huggingface,
     "torchvision": load_torchvision,
+    "timm": load_timm,
 }
-FORMS = (
-    "a file or run of this project, 'latest', torchvision:<name>[@<weights>], hf:<folder or id>, "
-    "timm:<name>[@<weights>] or <module>:<function>"
-)
+CALLABLE = re.compile(r"[A-Za-z_][\w.]+:[A-Za-z_]\w*")  # more than a letter before the colon: that is a drive
 
 
 def load_encoder(
@@ -33,8 +40,9 @@ def load_encoder(
 ) -> Encoder:
     """Returns the encoder of a name, in eval mode on the CPU.
 
-    name: a checkpoint, a run or 'latest' as in `tbe.load`; `torchvision:<name>@<weights>` with a file, a name of
-    torchvision's weights or 'random'.
+    name: a checkpoint, a run or 'latest' as in `tbe.load`; `torchvision:<name>[@<weights>]` and
+    `timm:<name>[@<weights>]`, with a file, 'random', or nothing for the library's own weights;
+    `hf:<folder or Hub id>[@random]`; `<module>:<function>` of a package that is trusted (see TBE_PACKAGES).
     pool: the readout; None: that of the model's own library. min_matched: the fraction of the encoder's tensors that
     the weights must provide. allow: patterns (fnmatch) of tensors that may be missing all the same.
     trust_remote_code: whether code of a Hub repository may run. options: of the spec, such as num_frames, frame_stride
@@ -43,15 +51,23 @@ def load_encoder(
     """
     if not 0 <= min_matched <= 1:
         raise UserError(f"load_encoder: expected min_matched between 0 and 1, got {min_matched}")
+    encoder = _load(name, Settings(pool, min_matched, tuple(allow), trust_remote_code), runs, options).eval()
+    log.log(logging.WARNING if encoder.report.is_random else logging.INFO, "%s: %s", name, encoder.report)
+    return encoder
+
+
+def _load(name: str, settings: Settings, runs: str | os.PathLike | None, options: dict[str, Any]) -> Encoder:
     kind, _, rest = name.partition(":")
     if kind in LOADERS:
-        strictness = {"allow": tuple(allow), "min_matched": min_matched, "trust_remote_code": trust_remote_code}
-        return LOADERS[kind](name, rest, pool=pool, **strictness, **options).eval()
+        return LOADERS[kind](name, rest, settings, **options)
+    if is_encoder_name(name):
+        return load_callable(name, settings, **options)
     root = os.environ.get("TBE_RUNS", "runs") if runs is None else runs
     path = str(folders.find(name, root))
-    return load_own(name, path, pool=pool, min_matched=min_matched, **options).eval()
+    return load_own(name, path, settings, **options)
 
 
 def is_encoder_name(name: str) -> bool:
     """Returns whether a name is that of a library's encoder rather than a checkpoint's."""
-    return name.partition(":")[0] in LOADERS
+    is_file = os.path.exists(name)
+    return name.partition(":")[0] in LOADERS or (CALLABLE.fullmatch(name) is not None and not is_file)

@@ -6,13 +6,24 @@ import dataclasses
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
-from urllib.error import URLError
+
+import torch
+from torch import Tensor
 
 from tbe.encoders.base import InputSpec
 from tbe.errors import UserError, first_line
 
 RANDOM = "random"  # in place of weights
 FIELDS = tuple(field.name for field in dataclasses.fields(InputSpec) if field.name != "layout")
+
+
+class Settings(NamedTuple):
+    """The arguments of `load_encoder` that are those of every loader."""
+
+    pool: str | None
+    min_matched: float
+    allow: tuple[str, ...]
+    trust_remote_code: bool
 
 
 class Asked(NamedTuple):
@@ -52,8 +63,24 @@ def reached(name: str, instead: str, files: str) -> Iterator[None]:
     """Turns a failed download into one line that says where to put the files."""
     try:
         yield
-    except (URLError, ConnectionError, TimeoutError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # each library for downloads has errors of its own
         raise UserError(
             f"{name}: expected to download its weights, got {first_line(error)}. Where there is no network, copy "
             f"{files} here and name it: {instead}"
+        ) from error
+
+
+@contextmanager
+def answered(name: str, inputs: Tensor) -> Iterator[None]:
+    """Turns what a network of others raises for clips into one line; running out of memory stays what it is."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, UserError):
+        raise
+    except Exception as error:  # code of others raises anything
+        raise UserError(
+            f"{name}: expected a network that takes normalized clips {tuple(inputs.shape)}, got {first_line(error)}. "
+            "Load it with the num_frames= and size= that it was made for"
         ) from error

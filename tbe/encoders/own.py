@@ -12,7 +12,7 @@ from tbe.checkpoints import checkpoint as checkpoints
 from tbe.checkpoints.foreign import ForeignWeights
 from tbe.checkpoints.preprocessing import stored_preprocessing
 from tbe.encoders.base import Encoder, Encoding, InputSpec
-from tbe.encoders.names import changed, check_known
+from tbe.encoders.names import Settings, changed, check_known
 from tbe.encoders.report import LoadReport
 from tbe.errors import UserError
 
@@ -41,9 +41,8 @@ class BackboneEncoder(Encoder):
 def load_own(
     name: str,
     path: str,
+    settings: Settings,
     *,
-    pool: str | None,
-    min_matched: float,
     backbone: VideoBackbone | None = None,
     preprocessing: Preprocessing | None = None,
     **options: Any,
@@ -53,7 +52,7 @@ def load_own(
     Raises UserError for a corrupt file, weights that do not fit, or foreign weights without `backbone` and
     `preprocessing`.
     """
-    found = checkpoints.read_any(path, min_matched=min_matched)
+    found = checkpoints.read_any(path, min_matched=settings.min_matched)
     if isinstance(found, ForeignWeights) and (backbone is None or preprocessing is None):
         raise UserError(
             f"{path}: expected backbone= and preprocessing= for weights that train.py did not write, got "
@@ -67,7 +66,7 @@ def load_own(
         preprocessing = stored_preprocessing(found.config["clip"], found.config["eval_augment"], path)
     spec, unknown = changed(spec_of(preprocessing), options)
     check_known(name, unknown)
-    return BackboneEncoder(name, backbone, spec, report_of(found, backbone, path), pool)
+    return BackboneEncoder(name, backbone, spec, report_of(found, backbone, path), settings.pool)
 
 
 def spec_of(made: Preprocessing) -> InputSpec:

@@ -11,8 +11,9 @@ from torchvision.models import get_model_weights
 from tbe.backbones.torchvision import BODIES, TorchvisionBackbone
 from tbe.checkpoints import checkpoint as checkpoints
 from tbe.encoders.base import Encoder, Encoding, InputSpec
-from tbe.encoders.names import RANDOM, Asked, changed, reached
+from tbe.encoders.names import RANDOM, Asked, Settings, changed, reached
 from tbe.encoders.own import READOUTS, BackboneEncoder, report_of
+from tbe.encoders.report import RANDOM as RANDOM_WEIGHTS
 from tbe.encoders.report import LoadReport
 from tbe.errors import UserError
 
@@ -53,16 +54,7 @@ class ClassTokenEncoder(Encoder):
         return Encoding(tokens[:, 1:], grid, {"cls": tokens[:, :1]})
 
 
-def load_torchvision(
-    name: str,
-    asked: str,
-    *,
-    pool: str | None,
-    min_matched: float,
-    allow: tuple[str, ...],
-    trust_remote_code: bool,
-    **options: Any,
-) -> Encoder:
+def load_torchvision(name: str, asked: str, settings: Settings, **options: Any) -> Encoder:
     """Returns `<network>@<weights>`: a file, a name of torchvision's weights (default: DEFAULT), or 'random'."""
     network, weights = Asked.of(asked)
     if network not in BODIES:
@@ -72,20 +64,20 @@ def load_torchvision(
     published = list(get_model_weights(network).__members__)
     if weights in (RANDOM, "DEFAULT", *published):
         chosen = None if weights == RANDOM else weights
-        with reached(name, f"{network}@<file>", "the .pth file"):
+        with reached(name, f"torchvision:{network}@<file>", "its .pth file"):
             backbone = TorchvisionBackbone(network, weights=chosen, **options)
         total = len(backbone.state_dict())
-        source = "random weights" if chosen is None else f"torchvision's {chosen}"
+        source = RANDOM_WEIGHTS if chosen is None else f"torchvision's {chosen}"
         report = LoadReport(source, total=total, matched=0 if chosen is None else total)
-        return kind(name, backbone, spec, report, pool)
+        return kind(name, backbone, spec, report, settings.pool)
     if not os.path.isfile(weights):
         raise UserError(
             f"{name}: expected weights to be a file, {RANDOM}, DEFAULT or of {', '.join(published)}, got {weights!r}"
         )
     backbone = TorchvisionBackbone(network, **options)
-    found = checkpoints.read_any(weights, min_matched=min_matched)
+    found = checkpoints.read_any(weights, min_matched=settings.min_matched)
     found.load_into(backbone)
-    return kind(name, backbone, spec, report_of(found, backbone, weights), pool)
+    return kind(name, backbone, spec, report_of(found, backbone, weights), settings.pool)
 
 
 def _spec(network: str) -> InputSpec:

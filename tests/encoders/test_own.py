@@ -1,5 +1,7 @@
 """Checkpoints of this project and torchvision's networks as encoders."""
 
+from urllib.error import URLError
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -37,22 +39,66 @@ def test_files_are_embedded_through_an_encoder_as_through_its_backbone(checkpoin
     assert_close(found, tbe.embed(tbe.load(checkpoint), clips))
 
 
-@torch.no_grad()
-@pytest.mark.parametrize(("name", "head", "num_frames"), [("r3d_18", "fc", 8), ("mvit_v2_s", "head", 16)])
-def test_torchvisions_networks_give_what_their_own_classifier_gets(name, head, num_frames, tmp_path):
-    network = torchvision.models.get_model(name).eval()
-    torch.save(network.state_dict(), tmp_path / "weights.pth")
-    encoder = load_encoder(f"torchvision:{name}@{tmp_path / 'weights.pth'}", num_frames=num_frames, size=32)
-    assert encoder.report.matched == encoder.report.total > 0
-    assert {tensor.split(".")[0] for tensor in encoder.report.unexpected} == {head}
-    if name == "mvit_v2_s":
-        network.pos_encoding.spatial_size = (8, 8)  # torchvision's own is fixed at 224 x 224
+def assert_reads_what_the_classifier_reads(encoder, network, head):
     got = []
     getattr(network, head).register_forward_hook(lambda module, inputs, output: got.append(inputs[0]))
-    clips = torch.rand(1, 3, num_frames, 32, 32)
+    clips = torch.rand(1, 3, encoder.spec.num_frames, 32, 32)
     network((clips - encoder.mean) / encoder.std)
     assert_close(encoder(clips), got[0].flatten(1), atol=1e-5, rtol=1e-5)
     assert encoder.maps(clips).mean(dim=(2, 3, 4)).shape == encoder(clips).shape
+
+
+@torch.no_grad()
+def test_a_file_of_torchvision_gives_what_its_own_classifier_gets(tmp_path):
+    network = torchvision.models.get_model("mc3_18").eval()
+    torch.save(network.state_dict(), tmp_path / "weights.pth")
+    encoder = load_encoder(f"torchvision:mc3_18@{tmp_path / 'weights.pth'}", num_frames=8, size=32)
+    assert encoder.report.matched == encoder.report.total > 0
+    assert encoder.report.unexpected == ("fc.bias", "fc.weight")
+    assert_reads_what_the_classifier_reads(encoder, network, "fc")
+    tensors = network.state_dict()
+    tensors.pop("layer4.1.conv1.1.bias")
+    torch.save(tensors, tmp_path / "broken.pth")
+    with pytest.raises(
+        ValueError, match=r"at least 100% of its tensors.*matched 99 of 100.*missing 1: body.4.1.conv1.1.bias"
+    ):
+        load_encoder(f"torchvision:mc3_18@{tmp_path / 'broken.pth'}")
+
+
+@torch.no_grad()
+def test_an_mvit_gives_its_class_token(monkeypatch):
+    monkeypatch.setattr("torch.nn.init.trunc_normal_", torch.nn.init.normal_)  # in a tenth of the time
+    torch.manual_seed(0)
+    network = torchvision.models.get_model("mvit_v2_s").eval()
+    torch.manual_seed(0)
+    encoder = load_encoder("torchvision:mvit_v2_s@random", size=32)
+    assert encoder.report.is_random
+    assert encoder.readouts[0] == "cls"
+    network.pos_encoding.spatial_size = (8, 8)  # torchvision's own is fixed at 224 x 224
+    assert_reads_what_the_classifier_reads(encoder, network, "head")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("torchvision:resnet50", "expected a video network of torchvision among r3d_18, .*, got 'resnet50'"),
+        ("torchvision:s3d@IMAGENET", "expected weights to be a file, random, DEFAULT or of KINETICS400_V1"),
+        ("no/such/file", "expected a file, a run's folder or 'latest', got 'no/such/file'"),
+    ],
+)
+def test_unknown_names_are_refused(name, message):
+    with pytest.raises(ValueError, match=message):
+        load_encoder(name)
+
+
+def test_weights_out_of_reach_are_one_line(monkeypatch, tmp_path):
+    def offline(*args, **kwargs):
+        raise URLError("no network")
+
+    monkeypatch.setattr("torch.hub.download_url_to_file", offline)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(ValueError, match=r"download its weights, got .*no network.*torchvision:mc3_18@<file>"):
+        load_encoder("torchvision:mc3_18")
 
 
 @torch.no_grad()

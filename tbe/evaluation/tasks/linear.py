@@ -23,7 +23,7 @@ class LinearProbe:
     """Measures top-1 and top-5 in percent of a linear classifier trained on the gallery split.
 
     It is logistic regression on one vector a video, the mean over clips, time and space: not an attentive probe, which
-    learns where to look in the maps of a frozen network and gives higher numbers.
+    learns where to look in the maps of a frozen network and gives higher numbers (task=attentive).
 
     Its inverse regularization is the best of `strengths` on a fraction `held_out` of each class of the gallery (the
     first one if no class has two videos); it is then trained on the whole gallery. Features are standardized.

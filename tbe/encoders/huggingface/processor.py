@@ -1,0 +1,149 @@
+"""The spec of a model's clips, from its processor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tbe.encoders.base import InputSpec, Layout
+from tbe.encoders.huggingface.library import told, transformers
+from tbe.encoders.names import changed
+from tbe.errors import UserError
+
+# Frames between those of a clip, as the models were published with; processors do not say.
+STRIDES = {"videomae": 4, "timesformer": 32, "vivit": 2, "vjepa2": 8}
+USUAL_STRIDE = 4
+FRAMES_OF_IMAGES = 8  # of a model of images, whose features of a clip are the mean of its frames'
+FILES = ("processor_config.json", "video_preprocessor_config.json", "preprocessor_config.json")
+
+
+class Frame(NamedTuple):
+    """The part of a frame that a processor keeps, as in InputSpec."""
+
+    size: tuple[int, int]
+    crop: float
+    squash: bool
+
+
+def read_spec(
+    name: str, folder: str, config: Any, layout: Layout, options: Mapping[str, Any], trust_remote_code: bool
+) -> tuple[InputSpec, dict[str, Any]]:
+    """Returns the spec of a model, `options` over its processor, and the options that are not of the spec.
+
+    A processor is not needed where size, mean and std are given. Raises UserError for one that has no sizes.
+    """
+    frame = Frame((1, 1), 1.0, False)  # this and the next where all are given
+    mean: tuple[float, ...] = (0.0,) * 3
+    std: tuple[float, ...] = (1.0,) * 3
+    if not {"size", "mean", "std"} <= options.keys():
+        processor, raw = _read(name, folder, layout, trust_remote_code)
+        frame = frame if "size" in options else _frame(name, processor, raw)
+        mean, std = _scales(name, processor)
+    is_video = layout != "BCHW"
+    spec = InputSpec(
+        num_frames=_num_frames(config) if is_video else FRAMES_OF_IMAGES,
+        frame_stride=STRIDES.get(config.model_type, USUAL_STRIDE),
+        size=frame.size,
+        mean=mean,
+        std=std,
+        layout=layout,
+        crop=frame.crop,
+        squash=frame.squash,
+    )
+    return changed(spec, options)
+
+
+def _read(name: str, folder: str, layout: Layout, trust_remote_code: bool) -> tuple[Any, dict[str, Any]]:
+    """Returns the processor of images or videos, and the keys that its files have."""
+    library = transformers(name)
+    kinds = ["AutoImageProcessor"] if layout == "BCHW" else ["AutoVideoProcessor", "AutoImageProcessor"]
+    raw: dict[str, Any] = {}
+    for file in FILES:
+        with told(name, folder):
+            path = library.utils.cached_file(folder, file, _raise_exceptions_for_missing_entries=False)
+            found = library.utils.generic.safe_load_json_file(path) if path else {}
+        raw = {**found, **found.get("image_processor", {}), **found.get("video_processor", {})} or raw
+        if raw:
+            break
+    if not raw:
+        raise UserError(
+            f"{name}: expected one of {', '.join(FILES)} beside the weights, got none. Copy it there, or say how clips "
+            "are made: size=<pixels> mean=[...] std=[...]"
+        )
+    for kind in kinds:
+        try:
+            with told(name, folder):
+                return getattr(library, kind).from_pretrained(folder, trust_remote_code=trust_remote_code), raw
+        except UserError:
+            if kind == kinds[-1]:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _frame(name: str, processor: Any, raw: Mapping[str, Any]) -> Frame:
+    """Returns what a processor keeps of a frame."""
+    if not {"size", "crop_size"} & raw.keys():
+        raise UserError(
+            f"{name}: expected a processor with 'size' or 'crop_size', got one with neither (it has "
+            f"{', '.join(sorted(raw))}): set size=<pixels>"
+        )
+    resized = _known(processor.size) if getattr(processor, "do_resize", True) else {}
+    cropped = _known(processor.crop_size) if getattr(processor, "do_center_crop", False) else {}
+    sides = _sides(cropped) or _sides(resized)
+    if sides is None:
+        raise UserError(
+            f"{name}: expected a processor that brings all frames to one size, got size {raw.get('size')} and "
+            f"crop_size {raw.get('crop_size')}: set size=<pixels>"
+        )
+    before = _sides(resized)
+    return Frame(
+        size=sides,
+        crop=1.0 if before is None else min(1.0, sides[0] / before[0]),
+        squash="height" in resized,  # one number alone is the short side of a frame that keeps its proportions
+    )
+
+
+def _known(size: Any) -> dict[str, int]:
+    """Returns the sides that a processor's size names."""
+    if size is None or isinstance(size, int):
+        return {"shortest_edge": size} if size else {}
+    return {key: int(value) for key, value in dict(size).items() if value}
+
+
+def _sides(known: Mapping[str, int]) -> tuple[int, int] | None:
+    """Returns height and width; for a short side the square of it, None for other sizes."""
+    if "height" in known and "width" in known:
+        return known["height"], known["width"]
+    return (known["shortest_edge"],) * 2 if "shortest_edge" in known else None
+
+
+def _scales(name: str, processor: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Returns mean and std of values in [0, 1], found by what the processor makes of black and of white.
+
+    Its own mean and std are not enough: some rescale to [-1, 1] first.
+    """
+    picture = np.zeros((32, 32, 3), np.uint8)
+    picture[16:] = 255
+    is_video = isinstance(processor, transformers(name).video_processing_utils.BaseVideoProcessor)
+    frames: dict[str, Any] = {"videos": [np.stack([picture] * 2)]} if is_video else {"images": [picture]}
+    with told(name, name):
+        out = processor(**frames, do_resize=False, do_center_crop=False, return_tensors="pt")
+    values: Tensor = next(value for key, value in out.items() if key.startswith("pixel_values"))
+    values = values.reshape(-1, 3, *values.shape[-2:])[0].double()
+    black, white = values[:, 0, 0], values[:, -1, -1]
+    std = 1 / (white - black)
+    if not torch.isfinite(std).all() or (std <= 0).any():
+        raise UserError(f"{name}: expected a processor that makes white brighter than black, got {white} and {black}")
+    return tuple((-black * std).tolist()), tuple(std.tolist())
+
+
+def _num_frames(config: Any) -> int:
+    """Returns the frames of a clip; those of V-JEPA 2 are of its pretraining, and any even number does."""
+    for key in ("num_frames", "frames_per_clip"):
+        if isinstance(getattr(config, key, None), int):
+            return getattr(config, key)
+    return 16

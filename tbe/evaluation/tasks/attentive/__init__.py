@@ -1,0 +1,5 @@
+"""Attentive probe: a learned query looks at the tokens of a frozen network."""
+
+from tbe.evaluation.tasks.attentive.task import AttentiveProbe
+
+__all__ = ["AttentiveProbe"]

@@ -1,0 +1,84 @@
+"""Models of timm as encoders, averaged over frames."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch.testing import assert_close
+
+from tbe.encoders import load_encoder
+
+timm = pytest.importorskip("timm", reason="needs timm: pip install -e '.[timm]'")
+torch.set_num_threads(1)
+VIT = {"embed_dim": 48, "depth": 2, "num_heads": 3, "img_size": 32}
+NETWORKS = {
+    "vit_tiny_patch16_224": VIT,
+    "vit_base_patch16_siglip_224": VIT,
+    "swin_tiny_patch4_window7_224": {"embed_dim": 8, "depths": (1, 1), "num_heads": (1, 1), "img_size": 56},
+    "resnet10t": {"size": 32},
+}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """files(name) holds a network's tensors, with its classifier."""
+
+    def make(name):
+        torch.manual_seed(0)
+        options = {key: value for key, value in NETWORKS[name].items() if key != "size"}
+        network = timm.create_model(name, num_classes=5, **options).eval()
+        file = tmp_path_factory.mktemp(name) / "weights.safetensors"
+        save_file(network.state_dict(), file)
+        return network, file
+
+    return make
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_model_gives_the_mean_of_what_timms_own_pooling_gives_of_each_frame(name, files):
+    network, file = files(name)
+    network.reset_classifier(0)
+    encoder = load_encoder(f"timm:{name}@{file}", num_frames=3, **NETWORKS[name])
+    size = encoder.spec.size[0]
+    clips = torch.rand(2, 3, 3, size, size)
+    frames = ((clips - encoder.mean) / encoder.std).transpose(1, 2).flatten(0, 1)
+    assert_close(encoder(clips), network(frames).unflatten(0, (2, 3)).mean(dim=1), atol=1e-5, rtol=1e-5)
+    assert encoder.report.matched == encoder.report.total == len(network.state_dict())
+    assert all(tensor.startswith(("head.", "fc.")) for tensor in encoder.report.unexpected)
+    assert encoder.maps(clips).shape[2] == 3
+    shuffled = encoder(clips[:, :, [2, 0, 1]])
+    assert_close(shuffled, encoder(clips), atol=1e-5, rtol=1e-5)  # it sees no motion
+
+
+def test_broken_files_are_refused_and_counted(files, tmp_path):
+    network, _ = files("vit_tiny_patch16_224")
+    name = "blocks.1.norm1.bias"
+    good = network.state_dict()
+    cases = {
+        rf"1 missing \({name}\)": {key: value for key, value in good.items() if key != name},
+        rf"1 of another shape \({name}\)": good | {name: good[name][:5]},
+        r"1 of layers that the encoder lacks \(blocks.2.norm1.bias\)": good | {"blocks.2.norm1.bias": good[name]},
+        "matched 0 of": {"trunk." + key: value for key, value in good.items()},
+    }
+    for number, (expected, tensors) in enumerate(cases.items()):
+        for wrap in (lambda tensors: tensors, lambda tensors: {"model": tensors, "epoch": 3}):
+            file = tmp_path / f"{number}.pth"
+            torch.save(wrap(tensors), file)
+            with pytest.raises(ValueError, match=expected):
+                load_encoder(f"timm:vit_tiny_patch16_224@{file}", **VIT)
+    torch.save(good, tmp_path / "good.pth")
+    assert load_encoder(f"timm:vit_tiny_patch16_224@{tmp_path / 'good.pth'}", **VIT).report.share == 1
+
+
+def test_what_timm_lacks_or_cannot_reach_is_one_line(monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    for name, message in {
+        "timm:vit_tinny_patch16_224": "expected a model of timm, such as vit_tiny_patch16_224",
+        "timm:vit_tiny_patch16_224@nowhere.pth": "expected weights to be a file or random, got 'nowhere.pth'",
+        "timm:vit_tiny_patch16_224": "expected to download its weights.*copy its file of weights here and name it",
+    }.items():
+        with pytest.raises(ValueError, match=message) as error:
+            load_encoder(name)
+        assert "\n" not in str(error.value)
+    assert load_encoder("timm:resnet10t@random").report.is_random
