@@ -1,7 +1,8 @@
 """Self-supervised video representations that look at the motion, not at the background.
 
-The Python API: `load` a trained backbone, `embed` videos with it, `build` anything that has a config, and distract
-clips in a training loop of your own. Each name is imported when it is first used: `import tbe` takes milliseconds.
+The Python API: `load` a trained backbone, `embed` videos with it, `audit` any model for background bias, `build`
+anything that has a config, and distract clips in a training loop of your own. Each name is imported when it is first
+used: `import tbe` takes milliseconds.
 
 The letters that docstrings use for the axes of a tensor:
 
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
+    from tbe.api.audit import audit
     from tbe.api.build import build
     from tbe.api.embed import embed
     from tbe.api.load import load
@@ -35,6 +37,7 @@ __all__ = [
     "InterVideoErasing",
     "Preprocessing",
     "__version__",
+    "audit",
     "build",
     "embed",
     "load",
@@ -45,6 +48,7 @@ _MODULES = {
     "DecodeError": "tbe.data.readers.base",
     "InterVideoErasing": "tbe.erasing",
     "Preprocessing": "tbe.backbones.preprocessing",
+    "audit": "tbe.api.audit",
     "build": "tbe.api.build",
     "embed": "tbe.api.embed",
     "load": "tbe.api.load",

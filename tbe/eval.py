@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from tbe import runs
+from tbe.auditing import models
 from tbe.backbones.base import VideoBackbone
 from tbe.backbones.classifier import Classifier
 from tbe.checkpoints import checkpoint as checkpoints
@@ -19,6 +20,7 @@ from tbe.checkpoints.checkpoint import Checkpoint
 from tbe.checkpoints.foreign import ForeignWeights
 from tbe.config import build
 from tbe.distributed import rank
+from tbe.encoders import Encoder, load_encoder
 from tbe.evaluation import official_splits
 from tbe.evaluation.feature_cache import FeatureCache, weights_digest
 from tbe.evaluation.tasks.base import ComparingTask, Evaluation
@@ -32,7 +34,7 @@ from tbe.training.callbacks.progress import ProgressBar
 
 __all__ = ["prepare", "run"]  # what a command starts
 
-Trained = Checkpoint | ForeignWeights
+Trained = Checkpoint | ForeignWeights | Encoder
 
 
 class Subject(NamedTuple):
@@ -81,7 +83,8 @@ def read_subjects(config: dict[str, Any]) -> list[Subject]:
             found.append({split: _read(entry[split], config) for split in splits})
         else:
             found.append(dict.fromkeys(splits, _read(entry, config)))
-    names = _names([next(iter(of_split.values())) for of_split in found])
+    first = [next(iter(of_split.values())) for of_split in found]
+    names = models.names_of(config["model"]) if config["model"] else _names(first)
     return [
         Subject(name, split, checkpoint, isinstance(entry, dict))
         for name, entry, of_split in zip(names, config["checkpoint"], found, strict=True)
@@ -90,6 +93,8 @@ def read_subjects(config: dict[str, Any]) -> list[Subject]:
 
 
 def _read(file: str, config: dict[str, Any]) -> Trained | None:
+    if config["model"]:
+        return load_encoder(file, runs=config["runs"], **config["model_options"])
     return None if file == RANDOM else checkpoints.read_any(file, config["backbone"], config["min_matched"])
 
 
@@ -99,13 +104,13 @@ def _names(found: list[Trained | None]) -> list[str]:
     Runs of one name are told apart by their variants where those differ, else by their folders.
     """
     plain = [checkpoint.name if checkpoint else "random init" for checkpoint in found]
-    variants = [checkpoint.config.get("variant") if checkpoint else None for checkpoint in found]
+    variants = [getattr(checkpoint, "config", {}).get("variant") for checkpoint in found]
     names: list[str] = []
     for name, checkpoint, variant in zip(plain, found, variants, strict=True):
         alike = [other for other, of_name in zip(variants, plain, strict=True) if of_name == name]
         if len(alike) > 1 and None not in alike and len(set(alike)) == len(alike):
             name = f"{name} {variant}"
-        file = Path(checkpoint.path if checkpoint else RANDOM)
+        file = Path(getattr(checkpoint, "path", RANDOM))
         names.append(f"{name} ({file.parent.parent.name}, {file.stem})" if name in names else name)
     return names
 
@@ -124,7 +129,7 @@ class Results:
 
     def keep(self, subject: Subject, metrics: Metrics, unmeasured: dict[str, str]) -> None:
         """Replaces the metrics of a subject and writes metrics.json; unmeasured: tasks -> why they have no numbers."""
-        origin = subject.checkpoint.origin() if subject.checkpoint else RANDOM
+        origin = _origin(subject.checkpoint)  # which counts what was loaded
         if subject.has_checkpoint_per_split:
             self.origins.setdefault(subject.name, {})[f"split {subject.split}"] = origin
         else:
@@ -187,11 +192,15 @@ def build_evaluation(config: dict[str, Any], subject: Subject) -> Evaluation:
     """Builds the network of a subject, with the data and the trainer to measure it."""
     checkpoint = subject.checkpoint
     backbone, classifier = _build_networks(config, checkpoint)
+    datamodule = build(config["datamodule"])
+    if isinstance(checkpoint, Encoder):
+        crops = [build(crop) for crop in config["crop_boxes"][str(config["crops"])]]
+        models.make_clips_for(models.preprocessing_of(checkpoint), datamodule, config["clips"], crops)
     return Evaluation(
         name=subject.name,
         backbone=backbone,
         classifier=classifier,
-        datamodule=build(config["datamodule"]),
+        datamodule=datamodule,
         trainer=build(config["trainer"])(
             logger=False,
             enable_checkpointing=False,
@@ -201,15 +210,26 @@ def build_evaluation(config: dict[str, Any], subject: Subject) -> Evaluation:
         gallery=config["gallery"],
         queries=config["query"],
         folder=Path(config["run_dir"]),
-        cache=_cache(config, backbone),
-        backbone_config=checkpoint.config.get("backbone", config["backbone"]) if checkpoint else config["backbone"],
-        origin=checkpoint.origin() if checkpoint else RANDOM,
+        cache=_cache(config, backbone, checkpoint),
+        backbone_config=getattr(checkpoint, "config", {}).get("backbone", config.get("backbone")),
+        origin=_origin(checkpoint),
         max_clips_per_forward=config["max_clips_per_forward"],
     )
 
 
-def _build_networks(config: dict[str, Any], checkpoint: Trained | None) -> tuple[VideoBackbone, Classifier | None]:
-    """Returns the backbone, untrained without a checkpoint, and the classifier that it is of, if there is one."""
+def _origin(checkpoint: Trained | None) -> dict[str, Any] | str:
+    """Returns where weights come from, for the protocol."""
+    if isinstance(checkpoint, Encoder):
+        return models.origin_of(checkpoint)
+    return checkpoint.origin() if checkpoint else RANDOM
+
+
+def _build_networks(
+    config: dict[str, Any], checkpoint: Trained | None
+) -> tuple[VideoBackbone | models.NormalizedEncoder, Classifier | None]:
+    """Returns the network, untrained without a checkpoint, and the classifier that it is of, if there is one."""
+    if isinstance(checkpoint, Encoder):
+        return models.NormalizedEncoder(checkpoint), None
     classifier = checkpoint.classifier() if checkpoint else None
     if classifier is not None:
         backbone = classifier.backbone
@@ -220,12 +240,14 @@ def _build_networks(config: dict[str, Any], checkpoint: Trained | None) -> tuple
     return backbone, classifier
 
 
-def _cache(config: dict[str, Any], backbone: nn.Module) -> FeatureCache | None:
+def _cache(config: dict[str, Any], backbone: nn.Module, checkpoint: Trained | None) -> FeatureCache | None:
     """Returns the cache of features between runs; None on several machines, whose disks may differ."""
     if not config["cache"] or config["trainer"].get("num_nodes", 1) > 1:
         return None
     parts = ("data", "reader", "clip", "eval_augment", "clips", "crops", "precision", "seed")
     protocol = {part: config[part] for part in parts} | {"versions": runs.versions()}
+    if isinstance(checkpoint, Encoder):  # which may be a function without weights, of whatever library
+        protocol |= models.origin_of(checkpoint)
     return FeatureCache(Path(config["cache"]), weights_digest(backbone), protocol)
 
 

@@ -28,6 +28,7 @@ NAMES = (
     "compile",
     "input_pipeline",
     "retrieval",
+    "audit",
     "lists",
     "memory",
     "startup",

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from tbe.auditing.leaderboard import read, table
-from tbe.auditing.record import find_audits
+from tbe.auditing.record import find_audits, told_apart
 from tbe.auditing.task import write_card
 from tbe.errors import UserError, ended_in_one_line
 
@@ -38,7 +38,7 @@ def write(sources: list[Path], out: Path | None = None) -> list[Path]:
     folder = out or sources[0]
     return [
         write_card(
-            [one for one in audits if (one.about["data"], one.about["split"]) == kind],
+            told_apart([one for one in audits if (one.about["data"], one.about["split"]) == kind]),
             folder,
             "_".join(kind) if len(kinds) > 1 else "",
         )

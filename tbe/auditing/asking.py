@@ -36,10 +36,10 @@ def ask(evaluation: Evaluation, split: str, linear: LinearProbe, weights: Sequen
     """
     evaluation.warn_of_trained_on(split)
     clips, classifier = all_clips(weights), evaluation.classifier
-    swapped = partial(_swapped, evaluation.datamodule)
-    trained = evaluation.perturbed_features(evaluation.gallery, CLEAN | {"static": FRAMES}, False, swapped)
+    add_context = partial(swapped, evaluation.datamodule)
+    trained = evaluation.perturbed_features(evaluation.gallery, CLEAN | {"static": FRAMES}, False, add_context)
     measures: dict[str, Perturbation] = {"foreground": ForegroundShare(), "lenders": Lenders()}
-    found = evaluation.perturbed_features(split, clips | measures, classifier is not None, swapped)
+    found = evaluation.perturbed_features(split, clips | measures, classifier is not None, add_context)
     averaged = {name: features.averaged() for name, features in found.items()}
     masks, lenders = (averaged.pop(name).vectors for name in measures)
     given = {f"linear:{name}": column for name, column in _told(linear, trained["clean"], averaged).items()}
@@ -60,7 +60,7 @@ def ask(evaluation: Evaluation, split: str, linear: LinearProbe, weights: Sequen
     return Answers([os.fsdecode(path) for path in records.paths], facts, given)
 
 
-def _swapped(datamodule: VideoDataModule, videos: VideoDataset, seed: int, foreground: Foreground) -> SwappedVideos:
+def swapped(datamodule: VideoDataModule, videos: VideoDataset, seed: int, foreground: Foreground) -> SwappedVideos:
     """Returns the videos with backgrounds, which a pass over few frames of each finds first."""
     places: dict[int, Tensor] = {}
     stills: dict[int, Tensor] = {}

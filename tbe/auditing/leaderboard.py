@@ -20,7 +20,7 @@ MEASURES = (
     "sberr",
     "contrasted_top1",
 )
-KEYS = ("model", "data", "split", "reader")
+KEYS = ("model", "weights", "data", "split", "reader")
 HEAD = [
     *KEYS,
     *(f"{name}{end}" for name in MEASURES for end in ("", "_low", "_high")),
@@ -58,11 +58,17 @@ def read(file: Path) -> list[dict[str, str]]:
 def table(rows: list[dict[str, str]]) -> str:
     """Returns the leaderboard in Markdown, by data set, least reliant on the background first; the newest of each."""
     newest = {tuple(row[key] for key in KEYS): row for row in rows}
-    heads = ["model", "by", *(name.removesuffix("_top1").replace("_", " ") for name in MEASURES), "videos"]
+    heads = ["model", "weights", "by", *(name.removesuffix("_top1").replace("_", " ") for name in MEASURES), "videos"]
     lines = ["# Audits", "", "Percent, 95 % intervals over videos; of several audits of a model the newest."]
     for data, split in dict.fromkeys((row["data"], row["split"]) for row in newest.values()):
         of_data = [row for row in newest.values() if (row["data"], row["split"]) == (data, split)]
-        lines += ["", f"## {data}, {split}", "", f"| {' | '.join(heads)} |", "|---|---|" + "---:|" * (len(heads) - 2)]
+        lines += [
+            "",
+            f"## {data}, {split}",
+            "",
+            f"| {' | '.join(heads)} |",
+            "|---|---|---|" + "---:|" * (len(heads) - 3),
+        ]
         lines += [f"| {' | '.join(_cells(row))} |" for row in sorted(of_data, key=_reliance)]
     return "\n".join(lines) + "\n"
 
@@ -70,7 +76,7 @@ def table(rows: list[dict[str, str]]) -> str:
 def _row(audited: Audited, reader: str) -> list[str]:
     about, found = audited.about, audited.measures[reader]
     numbers = [f"{value:.4f}" for name in MEASURES for value in found[name]]
-    known = [about["model"], about["data"], about["split"], reader]
+    known = [about["model"], audited.weights, about["data"], about["split"], reader]
     rest = [about["num_valid"], f"{about['valid_share']:.1f}", about["masks"], about["versions"]["tbe"]]
     return [*known, *numbers, *map(str, rest), about["command"]]
 
@@ -84,4 +90,5 @@ def _reliance(row: dict[str, str]) -> tuple[bool, float]:
 def _cells(row: dict[str, str]) -> list[str]:
     numbers = [[float(row[f"{name}{end}"]) for end in ("", "_low", "_high")] for name in MEASURES]
     shown = ["–" if value != value else f"{value:.0f} ({low:.0f}–{high:.0f})" for value, low, high in numbers]
-    return [row["model"].replace("|", "\\|"), row["reader"], *shown, row["num_videos"]]
+    named = [row[name].replace("|", "\\|") for name in ("model", "weights", "reader")]
+    return [*named, *shown, row["num_videos"]]

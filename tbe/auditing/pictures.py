@@ -43,8 +43,8 @@ def write_pictures(evaluation: Evaluation, split: str, answers: Answers, count: 
         for name, clip in changed_clips(evaluation.datamodule, split, answers, row).items():
             frames = pixels(clip, mean, std)[0]
             write_film(folder / f"{row}_{name}.webp", frames)
-            if name in MAPPED and isinstance(evaluation.backbone, VideoBackbone):
-                heat = _heat(evaluation.backbone, clip)
+            heat = _heat(evaluation.backbone, clip) if name in MAPPED else None
+            if heat is not None:
                 write_film(folder / f"{row}_{name}_{MAPS}.webp", overlay(frames, heat))
 
 
@@ -77,12 +77,17 @@ def write_film(file: Path, frames: np.ndarray) -> None:
         first.save(part, format="WEBP", quality=70, **settings)
 
 
-def _heat(backbone: VideoBackbone, clip: Tensor) -> np.ndarray:
-    """Returns the energy of the feature maps of a clip (1, C, T, S, S), in [0, 1]: (T, S, S)."""
-    device = next((parameter.device for parameter in backbone.parameters()), torch.device("cpu"))
-    with _evaluating(backbone):
-        maps = energy(backbone.forward_features(clip.to(device)).float())
-    resized = F.interpolate(maps.unsqueeze(1), clip.shape[2:], mode="trilinear", align_corners=False)
+def _heat(network: nn.Module, clip: Tensor) -> np.ndarray | None:
+    """Returns the energy of the feature maps of a clip (1, C, T, S, S), in [0, 1]: (T, S, S); None without maps."""
+    device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
+    find_maps = network.forward_features if isinstance(network, VideoBackbone) else getattr(network, "maps", None)
+    if find_maps is None:
+        return None
+    with _evaluating(network):
+        maps = find_maps(clip.to(device))
+    if maps is None:
+        return None
+    resized = F.interpolate(energy(maps.float()).unsqueeze(1), clip.shape[2:], mode="trilinear", align_corners=False)
     heat: np.ndarray = stretch_to_unit_range(resized.squeeze(1))[0].cpu().numpy()
     return heat
 

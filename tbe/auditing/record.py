@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,15 @@ class Audited:
     def name(self) -> str:
         """The name of the model."""
         return str(self.about["model"])
+
+    @property
+    def weights(self) -> str:
+        """Where the weights come from, in short: the folder of the run, or what the model was loaded by."""
+        origin = self.about["origin"]
+        if not isinstance(origin, dict):
+            return str(origin)
+        path = Path(origin.get("path", ""))
+        return path.parent.parent.name or str(origin.get("model", path))
 
     @property
     def readers(self) -> list[str]:
@@ -63,3 +72,14 @@ class Audited:
 def find_audits(folder: Path) -> list[Audited]:
     """Returns the audits in or below a folder, in the order of their folders' names."""
     return [Audited.read(file.parent) for file in sorted(folder.rglob(RECORD))]
+
+
+def told_apart(audits: list[Audited]) -> list[Audited]:
+    """Returns the audits with the weights in the names of those that have the same name."""
+    names = [audited.name for audited in audits]
+    return [
+        replace(audited, about=audited.about | {"model": f"{audited.name} ({audited.weights})"})
+        if names.count(audited.name) > 1
+        else audited
+        for audited in audits
+    ]

@@ -35,7 +35,8 @@ class Audit:
 
     weights: of the frames and backgrounds that are mixed into clips; draws: of the bootstrap over videos; min_videos:
     fewer with a valid mask are refused; pictures: videos whose clips are shown; leaderboard: a CSV to which a row is
-    appended for each model and split, None for none. Writes `audit/<model>[/<split>]` with `answers.csv`, one line per
+    appended for each model and split, None for none; command: what the card says it was made by, None for the
+    command line. Writes `audit/<model>[/<split>]` with `answers.csv`, one line per
     video, from which all numbers follow, and for all models `audit.html` and `audit.md`, with several query splits
     `audit_<split>.html` and so on. Metrics, in percent: `audit/<measure>` by a linear classifier, `audit/head/...` by
     the model's own, as `tbe.auditing.measures.ratios` names them; of the headlines also `_low` and `_high`.
@@ -48,6 +49,7 @@ class Audit:
     min_videos: int = 10
     pictures: int = 3
     leaderboard: str | None = None
+    command: str | None = None
 
     def __post_init__(self) -> None:
         if self.draws < 100 or self.min_videos < 2 or self.pictures < 0:
@@ -126,7 +128,7 @@ class Audit:
             "pairs_seed": data.seed,
             "origin": evaluation.origin,
             "versions": runs.versions(),
-            "command": shlex.join(["python", *sys.argv]),
+            "command": self.command or shlex.join(["python", *sys.argv]),
         }
 
 

@@ -33,6 +33,8 @@ def prepare(config: DictConfig, overrides: list[str]) -> list[Stage]:
     OmegaConf.set_struct(config, False)
     config.query = _listed(config.query)
     config.split = None if config.split is None else _listed(config.split)
+    if config.model is not None:
+        return [_for_models(config)]
     config.checkpoint = [_found(str(name), config) for name in _listed(config.checkpoint)]
     files = [file for file in _files(config.checkpoint) if file != RANDOM]
     trained = map(checkpoints.read_any, files)
@@ -51,6 +53,28 @@ def prepare(config: DictConfig, overrides: list[str]) -> list[Stage]:
     if is_chosen:
         _check_backbone(chosen["backbone"], files)
     return [write_stage(chosen)]
+
+
+def _for_models(config: DictConfig) -> Stage:
+    """Writes the config of an evaluation of models, each of which says how its clips are made."""
+    if config.get("data") is None:
+        raise UserError("eval: expected data=<choice> beside model=, which does not say it, got none")
+    for part in ("clip", "backbone"):
+        if config.get(part) is not None:
+            raise UserError(
+                f"eval: expected no {part}= beside model=, which says it: set model_options.<option> instead"
+            )
+    config.model = [str(name) for name in _listed(config.model)]
+    config.checkpoint = config.model
+    usual_reader = config.pop("usual_reader")
+    config.reader = _completed("reader", config.get("reader"), usual_reader)
+    # Stands in until a model is loaded: only then its clips are known.
+    config.clip = {"num_frames": 1, "stride": 1, "short": "loop", "short_side": None, "size": 1}
+    if str(config.crops) not in config.crop_boxes:
+        raise UserError(f"crops: expected {' or '.join(config.crop_boxes)}, got {config.crops}")
+    chosen = plain(config)
+    official_splits.check(chosen["split"] or [], chosen["data"])
+    return write_stage(chosen | {"clip": None})
 
 
 def _completed(part: str, chosen: Any, carried: Any) -> Any:

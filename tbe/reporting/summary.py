@@ -10,14 +10,15 @@ from typing import NamedTuple
 Metrics = Mapping[str, float]
 
 # Lower is better: scene leakage, drops under changed backgrounds and scenes, errors.
-LOWER_IS_BETTER = re.compile(r"/scene_|background_drop|/drop/|_error|loss|consistency")
+LOWER_IS_BETTER = re.compile(r"/scene_|background_drop|background_reliance|sberr|/drop/|_error|loss|consistency")
 # Neither higher nor lower is better, or not a score.
 NO_ORDER = re.compile(
-    r"_gap|_interval|_deviation|_low|_high|motion_drop|foreground_|masks|videos|lr|learning_rate|epoch|step"
+    r"_gap|_interval|_deviation|_low|_high|motion_drop|motion_reliance|_control|frames_|foreground_|background_only|"
+    r"static_|median_|masks|videos|lr|learning_rate|epoch|step"
 )
 CURVE = re.compile(r"added_(frame|backdrop)_")  # one of many weights, shown in a plot instead
 # Settings, counts and ends of intervals, shown in the table of all numbers.
-NO_SCORE = re.compile(r"^(linear/strength|features/|tsne/|scene_swap/.*_(low|high)\b)")
+NO_SCORE = re.compile(r"^(linear/strength|features/|tsne/|(scene_swap|audit)/.*_(low|high)\b)")
 MEASURES = ("head_top1", "linear_top1", "R@1")  # for perturbed clips, the first available one is shown
 MIN_LOSS, MAX_LOSS = 0.15, 0.75  # lost fractions of a score: below the first it is called kept, above the second lost
 

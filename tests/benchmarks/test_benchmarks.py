@@ -28,6 +28,8 @@ def quickly(monkeypatch, name):
         monkeypatch.setattr(module.os, "cpu_count", lambda: 1)
     if name == "memory":
         monkeypatch.setattr(module, "readers", dict)  # reader=auto alone
+    if name == "audit":
+        monkeypatch.setattr(module, "_peak", lambda way, **sizes: 2.0 if way == "audit" else 1.0)
     if name == "retrieval":
         monkeypatch.setattr(module, "peak_memory", lambda *sizes: harness().Finding(**FOUND))
     if name == "startup":
@@ -40,6 +42,7 @@ def quickly(monkeypatch, name):
     "name",
     [
         *(
+            "audit",
             "augment",
             "compile",
             "erasing",

@@ -28,7 +28,7 @@ STYLE = """
 svg .whisker { stroke: var(--ink); stroke-width: 1; }
 svg .control { stroke-width: 1.5; stroke-dasharray: 2 1; stroke: var(--ink); }
 .chart > svg { max-width: 560px; }
-th small { display: block; }
+th small, td small { display: block; }
 .chart text { font-size: 10px; fill: var(--soft); }
 .chart polyline { fill: none; stroke-width: 2; }
 .chart .grid { stroke: var(--rule); }
@@ -101,7 +101,7 @@ def _table(audits: list[Audited], reader: str) -> Markup:
         for audited in audits:
             found = audited.measures.get(reader, {})
             lost = found.get(line.beyond or "")
-            beyond = None if lost is None else tag("small", f"; lost beyond the cut: {texts.shown(lost)}")
+            beyond = None if lost is None else tag("small", f"lost beyond the cut: {texts.shown(lost)}")
             cells.append(tag("td", texts.shown(found.get(line.measure)), beyond))
         rows.append(cells)
     return _grid(["", *(one.name for one in audits)], rows)

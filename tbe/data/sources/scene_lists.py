@@ -1,7 +1,8 @@
-"""Scene labels of the videos in list files, read from separate scene lists."""
+"""Scene labels of the videos in list files, read from separate scene lists or from one CSV."""
 
 from __future__ import annotations
 
+import csv
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,13 +21,16 @@ from tbe.errors import MissingFile, UserError
 class SceneLists:
     """Scene lists below `folder`, named like the video lists: rows `path scene`, in any order, also of further videos.
 
-    An optional classes.txt beside them names the scenes.
+    An optional classes.txt beside them names the scenes. A file in place of the folder is a CSV of all videos, with a
+    head that has `path` and `scene`; its scenes are names, numbered in sorted order.
     """
 
     folder: str
 
     def of(self, records: Records, file: str) -> np.ndarray:
         """Returns the scenes of these videos, int64 (n,); raises UserError if the list of this name lacks one."""
+        if Path(self.folder).is_file():
+            return self._of_csv(records)
         scenes = Path(self.folder, file)
         if not scenes.is_file():
             raise MissingFile(f"{scenes}: expected the list of scenes, got no such file (data.scenes={self.folder})")
@@ -40,8 +44,38 @@ class SceneLists:
 
     @property
     def names(self) -> list[str]:
-        """The scene names in classes.txt, empty without the file."""
+        """The scene names of the CSV, or in classes.txt, empty without the file."""
+        if Path(self.folder).is_file():
+            return sorted(set(self._rows().values()))
         return read_names(Path(self.folder, CLASSES))
+
+    def _of_csv(self, records: Records) -> np.ndarray:
+        """Returns the scenes of these videos; raises UserError if the CSV lacks one."""
+        rows = self._rows()
+        numbers = {name: number for number, name in enumerate(sorted(set(rows.values())))}
+        paths = [os.fsdecode(path) for path in records.paths]
+        missing = [path for path in paths if path not in rows]
+        if missing:
+            got = f"none of {missing[0]!r} ({len(missing)} such)"
+            raise UserError(f"{self.folder}: expected the scene of each of {len(paths)} videos, got {got}")
+        return np.array([numbers[rows[path]] for path in paths], np.int64)
+
+    def _rows(self) -> dict[str, str]:
+        """Reads the scene of each path in the CSV; raises UserError for other columns, and a video with two scenes."""
+        rows: dict[str, str] = {}
+        with open(self.folder, newline="", encoding="utf-8-sig", errors="surrogateescape") as lines:
+            table = csv.DictReader(lines)
+            if not {"path", "scene"} <= set(table.fieldnames or ()):
+                got = ", ".join(table.fieldnames or ()) or "nothing"
+                raise UserError(f"{self.folder}: expected a head with path and scene, got {got} (data.scenes)")
+            for row in table:
+                path, scene = row["path"], row["scene"]
+                if not scene or rows.setdefault(path, scene) != scene:
+                    got = f"{rows[path]} and {scene}" if scene else "none"
+                    raise UserError(
+                        f"{self.folder}:{table.line_num}: expected one scene for each video, got {got} for {path!r}"
+                    )
+        return rows
 
 
 class LabeledByScene(VideoSource):

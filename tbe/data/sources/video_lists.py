@@ -38,7 +38,8 @@ class VideoLists(VideoSource):
     the environment variable that the config reads for `root`, named in the error when the videos are missing.
     masks: the folder of actor masks or boxes, as ActorMasks reads them with `mask_above`, for the robustness probes; in
     videos without any, whatever moves counts as the actor. scenes: a folder of lists of the same names with scenes in
-    place of labels, and of a classes.txt with scene names. '{root}' in masks and scenes stands for `root`.
+    place of labels, and of a classes.txt with scene names, or a CSV of `path` and `scene`. '{root}' in masks and scenes
+    stands for `root`.
     groups: of videos that belong together (same persons, same recording), as `groups_of` reads them: a regular
     expression on the path with one group, or a file of lines '<path> <group>'.
     allow_outside_root: whether lists may name files outside `root`, and links may lead out of it.

@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tbe.backbones.base import VideoBackbone
 from tbe.backbones.classifier import Classifier
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 class Evaluation:
     """A network under evaluation and its features, which are extracted once for all tasks.
 
+    backbone: maps clips (B, C, T, H, W) to features (B, F); of another origin than this project for `model=`.
     gallery: the split to search or to train probes on; queries: the splits to measure.
     classifier: the backbone with its head, if the checkpoint has one.
     cache: of features between runs; None for no cache.
@@ -40,7 +41,7 @@ class Evaluation:
     def __init__(
         self,
         name: str,
-        backbone: VideoBackbone,
+        backbone: nn.Module,
         classifier: Classifier | None,
         datamodule: VideoDataModule,
         trainer: pl.Trainer,
@@ -169,6 +170,15 @@ class Evaluation:
                 f"{instead}"
             )
         return self.classifier
+
+    def require_backbone(self, task: str) -> VideoBackbone:
+        """Returns the network if it is a backbone of this project; raises UserError for a model of another origin."""
+        if not isinstance(self.backbone, VideoBackbone):
+            raise UserError(
+                f"{task}: expected a backbone of this project (checkpoint=<file>), with feature maps and a config, got "
+                f"the model {self.name!r}. task=audit shows where a model looks, if it can"
+            )
+        return self.backbone
 
     def key(self, metric: str, split: str) -> str:
         """Returns the name of a metric, with the split's name appended if there are several query splits."""

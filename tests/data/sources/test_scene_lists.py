@@ -47,3 +47,38 @@ def test_classes_are_counted_by_their_names(tmp_path):
     (tmp_path / "classes.txt").write_text("jump\nwalk\n")
     assert some.num_classes == 2
     assert some.class_names == ["jump", "walk"]
+
+
+@pytest.fixture
+def of_csv(tmp_path):
+    """of_csv(text) is a set of four videos, two of them in both lists, whose scenes are in this CSV."""
+    (tmp_path / "train.txt").write_text("a.mp4 0\nb.mp4 1\nc.mp4 0\nd.mp4 1\n")
+    (tmp_path / "test.txt").write_text("d.mp4 1\na.mp4 0\n")
+
+    def make(text):
+        (tmp_path / "scenes.csv").write_text(text)
+        splits = {"train": "train.txt", "test": "test.txt"}
+        return VideoLists("some", str(tmp_path), splits, num_classes=2, val_share=0, scenes="{root}/scenes.csv")
+
+    return make
+
+
+def test_scenes_of_a_csv_are_names_of_all_videos(of_csv):
+    found = of_csv("path,light,scene\na.mp4,day,street\nb.mp4,day,hall\nc.mp4,day,gym\nd.mp4,night,street\n")
+    assert found.scenes("train").tolist() == [2, 1, 0, 2]
+    assert found.scenes("test").tolist() == [2, 2]
+    assert found.labelings()["scene"].class_names == ["gym", "hall", "street"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("path,place\na.mp4,x\n", "expected a head with path and scene, got path, place"),
+        ("path,scene\na.mp4,x\na.mp4,y\n", "scenes.csv:3: expected one scene for each video, got x and y for 'a.mp4'"),
+        ("path,scene\na.mp4,\n", "scenes.csv:2: expected one scene for each video, got none for 'a.mp4'"),
+        ("path,scene\na.mp4,x\n", r"expected the scene of each of 4 videos, got none of 'b.mp4' \(3 such\)"),
+    ],
+)
+def test_a_csv_that_lacks_scenes_is_refused(text, message, of_csv):
+    with pytest.raises(ValueError, match=message):
+        of_csv(text).scenes("train")

@@ -49,6 +49,7 @@ class Cam:
             raise UserError(f"cam: expected 0 <= videos <= measured, got {self.videos} and {self.measured}")
 
     def run(self, evaluation: Evaluation) -> dict[str, float]:
+        backbone = evaluation.require_backbone("cam")
         head = None if evaluation.classifier is None else evaluation.classifier.head
         kinds = self._kinds(evaluation)
         data = evaluation.datamodule
@@ -58,7 +59,7 @@ class Cam:
             records = data.source.records(split)
             measured = spread(np.arange(len(records)), self.measured)
             drawn = spread(measured, self.videos)
-            mapper = Mapper(evaluation.backbone, head, kinds, drawn)
+            mapper = Mapper(backbone, head, kinds, drawn)
             clips = PredictionData(data, partial(middle_clips, data, split, measured))
             evaluation.trainer.predict(mapper, datamodule=clips, return_predictions=False)
             metrics |= {evaluation.key(name, split): value for name, value in summarized(mapper.found).items()}

@@ -30,7 +30,7 @@ def describe(evaluation: Evaluation, dynamic_sizes: Sequence[str]) -> dict[str, 
     return {
         "name": evaluation.name,
         "backbone": evaluation.backbone_config,
-        "features_dim": evaluation.backbone.num_features,
+        "features_dim": evaluation.require_backbone("export").num_features,
         "num_classes": None if classifier is None else classifier.head.out_features,
         "input": {
             "name": "clips",

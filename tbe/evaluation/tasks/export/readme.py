@@ -22,6 +22,16 @@ ONNX = """import onnxruntime
 session = onnxruntime.InferenceSession("{file}")
 ({output},) = session.run(None, {{"clips": clips.numpy()}})"""
 EXAMPLES = {"safetensors": SAFETENSORS, "torch_export": TORCH_EXPORT, "onnx": ONNX}
+# The measures of an audit that the card shows.
+AUDITED = {
+    "background_reliance": "background reliance",
+    "motion_reliance": "motion reliance",
+    "clean_top1": "top-1",
+    "own_top1": "top-1, actor pasted back on its own background (control)",
+    "swap_class_top1": "top-1, in front of another class's background",
+    "sberr": "given the class of that background (SBErr)",
+    "contrasted_top1": "contrasted accuracy",
+}
 # For each network, its output, the code that builds it from the card, and the imports.
 NETWORKS = {
     "backbone": {"output": "features", "built": 'build(card["backbone"])', "imports": ""},
@@ -35,8 +45,8 @@ NETWORKS = {
 
 def readme(card: dict[str, Any]) -> str:
     """Returns the Markdown card, with a runnable example for each file (run in the folder of the files)."""
-    parts = (_title(card), _input(card["input"]), _files(card), _examples(card), _origin(card))
-    return "\n\n".join(parts) + "\n"
+    parts = (_title(card), _input(card["input"]), _files(card), _examples(card), _audits(card), _origin(card))
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _title(card: dict[str, Any]) -> str:
@@ -86,6 +96,32 @@ clips = (frames.transpose(1, 2) / 255 - mean) / std"""
         network = file["network"]
         blocks.append(EXAMPLES[file["format"]].format(file=name, network=network, **NETWORKS[network]))
     return "## Use\n\n" + "\n\n".join(f"```python\n{block}\n```" for block in blocks)
+
+
+def _audits(card: dict[str, Any]) -> str:
+    """Returns the numbers of the audits, empty without any."""
+    if not card.get("audits"):
+        return ""
+    lines = ["## Background bias", "", "Percent, with 95 % intervals over videos; `card.json` has all numbers."]
+    for record in card["audits"]:
+        about = record["about"]
+        valid = f"{about['num_valid']} of {about['num_videos']} videos, {about['masks']}"
+        lines += [
+            "",
+            f"On {about['data']}, {about['split']} ({valid}):",
+            "",
+            "| | " + " | ".join(record["measures"]) + " |",
+        ]
+        lines.append("|---" * (1 + len(record["measures"])) + "|")
+        for name, title in AUDITED.items():
+            cells = [_interval(*found[name]) for found in record["measures"].values()]
+            lines.append(f"| {title} | {' | '.join(cells)} |")
+        lines += ["", f"Made with: `{about['command']}`"]
+    return "\n".join(lines)
+
+
+def _interval(value: float, low: float, high: float) -> str:
+    return "–" if value != value else f"{value:.1f} ({low:.1f} to {high:.1f})"
 
 
 def _origin(card: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,13 +35,16 @@ class Export:
     and UserError raised. `card.json` and `README.md` describe inputs, outputs, the origin of the weights and how to
     load each file. Reads no video.
 
-    dynamic_sizes: those of frames, height and width that may vary in a traced network, besides the batch.
+    audit: a folder of audits of this model (`task=audit`), whose numbers the card gets; None for those of the same
+    evaluation, if there are any. dynamic_sizes: those of frames, height and width that may vary in a traced network,
+    besides the batch.
     The metrics `export/<format>_max_error` are the largest absolute differences.
     """
 
     formats: Sequence[str] = ("safetensors", "torch_export")
     dynamic_sizes: Sequence[str] = ()
     tolerance: float = 1e-4
+    audit: str | None = None
 
     def __post_init__(self) -> None:
         check_formats(self.formats)
@@ -53,14 +57,15 @@ class Export:
         # Not tbe.distributed.rank(): before a loader has run, processes are not connected yet.
         if rank_zero_only.rank != 0:  # type: ignore[attr-defined]  # Lightning sets it later
             return {}
+        backbone = evaluation.require_backbone("export")
         folder = evaluation.folder / "export" / evaluation.name
         folder.mkdir(parents=True, exist_ok=True)
         probes = random_clips(clip_shape(evaluation), self.dynamic_sizes)
-        files = self._write("backbone", evaluation.backbone, folder, probes)
+        files = self._write("backbone", backbone, folder, probes)
         if evaluation.classifier is not None:
             files |= self._write("classifier", evaluation.classifier, folder, probes)
         checked = {"tolerance": self.tolerance, "checked_on": [list(clips.shape) for clips in probes]}
-        card = describe(evaluation, self.dynamic_sizes) | checked | {"files": files}
+        card = describe(evaluation, self.dynamic_sizes) | checked | {"files": files, "audits": self._audits(evaluation)}
         write_json(folder / "card.json", card)
         (folder / "README.md").write_text(readme(card), encoding="utf-8")
         log.info("export: %s", folder)
@@ -68,6 +73,16 @@ class Export:
             f"export/{name}_max_error": max(file["max_error"] for file in files.values() if file["format"] == name)
             for name in self.formats
         }
+
+    def _audits(self, evaluation: Evaluation) -> list[dict[str, Any]]:
+        """Returns the records of the audits of this model; raises UserError for a folder without any."""
+        folder = evaluation.folder / "audit" / evaluation.name if self.audit is None else Path(self.audit)
+        found = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.rglob("audit.json"))]
+        if self.audit is not None and not found:
+            raise UserError(
+                f"tasks.export.audit={folder}: expected a folder with audits (audit.json), got none below it"
+            )
+        return found
 
     @torch.no_grad()
     def _write(self, name: str, network: nn.Module, folder: Path, probes: list[Tensor]) -> dict[str, dict[str, Any]]:

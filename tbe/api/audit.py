@@ -1,0 +1,184 @@
+"""Audits models on given videos, without a command line."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytorch_lightning as pl
+from torch import nn
+
+from tbe.api.build import build
+from tbe.auditing import models
+from tbe.auditing.task import FOLDER, Audit
+from tbe.backbones.preprocessing import Preprocessing
+from tbe.data.clip_samplers import UniformClips
+from tbe.data.datamodule import VideoDataModule
+from tbe.data.readers import OpenVideo
+from tbe.data.sources.actor_masks import ActorMasks
+from tbe.data.sources.base import VideoSource
+from tbe.data.sources.records import Records, hold_out, make_records
+from tbe.encoders import Encoder, load_encoder
+from tbe.errors import UserError
+from tbe.evaluation.tasks.base import Evaluation
+from tbe.evaluation.tasks.linear import LinearProbe
+
+PathLike = str | os.PathLike
+Model = str | nn.Module
+HELD_OUT = 0.5  # of each class, to audit on where no videos to train on are given
+
+
+class Card(NamedTuple):
+    """The file of a card, and the metrics of each model, by its name."""
+
+    file: Path
+    metrics: dict[str, dict[str, float]]
+
+
+def audit(
+    model: Model | Mapping[str, Model],
+    videos: Sequence[PathLike],
+    labels: Sequence[int] | Sequence[str],
+    *,
+    train_videos: Sequence[PathLike] | None = None,
+    train_labels: Sequence[int] | Sequence[str] | None = None,
+    masks: PathLike | None = None,
+    mask_above: int = 0,
+    out: PathLike = FOLDER,
+    preprocessing: Preprocessing | None = None,
+    num_clips: int = 4,
+    batch_size: int = 8,
+    reader: str | OpenVideo = "auto",
+    num_workers: int = 0,
+    accelerator: str = "auto",
+    draws: int = 2000,
+    min_videos: int = 10,
+    pictures: int = 3,
+    leaderboard: PathLike | None = None,
+    data_name: str = "videos",
+    seed: int = 0,
+) -> Card:
+    """Measures how much models depend on the background of videos; writes `audit.html` and `audit.md` below `out`.
+
+    model: a name that `tbe.encoders.load_encoder` knows, an encoder, or a network from normalized clips
+    (B, C, T, H, W) to (B, F) with its `preprocessing` (as from `tbe.load`) or with `preprocessing` given here; several
+    by name stand side by side. videos: files, with a label each. A linear classifier is trained on `train_videos`;
+    without them on a half of the videos of each class, and the other half is asked about. masks: a folder of masks of
+    the actors, as `data.masks` takes it; None to take what moves for the actor. The other arguments are those of
+    eval.py and of `task=audit`. Raises UserError for a model or videos that cannot be audited.
+    """
+    named = dict(model) if isinstance(model, Mapping) else {_name(model): model}
+    source = _source(data_name, videos, labels, train_videos, train_labels, masks, mask_above, seed)
+    opened = build("reader", reader) if isinstance(reader, str) else reader
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    task = Audit(
+        LinearProbe(),
+        draws=draws,
+        min_videos=min_videos,
+        pictures=pictures,
+        seed=seed,
+        leaderboard=None if leaderboard is None else os.fspath(leaderboard),
+        command="tbe.audit",
+    )
+    metrics = {}
+    for name, one in named.items():
+        network, made = _network(one, preprocessing)
+        take = UniformClips(made.num_frames, made.stride, made.short, num_clips=num_clips)
+        views = nn.Identity()  # until the clips of the network are made
+        data = VideoDataModule(source, opened, take, views, batch_size, num_workers=num_workers, seed=seed)
+        models.make_clips_for(made, data, num_clips)
+        origin: Any = models.origin_of(network.encoder) if isinstance(network, models.NormalizedEncoder) else str(name)
+        trainer = _trainer(folder, accelerator)
+        evaluation = Evaluation(name, network, None, data, trainer, "train", ["test"], folder, origin=origin)
+        metrics[name] = task.run(evaluation)
+    task.compare(metrics, folder)
+    return Card(folder / f"{FOLDER}.html", metrics)
+
+
+class GivenVideos(VideoSource):
+    """Videos to train on and to ask about, named by their paths."""
+
+    def __init__(self, name: str, records: Mapping[str, Records], classes: Sequence[str], masks: ActorMasks | None):
+        self.name = name
+        self.num_classes = len(classes)
+        self.masks = masks
+        self._records = records
+        self._classes = classes
+
+    def has(self, split: str) -> bool:
+        return split in self._records
+
+    def records(self, split: str) -> Records:
+        return self._records[split]
+
+    @property
+    def class_names(self) -> Sequence[str]:
+        return self._classes
+
+    def foreground(self, split: str, index: int, frames: list[int]) -> np.ndarray | None:
+        path = self._records[split].path(index)
+        return self.masks(path, path, frames) if self.masks else None
+
+
+def _source(
+    name: str,
+    videos: Sequence[PathLike],
+    labels: Sequence[int] | Sequence[str],
+    train_videos: Sequence[PathLike] | None,
+    train_labels: Sequence[int] | Sequence[str] | None,
+    masks: PathLike | None,
+    mask_above: int,
+    seed: int,
+) -> GivenVideos:
+    """Returns the videos as a source; labels of any kind become numbers in their sorted order."""
+    pairs = {"test": (videos, labels)}
+    if train_videos is not None:
+        pairs["train"] = (train_videos, train_labels if train_labels is not None else ())
+    for part, (paths, given) in pairs.items():
+        if not len(paths) or len(paths) != len(given):
+            raise UserError(f"tbe.audit: expected videos with a label each ({part}), got {len(paths)} and {len(given)}")
+    classes: list[Any] = sorted({label for _, given in pairs.values() for label in given})
+    records = {
+        part: make_records(
+            "", [os.path.abspath(path) for path in paths], list(map(classes.index, given)), [0] * len(paths)
+        )
+        for part, (paths, given) in pairs.items()
+    }
+    if train_videos is None:
+        asked = hold_out(records["test"].labels, HELD_OUT, seed)
+        rows = {"train": ~asked, "test": asked}
+        records = {part: records["test"].select(np.flatnonzero(of_part)) for part, of_part in rows.items()}
+    of_actors = None if masks is None else ActorMasks(os.fspath(masks), mask_above)
+    return GivenVideos(name, records, [str(label) for label in classes], of_actors)
+
+
+def _network(model: Model, preprocessing: Preprocessing | None) -> tuple[Any, Preprocessing]:
+    """Returns a network of normalized clips and how they are made; raises UserError where nothing says that."""
+    model = load_encoder(model) if isinstance(model, str) else model
+    if isinstance(model, Encoder):
+        return models.NormalizedEncoder(model), models.preprocessing_of(model)
+    made = preprocessing or getattr(model, "preprocessing", None)
+    if made is None:
+        raise UserError(
+            f"tbe.audit: expected a network with a `preprocessing`, as tbe.load attaches it, got {_name(model)} "
+            "without. Pass preprocessing=tbe.Preprocessing(...)"
+        )
+    return model, made
+
+
+def _name(model: Model) -> str:
+    if isinstance(model, Encoder):
+        model = model.name
+    return models.names_of([model])[0] if isinstance(model, str) else type(model).__name__
+
+
+def _trainer(folder: Path, accelerator: str) -> pl.Trainer:
+    """Returns a trainer that only runs a network over a loader, on one device, and says nothing."""
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+    quiet: Any = dict.fromkeys(("enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+    return pl.Trainer(accelerator=accelerator, devices=1, logger=False, default_root_dir=folder, **quiet)

@@ -1,0 +1,69 @@
+"""Encoders as evaluations take them: a network of normalized clips, and how its clips are made."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from tbe.augment import CenterCrop, ClipAugment, StretchedCrop
+from tbe.backbones.preprocessing import Preprocessing
+from tbe.data.clip_samplers import UniformClips
+from tbe.data.datamodule import VideoDataModule
+from tbe.data.views import Crop, LabeledClips
+from tbe.encoders import Encoder
+from tbe.errors import UserError
+
+
+class NormalizedEncoder(nn.Module):
+    """Takes clips (B, C, T, H, W) that are normalized as an encoder's spec says, in place of clips in [0, 1].
+
+    So 0 is the mean color for every model, whoever normalizes.
+    """
+
+    def __init__(self, encoder: Encoder):
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, clips: Tensor) -> Tensor:
+        return self.encoder(self._denormalized(clips))
+
+    def maps(self, clips: Tensor) -> Tensor | None:
+        """Returns feature maps (B, F, t, h, w), None if there are none."""
+        return self.encoder.maps(self._denormalized(clips))
+
+    def _denormalized(self, clips: Tensor) -> Tensor:
+        return clips * self.encoder.std + self.encoder.mean
+
+
+def preprocessing_of(encoder: Encoder) -> Preprocessing:
+    """Returns how clips are made for a `NormalizedEncoder`; raises UserError for a size that is not square."""
+    return dataclasses.replace(encoder.spec.preprocessing(), mean=encoder.spec.mean, std=encoder.spec.std)
+
+
+def origin_of(encoder: Encoder) -> dict[str, Any]:
+    """Returns where an encoder's weights come from, what of them was loaded, and what is read out, as plain types."""
+    spec = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(encoder.spec).items()}
+    return {"model": encoder.name, "loaded": str(encoder.report), "pool": encoder.pool, "spec": spec}
+
+
+def make_clips_for(
+    made: Preprocessing, datamodule: VideoDataModule, num_clips: int, crops: Sequence[Crop] = ()
+) -> None:
+    """Lets a datamodule make the clips of an evaluation as a network wants them."""
+    crop = StretchedCrop(made.crop) if made.squash else CenterCrop(made.crop)
+    augment = ClipAugment(made.size, crop, flip=0.0, mean=made.mean, std=made.std)
+    datamodule.eval_clips = UniformClips(made.num_frames, made.stride, made.short, num_clips=num_clips)
+    datamodule.eval_views = LabeledClips(augment, crops)
+    datamodule.short_side = made.short_side
+
+
+def names_of(models: Sequence[str]) -> list[str]:
+    """Returns what models are called in tables and folders, such as hf_a_b; raises UserError for one named twice."""
+    names = [re.sub(r"[^\w.@+-]+", "_", model).strip("_.") or "model" for model in models]
+    if len(set(names)) < len(names):
+        raise UserError(f"model: expected each model once, got {', '.join(models)}")
+    return names

@@ -1,0 +1,83 @@
+"""Models of any origin are audited: by name in a command, and as networks in Python."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+import tbe
+from tbe.auditing.models import NormalizedEncoder, names_of, preprocessing_of
+from tbe.encoders import load_encoder
+
+
+class Corner(nn.Module):
+    """Reads the mean color of a corner of normalized clips."""
+
+    def forward(self, clips):
+        return clips[..., :4, :4].mean(dim=(2, 3, 4))
+
+
+def numbers(run):
+    metrics = json.loads((run / "metrics.json").read_text())
+    return {name: value for name, value in metrics.items() if name != "protocol"}
+
+
+def test_a_model_by_name_gives_what_its_checkpoint_gives(train, evaluate):
+    run = train()
+    small = ["clips=1", "audit.pictures=1", "audit.draws=100", "tasks.audit.weights=[]"]
+    exported = "tasks.export.formats=[safetensors]"
+    one = evaluate("task=[linear,audit,export]", f"checkpoint={run}", *small, exported)
+    card = (one / "export" / "demo" / "README.md").read_text()
+    assert "## Background bias" in card
+    assert "| given the class of that background (SBErr) | " in card
+    data = ["data.num_train=32", "data.num_val=16", "data.num_test=16", "data.num_actions=4", "data.num_scenes=4"]
+    data += ["data=biased_scenes", "data.size=32", "data.num_frames=16"]
+    other = evaluate("task=[linear,audit]", *small, f"model={run}", *data, folder="by name")
+    found = numbers(other)
+    same = {name: value for name, value in numbers(one).items() if not name.startswith("export/")}
+    assert same == pytest.approx({name: found[name] for name in same}, nan_ok=True)
+    assert found["audit/clean_top1"] == found["linear/top1"]
+    name = names_of([str(run)])[0]
+    about = json.loads((other / "audit" / name / "audit.json").read_text())["about"]
+    assert about["origin"]["loaded"].startswith("matched ")
+    assert about["clips"] == {"per video": 1, "frames": 8, "stride": 2}
+    assert len(list((other / "audit" / name / "clips").glob("*_map.webp"))) == 3
+    with pytest.raises(ValueError, match="cam: expected a backbone of this project .*, got the model"):
+        evaluate("task=cam", f"model={run}", *data, folder="maps")
+    with pytest.raises(ValueError, match="expected data=<choice> beside model="):
+        evaluate("task=audit", f"model={run}", folder="without data")
+    with pytest.raises(ValueError, match="expected no backbone= beside model=, which says it"):
+        evaluate("task=audit", f"model={run}", "data=biased_scenes", "backbone=tiny", folder="twice")
+
+
+def test_a_normalized_encoder_undoes_what_was_normalized(train):
+    encoder = load_encoder(str(train()))
+    made, clips = preprocessing_of(encoder), torch.rand(2, 3, encoder.spec.num_frames, *encoder.spec.size)
+    mean, std = (torch.tensor(part).view(-1, 1, 1, 1) for part in (made.mean, made.std))
+    assert torch.allclose(NormalizedEncoder(encoder)((clips - mean) / std), encoder(clips), atol=1e-5)
+
+
+def test_models_are_named_as_folders_can_be():
+    assert names_of(["hf:org/model-base", "timm:vit.b@random"]) == ["hf_org_model-base", "timm_vit.b@random"]
+    with pytest.raises(ValueError, match="expected each model once"):
+        names_of(["hf:a/b", "hf:a:b"])
+
+
+def test_networks_are_audited_in_python(video_folder, tmp_path):
+    rows = [line.rsplit(" ", 1) for name in ("train", "test") for line in (video_folder / f"{name}.txt").open()]
+    paths, labels = [video_folder / path for path, _ in rows], [f"class {int(label)}" for _, label in rows]
+    made = tbe.Preprocessing(num_frames=4, stride=2, size=16, mean=(0.5,) * 3, std=(0.5,) * 3)
+    few = {"min_videos": 2, "draws": 100, "num_clips": 1, "accelerator": "cpu"}
+    settings = {"preprocessing": made, "pictures": 1, "out": tmp_path, "leaderboard": tmp_path / "audit.csv", **few}
+    card = tbe.audit({"one": Corner(), "other": Corner()}, paths, labels, **settings)
+    assert card.metrics["one"] == pytest.approx(card.metrics["other"], nan_ok=True)
+    assert "what moves" in (tmp_path / "audit" / "one" / "audit.json").read_text()
+    assert "class 1" in card.file.read_text(encoding="utf-8")
+    assert (tmp_path / "audit.csv").read_text().count("\n") == 3
+    with pytest.raises(ValueError, match="expected a network with a `preprocessing`.*got Corner"):
+        tbe.audit(Corner(), paths, labels, out=tmp_path, **few)
+    with pytest.raises(ValueError, match=r"expected videos with a label each \(test\), got 12 and 1"):
+        tbe.audit(Corner(), paths, labels[:1], **settings)
+    with pytest.raises(ValueError, match="expected masks of the videos of test below data.masks=.*none for any of 6"):
+        tbe.audit(Corner(), paths, labels, masks=video_folder / "none", **settings)
