@@ -94,7 +94,8 @@ def read_subjects(config: dict[str, Any]) -> list[Subject]:
 
 def _read(file: str, config: dict[str, Any]) -> Trained | None:
     if config["model"]:
-        return load_encoder(file, runs=config["runs"], **config["model_options"])
+        chosen = {name: value for name, value in config["model_options"].items() if value is not None}
+        return load_encoder(file, runs=config["runs"], **chosen)
     return None if file == RANDOM else checkpoints.read_any(file, config["backbone"], config["min_matched"])
 
 

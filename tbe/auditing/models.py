@@ -35,6 +35,10 @@ class NormalizedEncoder(nn.Module):
         """Returns feature maps (B, F, t, h, w), None if there are none."""
         return self.encoder.maps(self._denormalized(clips))
 
+    def tokens(self, clips: Tensor) -> Tensor:
+        """Returns the tokens (B, N, D) of clips."""
+        return self.encoder.tokens(self._denormalized(clips))
+
     def _denormalized(self, clips: Tensor) -> Tensor:
         return clips * self.encoder.std + self.encoder.mean
 
