@@ -94,7 +94,8 @@ def _of_clips(
         raise UserError("tbe.embed: expected at least one clip, got none")
     if clips.dtype != torch.uint8 and not clips.is_floating_point():
         raise UserError(f"tbe.embed: expected clips of uint8 or floats, got {clips.dtype}")
-    if clips.is_floating_point() and clips.min() >= 0:
+    is_shifted = preprocessing is None or any(preprocessing.mean)  # else the model itself normalizes
+    if clips.is_floating_point() and is_shifted and clips.min() >= 0:
         log.warning(
             "tbe.embed: these float clips have no value below 0, as if not normalized: pass uint8, or subtract the "
             "preprocessing's mean and divide by its std"

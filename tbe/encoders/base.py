@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Literal, final
@@ -18,6 +19,9 @@ from tbe.errors import UserError
 Layout = Literal["BCTHW", "BTCHW", "BCHW"]
 AXES: dict[Layout, tuple[int, ...]] = {"BCTHW": (0, 1, 2, 3, 4), "BTCHW": (0, 2, 1, 3, 4), "BCHW": (0, 2, 1, 3, 4)}
 ATTENTIVE = "attentive"
+TOLERANCE = 0.02  # of values beyond [0, 1], which interpolation makes
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,7 @@ class Encoder(nn.Module, ABC):
         features = self.read_out(self.encoding(clips), self.pool)
         if self._num_features is None:
             self._num_features = features.shape[1]
+            self._warn_of_values(clips)
         if features.shape != (len(clips), self._num_features):
             raise UserError(
                 f"{self.name}: expected features of one length for all clips, {(len(clips), self._num_features)}, got "
@@ -187,6 +192,17 @@ class Encoder(nn.Module, ABC):
             learned = " An attentive readout is learned from labels: task=attentive." if pool == ATTENTIVE else ""
             raise UserError(f"{self.name}: expected pool among {', '.join(self.readouts)}, got {pool!r}.{learned}")
         return pool
+
+    def _warn_of_values(self, clips: Tensor) -> None:
+        low, high = clips.min().item(), clips.max().item()
+        if low < -TOLERANCE or high > 1 + TOLERANCE:
+            log.warning(
+                "%s: expected clips in [0, 1], got values from %.2f to %.2f. They are normalized here: pass clips / "
+                "255, not normalized ones",
+                self.name,
+                low,
+                high,
+            )
 
     def _check(self, clips: Tensor) -> None:
         channels = len(self.spec.mean)

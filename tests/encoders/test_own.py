@@ -33,10 +33,22 @@ def test_a_checkpoint_of_this_project_gives_what_its_backbone_gives(checkpoint):
 
 
 @torch.no_grad()
-def test_files_are_embedded_through_an_encoder_as_through_its_backbone(checkpoint):
+def test_files_are_embedded_through_an_encoder_as_through_its_backbone(checkpoint, caplog):
     clips = torch.randint(256, (2, 3, 8, 40, 60), dtype=torch.uint8)
-    found = tbe.embed(load_encoder(str(checkpoint)), clips)
-    assert_close(found, tbe.embed(tbe.load(checkpoint), clips))
+    encoder = load_encoder(str(checkpoint))
+    assert_close(tbe.embed(encoder, clips), tbe.embed(tbe.load(checkpoint), clips))
+    small = clips[..., :32, :32] / 255
+    caplog.clear()
+    assert_close(tbe.embed(encoder, small), encoder(small))
+    assert not caplog.records
+
+
+@torch.no_grad()
+def test_clips_that_are_normalized_already_are_warned_of_once(checkpoint, caplog):
+    encoder = load_encoder(str(checkpoint))
+    for _ in range(2):
+        encoder((torch.rand(2, 3, 8, 32, 32) - 0.5) / 0.2)
+    assert caplog.text.count("expected clips in [0, 1], got values from -2.5") == 1
 
 
 def assert_reads_what_the_classifier_reads(encoder, network, head):
