@@ -4,6 +4,7 @@ import functools
 import gc
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import time
@@ -291,6 +292,49 @@ def train(tmp_path):
         return run_command(tbe.train, "train", [*(smallest(overrides) if small else []), *overrides], run_dir)
 
     return start
+
+
+def _trained_once(tmp_path_factory, data_dir, name, *overrides):
+    """The folder of a small run that is trained once for all tests."""
+    import tbe.train
+
+    def make(folder):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("TBE_RUNS", str(folder))
+            patch.setenv("TBE_DATA", str(data_dir))
+            run_command(tbe.train, "train", [*smallest(overrides), *overrides], folder / "run")
+
+    return once(tmp_path_factory, name, make) / "run"
+
+
+@pytest.fixture(scope="session")
+def trained_once(tmp_path_factory, data_dir):
+    return _trained_once(tmp_path_factory, data_dir, "trained")
+
+
+@pytest.fixture(scope="session")
+def finetuned_once(tmp_path_factory, data_dir):
+    return _trained_once(tmp_path_factory, data_dir, "finetuned", "stage=finetune", "evaluation.clips=2")
+
+
+@pytest.fixture
+def trained(trained_once, tmp_path):
+    """What `train()` leaves: a copy to evaluate, or to change."""
+    return shutil.copytree(trained_once, tmp_path / "runs" / "run")
+
+
+@pytest.fixture
+def finetuned(finetuned_once, tmp_path):
+    """What `train("stage=finetune", "evaluation.clips=2")` leaves: a copy to evaluate, or to change."""
+    return shutil.copytree(finetuned_once, tmp_path / "runs" / "finetuned")
+
+
+def rewrite_checkpoint(run, change):
+    """Changes what the last checkpoint of a run holds: `change(checkpoint)`."""
+    file = run / "checkpoints" / "last.ckpt"
+    checkpoint = torch.load(file, weights_only=True)
+    change(checkpoint)
+    torch.save(checkpoint, file)
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import pytest
 import torch
 import yaml
 
-import tbe.train
 from tbe.augment.clip_augment import KINETICS_MEAN, KINETICS_STD
 from tbe.backbones.base import VideoBackbone
 from tbe.checkpoints import checkpoint as checkpoints
@@ -17,30 +16,17 @@ from tbe.data.clip_samplers import UniformClips
 from tbe.data.readers import DecordReader
 from tbe.data.sources.records import write_list
 from tbe.evaluation.features import extract
-from tests.conftest import NARROW, SMALL, once, run_command
-
-
-@pytest.fixture(scope="module")
-def trained_once(tmp_path_factory, data_dir):
-    """The folder of a run of this module's defaults."""
-
-    def make(runs):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("TBE_RUNS", str(runs))
-            patch.setenv("TBE_DATA", str(data_dir))
-            run_command(tbe.train, "train", [*SMALL, *NARROW, "trainer=cpu", "epochs=1"], runs / "run")
-
-    return once(tmp_path_factory, "trained", make) / "run"
-
-
-@pytest.fixture
-def trained(trained_once, tmp_path):
-    """A run to evaluate, the newest one of this test."""
-    return shutil.copytree(trained_once, tmp_path / "runs" / "run")
+from tests.conftest import NARROW, SMALL, composed, rewrite_checkpoint
 
 
 def metrics_of(run):
     return json.loads((run / "metrics.json").read_text())
+
+
+def kernels_of(checkpoint):
+    """The kernels of the backbone in a checkpoint."""
+    prefix, weights = checkpoint["tbe"]["backbone"], checkpoint["state_dict"]
+    return [value for name, value in weights.items() if name.startswith(prefix) and value.ndim == 5]
 
 
 def lists_of(folder, video_folder, **lists):
@@ -55,8 +41,7 @@ UNTRAINED = ["checkpoint=random", "clip=8x2_32", "backbone=tiny"]
 VIDEOS = [(f"class {number % 2}/video {number}.mp4", number % 2) for number in range(12)]
 
 
-def test_every_task_measures_a_pretrained_network(train, evaluate, capsys):
-    train("be=original")
+def test_every_task_measures_a_pretrained_network_and_again_to_the_last_digit(trained, evaluate, capsys):
     run = evaluate("task=all", "checkpoint=latest")
     metrics = metrics_of(run)
     measured = {"retrieval/R@1", "retrieval/R@20", "retrieval/mAP", "linear/top1", "linear/top5", "knn/top1"}
@@ -71,6 +56,8 @@ def test_every_task_measures_a_pretrained_network(train, evaluate, capsys):
     assert np.load(run / "features" / "demo" / "test_labels.npy").shape == (16,)
     assert len((run / "features" / "demo" / "test_paths.txt").read_text().splitlines()) == 16
     assert capsys.readouterr().out.strip().splitlines()[-1] == f"run: {run}"
+    again = metrics_of(evaluate("task=all", f"checkpoint={trained}", folder="again"))
+    assert {**again, "protocol": None} == {**metrics, "protocol": None}
 
 
 def test_the_untrained_network_stands_beside_the_trained_one(trained, evaluate):
@@ -82,22 +69,21 @@ def test_the_untrained_network_stands_beside_the_trained_one(trained, evaluate):
     assert metrics["protocol"]["checkpoints"]["demo"]["step"] == 4
 
 
-def test_two_runs_of_a_name_keep_their_own_columns(train, evaluate):
-    first, second = train(folder="a"), train("seed=1", folder="b")
-    metrics = metrics_of(evaluate("task=retrieval", f"checkpoint=[{first},{second}]"))
+def test_two_runs_of_a_name_keep_their_own_columns(trained, evaluate):
+    second = shutil.copytree(trained, trained.with_name("b"))
+    metrics = metrics_of(evaluate("task=retrieval", f"checkpoint=[{trained},{second}]"))
     assert list(metrics) == ["demo", "demo (b, last)", "protocol"]
 
 
-def test_runs_of_a_name_are_told_apart_by_their_variants_and_drawn_beside_each_other(train, evaluate):
-    first, second = train("variant=moco", "epochs=1", folder="a"), train("variant=inter", "epochs=1", folder="b")
-    run = evaluate("task=retrieval", f"checkpoint=[{first},{second}]", "tasks.retrieval.pictures=1", "clips=1")
+def test_runs_of_a_name_are_told_apart_by_their_variants_and_drawn_beside_each_other(trained, evaluate, tmp_path):
+    runs = [trained, shutil.copytree(trained, trained.with_name("b"))]
+    for run, variant in zip(runs, ("moco", "inter"), strict=True):
+        of_variant = composed("train", f"variant={variant}", run_dir=tmp_path).variant
+        rewrite_checkpoint(run, lambda checkpoint, name=of_variant: checkpoint["tbe"]["config"].update(variant=name))
+    checkpoint = ",".join(map(str, runs))
+    run = evaluate("task=retrieval", f"checkpoint=[{checkpoint}]", "tasks.retrieval.pictures=1", "clips=1")
     assert list(metrics_of(run)) == ["demo moco", "demo inter", "protocol"]
     assert [file.name for file in (run / "retrieval").glob("*.png")] == ["side_by_side.png"]
-
-
-def test_an_evaluation_repeats_to_the_last_digit(trained, evaluate):
-    first, second = (metrics_of(evaluate("task=all", folder=name)) for name in ("x", "y"))
-    assert {**first, "protocol": 0} == {**second, "protocol": 0}
 
 
 def test_random_alone_needs_its_parts_named(evaluate):
@@ -127,8 +113,7 @@ def test_a_network_without_a_head_is_not_tested(trained, evaluate):
         evaluate("task=test")
 
 
-def test_a_finetuned_network_is_tested_as_at_the_end_of_its_training(train, evaluate):
-    finetuned = train("stage=finetune", "evaluation.clips=2")
+def test_a_finetuned_network_is_tested_as_at_the_end_of_its_training(finetuned, evaluate):
     metrics = metrics_of(evaluate("task=test", f"checkpoint={finetuned}/checkpoints/best.ckpt"))
     for name in ("test/top1", "test/clip_top1", "test/top5"):
         assert metrics[name] == metrics_of(finetuned)[name]
@@ -251,12 +236,12 @@ def test_the_views_of_a_video_are_averaged_as_in_a_loop(train, evaluate, video_f
     )
 
 
-def test_each_split_is_measured_and_then_their_mean(train, evaluate, video_folder, tmp_path):
+def test_each_split_is_measured_and_then_their_mean(trained, evaluate, video_folder, tmp_path):
     lists = {f"test_{number}": VIDEOS[4 * number - 4 : 4 * number] for number in (1, 2, 3)}
     lists |= {f"train_{number}": [row for row in VIDEOS if row not in lists[f"test_{number}"]] for number in (1, 2, 3)}
     data = lists_of(tmp_path, video_folder, **lists)[:-2]
-    nets = [train("seed=0", folder="net_1"), train("seed=1", folder="net_2")]
-    shutil.copytree(nets[0], nets[0].with_name("net_3"))
+    nets = [shutil.copytree(trained, trained.with_name(f"net_{number}")) for number in (1, 2, 3)]
+    rewrite_checkpoint(nets[1], lambda checkpoint: [value.neg_() for value in kernels_of(checkpoint)])
     task = ["task=[retrieval,features]", "tasks.retrieval.ks=[1,2]", "tasks.retrieval.pictures=0", *data]
 
     run = evaluate(*task, "split=[1,2,3]", f"checkpoint='{tmp_path}/runs/net_{{split}}'")
@@ -309,8 +294,7 @@ def test_a_checkpoint_of_another_architecture_is_refused(trained, evaluate):
     assert "knn/top1" in metrics_of(evaluate("task=knn", "checkpoint=latest", "backbone=tiny", NARROW[0]))
 
 
-def test_a_head_of_other_classes_is_refused(train, evaluate, video_folder, tmp_path):
-    train("stage=finetune")
+def test_a_head_of_other_classes_is_refused(finetuned, evaluate, video_folder, tmp_path):
     data = lists_of(tmp_path, video_folder, train=VIDEOS[:8], test=VIDEOS[8:])
     with pytest.raises(
         ValueError, match=r"of the 4 classes that the head of 'demo_finetune' knows, got 2 \(data=ucf101"
@@ -318,13 +302,8 @@ def test_a_head_of_other_classes_is_refused(train, evaluate, video_folder, tmp_p
         evaluate("task=test", *data)
 
 
-def test_features_that_are_not_finite_are_refused(train, evaluate):
-    file = train() / "checkpoints" / "last.ckpt"
-    checkpoint = torch.load(file, weights_only=True)
-    for name, value in checkpoint["state_dict"].items():
-        if name.startswith(checkpoint["tbe"]["backbone"]) and value.ndim == 5:
-            value.fill_(torch.nan)
-    torch.save(checkpoint, file)
+def test_features_that_are_not_finite_are_refused(trained, evaluate):
+    rewrite_checkpoint(trained, lambda checkpoint: [value.fill_(torch.nan) for value in kernels_of(checkpoint)])
     with pytest.raises(ValueError, match="expected finite features, got nan or inf for 32 of 32 videos of train"):
         evaluate("task=retrieval")
 

@@ -45,9 +45,8 @@ def test_a_run_leaves_what_others_script_against(train, capsys):
     assert capsys.readouterr().out.strip().splitlines()[-1] == f"run: {run}"
 
 
-def test_training_changes_the_query_encoder_the_key_encoder_and_the_queue(train):
-    short, long = train("epochs=1", folder="short"), train("epochs=2", folder="long")
-    before, after = weights(short)["state_dict"], weights(long)["state_dict"]
+def test_training_changes_the_query_encoder_the_key_encoder_and_the_queue(trained_once, train):
+    before, after = weights(trained_once)["state_dict"], weights(train("epochs=2"))["state_dict"]
     for name in (
         "method.encoder.projector.layers.0.weight",
         "method.key_encoder.projector.layers.0.weight",
@@ -56,10 +55,10 @@ def test_training_changes_the_query_encoder_the_key_encoder_and_the_queue(train)
         assert not torch.equal(before[name], after[name])
 
 
-def test_a_seed_decides_everything_but_the_number_of_workers(train):
-    assert_same_state(train(folder="a"), train("datamodule.num_workers=2", folder="b"))
-    other = weights(train("seed=1", folder="c"))["state_dict"]
-    assert not torch.equal(weights(train(folder="d"))["state_dict"]["method.queue.keys"], other["method.queue.keys"])
+def test_a_seed_decides_everything_but_the_number_of_workers(trained_once, train):
+    assert_same_state(trained_once, train("datamodule.num_workers=2", folder="workers"))
+    first, other = (weights(run)["state_dict"] for run in (trained_once, train("seed=1", folder="seed")))
+    assert not torch.equal(first["method.queue.keys"], other["method.queue.keys"])
 
 
 def test_accumulation_moves_the_keys_once_a_step(train):
@@ -74,14 +73,13 @@ def test_accumulation_moves_the_keys_once_a_step(train):
 
 
 @pytest.mark.parametrize("stage", ["finetune", "linear"])
-def test_a_pretrained_backbone_is_finetuned_and_tested(train, stage):
-    pretrained = train("be=none", folder="pretrained")
-    run = train(f"stage={stage}", f"init_from={pretrained}", "seed=2", folder=stage)
+def test_a_pretrained_backbone_is_finetuned_and_tested(trained_once, train, stage):
+    run = train(f"stage={stage}", f"init_from={trained_once}", "seed=2", folder=stage)
     metrics = json.loads((run / "metrics.json").read_text())
     assert {"test/top1", "test/top5", "test/clip_top1", "val/top1"} <= metrics.keys()
     config = yaml.safe_load((run / "config.yaml").read_text())
     assert "be" not in config
-    before, after = weights(pretrained)["state_dict"], weights(run)["state_dict"]
+    before, after = weights(trained_once)["state_dict"], weights(run)["state_dict"]
     same = [
         torch.equal(value, after[name.replace("method.encoder.", "classifier.")])
         for name, value in before.items()

@@ -4,9 +4,11 @@ import ast
 import importlib
 import json
 import sys
+from functools import partial
 
 import pytest
 import torch
+import torch.multiprocessing as mp
 
 from tests.conftest import ROOT
 
@@ -32,6 +34,9 @@ def quickly(monkeypatch, name):
         monkeypatch.setattr(module, "_peak", lambda way, **sizes: 2.0 if way == "audit" else 1.0)
     if name == "retrieval":
         monkeypatch.setattr(module, "peak_memory", lambda *sizes: harness().Finding(**FOUND))
+    if name == "scaling":  # a server to fork from would import everything again
+        forked = partial(mp.start_processes, start_method="fork")
+        monkeypatch.setattr(module.mp, "start_processes", lambda *given, nprocs, **_: forked(*given, nprocs=nprocs))
     if name == "startup":
         commands = {"train.py --help": "import time; time.sleep(0.2)", "eval.py --help": "", "import torch": ""}
         monkeypatch.setattr(module, "COMMANDS", {command: ["-SEc", body] for command, body in commands.items()})

@@ -168,9 +168,8 @@ def test_a_corrupt_checkpoint_is_neither_evaluated_nor_initialized_from(tmp_path
         read(file)
 
 
-def test_a_checkpoint_alone_rebuilds_its_backbone(train):
-    run = train("be=original")
-    checkpoint = read(run / "checkpoints" / "last.ckpt")
+def test_a_checkpoint_alone_rebuilds_its_backbone(trained_once):
+    checkpoint = read(trained_once / "checkpoints" / "last.ckpt")
     assert (checkpoint.stage, checkpoint.name, checkpoint.step) == ("pretrain", "demo", 4)
     backbone = checkpoint.backbone()
     saved = torch.load(checkpoint.path, weights_only=True)["state_dict"]

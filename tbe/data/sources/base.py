@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from tbe.data.sources.records import Records
+from tbe.errors import UserError
 
 
 class VideoSource(ABC):
@@ -20,6 +22,11 @@ class VideoSource(ABC):
 
     name: str
     num_classes: int
+
+    def __init_subclass__(cls, **settings: Any) -> None:
+        super().__init_subclass__(**settings)
+        if "labellings" in vars(cls):  # would be ignored
+            raise UserError(f"{cls.__name__}: labellings is now labelings: rename the method")
 
     def prepare(self) -> None:  # noqa: B027  # many have nothing to prepare
         """Makes or checks the files; called once per machine before `records`."""

@@ -495,8 +495,8 @@ def metrics_of(run):
 
 
 @pytest.mark.parametrize("stage", ["pretrain", "finetune"])
-def test_training_starts_from_foreign_weights(stage, train, tmp_path):
-    file = tiny_file(train(folder="first") / "checkpoints" / "last.ckpt", tmp_path)
+def test_training_starts_from_foreign_weights(stage, trained_once, train, tmp_path):
+    file = tiny_file(trained_once / "checkpoints" / "last.ckpt", tmp_path)
     settings = ["backbone=tiny", NARROW[0], "optimizer.lr=0", "evaluation.clips=2"]
     run = train(f"stage={stage}", f"init_from={file}", *settings, folder="second")
     origin = {"path": str(file), "family": "torchvision video resnet", "matched": 65, "tensors": 65}
@@ -505,21 +505,20 @@ def test_training_starts_from_foreign_weights(stage, train, tmp_path):
     assert torch.equal(trained.stem[0].weight, given["module.encoder_q.stem.0.weight"])
 
 
-def test_training_takes_the_backbone_of_the_config_for_foreign_weights(train, tmp_path):
-    file = tiny_file(train(folder="first") / "checkpoints" / "last.ckpt", tmp_path)
+def test_training_takes_the_backbone_of_the_config_for_foreign_weights(trained_once, train, tmp_path):
+    file = tiny_file(trained_once / "checkpoints" / "last.ckpt", tmp_path)
     with pytest.raises(ValueError, match=r"theirs\.pth: expected the weights of C3D.*torchvision video resnet"):
         train(f"init_from={file}", "backbone=c3d")
 
 
-def test_foreign_weights_are_measured_like_the_same_weights_of_ours(train, evaluate, tmp_path):
-    run = train()
-    file = tiny_file(run / "checkpoints" / "last.ckpt", tmp_path)
+def test_foreign_weights_are_measured_like_the_same_weights_of_ours(trained, evaluate, tmp_path):
+    file = tiny_file(trained / "checkpoints" / "last.ckpt", tmp_path)
     named = ["data=biased_scenes", "clip=8x2_32", "backbone=tiny", NARROW[0], *SMALL[:7]]
-    ours = metrics_of(evaluate("task=[retrieval,knn]", f"checkpoint={run}"))
+    ours = metrics_of(evaluate("task=[retrieval,knn]", f"checkpoint={trained}"))
     theirs = metrics_of(evaluate("task=[retrieval,knn]", f"checkpoint={file}", *named, folder="foreign"))
     assert {**theirs, "protocol": 0} == {**ours, "protocol": 0}
     assert theirs["protocol"]["checkpoints"]["theirs"]["matched"] == 65
-    beside = metrics_of(evaluate("task=knn", f"checkpoint=[{file},{run}]", folder="both"))
+    beside = metrics_of(evaluate("task=knn", f"checkpoint=[{file},{trained}]", folder="both"))
     assert beside["theirs"] == beside["demo"]
 
 

@@ -1,6 +1,7 @@
 import pytest
 
 from tbe.data.sources import VideoLists
+from tbe.data.sources.base import VideoSource
 
 
 @pytest.fixture
@@ -82,3 +83,8 @@ def test_scenes_of_a_csv_are_names_of_all_videos(of_csv):
 def test_a_csv_that_lacks_scenes_is_refused(text, message, of_csv):
     with pytest.raises(ValueError, match=message):
         of_csv(text).scenes("train")
+
+
+def test_a_source_of_before_is_told_the_present_name_of_a_method():
+    with pytest.raises(ValueError, match="^Mine: labellings is now labelings: rename the method"):
+        type("Mine", (VideoSource,), {"labellings": lambda self: {}})

@@ -152,9 +152,7 @@ def test_a_network_that_sees_motion_looks_at_the_actor(tmp_path):
     assert metrics["cam/foreground_ratio/energy"] == pytest.approx(share / area)
 
 
-def test_maps_of_several_networks_stand_beside_each_other(train, evaluate):
-    train()
-    train("stage=finetune", "evaluation.clips=2", "init_from=latest", folder="tuned")
+def test_maps_of_several_networks_stand_beside_each_other(finetuned, evaluate):
     run = evaluate("task=cam", "checkpoint=[random,latest]", "query=swap", "tasks.cam.measured=5", "tasks.cam.videos=2")
     metrics = json.loads((run / "metrics.json").read_text())
     assert {"cam/foreground_share/energy", "cam/foreground_ratio/similarity"} <= metrics["random init"].keys()
@@ -171,8 +169,7 @@ def test_maps_of_several_networks_stand_beside_each_other(train, evaluate):
         assert film.n_frames == 8
 
 
-def test_videos_without_masks_are_measured_by_motion(train, evaluate, video_folder):
-    train()
+def test_videos_without_masks_are_measured_by_motion(trained, evaluate, video_folder):
     data = ["data=ucf101", f"data.root={video_folder}", "data.num_classes=2", "data.val_share=0"]
     lists = ["data.splits.train=train.txt", "data.splits.test=test.txt", "tasks.cam.videos=1"]
     metrics = json.loads((evaluate("task=cam", *data, *lists) / "metrics.json").read_text())

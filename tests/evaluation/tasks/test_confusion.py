@@ -107,8 +107,7 @@ def test_labels_do_not_overlap(num_classes, tmp_path):
         assert picture.height < 3000
 
 
-def test_a_trained_head_is_shown_as_it_is_tested(train, evaluate):
-    finetuned = train("stage=finetune", "evaluation.clips=2")
+def test_a_trained_head_is_shown_as_it_is_tested(finetuned, evaluate):
     run = evaluate("task=[test,confusion]", f"checkpoint={finetuned}")
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["confusion/top1"] == pytest.approx(metrics["test/top1"])

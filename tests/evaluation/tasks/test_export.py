@@ -41,8 +41,9 @@ def card_of(run, name):
 
 
 @torch.no_grad()
-def test_a_finetuned_network_and_its_head_come_back_from_every_format(train, evaluate, clips, monkeypatch, tmp_path):
-    finetuned = train("stage=finetune")
+def test_a_finetuned_network_and_its_head_come_back_from_every_format(
+    finetuned, evaluate, clips, monkeypatch, tmp_path
+):
     monkeypatch.setenv("TBE_DATA", str(tmp_path / "no videos"))
     run = evaluate("task=export", f"tasks.export.formats=[{','.join(AVAILABLE)}]")
     assert not (tmp_path / "no videos").exists()
@@ -69,8 +70,7 @@ def test_a_finetuned_network_and_its_head_come_back_from_every_format(train, eva
     assert scope["logits"].shape == (1, 4)
 
 
-def test_the_card_says_what_goes_in_and_where_the_weights_come_from(train, evaluate):
-    trained = train()
+def test_the_card_says_what_goes_in_and_where_the_weights_come_from(trained, evaluate):
     run = evaluate("task=export", WEIGHTS, "clip=8x2_64")
     card = card_of(run, "demo")
     assert card["input"]["shape"] == ["batch", 3, 8, 64, 64]
@@ -87,8 +87,7 @@ def test_the_card_says_what_goes_in_and_where_the_weights_come_from(train, evalu
     assert card["files"][file.name]["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def test_each_checkpoint_has_its_folder_and_the_untrained_network_one(train, evaluate, clips):
-    trained = train()
+def test_each_checkpoint_has_its_folder_and_the_untrained_network_one(trained, evaluate, clips):
     run = evaluate("task=export", WEIGHTS, "checkpoint=[random,latest]")
     assert {path.name for path in (run / "export").iterdir()} == {"demo", "random init"}
     card = card_of(run, "random init")

@@ -71,10 +71,8 @@ def test_splits_are_told_apart():
     assert by_split(rows) == {"_iid": {"one": {"swap/R@1": 1.0}}, "_swap": {"one": {"swap/R@1": 2.0}}}
 
 
-def test_the_suite_measures_and_draws_several_checkpoints(train, evaluate):
-    pretrained = train()
-    finetuned = train("stage=finetune", folder="finetuned")
-    names = ["random", str(pretrained), str(finetuned)]
+def test_the_suite_measures_and_draws_several_checkpoints(trained, finetuned, evaluate):
+    names = ["random", str(trained), str(finetuned)]
     run = evaluate(f"checkpoint=[{','.join(names)}]", "task=robustness", "query=[iid,swap]")
     metrics = json.loads((run / "metrics.json").read_text())
     assert set(metrics) == {"random init", "demo", "demo_finetune", "protocol"}
@@ -91,12 +89,11 @@ def test_the_suite_measures_and_draws_several_checkpoints(train, evaluate):
     assert rows[0]["R@1_gap"] == "0.00"
 
 
-def test_a_probe_does_not_depend_on_the_batch(train, evaluate):
-    run = train()
+def test_a_probe_does_not_depend_on_the_batch(trained, evaluate):
     rows = []
     for size in (3, 8):
         folder = evaluate(
-            f"checkpoint={run}", "task=robustness", f"batch_size={size}", "cache=null", folder=f"by {size}"
+            f"checkpoint={trained}", "task=robustness", f"batch_size={size}", "cache=null", folder=f"by {size}"
         )
         rows.append(json.loads((folder / "metrics.json").read_text()))
     assert {name: rows[0][name] for name in rows[0] if name != "protocol"} == pytest.approx(

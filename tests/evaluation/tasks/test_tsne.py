@@ -91,8 +91,7 @@ def test_any_number_of_classes_is_drawn(num_classes, tmp_path):
         assert picture.width > picture.height > 500
 
 
-def test_a_network_is_shown_by_action_and_by_scene(train, evaluate):
-    train()
+def test_a_network_is_shown_by_action_and_by_scene(trained, evaluate):
     run = evaluate("task=tsne", "checkpoint=[random,latest]", "query=swap", "tasks.tsne.max_videos=12")
     assert json.loads((run / "metrics.json").read_text())["demo"] == {"tsne/videos": 12}
     for name in ("random init/swap.png", "demo/swap.png", "swap.png"):
@@ -110,8 +109,7 @@ def test_a_network_is_shown_by_action_and_by_scene(train, evaluate):
         assert picture.size == (32, 32)
 
 
-def test_data_without_scenes_is_shown_by_class(train, evaluate, video_folder):
-    train()
+def test_data_without_scenes_is_shown_by_class(trained, evaluate, video_folder):
     data = ["data=ucf101", f"data.root={video_folder}", "data.num_classes=2", "data.val_share=0"]
     lists = ["data.splits.train=train.txt", "data.splits.test=test.txt", "tasks.tsne.thumbnail=0"]
     run = evaluate("task=tsne", *data, *lists)

@@ -57,7 +57,7 @@ def test_a_picture_is_carried_in_the_size_in_which_it_is_looked_at(runs):
     folder = runs / "one" / "evaluation" / "cam" / "demo"
     (folder / "iid.mp4").unlink()
     noise = np.random.default_rng(0).integers(0, 256, (50, 80, 3), dtype=np.uint8)
-    Image.fromarray(noise).resize((3200, 2000)).save(folder / "large.png")
+    Image.fromarray(noise).resize((1920, 1200)).save(folder / "large.png")
     main([str(runs)])
     found = Elements((runs / "report.html").read_text(encoding="utf-8")).found
     images = [attributes for tag, attributes in found if tag == "img" and attributes.get("src")]
