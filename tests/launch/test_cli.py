@@ -233,13 +233,16 @@ def trained_runs(tmp_path_factory, data_dir):
     return once(tmp_path_factory, "trained_runs", make)
 
 
-@pytest.mark.parametrize(
-    ("name", "arguments"), named(command for command in documented_commands() if needs_nothing_else(command[1]))
-)
-def test_every_documented_command_runs(name, arguments, train, evaluate, trained_runs, tmp_path):
+def documented_runs():
+    """The documented commands that need nothing else, each as it is run here, once."""
+    commands = [(name, first_of_sweep(rest)) for name, rest in documented_commands() if needs_nothing_else(rest)]
+    return {(name, *overrides): (name, overrides) for name, overrides in commands}.values()
+
+
+@pytest.mark.parametrize(("name", "overrides"), named(documented_runs()))
+def test_every_documented_command_runs(name, overrides, train, evaluate, trained_runs, tmp_path):
     """Those that need no data set of their own, with fewer and smaller videos."""
     shutil.copytree(trained_runs, tmp_path / "runs")
-    overrides = first_of_sweep(arguments)
     if name == "train":
         overrides = [part for part in overrides if not part.startswith(("epochs=10", "batch_size"))]
         overrides += ["epochs=2"] if "resume=latest" in overrides else []
@@ -247,6 +250,7 @@ def test_every_documented_command_runs(name, arguments, train, evaluate, trained
         run = train(*overrides, *FEW, "trainer.limit_train_batches=1")
     else:
         if any("few_shot" in part for part in overrides):  # there are 4 classes of 2 videos here
-            overrides += ["tasks.few_shot.ways=2", "tasks.few_shot.queries=1", "tasks.few_shot.shots=[1]"]
+            few = ["tasks.few_shot.ways=2", "tasks.few_shot.queries=1", "tasks.few_shot.shots=[1]"]
+            overrides = [*overrides, *few]
         run = evaluate(*(part.replace("runs/", f"{tmp_path}/runs/") for part in overrides))
     assert (run / "metrics.json").exists()
