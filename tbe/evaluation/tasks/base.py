@@ -172,13 +172,13 @@ class Evaluation:
         return self.classifier
 
     def require_backbone(self, task: str) -> VideoBackbone:
-        """Returns the network if it is a backbone of this project; raises UserError for a model of another origin."""
-        if not isinstance(self.backbone, VideoBackbone):
+        """Returns the network if it has feature maps as VideoBackbone has; raises UserError for another model."""
+        if not hasattr(self.backbone, "forward_features"):
             raise UserError(
                 f"{task}: expected a backbone of this project (checkpoint=<file>), with feature maps and a config, got "
                 f"the model {self.name!r}. task=audit shows where a model looks, if it can"
             )
-        return self.backbone
+        return self.backbone  # type: ignore[return-value]  # it is used as one
 
     def key(self, metric: str, split: str) -> str:
         """Returns the name of a metric, with the split's name appended if there are several query splits."""
