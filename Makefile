@@ -1,5 +1,5 @@
 # make demo   sets up, then pretrains MoCo and the recommended variant on the embedded data set, a core each, and measures them
-# make test   sets up, then runs the tests
+# make test   sets up, then runs the tests, none of which sees a GPU; make test-gpu runs those that need one
 # make docs   sets up, then builds the documentation into site/; a dead link or an unknown name is an error
 # make matrix trains, resumes and evaluates every method with every backbone; the table is results/matrix.md
 # make proof  sets up, then runs the controlled comparison, nine methods with three seeds, two runs at a time
@@ -11,7 +11,7 @@ VENV ?= .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.installed
 
-.PHONY: demo test docs proof matrix lint audit coverage setup clean
+.PHONY: demo test test-gpu docs proof matrix lint audit coverage setup clean
 
 setup: $(READY)
 
@@ -29,6 +29,9 @@ demo: setup
 
 test: setup
 	$(RUN) -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal
+
+test-gpu: setup
+	$(RUN) -m pytest --gpu -m gpu -rs
 
 proof: setup
 	$(RUN) train.py sweep=proof hydra/launcher=joblib hydra.launcher.n_jobs=2

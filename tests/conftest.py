@@ -44,14 +44,22 @@ NARROW = ["backbone.widths=[4,8,8,8]", "contrastive.queue_size=16", "datamodule.
 
 
 def pytest_addoption(parser):
+    parser.addoption("--gpu", action="store_true", help="let the tests see the GPUs of this machine, for -m gpu")
     parser.addoption("--matrix", metavar="FILE", help="run the whole matrix of methods and backbones, and tabulate it")
 
 
 def pytest_configure(config):
+    if not config.getoption("--gpu"):  # or a run of a test would take the GPU where it expects the CPU
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     torch.set_num_threads(1)
     # The first gradient decides whether autograd has threads of its own, with which a process can't be forked any more.
     # It would, after a test that pretends a GPU.
     torch.ones(1, requires_grad=True).sum().backward()
+
+
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("needs a GPU, and to see it: make test-gpu")
 
 
 def pytest_collection_finish(session):
@@ -73,10 +81,11 @@ def _folders(monkeypatch, tmp_path, data_dir):
 
 
 @pytest.fixture(autouse=True)
-def _precision_of_products():
-    """Begins each test with PyTorch's own precision, whatever a test that pretends a GPU has set in this process."""
+def _settings_of_torch():
+    """Begins each test with PyTorch's own settings, whatever a test or its Trainer has set in this process."""
     if "torch" in sys.modules:
         sys.modules["torch"].set_float32_matmul_precision("highest")
+        sys.modules["torch"].backends.cudnn.benchmark = False
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,12 @@ aten = torch.ops.aten
 COMPILED_AT_FIRST_USE = (aten.prod, aten.gcd, aten.lcm)
 
 
+class _WithoutADevice(FakeTensorMode):
+    """Touches no GPU, whether the machine has one or not: torch would initialise one that it sees."""
+
+    avoid_device_init = True
+
+
 class PretendedGPU(TorchDispatchMode):
     """Within it the device 'cuda' exists. What reads its numbers on the host, or copies to or from it, is an error,
     and what CUDA compiles at its first use.
@@ -26,7 +32,8 @@ class PretendedGPU(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         # It knows shapes alone, so that what depends on numbers (.item(), a boolean mask as index) fails in it.
-        self.device = FakeTensorMode(allow_non_fake_inputs=True)
+        self.device = _WithoutADevice(allow_non_fake_inputs=True)
+        self.device.avoid_device_init = True  # older versions of torch set it when they make one
         self.settled = False
 
     def __enter__(self) -> PretendedGPU:

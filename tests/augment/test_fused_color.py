@@ -130,7 +130,7 @@ def test_on_a_cpu_fused_has_no_effect():
     assert torch.equal(found, expected)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 def test_on_a_real_gpu_the_kernel_equals_separate_changes():
     clips, sizes = random_clips().cuda(), SIZES.cuda()
     found, expected = (with_seed(augment(fused=switch).cuda(), clips, sizes) for switch in (True, False))

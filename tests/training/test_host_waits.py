@@ -135,7 +135,15 @@ def test_waiting_for_the_device_is_detected(waits):
             waits(clips)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_what_is_pretended_is_so_where_there_is_a_gpu_too(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "_lazy_init", lambda: pytest.fail("a GPU was initialised"))
+    test_augmentation_does_not_wait_for_the_device("modern")
+    test_a_step_of_any_method_does_not_wait_for_the_device("moco", "be")
+    test_waiting_for_the_device_is_detected(lambda clips: clips.cpu())
+
+
+@pytest.mark.gpu
 @pytest.mark.parametrize("method", METHODS)
 def test_a_step_on_a_real_gpu_does_not_wait_for_it(method):
     build, loss = METHODS[method]
