@@ -8,6 +8,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+_common: torch.Generator | None = None  # in the same state on all processes
+
 
 def world_size() -> int:
     """Returns the number of training processes."""
@@ -76,17 +78,25 @@ class _GatherWithGradient(torch.autograd.Function):
         return total.chunk(world_size())[rank()]
 
 
+def seed_common(seed: int) -> None:
+    """Seeds what all processes draw alike, the order of `shuffle`: to be called with one number on all of them."""
+    global _common
+    _common = torch.Generator().manual_seed(seed)
+
+
 def shuffle(tensor: Tensor) -> tuple[Tensor, Tensor]:
     """Shuffles a batch (B, ...) over all processes; returns this process's share and the permutation to undo it.
 
     Shuffled batch norm of MoCo (He et al., CVPR 2020, section 3.3): batch statistics of the keys then carry no
-    information about the queries. Undo with `unshuffle`.
+    information about the queries. Undo with `unshuffle`. Several processes draw the order from the seed that they
+    share (`seed_common`), on the CPU, where the host needs it; without one the first process draws and sends it, for
+    which the host waits.
     """
-    order = torch.randperm(len(tensor) * world_size(), device=tensor.device)
-    if world_size() > 1:
-        dist.broadcast(order, src=0)
-        return _exchange(tensor, order), order.argsort()
-    return tensor[order], order.argsort()
+    if world_size() == 1:
+        order = torch.randperm(len(tensor), device=tensor.device)
+        return tensor[order], order.argsort()
+    order = _common_order(len(tensor) * world_size(), tensor.device)
+    return _exchange(tensor, order), _moved(order.argsort(), tensor.device)
 
 
 def unshuffle(tensor: Tensor, restore: Tensor) -> Tensor:
@@ -94,19 +104,32 @@ def unshuffle(tensor: Tensor, restore: Tensor) -> Tensor:
     return gather(tensor)[_share(restore)]
 
 
+def _common_order(number: int, device: torch.device) -> Tensor:
+    """Returns a permutation (number,) on the CPU, the same on all processes."""
+    if _common is not None:
+        return torch.randperm(number, generator=_common)
+    order = torch.randperm(number, device=device)
+    dist.broadcast(order, src=0)
+    return order.cpu()
+
+
 def _exchange(tensor: Tensor, order: Tensor) -> Tensor:
     """Returns `gather(tensor)[_share(order)]`, but sends each process only its share: clips are large."""
-    size, processes = len(tensor), torch.arange(world_size(), device=tensor.device).unsqueeze(1)
+    size = len(tensor)
     senders = order // size
     sent = senders.argsort(stable=True).view(-1, size)[rank()]  # the positions that receive a clip of this process
     sources = _share(senders)
-    # The host needs the counts: the only wait for the device in a step, and only with several processes.
-    received = (sources == processes).sum(1)
-    output_sizes, input_sizes = torch.stack([received, (sent // size == processes).sum(1)]).tolist()
+    received, given = (of.bincount(minlength=world_size()).tolist() for of in (sources, sent // size))
+    leaving = tensor[_moved(order[sent] - rank() * size, tensor.device)].contiguous()  # an index keeps clips' layout
     arrived = torch.empty_like(tensor, memory_format=torch.contiguous_format)
-    leaving = tensor[order[sent] - rank() * size].contiguous()  # an index keeps the layout of the clips
-    dist.all_to_all_single(arrived, leaving, output_sizes, input_sizes)
-    return arrived[sources.argsort(stable=True).argsort()]  # they arrive ordered by sender
+    dist.all_to_all_single(arrived, leaving, received, given)
+    # They arrive ordered by sender.
+    return arrived[_moved(sources.argsort(stable=True).argsort(), tensor.device)]
+
+
+def _moved(index: Tensor, device: torch.device) -> Tensor:
+    """Moves numbers from the CPU to a device, without making the host wait for it."""
+    return (index.pin_memory() if device.type == "cuda" else index).to(device, non_blocking=True)
 
 
 def all_reduce_mean_(tensors: Sequence[Tensor]) -> None:

@@ -11,7 +11,8 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.testing import assert_close
 
-from tbe.distributed import gather, gather_uneven, rank, shuffle, unshuffle, world_size
+from tbe import distributed
+from tbe.distributed import gather, gather_uneven, rank, seed_common, shuffle, unshuffle, world_size
 from tbe.methods.encoder import Encoder
 from tbe.methods.key_queue import KeyQueue
 from tbe.methods.losses import NCE, InfoNCE
@@ -25,6 +26,7 @@ from tests.methods.networks import Mean
 
 def _join(number, folder):
     torch.set_num_threads(1)
+    distributed._common = None  # whatever a test before has trained in this process
     dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=number, world_size=2)
     try:
         torch.save([work(number) for work in WORKS], f"{folder}/{number}.pt")
@@ -71,6 +73,31 @@ def test_shuffling_mixes_batches_over_processes_and_is_undone(on_two_processes):
     for ours, mixed, restored in found:
         assert torch.equal(restored, ours)
         assert not torch.equal(mixed, ours)
+
+
+def _shares(number):
+    """The shares of three batches in orders from common seeds, and what was sent besides the clips."""
+    torch.manual_seed(number)
+    broadcast, found = [], []
+    with patch.object(dist, "broadcast", lambda tensor, src: broadcast.append(tensor)):
+        for seed in (1, 1, 2):
+            seed_common(seed)
+            ours = torch.arange(4.0) + 10 * number
+            mixed, restore = shuffle(ours)
+            assert torch.equal(unshuffle(mixed, restore), ours)
+            found.append(mixed)
+    distributed._common = None
+    return found, len(broadcast)
+
+
+def test_with_a_common_seed_processes_agree_on_an_order_without_a_word(on_two_processes):
+    (first, first_sent), (second, second_sent) = on_two_processes(_shares)
+    assert (first_sent, second_sent) == (0, 0)
+    batches = [torch.cat(pair) for pair in zip(first, second, strict=True)]
+    for batch in batches:
+        assert sorted(batch.tolist()) == [0, 1, 2, 3, 10, 11, 12, 13]
+    assert torch.equal(batches[0], batches[1])
+    assert not torch.equal(batches[1], batches[2])
 
 
 def _exchanges(number):
@@ -237,7 +264,7 @@ def test_nce_estimates_its_normalizer_over_all_processes(on_two_processes):
         assert_close(log_mean, loss.log_mean)
 
 
-WORKS = (_gathers, _mixes, _exchanges, _sends, _compares, _trains, _starts, _simclr, _nce)
+WORKS = (_gathers, _mixes, _exchanges, _sends, _shares, _compares, _trains, _starts, _simclr, _nce)
 
 
 def test_one_process_gathers_nothing():

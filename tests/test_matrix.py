@@ -14,13 +14,16 @@ from omegaconf import OmegaConf
 import tbe.checkpoints.checkpoint
 from tbe import runs
 from tbe.config import build, plain
+from tbe.train import build_module
 from tests.conftest import ROOT, composed
+from tests.pretended_gpu import PretendedGPU
 
 METHODS = sorted(file.stem for file in (ROOT / "configs" / "method").glob("*.yaml"))
 BACKBONES = sorted(file.stem for file in (ROOT / "configs" / "backbone").glob("*.yaml"))
 STAGES = ("train", "resume", "eval")
 NARROW = {"r3d_18", "r3d_34", "r3d_50", "r2plus1d_18", "r2plus1d_small", "tiny"}
 ALWAYS = {"moco", "flip"}
+OF_EACH_FAMILY = {("flip", backbone) for backbone in ("r2plus1d_small", "tv_mvit_v2_s", "tv_swin3d_t")}
 SMALLEST = [
     "experiment=none",
     "clip=8x2_32",
@@ -50,6 +53,24 @@ def configs(tmp_path_factory):
     methods = {name: composed("train", *SMALLEST, f"method={name}", run_dir=run_dir) for name in METHODS}
     backbones = {name: OmegaConf.load(ROOT / "configs" / "backbone" / f"{name}.yaml") for name in BACKBONES}
     return methods, backbones
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("method", METHODS)
+def test_a_step_on_a_gpu_stays_on_it_and_waits_for_no_number(method, backbone, configs, request):
+    """On a pretended one: all pairs with --matrix, else each method once and a network of each family."""
+    if not request.config.getoption("--matrix") and backbone != "tiny" and (method, backbone) not in OF_EACH_FAMILY:
+        pytest.skip("one of the pairs that are only tried by make matrix")
+    config = copy.deepcopy(configs[0][method])
+    config.backbone = copy.deepcopy(configs[1][backbone])
+    with PretendedGPU() as gpu:
+        with torch.device("cuda"):
+            module = build_module(plain(config), num_classes=0)
+            views = {name: torch.zeros(2, 3, frames_for(method), 32, 32) for name in ("query", "key", "negative")}
+        module.log = lambda name, value, **settings: value.detach().clone()
+        gpu.settled = True
+        assert module.training_step(views, 0).device.type == "cuda"
+        module.method.after_step()
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 import torchvision
 from torch import Tensor, nn
@@ -74,8 +76,34 @@ class _MViT(nn.Module):
         tokens = self.pos_encoding(patches.flatten(2).transpose(1, 2))
         recomputed = self.recomputed and self.training and torch.is_grad_enabled()
         for block in self.blocks:
-            tokens, size = recompute([block], tokens, size) if recomputed else block(tokens, size)
+            if recomputed:
+                tokens, size = recompute([_WhereTokensAre(block)], tokens, size)
+            else:
+                with _where(tokens):
+                    tokens, size = block(tokens, size)
         return self.norm(tokens), size
+
+
+class _WhereTokensAre(nn.Module):
+    """A block as `recompute` runs it, in the backward pass once more."""
+
+    def __init__(self, block: nn.Module) -> None:
+        super().__init__()
+        self.block = block
+
+    def forward(self, tokens: Tensor, size: tuple[int, ...]) -> tuple[Tensor, tuple[int, ...]]:
+        with _where(tokens):
+            return self.block(tokens, size)
+
+
+def _where(tokens: Tensor) -> AbstractContextManager:
+    """A context that makes new tensors on the GPU of these, and so the tables of relative positions of a block.
+
+    torchvision makes three for each block wherever new tensors are made. On the CPU the host would wait for the copy
+    of each: 48 times in a forward pass.
+    """
+    is_on_gpu = tokens.is_cuda and not torch.compiler.is_compiling()
+    return tokens.device if is_on_gpu else nullcontext()  # type: ignore[return-value]  # a device is such a context
 
 
 def _resnet(network: VideoResNet) -> nn.Module:

@@ -28,6 +28,7 @@ from tbe.data.readers import OpenVideo
 from tbe.data.sources.base import VideoSource
 from tbe.data.sources.records import UNLABELED, Records
 from tbe.data.views import ContrastiveViews
+from tbe.distributed import seed_common
 from tbe.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -107,7 +108,7 @@ class VideoDataModule(pl.LightningDataModule):
         self.val_splits = tuple(val_splits)
         self.val_limit = val_limit
         self.num_workers = _available_cores() if num_workers is None else num_workers
-        self.pin_memory = torch.cuda.is_available() if pin_memory is None else pin_memory
+        self.pin_memory = pin_memory
         self.seed = seed
         self.read_timeout = read_timeout
         self.quarantine = Quarantine(quarantine, max_failed) if on_error == "skip" else None
@@ -235,8 +236,10 @@ class VideoDataModule(pl.LightningDataModule):
         if self.trainer.training:
             # The randomness of a step (augmentation, erasing, dropout) is a function of its batch, so that
             # a resumed run draws what an uninterrupted one would have drawn, and processes draw differently.
-            seed = np.random.SeedSequence((self.seed, self.trainer.current_epoch, int(batch["index"][0])))
-            torch.manual_seed(int(seed.generate_state(1, np.uint64)[0] >> 1))
+            epoch, batches = self.trainer.current_epoch, self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
+            torch.manual_seed(_seed(self.seed, epoch, int(batch["index"][0])))
+            # What all processes must draw alike depends on nothing that only one of them knows.
+            seed_common(_seed(self.seed, epoch, batches, 1))
         return batch
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
@@ -267,7 +270,7 @@ class VideoDataModule(pl.LightningDataModule):
             num_workers=workers,
             collate_fn=guarded.collate,
             worker_init_fn=_ignore_ctrl_c,
-            pin_memory=self.pin_memory,
+            pin_memory=self._is_for_gpu() if self.pin_memory is None else self.pin_memory,
             persistent_workers=persistent and workers > 0,
             multiprocessing_context=self._worker_context(videos.path(0)) if workers else None,
         )
@@ -278,11 +281,19 @@ class VideoDataModule(pl.LightningDataModule):
         self.quarantine.replaced(self.trainer.current_epoch, batch.pop("replaced"))
         self.quarantine.check(len(batch["index"]))
 
+    def _is_for_gpu(self) -> bool:
+        """Returns whether batches go to a GPU: pinned memory is of use for that alone, and takes a GPU's context."""
+        return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+
     def _worker_context(self, path: str) -> str | None:
         context = self.open_video.worker_context(path)
         known = multiprocessing.get_all_start_methods()  # the platform's own first
         # Sweep launchers (joblib) give their jobs a start method of their own, which loaders can't use.
         return known[0] if context is None and multiprocessing.get_start_method() not in known else context
+
+
+def _seed(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
 
 
 def _shard(num_videos: int, rank: int, world_size: int) -> ShardSampler:

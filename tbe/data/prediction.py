@@ -26,6 +26,7 @@ class PredictionData(pl.LightningDataModule):
         self.data.prepare_data()
 
     def predict_dataloader(self) -> DataLoader:
+        self.data.trainer = self.trainer  # whose device decides where batches are kept for it
         return self.loader(self.trainer.global_rank, self.trainer.world_size)
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:

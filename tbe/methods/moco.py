@@ -13,6 +13,7 @@ from tbe.errors import UserError
 from tbe.methods.base import Comparisons, Method, WeightedComparisons
 from tbe.methods.encoder import Encoder
 from tbe.methods.extra_negatives import ExtraNegatives, Negatives, Sources
+from tbe.methods.float32_products import float32_products
 from tbe.methods.key_queue import KeyQueue
 
 BATCH_NORMS = ("shuffle", "sync", "none")
@@ -71,8 +72,7 @@ class MoCo(Method):
     ) -> Comparisons | WeightedComparisons:
         queries = self.encoder(query)
         keys = self.encode_keys(key)
-        # Outside autocast: half precision is too coarse for cosines at a temperature of 0.07.
-        with torch.autocast(queries.device.type, enabled=False):
+        with float32_products(queries.device):
             # A copy, because the queue changes before the backward pass reads it.
             earlier = queries @ self.queue.keys.clone().T
         usual = Comparisons((queries * keys).sum(dim=1), earlier)

@@ -10,6 +10,7 @@ from tbe.errors import UserError
 from tbe.methods.base import Comparisons, Method, WeightedComparisons
 from tbe.methods.encoder import Encoder
 from tbe.methods.extra_negatives import ExtraNegatives, Negatives, Sources
+from tbe.methods.float32_products import float32_products
 
 
 class SimCLR(Method):
@@ -39,8 +40,7 @@ class SimCLR(Method):
             raise UserError(f"SimCLR: expected a batch of at least 2 videos over all processes, got {batch}")
         views = torch.stack([self.encoder(query), self.encoder(key)])  # (2, B, D)
         everyone = gather_with_gradient(views.transpose(0, 1))  # (all B, 2, D)
-        # Outside autocast: half precision is too coarse for cosines at a temperature of 0.07.
-        with torch.autocast(views.device.type, enabled=False):
+        with float32_products(views.device):
             similarities = torch.einsum("vbd,awd->vbaw", views, everyone)  # (2, B, all B, 2)
         mine = torch.arange(batch, device=query.device).unsqueeze(1) + rank() * batch
         # Indices of all other videos: a boolean mask would synchronize with the device to count its entries.

@@ -93,8 +93,8 @@ class FinetuneModule(pl.LightningModule):
         for name, penalty in penalties.items():
             self.log(f"train/{name}", penalty)
             loss = loss + penalty
-        self.log("train/loss", loss, prog_bar=True)
-        self.log("train/top1", 100 * (logits.argmax(dim=1) == labels).float().mean(), prog_bar=True)
+        self.log("train/loss", loss)
+        self.log("train/top1", 100 * (logits.argmax(dim=1) == labels).float().mean())
         return loss
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
@@ -106,7 +106,7 @@ class FinetuneModule(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         for name, metric in {"val/top1": self.top1, "val/top5": self.top5}.items():
-            self.log(name, 100 * metric.compute(), prog_bar=True, sync_dist=True)
+            self.log(name, 100 * metric.compute(), sync_dist=True)
             metric.reset()
 
     def configure_optimizers(self) -> dict[str, Any]:

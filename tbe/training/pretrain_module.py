@@ -85,9 +85,9 @@ class PretrainModule(pl.LightningModule):
             penalty = self.consistency(self.backbone, views["query"], query)
             self.log("train/consistency", penalty)
             loss = loss + penalty
-        self.log("train/loss", loss, prog_bar=True)
+        self.log("train/loss", loss)
         for name, value in _accuracy(comparisons).items():
-            self.log(f"train/{name}", value, prog_bar=True)
+            self.log(f"train/{name}", value)
         return loss
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:

@@ -1,4 +1,6 @@
 import multiprocessing
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from tbe.data.clip_samplers import AnchorAndNegativeClips, UniformClips
 from tbe.data.datamodule import VideoDataModule
 from tbe.data.fault_tolerance.quarantine import Fault
 from tbe.data.perturbation_dataset import PerturbationDataset
+from tbe.data.prediction import PredictionData
 from tbe.data.readers import DecodeError, DecordReader
 from tbe.data.sources.video_lists import VideoLists
 from tbe.data.video_writer import write_video
@@ -136,6 +139,19 @@ def test_workers_use_the_platforms_start_method_despite_a_launchers(video_folder
     monkeypatch.setattr("multiprocessing.get_start_method", lambda: "loky")
     assert data._worker_context("a.mp4") == multiprocessing.get_all_start_methods()[0]
     assert len(fitted(data, max_epochs=1).trained) > 0
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_memory_is_pinned_where_batches_go_to_a_gpu(video_folder, monkeypatch, device):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    data = datamodule(video_folder)
+    strategy = SimpleNamespace(root_device=torch.device(device))
+    prediction = PredictionData(data, partial(data.split_loader, "train"))
+    prediction.trainer = SimpleNamespace(strategy=strategy, global_rank=0, world_size=1)
+    assert data.split_loader("train", 0, 1).pin_memory is False  # for display
+    assert prediction.predict_dataloader().pin_memory is (device == "cuda")
+    data.pin_memory = device != "cuda"
+    assert prediction.predict_dataloader().pin_memory is (device != "cuda")
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -1,11 +1,17 @@
-"""A training step does not make the host wait for the GPU: tried on one that is pretended, and on a real one."""
+"""Training does not make the host wait for the GPU: tried on one that is pretended, and on a real one."""
 
+import weakref
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from tbe.augment import ClipAugment, ColorJitter, RandomCrop, RandomResizedCrop
+from tbe.backbones.activation_checkpointing import recompute
+from tbe.backbones.torchvision import _WhereTokensAre
+from tbe.config import build, plain
 from tbe.data.views import ContrastiveViews
 from tbe.erasing import BackgroundErasing, ForegroundMerge, InterVideoErasing, NoiseErasing
 from tbe.methods.byol import BYOL
@@ -16,10 +22,14 @@ from tbe.methods.moco import MoCo
 from tbe.methods.pretext import ArrowOfTime, Flip, Pace, PretextMethod, Rotation
 from tbe.methods.simclr import SimCLR
 from tbe.methods.triplet import Triplet
+from tbe.train import build_module, build_trainer
+from tbe.training.callbacks import progress
+from tbe.training.callbacks.loss_guard import FiniteLoss
 from tbe.training.finetune_module import FinetuneModule
 from tbe.training.pretrain_module import PretrainModule
+from tests.conftest import NARROW, SMALL, composed
 from tests.methods.networks import Mean
-from tests.pretended_gpu import PretendedGPU
+from tests.pretended_gpu import Event, PretendedGPU, Settled, fitted, pretended
 
 SIZE = 16
 AUGMENTS = {
@@ -133,6 +143,91 @@ def test_waiting_for_the_device_is_detected(waits):
         gpu.settled = True
         with pytest.raises((RuntimeError, NotImplementedError)):
             waits(clips)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "method=moco precision=bf16-mixed trainer.gradient_clip_val=1.0",
+        "method=byol loss=cosine accumulate=2 optimizer=adamw consistency=temporal_inversion be=merge",
+        "stage=finetune task=none",
+    ],
+)
+def test_lightnings_loop_with_our_callbacks_does_not_wait_for_the_device(settings, tmp_path, monkeypatch):
+    """Between the first batches, which set up, and the end of the epoch, where all is read."""
+    monkeypatch.setattr(progress, "INTERVAL", 1e9)  # else once a second
+    options = [*SMALL, *NARROW, "trainer=cpu", "epochs=1", "batch_size=4", *settings.split(), "callbacks=common"]
+    options += ["trainer.log_every_n_steps=1000", "trainer.limit_val_batches=0", "logger=csv"]
+    options += ["trainer.limit_train_batches=4"]
+    config = plain(composed("train", *options, run_dir=tmp_path))
+    config["trainer"] |= pretended()
+    del config["callbacks"]["last"]
+    with PretendedGPU() as gpu:
+        data = build(config["datamodule"])
+        data.prepare_data()
+        with torch.device("cuda"):
+            module = build_module(config, num_classes=4)
+        settled = Settled(gpu)
+        fitted(build_trainer(config, settled), module, data)
+    assert settled.num_batches == 2  # of 4
+
+
+def test_what_is_logged_for_the_bar_of_lightning_would_be_read_at_once(tmp_path, monkeypatch):
+    """What the test above is for: Lightning reads such a value in each batch."""
+    log = PretrainModule.log
+    monkeypatch.setattr(PretrainModule, "log", lambda *given, **settings: log(*given, **{**settings, "prog_bar": True}))
+    with pytest.raises(RuntimeError, match="the host waits: .* reads a number"):
+        test_lightnings_loop_with_our_callbacks_does_not_wait_for_the_device("method=moco", tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("method", ["moco", "simclr"])
+def test_similarities_are_products_without_tf32_and_the_training_keeps_its_own(method):
+    class Recorder(TorchDispatchMode):
+        """The precision of each product of embeddings, of 4 numbers."""
+
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            if function in (torch.ops.aten.mm.default, torch.ops.aten.bmm.default) and args[0].shape[-1] == 4:
+                found.append((torch.get_float32_matmul_precision(), args[0].dtype))
+            return function(*args, **(kwargs or {}))
+
+    found = []
+    torch.set_float32_matmul_precision("high")
+    with PretendedGPU(), torch.device("cuda"):
+        built, views = METHODS[method][0](), [torch.zeros(4, 3, 8, SIZE, SIZE)] * 3
+        with Recorder(), torch.autocast("cuda", torch.bfloat16):
+            built(*views)
+    assert found == [("highest", torch.float32)]
+    assert torch.get_float32_matmul_precision() == "high"
+
+
+def test_blocks_that_are_computed_again_make_their_tables_on_the_device():
+    class Block(torch.nn.Module):
+        def forward(self, tokens, size):
+            return tokens + torch.arange(3), size
+
+    with PretendedGPU() as gpu:
+        tokens = torch.zeros(2, 3, device="cuda")
+        gpu.settled = True
+        assert recompute([_WhereTokensAre(Block())], tokens, (1, 1, 2))[0].device.type == "cuda"
+        with pytest.raises(RuntimeError, match="the host waits"):
+            recompute([Block()], tokens, (1, 1, 2))
+
+
+def test_the_guard_of_losses_keeps_of_a_batch_what_names_its_videos(monkeypatch):
+    monkeypatch.setattr(Event, "query", lambda event: False)
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    trainer = SimpleNamespace(current_epoch=0, global_step=0, accumulate_grad_batches=1)
+    guards = {policy: FiniteLoss("nowhere", policy) for policy in ("stop", "skip")}
+    with PretendedGPU(), torch.device("cuda"):
+        batch = {"query": torch.zeros(4, 3, 8, 4, 4), "index": torch.zeros(4), "frames": torch.zeros(4, 2)}
+        query = weakref.ref(batch["query"])
+        for guard in guards.values():
+            guard.on_train_batch_start(trainer, torch.nn.Linear(1, 1), batch, 0)
+            guard.on_train_batch_end(trainer, None, {"loss": torch.zeros(())}, batch, 0)
+        del batch
+    assert [seen.batch.keys() for seen in guards["stop"].open] == [{"index", "frames"}]
+    assert guards["skip"].batch.keys() == {"index", "frames"}
+    assert query() is None
 
 
 def test_what_is_pretended_is_so_where_there_is_a_gpu_too(monkeypatch):

@@ -62,7 +62,7 @@ class KnnProbe(pl.Callback):
             )
             self._has_warned = True
         accuracy = knn_accuracy(queries, query_labels, gallery, gallery_labels, self.k, self.temperature, excluded)
-        module.log("val/knn_top1", accuracy, prog_bar=True, sync_dist=True)
+        module.log("val/knn_top1", accuracy, sync_dist=True)
 
     @staticmethod
     def _joined(outputs: list[dict[str, Tensor]], videos: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -35,6 +35,11 @@ class _Seen(NamedTuple):
     step: int
 
 
+def _named(batch: dict[str, Any]) -> dict[str, Any]:
+    """Returns what names the videos of a batch, without its views, which would occupy the device's memory."""
+    return {name: batch[name] for name in ("index", "frames") if name in batch}
+
+
 class FiniteLoss(pl.Callback):
     """Stops a run at a loss that is not finite or exceeds `limit` ('stop'), or skips that step ('skip').
 
@@ -60,7 +65,7 @@ class FiniteLoss(pl.Callback):
     def on_train_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
         if self.policy == "skip":
             self.is_bad &= batch_idx % trainer.accumulate_grad_batches > 0  # reset at each optimizer step
-            self.batch = batch
+            self.batch = _named(batch)
             self.saved = [buffer.clone() for buffer in module.buffers()]
         self._look(trainer, len(self.open) >= MAX_OPEN)
 
@@ -102,7 +107,7 @@ class FiniteLoss(pl.Callback):
         if loss.is_cuda:
             loss, copied = loss.to("cpu", non_blocking=True), torch.cuda.Event()
             copied.record()
-        self.open.append(_Seen(loss, copied, batch, trainer.current_epoch, trainer.global_step))
+        self.open.append(_Seen(loss, copied, _named(batch), trainer.current_epoch, trainer.global_step))
         self._look(trainer, wait=False)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:

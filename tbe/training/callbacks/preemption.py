@@ -47,6 +47,11 @@ class SaveOnInterrupt(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self.asked, self.leaving = None, False
         self.signals.handle(self._ask)
+        # Lightning 2.6 asks in every batch whether the first process got SIGTERM, and waits for the device twice to
+        # know. It would never hear of one: the signals come to this callback, which agrees on them itself.
+        loop: Any = trainer.fit_loop.epoch_loop
+        if hasattr(loop, "_broadcast_sigterm_tensor"):
+            loop._broadcast_sigterm_tensor = lambda: None
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         if not _is_whole_step(trainer):
