@@ -27,6 +27,16 @@ def first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
+# cuDNN finds no algorithm where there is no memory for the workspace of one.
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED", "find an engine", "valid cuDNN algorithm")
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Returns whether memory ran out, as torch's allocator, the driver, cuBLAS, cuDNN and the CPU say it."""
+    is_of_torch = isinstance(error, RuntimeError)
+    return is_of_torch and any(said in str(error) for said in OUT_OF_MEMORY)
+
+
 @contextmanager
 def ended_in_one_line() -> Iterator[None]:
     """Ends a command that has no run folder with one line for user and system errors.

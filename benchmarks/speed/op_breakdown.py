@@ -36,8 +36,10 @@ def milliseconds(step: Callable[[], None], device: str, steps: int = 3) -> Count
 
 
 def where_time_goes(before: Callable[[], None], after: Callable[[], None], device: str) -> str:
-    """Formats the times of both steps as a Markdown table, one row per kind."""
+    """Formats the times of both steps as a Markdown table, one row per kind; says where no times were found."""
     old, new = milliseconds(before, device), milliseconds(after, device)
+    if not (old.total() and new.total()):
+        return "The profiler found no times on the device: it needs CUPTI, and leave to read its counters.\n"
     lines = ["| kind | before, ms a step | share | after, ms a step | share |", "|---|---:|---:|---:|---:|"]
     for kind in [*(kind for kind, _ in (old + new).most_common()), "all"]:
         cells = [(times.total() if kind == "all" else times[kind], times.total()) for times in (old, new)]

@@ -24,6 +24,7 @@ NAMES = (
     "loader",
     "augment",
     "erasing",
+    "kernel",
     "step",
     "compile",
     "input_pipeline",

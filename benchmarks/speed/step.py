@@ -39,6 +39,8 @@ BARS = {"step": ">= 3", "erasing": "<= 0.03", FUSED: "<= 0.05"}  # on a GPU
 SIDES = {"cuda": 8192, "cpu": 1024}  # of the matrix product
 PRODUCTS = {"cuda": 10, "cpu": 1}  # a round: one alone, of a millisecond, would be measured with the wait for its end
 SECONDS = {"cuda": 30, "cpu": math.inf}  # for the rounds of a comparison
+# Algorithms that cuDNN tries for each convolution, of 10: the search of seven ways took what a part has of time.
+ALGORITHMS = 4
 
 
 def measure(
@@ -46,6 +48,7 @@ def measure(
 ) -> Iterator[Finding | str]:
     """Cases of a device, all unless some are named, one finding after the other; quick: a tiny case, once."""
     torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.benchmark_limit = ALGORITHMS
     cases = {"quick": QUICK} if quick else {name: CASES[device][name] for name in names or CASES[device]}
     for name, case in cases.items():
         yield from (of_compiling if compiled else of_case)(name, case, device, 1 if quick else rounds)
@@ -53,11 +56,15 @@ def measure(
 
 def of_case(name: str, case: Case, device: str, rounds: int) -> Iterator[Finding | str]:
     """Measures a backbone's step, its parts, and the time by kind of operation."""
-    steps = {way: OurStep(case, device, switches) for way, switches in STEPS.items()}
-    before = {ORIGINAL: OriginalStep(case, device)}
-    if device == "cuda":
-        before[STRICT] = OriginalStep(case, device, strict=True)
     setting = setting_of(name, case)
+    before = {ORIGINAL: OriginalStep(case, device)}
+    fastest = list(STEPS)[-1]
+    steps = {fastest: OurStep(case, device, STEPS[fastest])}
+    if device == "cuda":  # what matters most comes before the others have warmed up, or the time is spent
+        times = in_turn({**before, **steps}, rounds, 2, SECONDS[device])
+        yield compare(times, ORIGINAL, fastest, f"{setting}, these two alone", BARS["step"])
+        before[STRICT] = OriginalStep(case, device, strict=True)
+    steps = {way: steps.get(way) or OurStep(case, device, switches) for way, switches in STEPS.items()}
     times = in_turn({**before, **steps}, rounds, 2, SECONDS[device])
     best = min(steps, key=lambda way: median(times[way]))
     bar = BARS["step"] if device == "cuda" else None

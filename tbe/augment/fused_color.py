@@ -30,6 +30,7 @@ from tbe.augment.color_jitter import (
 BEFORE, AFTER = 3, 4  # slots: brightness, contrast and saturation; also gray at the end
 BLOCK, WARPS = 2048, 8  # pixels at a time, and warps of 32 threads
 logger = logging.getLogger(__name__)
+_failed: set[str] = set()  # types of devices on which a launch failed
 
 
 def change_and_normalize(pictures: Tensor, changes: Sequence[Change], mean: Tensor, std: Tensor) -> Tensor | None:
@@ -37,8 +38,13 @@ def change_and_normalize(pictures: Tensor, changes: Sequence[Change], mean: Tens
 
     Returns new contiguous float32; None if Triton does not work, which is logged once.
     """
-    kernel = _kernel(pictures.device.type)
-    return None if kernel is None else _launched(kernel, pictures, changes, mean, std)
+    kernel = None if pictures.device.type in _failed else _kernel(pictures.device.type)
+    try:
+        return None if kernel is None else _launched(kernel, pictures, changes, mean, std)
+    except Exception as error:  # of this size or on this GPU, where the trial had succeeded
+        _failed.add(pictures.device.type)
+        _warn(error)
+        return None
 
 
 @cache
@@ -51,14 +57,18 @@ def _kernel(device: str) -> Any:
         changes = [Change(adjust_hue_, pixels[0, 0, :1, 0, 0], 0.0)]
         _launched(change_frames, pixels, changes, pixels.view(-1), 1 + pixels.view(-1))
     except Exception as error:  # of many kinds, depending on what is missing
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        logger.warning(
-            "augment.fused: Triton does not work here (%s), so color changes run one by one. Install a C compiler, or "
-            "set augment.fused=false",
-            reason,
-        )
+        _warn(error)
         return None
     return change_frames
+
+
+def _warn(error: Exception) -> None:
+    reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    logger.warning(
+        "augment.fused: Triton does not work here (%s), so color changes run one by one. Install a C compiler, or "
+        "set augment.fused=false",
+        reason,
+    )
 
 
 def _launched(kernel: Any, pictures: Tensor, changes: Sequence[Change], mean: Tensor, std: Tensor) -> Tensor:

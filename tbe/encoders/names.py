@@ -7,11 +7,10 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
 from tbe.encoders.base import InputSpec
-from tbe.errors import UserError, first_line
+from tbe.errors import UserError, first_line, is_out_of_memory
 
 RANDOM = "random"  # in place of weights
 FIELDS = tuple(field.name for field in dataclasses.fields(InputSpec) if field.name != "layout")
@@ -77,9 +76,11 @@ def answered(name: str, inputs: Tensor) -> Iterator[None]:
     """Turns what a network of others raises for clips into one line; running out of memory stays what it is."""
     try:
         yield
-    except (torch.OutOfMemoryError, UserError):
+    except UserError:
         raise
     except Exception as error:  # code of others raises anything
+        if is_out_of_memory(error):
+            raise
         raise UserError(
             f"{name}: expected a network that takes normalized clips {tuple(inputs.shape)}, got {first_line(error)}. "
             "Load it with the num_frames= and size= that it was made for"

@@ -16,7 +16,7 @@ from tbe.data.datamodule import AddContext, VideoDataModule
 from tbe.data.perturbation_dataset import PerturbationDataset
 from tbe.data.prediction import PredictionData
 from tbe.distributed import first_of_each, gather_uneven
-from tbe.errors import UserError
+from tbe.errors import UserError, is_out_of_memory
 from tbe.evaluation.perturbations import (
     Clean,
     ContextFree,
@@ -120,8 +120,8 @@ class _Extractor(pl.LightningModule):
         while True:
             try:
                 vectors = torch.cat([self._vectors(part) for part in clips.split(at_once)])
-            except torch.OutOfMemoryError:
-                if at_once == 1:
+            except RuntimeError as error:
+                if at_once == 1 or not is_out_of_memory(error):
                     raise
                 at_once //= 2
             else:

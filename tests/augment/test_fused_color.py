@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from benchmarks.speed import kernel as kernel_of_benchmark
 from tbe.augment import ClipAugment, ColorJitter, RandomResizedCrop, fused_color
 from tbe.augment.color_jitter import (
     Change,
@@ -18,6 +19,7 @@ from tbe.augment.color_jitter import (
     adjust_saturation_,
     change_,
 )
+from tbe.errors import first_line
 from tests.augment.test_clip_augment import SIZES, random_clips, with_seed
 from tests.conftest import ROOT
 from tests.pretended_gpu import PretendedGPU
@@ -74,18 +76,23 @@ def test_a_strength_of_0_leaves_its_slot_empty(kernel, left_out):
     assert_close(fused_color._launched(kernel, clips, changes, MEAN, STD), expected, atol=1e-4, rtol=0)
 
 
-def test_the_kernel_compiles_without_a_gpu():
-    compiler = pytest.importorskip("triton.compiler")
-    target = pytest.importorskip("triton.backends.compiler").GPUTarget("cuda", 90, 32)
-    from tbe.augment.color_kernel import change_frames
+def test_the_kernel_compiles_without_a_gpu_and_its_registers_suffice():
+    try:
+        usage = kernel_of_benchmark.compiled(90)
+    except Exception as error:  # as its benchmark says
+        pytest.skip(f"Triton cannot compile here: {first_line(error)}")
+    assert usage.spilled == 0
+    assert usage.registers <= kernel_of_benchmark.REGISTERS
 
-    constants = {"size": 112, "plan_length": 22, "has_contrast": True, "block": fused_color.BLOCK}
-    kinds = {"pictures": "*fp16", **dict.fromkeys(("plan", "early", "mean", "std", "result"), "*fp32")}
-    signature = {name: kinds.get(name, "i32") for name in change_frames.arg_names} | dict.fromkeys(
-        constants, "constexpr"
-    )
-    source = compiler.ASTSource(change_frames, signature, constants)
-    assert compiler.compile(source, target, {"num_warps": fused_color.WARPS}).asm["ptx"]
+
+def test_where_triton_cannot_compile_the_benchmark_says_why(monkeypatch):
+    def fails(capability):
+        raise FileNotFoundError("no ptxas")
+
+    monkeypatch.setattr(kernel_of_benchmark, "compiled", fails)
+    said = list(kernel_of_benchmark.measure())
+    assert [line.partition(" for ")[0] for line in said] == ["Not compiled"] * 3
+    assert said[0] == "Not compiled for sm_80 (A100), frames of 112x112: no ptxas\n"
 
 
 def augment(**settings):
@@ -122,6 +129,20 @@ def test_a_failing_triton_is_reported_once(caplog):
     (record,) = caplog.records
     assert record.message.startswith("augment.fused: Triton does not work here (")
     assert record.message.endswith("set augment.fused=false")
+
+
+def test_a_launch_that_fails_after_the_trial_is_reported_once_and_changes_nothing(monkeypatch, caplog):
+    class Kernel:
+        def __getitem__(self, grid):
+            raise RuntimeError("out of resource: shared memory")
+
+    monkeypatch.setattr(fused_color, "_kernel", lambda device: Kernel())
+    monkeypatch.setattr(fused_color, "_failed", set())
+    with caplog.at_level(logging.WARNING, logger="tbe"):
+        found = [fused_color.change_and_normalize(pictures(), [change(adjust_hue_)], MEAN, STD) for _ in range(2)]
+    assert found == [None, None]
+    (record,) = caplog.records
+    assert record.message.startswith("augment.fused: Triton does not work here (out of resource: shared memory)")
 
 
 def test_on_a_cpu_fused_has_no_effect():

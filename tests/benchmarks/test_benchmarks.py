@@ -297,3 +297,27 @@ def test_bytes_are_those_of_rings_and_do_not_grow_with_the_clips_of_other_proces
     assert many["gradients"] < 2 * few["gradients"]
     assert many["shuffled views"] < 2 * few["shuffled views"]
     assert sum(step_bytes(1, 100, 8, 50).values()) == 0
+
+
+def test_where_a_profiler_finds_no_times_that_is_said(monkeypatch):
+    module = importlib.import_module("benchmarks.speed.op_breakdown")
+    monkeypatch.setattr(module, "milliseconds", lambda step, device: module.Counter({"other": 0.0}))
+    assert module.where_time_goes(None, None, "cuda").startswith("The profiler found no times on the device")
+
+
+def test_on_a_gpu_the_first_finding_comes_before_the_other_ways_have_warmed_up(monkeypatch):
+    step = importlib.import_module("benchmarks.speed.step")
+    built, in_turn = [], step.in_turn
+
+    class Way:
+        def __init__(self, case, device, *switches, **settings):
+            built.append(self)
+
+        def __call__(self): ...
+
+    monkeypatch.setattr(step, "OurStep", Way)
+    monkeypatch.setattr(step, "OriginalStep", Way)
+    monkeypatch.setattr(step, "in_turn", lambda ways, *settings: in_turn(ways, 1))
+    first = next(step.of_case("tiny", step.QUICK, "cuda", 1))
+    assert first.what == "original / + fused"
+    assert len(built) == 2

@@ -12,15 +12,16 @@ from tbe.evaluation.features import CLEAN, _Extractor
 class Network(nn.Module):
     """Means of clips, with memory for so many."""
 
-    def __init__(self, room):
+    def __init__(self, room, error=None):
         super().__init__()
         self.room = room
+        self.error = error or torch.OutOfMemoryError("CUDA out of memory.")
         self.seen = []
 
     def forward(self, clips):
         self.seen.append(len(clips))
         if len(clips) > self.room:
-            raise torch.OutOfMemoryError("CUDA out of memory.")
+            raise self.error
         return clips.mean(dim=(2, 3, 4))
 
 
@@ -50,6 +51,29 @@ def test_a_batch_smaller_than_max_clips_per_forward_is_fine(caplog):
     vectors(network, max_clips_per_forward=3)
     assert network.seen == [3, 3, 3, 3, 3, 3, 2] * 2
     assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "CUDA error: out of memory",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "GET was unable to find an engine to execute this computation",
+        "[enforce fail at alloc_cpu.cpp:118] err == 0. DefaultCPUAllocator: can't allocate memory",
+    ],
+)
+def test_memory_can_run_out_in_other_words(said):
+    network = Network(room=5, error=RuntimeError(said))
+    assert vectors(network).shape == (2, 5, 4, 3)
+    assert network.seen[:3] == [20, 10, 5]
+
+
+def test_another_error_is_no_lack_of_memory():
+    network = Network(room=5, error=RuntimeError("expected 5D input"))
+    with pytest.raises(RuntimeError, match="5D"):
+        vectors(network)
+    assert network.seen == [20]
 
 
 def test_a_network_that_one_clip_is_too_much_for_is_an_error():
