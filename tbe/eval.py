@@ -30,6 +30,7 @@ from tbe.launch.stages import Stage
 from tbe.launch.task_runner import Metrics, TaskRunner
 from tbe.reporting.console import print_tables
 from tbe.reporting.summary import sentences, small_tables
+from tbe.training.acceleration import lays_out_channels_last
 from tbe.training.callbacks.progress import ProgressBar
 
 __all__ = ["prepare", "run"]  # what a command starts
@@ -192,7 +193,13 @@ def measure(config: dict[str, Any], subject: Subject, tasks: TaskRunner, results
 def build_evaluation(config: dict[str, Any], subject: Subject) -> Evaluation:
     """Builds the network of a subject, with the data and the trainer to measure it."""
     checkpoint = subject.checkpoint
-    backbone, classifier = _build_networks(config, checkpoint)
+    trainer = build(config["trainer"])(
+        logger=False,
+        enable_checkpointing=False,
+        callbacks=[ProgressBar()],
+        default_root_dir=config["run_dir"],
+    )
+    backbone, classifier = _build_networks(config, checkpoint, trainer.strategy.root_device)
     datamodule = build(config["datamodule"])
     if isinstance(checkpoint, Encoder):
         crops = [build(crop) for crop in config["crop_boxes"][str(config["crops"])]]
@@ -202,12 +209,7 @@ def build_evaluation(config: dict[str, Any], subject: Subject) -> Evaluation:
         backbone=backbone,
         classifier=classifier,
         datamodule=datamodule,
-        trainer=build(config["trainer"])(
-            logger=False,
-            enable_checkpointing=False,
-            callbacks=[ProgressBar()],
-            default_root_dir=config["run_dir"],
-        ),
+        trainer=trainer,
         gallery=config["gallery"],
         queries=config["query"],
         folder=Path(config["run_dir"]),
@@ -226,7 +228,7 @@ def _origin(checkpoint: Trained | None) -> dict[str, Any] | str:
 
 
 def _build_networks(
-    config: dict[str, Any], checkpoint: Trained | None
+    config: dict[str, Any], checkpoint: Trained | None, device: torch.device
 ) -> tuple[VideoBackbone | models.NormalizedEncoder, Classifier | None]:
     """Returns the network, untrained without a checkpoint, and the classifier that it is of, if there is one."""
     if isinstance(checkpoint, Encoder):
@@ -236,7 +238,7 @@ def _build_networks(
         backbone = classifier.backbone
     else:
         backbone = checkpoint.backbone() if checkpoint else build(config["backbone"])
-    if config["performance"]["channels_last"]:
+    if lays_out_channels_last(config["performance"]["channels_last"], device):
         backbone.to(memory_format=torch.channels_last_3d)
     return backbone, classifier
 

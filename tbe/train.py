@@ -71,7 +71,8 @@ def train(config: dict[str, Any]) -> float | None:
     last = Path(config["run_dir"], runs.LAST)
     last_metrics, leaving = LastMetrics(), LeaveOnInterrupt(last)
     trainer = build_trainer(config, last_metrics, leaving)
-    accelerate(module, trainer.strategy.root_device, **{name: config["performance"][name] for name in ACCELERATIONS})
+    switches = {name: config["performance"][name] for name in ACCELERATIONS}
+    accelerate(module, trainer.strategy.root_device, precision=str(trainer.precision), **switches)
     with leaving, exit_with_resume_hint(config, trainer), worker_processes.abort_together(trainer.strategy.launcher):
         fit(config, module, datamodule, trainer)
         if not trainer.global_step:  # epochs=0: the untrained network, to measure or to finetune beside trained ones

@@ -73,7 +73,7 @@ KINDS = {
     "method.momentum": SHARE,
     "loss.temperature": number(0, above=True),
     "method.encoder.mlp": YES_OR_NO,
-    "performance.channels_last": YES_OR_NO,
+    "performance.channels_last": or_null(YES_OR_NO, "channels_last on GPUs"),
     "performance.checkpoint_activations": YES_OR_NO,
     "performance.cudnn_benchmark": YES_OR_NO,
     "be.ratio": SHARE,

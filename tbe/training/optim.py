@@ -9,7 +9,8 @@ from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -93,6 +94,18 @@ class ConfiguredLR(LambdaLR):
             group.update({name: value for name, value in defaults.items() if name in group and name not in KERNELS})
             group.update(initial_lr=defaults["lr"], lr=rate)
         self._last_lr = rates
+        _lay_out_like_parameters(self.optimizer)
+
+
+def _lay_out_like_parameters(optimizer: Optimizer) -> None:
+    """Gives moments the memory format of their parameters, which a fused optimizer takes for granted.
+
+    Those of a checkpoint have that of another run, as where one went on a CPU and goes on on a GPU.
+    """
+    for parameter, state in optimizer.state.items():
+        for name, value in state.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape and value.stride() != parameter.stride():
+                state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def fused_on_gpus(

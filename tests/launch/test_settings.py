@@ -30,7 +30,10 @@ from tests.conftest import composed
         ),
         ("loss.temperature=0", "loss.temperature: expected a number above 0, got 0"),
         ("optimizer.lr=-1", "optimizer.lr: expected a number of at least 0, got -1"),
-        ("performance.channels_last=maybe", "performance.channels_last: expected true or false, got 'maybe'"),
+        (
+            "performance.channels_last=maybe",
+            "performance.channels_last: expected true or false, or null for channels_last on GPUs, got 'maybe'",
+        ),
         (
             "trainer.max_time=10",
             "trainer.max_time: expected '<days>:<hours>:<minutes>:<seconds>', such as 00:12:00:00, or null for no "

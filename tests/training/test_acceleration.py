@@ -12,7 +12,13 @@ from tbe.backbones.resnet3d import ResNet3D
 from tbe.methods.encoder import Encoder
 from tbe.methods.losses import InfoNCE
 from tbe.methods.moco import MoCo
-from tbe.training.acceleration import accelerate, check_compiler
+from tbe.training.acceleration import (
+    accelerate,
+    check_compiler,
+    check_convolutions,
+    gradients_are_finite,
+    lays_out_channels_last,
+)
 
 CPU = torch.device("cpu")
 # Three steps at the learning rate of the recipe: what differs by rounding alone stays close.
@@ -126,6 +132,57 @@ def test_the_precision_of_products_is_set_on_gpus_alone(precision):
     assert torch.get_float32_matmul_precision() == "highest"
     accelerate(nn.Linear(2, 2), torch.device("cuda"), matmul_precision=precision)
     assert torch.get_float32_matmul_precision() == precision
+
+
+@pytest.mark.parametrize(("setting", "device", "expected"), [(None, "cuda", True), (None, "cpu", False)])
+def test_channels_last_is_the_default_on_gpus_alone(setting, device, expected):
+    assert lays_out_channels_last(setting, torch.device(device)) is expected
+    assert lays_out_channels_last(not expected, torch.device(device)) is not expected
+
+
+@pytest.mark.parametrize(
+    ("torch_version", "cudnn", "precision", "channels_last", "said"),
+    [
+        ("2.9.1+cu128", 91002, "bf16-mixed", False, "3D convolutions in bfloat16 are slow or wrong"),
+        ("2.10.0", 91400, "32-true", True, "3D convolutions in float32 do not use TF32"),
+        ("2.9.0", 91002, "bf16-mixed", True, None),
+        ("2.8.0", 91002, "bf16-mixed", False, None),
+        ("2.11.0", 91002, "bf16-mixed", False, None),
+        ("2.9.0", 91501, "bf16-mixed", False, None),
+        ("2.9.0", 90800, "32-true", False, None),
+        ("2.9.0a0+git123", None, "32-true", False, None),
+    ],
+)
+def test_versions_with_slow_convolutions_are_warned_of(
+    monkeypatch, caplog, torch_version, cudnn, precision, channels_last, said
+):
+    monkeypatch.setattr(torch, "__version__", torch_version)
+    monkeypatch.setattr(torch.backends.cudnn, "version", lambda: cudnn)
+    check_convolutions(torch.device("cuda"), precision, channels_last)
+    found = [record.getMessage() for record in caplog.records]
+    assert len(found) == (said is not None)
+    assert all(f"torch {torch_version} with cuDNN {cudnn}: {said}" in line and "cuDNN 9.15" in line for line in found)
+
+
+def test_a_cpu_whose_bfloat16_gradients_are_not_finite_is_refused(monkeypatch, caplog):
+    check_convolutions(CPU, "32-true", False)
+    assert not caplog.records
+    monkeypatch.setattr(torch.autograd, "grad", lambda loss, kernel: (torch.full_like(kernel, float("nan")),))
+    with pytest.raises(ValueError, match="precision=bf16-mixed: expected finite gradients of a 3D convolution on this"):
+        accelerate(moco(), CPU, precision="bf16-mixed")
+
+
+def test_bfloat16_on_a_cpu_is_warned_of(monkeypatch, caplog):
+    monkeypatch.setattr("tbe.training.acceleration.gradients_are_finite", lambda device: True)
+    accelerate(moco(), CPU, precision="bf16-mixed")
+    (record,) = caplog.records
+    assert "become nan" in record.getMessage()
+
+
+def test_trying_convolutions_draws_nothing_of_the_run():
+    before = torch.get_rng_state()
+    assert gradients_are_finite(CPU) in (True, False)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_compile_with_activation_checkpointing_is_refused():

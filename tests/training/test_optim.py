@@ -1,3 +1,4 @@
+import copy
 from functools import partial
 from types import SimpleNamespace
 
@@ -8,7 +9,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from tbe.errors import UserError
-from tbe.training.optim import Constant, Cosine, MultiStep, fused_on_gpus
+from tbe.training.optim import ConfiguredLR, Constant, Cosine, MultiStep, fused_on_gpus
 from tests.pretended_gpu import PretendedGPU
 
 
@@ -76,6 +77,33 @@ def test_an_open_optimizer_is_one_whose_gradients_lightning_clips(precision, cli
     if precision != "32-true" and clip:
         with pytest.raises(UserError, match=f"optimizer.fused: expected null or false .*precision={precision}, got tr"):
             fused_on_gpus(partial(unsaid, fused=True), there, trainer(precision, clip))
+
+
+@pytest.mark.parametrize("fused", [True, None])
+def test_a_resumed_optimizer_takes_the_same_steps_in_another_memory_format(fused):
+    """As where a run goes on on a GPU, in channels_last, that began on a CPU."""
+
+    def begun(layout):
+        kernel = torch.linspace(-1, 1, 2 * 3 * 8).view(2, 3, 2, 2, 2).to(memory_format=layout)
+        parameter = nn.Parameter(kernel)
+        optimizer = torch.optim.AdamW([parameter], lr=0.1, fused=fused)
+        return parameter, optimizer, ConfiguredLR(optimizer, lambda step: 1.0)
+
+    def step(parameter, optimizer):
+        optimizer.zero_grad()
+        parameter.pow(3).sum().backward()
+        optimizer.step()
+
+    parameter, optimizer, schedule = begun(torch.contiguous_format)
+    step(parameter, optimizer)
+    resumed, other, its_schedule = begun(torch.channels_last_3d)
+    resumed.data.copy_(parameter.data)
+    other.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    its_schedule.load_state_dict(schedule.state_dict())
+    assert {value.stride() for value in other.state[resumed].values() if value.dim()} == {resumed.stride()}
+    for each in ((parameter, optimizer), (resumed, other)):
+        step(*each)
+    assert_close(resumed.data, parameter.data)
 
 
 @pytest.mark.parametrize(
