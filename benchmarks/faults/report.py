@@ -43,6 +43,10 @@ def write(outcomes: Sequence[Outcome], machine: Mapping[str, Any], file: Path) -
     rows = [new.pop(row.fault, row) for row in read(file)]
     rows += new.values()
     head = "# Faults\n\nWritten by `python -m benchmarks.faults.run`: each number is counted by it."
+    head += (
+        " Several processes talk over gloo here; NCCL, on GPUs, tells nobody of a killed one before its watchdog gives "
+        "up (`process_timeout`), which nobody has tried."
+    )
     text = f"{head}\n\n{markdown(rows)}"
     file.write_text(text, encoding="utf-8")
     content = [row._asdict() for row in rows]

@@ -14,6 +14,8 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
+from threading import Thread
 from typing import Any
 
 from tbe.errors import UserError
@@ -69,6 +71,8 @@ def abort_together(launcher: Any) -> Iterator[None]:
     Raises ProcessLost for a broken connection or no answer within `process_timeout`. If the first process does not
     answer either, the others kill it: stopped or stuck, it would stay forever.
     """
+    if _parent is not None:
+        _end_with(_parent, PATIENCE)
     try:
         yield
     except Exception as error:
@@ -130,6 +134,23 @@ def _end_parent() -> None:
     _wait(lambda: os.getppid() != _parent, PATIENCE)
     if os.getppid() == _parent:
         os.kill(_parent, SIGKILL)
+
+
+@cache
+def _end_with(parent: int, patience: float) -> None:
+    """From now on ends this process when the one that started it has ended, and it has not ended itself by then.
+
+    Over gloo it sees that the connection broke. NCCL tells nobody: it would wait until its watchdog gives up.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        time.sleep(patience)
+        log.error("process %d: the process that started it has ended, so it ends as well", _rank())
+        os._exit(1)
+
+    Thread(target=watch, daemon=True, name="end with the first process").start()
 
 
 def _wait(is_over: Callable[[], bool], seconds: float) -> None:

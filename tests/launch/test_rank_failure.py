@@ -170,3 +170,21 @@ def test_train_py_ends_when_one_of_the_processes_that_it_started_is_killed(tmp_p
     assert first.returncode == 1
     assert said.strip().splitlines()[-1] == "error: process 0: process 1 was ended by SIGKILL"
     assert gone(other)
+
+
+def test_a_process_whose_parent_is_gone_ends_though_nothing_else_tells_it(tmp_path):
+    """As where NCCL waits: no connection breaks."""
+
+    def wait_for_ever(parent):
+        worker_processes._end_with(parent, patience=0.1)
+        time.sleep(60)
+
+    def start():
+        parent = os.getpid()
+        child = Forked(lambda: wait_for_ever(parent))
+        (tmp_path / "pid").write_text(str(child.pid))
+        time.sleep(1.5)  # longer than the child looks from time to time: it stays as long as this one does
+        assert child.poll() is None
+
+    assert Forked(start).wait() == 0
+    assert gone(int((tmp_path / "pid").read_text()))
