@@ -5,13 +5,16 @@ import resource
 import numpy as np
 import pytest
 import torch
+from torchvision.models.detection import maskrcnn_resnet50_fpn, maskrcnn_resnet50_fpn_v2
 
 import tbe.prepare.__main__ as prepare
 from tbe.data.sources.actor_masks import ActorMasks
 from tbe.data.video_writer import write_video
+from tbe.errors import UserError
 from tbe.evaluation.perturbations import moving_foreground
 from tbe.prepare.common import work
 from tbe.prepare.common.decoding import opened_video
+from tbe.prepare.tools.masks import people
 from tbe.prepare.tools.masks.finding import Video
 from tbe.prepare.tools.masks.matte import find_before_wall
 from tbe.prepare.tools.masks.motion import find_motion
@@ -25,6 +28,7 @@ HEIGHT, WIDTH, NUM_FRAMES = 72, 96, 10
 @pytest.fixture(autouse=True)
 def here(monkeypatch):
     monkeypatch.setattr(work, "call_in_processes", in_this_process)
+    monkeypatch.setattr(torch, "set_num_threads", lambda number: None)  # of a process that is not of its own here
 
 
 def wall(rng):
@@ -89,6 +93,67 @@ def test_motion_is_what_the_robustness_task_takes_for_the_foreground():
     clip = torch.from_numpy(pictures).permute(3, 0, 1, 2)[None].float() / 255
     found = np.stack(list(find_motion(video_of(pictures)).mattes))
     assert np.array_equal(found > 0, moving_foreground(clip)[0, 0].numpy())
+
+
+class Bright(torch.nn.Module):
+    """A detector that takes light for a person, the left half for a dog and the right one for an unsure person."""
+
+    def forward(self, pictures):
+        found = []
+        for picture in pictures:
+            columns = torch.arange(picture.shape[2]).expand(picture.shape[1:]) < picture.shape[2] // 2
+            masks = torch.stack([picture.mean(dim=0), columns.float(), 1 - columns.float()])[:, None]
+            found.append({"labels": torch.tensor([1, 18, 1]), "scores": torch.tensor([0.9, 0.9, 0.3]), "masks": masks})
+        return found
+
+
+def test_a_detectors_sure_people_are_the_matte_of_each_frame(videos, tmp_path, monkeypatch):
+    (tmp_path / "weights.pth").touch()
+    monkeypatch.setattr(people, "detector", lambda weights, device: Bright())
+    run(videos, tmp_path / "out", "--weights", tmp_path / "weights.pth", "--device", "cpu", by="torchvision")
+    matte = levels_of(tmp_path / "out/people/0.mp4")
+    assert np.abs(matte - filmed(0)[0].mean(axis=-1)).mean() < 4
+    row = report_of(tmp_path / "out")["people/0.mp4"]
+    assert row["settings"] == "by=torchvision short_side=256 weights=weights.pth"
+
+
+def test_nobody_is_where_no_person_is_sure():
+    video = video_of(filmed(0)[0][:5])  # more than are detected at once
+    unsure = {"labels": torch.tensor([1]), "scores": torch.tensor([0.4]), "masks": torch.ones(1, 1, HEIGHT, WIDTH)}
+    mattes = list(people._mattes(video, lambda pictures: [unsure] * len(pictures), "cpu"))
+    assert len(mattes) == 5
+    assert not np.any(mattes)
+
+
+def test_missing_weights_are_one_line_that_says_where_to_put_them(videos, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    where = tmp_path / "torch/hub/checkpoints/maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth"
+    with pytest.raises(SystemExit, match=f"expected the weights of Mask R-CNN at {where}, got no such file: downl"):
+        run(videos, tmp_path / "out", by="torchvision")
+    with pytest.raises(SystemExit, match="--weights: expected a file of torchvision's Mask R-CNN, got no such file"):
+        run(videos, tmp_path / "out", "--weights", tmp_path / "nowhere.pth", by="torchvision")
+    with pytest.raises(SystemExit, match="--weights: expected only with --by torchvision, got --by matte"):
+        run(videos, tmp_path / "out", "--weights", tmp_path / "nowhere.pth")
+    where.parent.mkdir(parents=True)
+    where.touch()
+    assert people.weights_file(None) == where
+
+
+def test_weights_of_both_versions_are_loaded_and_others_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.nn.Module, "to", lambda module, device: module)
+    for build in (maskrcnn_resnet50_fpn, maskrcnn_resnet50_fpn_v2):
+        with torch.device("meta"):
+            state = build(weights=None, weights_backbone=None).state_dict()
+        if build is maskrcnn_resnet50_fpn:  # its published weights have frozen statistics
+            state = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
+        monkeypatch.setattr(people, "read", lambda file, state=state: state)
+        with torch.device("meta"):
+            loaded = people.detector.__wrapped__(tmp_path, "cpu")
+        assert loaded.state_dict().keys() == state.keys()
+        assert not loaded.training
+    monkeypatch.setattr(people, "read", lambda file: {"fc.weight": torch.zeros(2)})
+    with torch.device("meta"), pytest.raises(UserError, match="expected weights of maskrcnn_resnet50_fpn or _v2"):
+        people.detector.__wrapped__(tmp_path, "cpu")
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,8 @@ and data.masks read them. --by says how the people are found:
                distance from it. The camera and the wall stay as they are; edges are soft.
   motion       what differs from the median frame, as the robustness task estimates it without masks. Supposes a static
                camera and people who do not stay in one place; too wide by a sixteenth of the picture.
+  torchvision  what Mask R-CNN (COCO) takes for a person with a score above 0.5, in each frame by itself. Weights are
+               looked for in torch's cache, or in --weights; nothing is downloaded. Give it a GPU.
 
 Writes masks_report.csv with the share of each video that is foreground, its frames without any, and what looks wrong
 (most of the picture moves; no plain wall), and masks_sheet.png with a sample to look at. A video in which nobody is

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +19,7 @@ from tbe.prepare.common.work import add_work_options, exit_on_failures, print_co
 from tbe.prepare.tools.masks.against import ABOVE, compare
 from tbe.prepare.tools.masks.making import Masking
 from tbe.prepare.tools.masks.sheet import draw_sheet
-from tbe.prepare.tools.masks.ways import WAYS
+from tbe.prepare.tools.masks.ways import WAYS, Options, checked
 
 
 class MaskRow(NamedTuple):
@@ -42,6 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--by", required=True, choices=WAYS, help="how people are found, see above")
     help = "largest short side of the masks in pixels, never enlarged (%(default)s)"
     parser.add_argument("--short-side", type=int, default=256, help=help)
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="of --by torchvision (torch's cache)")
+    help = "of --by torchvision: cpu, cuda, ... (a GPU if there is one)"
+    parser.add_argument("--device", help=help)
     parser.add_argument("--against", type=Path, metavar="FOLDER", help="true masks of these videos to compare with")
     add_work_options(parser, timeout=600.0)
 
@@ -53,14 +58,17 @@ def run(args: argparse.Namespace) -> None:
     if args.against and not args.against.is_dir():
         raise MissingFile(f"--against: expected the folder of the true masks, got no such folder: {args.against}")
     targets = unique_targets(given_lists(args.root, args.list).paths(), mp4_name)
-    settings = f"by={args.by} short_side={args.short_side}"
+    weights = checked(args.by, args.weights)
+    settings = f"by={args.by} short_side={args.short_side}" + (f" weights={weights.name}" if weights else "")
     report = opened_report("masks", settings, args, MaskRow)
 
     def row_of(outcome: Outcome) -> MaskRow:
         made = outcome.value or (0, 0, 0, 0.0, 0, "")
         return MaskRow(outcome.item, outcome.status, *made, settings, outcome.reason)
 
-    make_missing("masks", targets, report, Masking(args.root, args.out, WAYS[args.by], args.short_side), row_of, args)
+    options = Options(weights, args.device, max(1, (os.cpu_count() or 1) // args.workers))
+    making = Masking(args.root, args.out, partial(WAYS[args.by], options), args.short_side)
+    make_missing("masks", targets, report, making, row_of, args)
     made = [report.rows[path] for path in targets if report.rows[path].status == "ok"]
     num_failed = print_counts(report, targets)
     if made:
