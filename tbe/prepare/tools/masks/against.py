@@ -72,7 +72,8 @@ def compare(paths: Sequence[str], args: argparse.Namespace, margin: int = 0) -> 
     report = Report(file, AgreementRow)
 
     def row_of(outcome: Outcome) -> AgreementRow:
-        return AgreementRow(outcome.item, outcome.status, *(outcome.value or (0.0, 0.0, 0.0)), outcome.reason)
+        agreement = outcome.value or (0.0, 0.0, 0.0)
+        return AgreementRow._make((outcome.item, outcome.status, *agreement, outcome.reason))
 
     work_through("compare", compared, report, Comparing(args.out, args.against, margin), row_of, args)
     rows = [report.rows[path] for path in compared if report.rows[path].status == "ok"]

@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> None:
 
     def row_of(outcome: Outcome) -> MaskRow:
         made = outcome.value or (0, 0, 0, 0.0, 0, "")
-        return MaskRow(outcome.item, outcome.status, *made, settings, outcome.reason)
+        return MaskRow._make((outcome.item, outcome.status, *made, settings, outcome.reason))
 
     options = Options(weights, args.device, max(1, (os.cpu_count() or 1) // args.workers))
     making = Masking(args.root, args.out, partial(WAYS[args.by], options), args.short_side)
