@@ -258,12 +258,12 @@ def test_two_processes_train_like_one(found, case):
 @pytest.mark.parametrize("case", CASES)
 def test_all_batch_norms_are_synchronized_the_key_encoders_and_heads_too(found, case):
     alone, first, _ = (one[case] for one in found)
-    assert alone["synchronised"] == []
+    assert alone["synchronized"] == []
     assert first["alone"] == []
-    assert first["synchronised"] == alone["alone"]
+    assert first["synchronized"] == alone["alone"]
     parts = {"moco": ("encoder", "key_encoder"), "byol": ("encoder", "target", "predictor"), "simclr": ("encoder",)}
     for part in parts.get(case.split()[0], ()):
-        assert any(name.startswith(f"method.{part}.") for name in first["synchronised"])
+        assert any(name.startswith(f"method.{part}.") for name in first["synchronized"])
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.startswith("moco")])
