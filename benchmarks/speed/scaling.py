@@ -29,21 +29,21 @@ from tbe.methods.encoder import Encoder
 from tbe.methods.losses import InfoNCE
 from tbe.methods.moco import MoCo
 
-FLOAT, INTEGER = 4, 8  # bytes
+FLOAT = 4  # bytes
 
 
 def step_bytes(processes: int, parameters: int, batch: int, clip: int, dim: int = DIM) -> dict[str, float]:
     """Bytes that each process sends in a step of MoCo with batch_norm=shuffle, on average.
 
     parameters: with gradient; clip: numbers of a clip, C * T * H * W; batch: clips a process. Gradients and gathered
-    keys are thought to go round in a ring. Buffers do not cross; with DDP's `broadcast_buffers` the queue would.
+    keys are thought to go round in a ring. The order of the shuffle does not cross, for all draw it from a common seed,
+    and nor do buffers; with DDP's `broadcast_buffers` the queue would.
     """
     others = processes - 1
     return {
         "gradients": 2 * others / processes * FLOAT * parameters,
         "shuffled views": others / processes * FLOAT * batch * clip,
         "gathered keys": 2 * others * FLOAT * batch * dim,  # to undo the shuffle, and for the queue
-        "order": others * INTEGER * batch,  # of the shuffle, W * B numbers from the first process, a share of each
     }
 
 
@@ -139,7 +139,7 @@ def _count(parallel: DistributedDataParallel) -> Counter:
     """Counts from now on the bytes that this process sends, by what they are for."""
     counted: Counter[str] = Counter()
     others = dist.get_world_size() - 1
-    gather, exchange, broadcast = dist.all_gather, dist.all_to_all_single, dist.broadcast
+    gather, exchange = dist.all_gather, dist.all_to_all_single
 
     def gradients(state, bucket):  # torch refuses annotations that are strings
         counted["gradients"] += 2 * others / (others + 1) * bucket.buffer().nbytes
@@ -154,12 +154,8 @@ def _count(parallel: DistributedDataParallel) -> Counter:
         counted["shuffled views"] += leaving * tensor[0].nbytes
         exchange(arrived, tensor, output_sizes, input_sizes)
 
-    def broadcasted(tensor: Tensor, src: int) -> None:
-        counted["order"] += others * tensor.nbytes / (others + 1)
-        broadcast(tensor, src=src)
-
     parallel.register_comm_hook(None, gradients)
-    dist.all_gather, dist.all_to_all_single, dist.broadcast = gathered, exchanged, broadcasted
+    dist.all_gather, dist.all_to_all_single = gathered, exchanged
     return counted
 
 

@@ -129,7 +129,7 @@ def test_every_reader_matches_decoding_the_whole_clip(shared_clips):
             whole = [torch.from_numpy(frame.to_ndarray(format="rgb24")) for frame in decoded]
         asked = [chance.randrange(len(whole)) for _ in range(6)] + [0, len(whole) - 1]
         expected = torch.stack([whole[index] for index in asked]).permute(0, 3, 1, 2)
-        for open_video in auto.suited(str(path), file_facts(str(path))):
+        for open_video in auto.suited(file_facts(str(path))):
             video = open_video(str(path))
             assert len(video) == len(whole), f"{path} by {open_video}"
             assert torch.equal(video.frames(asked), expected), f"{path} by {open_video}"

@@ -58,7 +58,8 @@ def measured(num_videos, number, num_processes):
     views = LabeledClips(ClipAugment(8, CenterCrop(1.0), flip=0.0))
     settings = {"batch_size": 2, "num_workers": 0, "val_splits": ("train", "val")}
     data = VideoDataModule(source, source, UniformClips(2, num_clips=2), views, **settings)
-    data.trainer = SimpleNamespace(global_rank=number, world_size=num_processes, training=False)
+    strategy = SimpleNamespace(root_device=torch.device("cpu"))
+    data.trainer = SimpleNamespace(global_rank=number, world_size=num_processes, training=False, strategy=strategy)
     torch.manual_seed(0)
     module, probe = FinetuneModule(Mean(), 3, nn.CrossEntropyLoss(), None, None).eval(), KnnProbe(k=3)
     module.log = lambda name, value, **settings: logged.update({name: float(value)})

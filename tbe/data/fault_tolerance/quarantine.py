@@ -130,6 +130,10 @@ class ReadableVideos(VideoSource):
         scenes = self.source.scenes(split)
         return None if scenes is None else scenes[self._readable(split)[1]]
 
+    def groups(self, split: str) -> Tensor | None:
+        groups = self.source.groups(split)
+        return None if groups is None else groups[self._readable(split)[1]]
+
     def foreground(self, split: str, index: int, frames: list[int]) -> np.ndarray | None:
         return self.source.foreground(split, int(self._readable(split)[1][index]), frames)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from tbe.data.sources.base import VideoSource
 from tbe.data.sources.list_hints import CLASSES
@@ -106,6 +107,9 @@ class LabeledByScene(VideoSource):
         if scenes is None:
             raise UserError(f"data={self.name}: expected the scenes of {split}, got none")
         return replace(self.source.records(split), labels=scenes.numpy())
+
+    def groups(self, split: str) -> Tensor | None:
+        return self.source.groups(split)
 
 
 def read_names(file: Path) -> list[str]:

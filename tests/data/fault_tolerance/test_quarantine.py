@@ -68,6 +68,9 @@ class Numbered(VideoSource):
     def scenes(self, split):
         return torch.arange(9)
 
+    def groups(self, split):
+        return torch.arange(9)
+
     def foreground(self, split, index, frames):
         return np.full((len(frames), 1, 1), index)
 
@@ -82,7 +85,7 @@ def check_aligned(source, split):
         assert records.path(place) == f"/data/{number}.mp4"
         assert records.num_frames[place] == number
         assert (source.foreground(split, place, [0, 5]) == number).all()
-    assert source.scenes(split).tolist() == records.labels.tolist()
+    assert source.scenes(split).tolist() == source.groups(split).tolist() == records.labels.tolist()
     return records.labels.tolist()
 
 
