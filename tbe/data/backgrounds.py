@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from tbe.data.clip_samplers import UniformClips
 from tbe.data.dataset import VideoDataset, pad
-from tbe.data.perturbation_dataset import Foreground, add_foreground, collate_with_context, frame_order, other_videos
+from tbe.data.perturbation_dataset import ContextDataset, Foreground, add_foreground, other_videos
 
 FRAMES = UniformClips(num_frames=1, num_clips=9)  # of a video: their median approximates its background
 SUMMARY = 8  # side length in pixels of the pictures by which backgrounds are compared
@@ -77,41 +77,21 @@ class PlaceDataset(Dataset):
         return {"pictures": pictures, "size": sizes, "index": torch.tensor([item["index"] for item in items])}
 
 
-class SwappedVideos(Dataset):
-    """Items of a VideoDataset with the `backdrops` of all ROLES, their `lenders`, `order` and `foreground`.
+class SwappedVideos(ContextDataset):
+    """Items with the `backdrops` of all ROLES and their `lenders`; a clip is decoded once for all roles.
 
-    lenders: the label and the index of the video that lends each background, int64 (2, P), `NOBODY` for none. As in
-    PerturbationDataset, all follow from the seed and the video; a clip is decoded once for all roles.
+    lenders: the label and the index of the video that lends each background, int64 (2, P), `NOBODY` for none.
     """
 
     def __init__(self, videos: VideoDataset, seed: int, foreground: Foreground, backgrounds: Backgrounds):
-        self.videos = videos
-        self.seed = seed
-        self.foreground = foreground
+        super().__init__(videos, seed, foreground)
         self.backgrounds = backgrounds
         partners = np.stack([backgrounds.partners[role] for role in ROLES])
         labels = np.where(partners == NOBODY, NOBODY, videos.records.labels[partners])
         self.lenders = torch.from_numpy(np.stack([labels, partners]))  # (2, P, n)
 
-    def __len__(self) -> int:
-        return len(self.videos)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        item: dict[str, Any] = dict(self.videos[index])
-        item["backdrops"] = self.backgrounds.of(index)
-        item["lenders"] = self.lenders[:, :, index]
-        item["order"] = frame_order(item["frames"], self.seed, index)
-        add_foreground(item, index, self.foreground)
-        return item
-
-    def path(self, index: int) -> str:
-        """Returns the path of a video."""
-        return self.videos.path(index)
-
-    @staticmethod
-    def collate(items: list[dict[str, Any]]) -> dict[str, Tensor]:
-        """Collates items, as `collate_with_context` does."""
-        return collate_with_context(items)
+    def context(self, index: int) -> dict[str, Any]:
+        return {"backdrops": self.backgrounds.of(index), "lenders": self.lenders[:, :, index]}
 
 
 def background(frames: Tensor, masks: Tensor | None) -> Tensor:

@@ -23,28 +23,28 @@ BACKDROP_FRAMES = UniformClips(num_frames=1, num_clips=9)  # their median approx
 MAX_TRIES = 1000
 
 
-class PerturbationDataset(Dataset):
-    """Items of a VideoDataset with `backdrops`, `order` and, if known, `foreground`.
+class ContextDataset(Dataset):
+    """Items of a VideoDataset with what `context` adds, `order` and, if known, `foreground`.
 
-    backdrops: two pictures uint8 (1, C, H, W), each the median of frames spread over another video, the second of
-    another class (of any, if there is only one); order: int64 (N, T), a random permutation of each clip's frames;
-    foreground: uint8 (N, T, 1, H, W), 255 on the actor. All follow from the seed and the video, whatever the batch.
-    A batch with a foreground also has `foreground_known` bool (B,): false where the mask is unknown and all zeros.
+    order: int64 (N, T), a random permutation of each clip's frames; foreground: uint8 (N, T, 1, H, W), 255 on the
+    actor. All follow from the seed and the video, whatever the batch. A batch with a foreground also has
+    `foreground_known` bool (B,): false where the mask is unknown and all zeros.
     """
 
     def __init__(self, videos: VideoDataset, seed: int, foreground: Foreground | None = None):
         self.videos = videos
         self.seed = seed
         self.foreground = foreground
-        labels, ids = videos.records.labels, video_ids(videos.records)
-        self.partners = [other_videos(labels, seed, another_class, ids) for another_class in (False, True)]
+
+    def context(self, index: int) -> dict[str, Any]:
+        """Returns what a video's item has besides, `backdrops` among it."""
+        raise NotImplementedError
 
     def __len__(self) -> int:
         return len(self.videos)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        item: dict[str, Any] = dict(self.videos[index])
-        item["backdrops"] = [self._backdrop(int(partners[index])) for partners in self.partners]
+        item: dict[str, Any] = {**self.videos[index], **self.context(index)}
         item["order"] = frame_order(item["frames"], self.seed, index)
         add_foreground(item, index, self.foreground)
         return item
@@ -57,6 +57,21 @@ class PerturbationDataset(Dataset):
     def collate(items: list[dict[str, Any]]) -> dict[str, Tensor]:
         """Collates items, as `collate_with_context` does."""
         return collate_with_context(items)
+
+
+class PerturbationDataset(ContextDataset):
+    """Items with `backdrops`: two pictures uint8 (1, C, H, W), each the median of frames spread over another video.
+
+    The second is of another class (of any, if there is only one). For the rest see `ContextDataset`.
+    """
+
+    def __init__(self, videos: VideoDataset, seed: int, foreground: Foreground | None = None):
+        super().__init__(videos, seed, foreground)
+        labels, ids = videos.records.labels, video_ids(videos.records)
+        self.partners = [other_videos(labels, seed, another_class, ids) for another_class in (False, True)]
+
+    def context(self, index: int) -> dict[str, Any]:
+        return {"backdrops": [self._backdrop(int(partners[index])) for partners in self.partners]}
 
     def _backdrop(self, partner: int) -> Tensor:
         frames, _ = self.videos.clips(partner, BACKDROP_FRAMES)
