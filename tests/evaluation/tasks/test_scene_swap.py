@@ -7,9 +7,10 @@ import torch
 
 from tbe.evaluation.tasks.linear import LinearProbe
 from tbe.evaluation.tasks.scene_swap import SceneSwap
+from tbe.evaluation.tasks.scene_swap.__main__ import main
 from tbe.evaluation.tasks.scene_swap.assignments import balanced_assignments
 from tbe.evaluation.tasks.scene_swap.questions import NOT_ASKED, Videos, ask, fold_of_groups
-from tbe.evaluation.tasks.scene_swap.scores import score
+from tbe.evaluation.tasks.scene_swap.scores import Scores, score
 from tbe.evaluation.tasks.scene_swap.task import nearest
 
 TASK = SceneSwap(LinearProbe(strengths=(0.1,)), folds=2, draws=200)
@@ -174,6 +175,22 @@ def test_checkpoints_are_compared_on_the_same_draws(known):
     assert "| swap/R@1 | 0.0 [0.0, 0.0] | 0.0 [0.0, 0.0] | 100.0 [100.0, 100.0] |" in first
     assert "| home/R@1 | +0.0 [+0.0, +0.0] |" in second
     assert "| swap/R@1 | +0.0 [+0.0, +0.0] | +100.0 [+100.0, +100.0] |" in second
+
+
+def test_the_scores_of_seeds_are_added_and_variants_compared(tmp_path, capsys):
+    for run, right in {"a1": 1.0, "a2": 3.0, "b": 4.0}.items():
+        (tmp_path / run).mkdir()
+        Scores(["scene_p"], np.full((1, 2, 3), right), np.full((1, 2, 3), 4.0)).write(tmp_path / run / "scores.npz")
+    main([f"a={tmp_path}/a1,{tmp_path}/a2", f"b={tmp_path}/b"])
+    printed = capsys.readouterr().out
+    assert "| scene_p | 50.0 [50.0, 50.0] | 100.0 [100.0, 100.0] |" in printed
+    assert "| scene_p | +50.0 [+50.0, +50.0] |" in printed.partition("Minus a:")[2]
+    (tmp_path / "c").mkdir()
+    Scores(["scene_p"], np.ones((1, 2, 2)), np.ones((1, 2, 2))).write(tmp_path / "c" / "scores.npz")
+    with pytest.raises(SystemExit, match="a: expected runs of the same videos and assignments"):
+        main([f"a={tmp_path}/a1,{tmp_path}/c"])
+    with pytest.raises(SystemExit, match="expected a run of task=scene_swap with one checkpoint"):
+        main([f"a={tmp_path}"])
 
 
 @pytest.mark.parametrize(
