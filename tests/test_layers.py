@@ -46,7 +46,16 @@ ONLY = {
 # Packages whose modules do not import each other -> those that the others are built on.
 SIBLINGS = {
     "evaluation.tasks": {"base", "linear", "scene_leakage"},
-    "methods": {"base", "broken_motion", "encoder", "extra_negatives", "float32_products", "key_queue", "losses"},
+    "methods": {
+        "base",
+        "broken_motion",
+        "encoder",
+        "extra_negatives",
+        "float32_products",
+        "key_queue",
+        "losses",
+        "sigreg",
+    },
     "backbones": {"activation_checkpointing", "base", "preprocessing"},
     "training.callbacks": set(),
     "prepare.datasets": {"weizmann"},

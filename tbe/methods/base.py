@@ -1,4 +1,4 @@
-"""The interface of a pretraining method: it maps views of videos to comparisons or predictions."""
+"""The interface of a pretraining method: it maps views of videos to comparisons, predictions or embeddings."""
 
 from __future__ import annotations
 
@@ -34,8 +34,14 @@ class Predictions(NamedTuple):
     targets: Tensor
 
 
+class Embeddings(NamedTuple):
+    """Float32 embeddings (views, B, D) of each view of each video, of any length."""
+
+    views: Tensor
+
+
 class Method(nn.Module, ABC):
-    """Maps the views of a batch to comparisons or predictions, which a loss turns into a scalar.
+    """Maps the views of a batch to comparisons, predictions or embeddings, which a loss turns into a scalar.
 
     `backbone` is the pretrained network, the only part kept for evaluation. `views` names the views that the method
     reads; others are neither decoded nor augmented. `reads_owners`: whether it takes `owners` (B, k), the videos of the
@@ -47,7 +53,7 @@ class Method(nn.Module, ABC):
     reads_owners = False
 
     @abstractmethod
-    def forward(self, *views: Tensor) -> Comparisons | WeightedComparisons | Predictions:
+    def forward(self, *views: Tensor) -> Comparisons | WeightedComparisons | Predictions | Embeddings:
         """Compares its `views`, each (B, C, T, H, W): the key has the query's frames, the negative its video."""
 
     def check_num_videos(self, num_videos: int) -> None:

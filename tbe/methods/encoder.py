@@ -1,6 +1,8 @@
-"""Encoder: a backbone followed by a projection head."""
+"""Encoders: a backbone followed by a head that projects its features."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -38,3 +40,24 @@ class Encoder(nn.Module):
         # Outside autocast: half precision is too coarse for cosines at a temperature of 0.07.
         with torch.autocast(embeddings.device.type, enabled=False):
             return F.normalize(embeddings.float(), dim=1)
+
+
+class Expander(nn.Module):
+    """Maps clips (B, C, T, H, W) to float32 embeddings (B, dim) of any length: a backbone and an MLP.
+
+    The MLP has `num_hidden` layers of width `hidden`, each with batch norm and ReLU, and a linear one. VICReg (arXiv:
+    2105.04906) and LeJEPA (arXiv:2511.08544) both compare embeddings behind such a head.
+    """
+
+    def __init__(self, backbone: VideoBackbone, dim: int = 2048, hidden: int = 2048, num_hidden: int = 2):
+        super().__init__()
+        self.backbone = backbone
+        self.dim = dim
+        widths = [backbone.num_features, *[hidden] * num_hidden]
+        layers: list[nn.Module] = []
+        for width, following in pairwise(widths):
+            layers += [nn.Linear(width, following, bias=False), nn.BatchNorm1d(following), nn.ReLU(inplace=True)]
+        self.expander = nn.Sequential(*layers, nn.Linear(widths[-1], dim))
+
+    def forward(self, clips: Tensor) -> Tensor:
+        return self.expander(self.backbone(clips)).float()

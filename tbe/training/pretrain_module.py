@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from tbe.backbones.base import VideoBackbone
 from tbe.errors import UserError
-from tbe.methods.base import Comparisons, Method, Predictions, WeightedComparisons
+from tbe.methods.base import Comparisons, Embeddings, Method, Predictions, WeightedComparisons
 from tbe.methods.consistency import Consistency
 from tbe.methods.losses import contrast_accuracy
 from tbe.training.optim import Schedule, configure
 
+Compared = Comparisons | WeightedComparisons | Predictions | Embeddings
 DISTRACTED = {"query": ("query",), "key": ("key",), "both": ("query", "key")}
 
 
@@ -80,13 +81,14 @@ class PretrainModule(pl.LightningModule):
             if name == "query" and self.method.reads_owners:
                 more["owners"] = self.distractor.owners
         comparisons = self.method(*views.values(), **more)
+        _check_fits(self.loss, comparisons, self.method)
         loss = self.loss(*comparisons)
         if self.consistency.weight:
             penalty = self.consistency(self.backbone, views["query"], query)
             self.log("train/consistency", penalty)
             loss = loss + penalty
         self.log("train/loss", loss)
-        for name, value in _accuracy(comparisons).items():
+        for name, value in {**_accuracy(comparisons), **getattr(self.loss, "parts", {})}.items():
             self.log(f"train/{name}", value)
         return loss
 
@@ -104,10 +106,20 @@ class PretrainModule(pl.LightningModule):
         return configure(self.trainer, self.method.parameters(), self.optimizer, self.schedule)
 
 
-def _accuracy(comparisons: Comparisons | WeightedComparisons | Predictions) -> dict[str, Tensor]:
+def _check_fits(loss: nn.Module, compared: Compared, method: Method) -> None:
+    """Raises UserError where a loss of embeddings is given something else, or embeddings come to another loss."""
+    if isinstance(compared, Embeddings) != hasattr(loss, "parts"):
+        expected = "vicreg or lejepa" if isinstance(compared, Embeddings) else "the one that the method brings"
+        raise UserError(
+            f"loss: expected {expected} with {type(method).__name__}, got {type(loss).__name__}: leave loss= out, or "
+            "choose loss=vicreg and loss=lejepa with method=vicreg or method=lejepa only"
+        )
+
+
+def _accuracy(comparisons: Compared) -> dict[str, Tensor]:
     """Returns the accuracy of the method in percent; empty for a method without negatives."""
     if isinstance(comparisons, Predictions):
         return {"pretext_accuracy": 100 * (comparisons.logits.argmax(dim=1) == comparisons.targets).float().mean()}
-    if not comparisons.negatives.shape[1]:
+    if isinstance(comparisons, Embeddings) or not comparisons.negatives.shape[1]:
         return {}
     return {"contrast_accuracy": contrast_accuracy(comparisons.positives, comparisons.negatives)}

@@ -16,7 +16,9 @@ from tbe.data.views import ContrastiveViews
 from tbe.erasing import BackgroundErasing, ForegroundMerge, InterVideoErasing, NoiseErasing
 from tbe.methods.byol import BYOL
 from tbe.methods.consistency import Consistency
-from tbe.methods.encoder import Encoder
+from tbe.methods.embedding_losses import LeJEPALoss, VICRegLoss
+from tbe.methods.encoder import Encoder, Expander
+from tbe.methods.joint_embedding import JointEmbedding
 from tbe.methods.losses import CosineRegression, InfoNCE, TripletMargin
 from tbe.methods.moco import MoCo
 from tbe.methods.pretext import ArrowOfTime, Flip, Pace, PretextMethod, Rotation
@@ -46,6 +48,8 @@ METHODS = {
     "simclr": (lambda: SimCLR(encoder(), negative="same_video"), InfoNCE),
     "byol": (lambda: BYOL(encoder()), CosineRegression),
     "triplet": (lambda: Triplet(encoder()), TripletMargin),
+    "vicreg": (lambda: JointEmbedding(Expander(Mean(batch_norm=True), 8, 8)), VICRegLoss),
+    "lejepa": (lambda: JointEmbedding(Expander(Mean(batch_norm=True), 8, 8)), partial(LeJEPALoss, num_slices=4)),
     **{
         name: (lambda pretext=pretext: PretextMethod(Mean(batch_norm=True), pretext()), torch.nn.CrossEntropyLoss)
         for name, pretext in {"rotation": Rotation, "flip": Flip, "arrow_of_time": ArrowOfTime, "pace": Pace}.items()

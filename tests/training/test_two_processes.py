@@ -31,6 +31,7 @@ CASES = [
     "arrow_of_time consistency=temporal_inversion",
     "byol",
     "flip",
+    "lejepa method.another_clip=true loss.num_slices=32",
     "moco",
     "moco be=inter contrastive.negative={same_video:16,background_owner:2,reversed:1,shuffled:0.5,static:1}",
     "moco method.negative=other_video method.encoder.mlp=true loss=nce module.distractor_views=both",
@@ -39,6 +40,7 @@ CASES = [
     "simclr",
     "simclr method.negative=other_video",
     "triplet",
+    "vicreg module.distractor_views=both",
 ]
 # SGD: Adam would divide what is zero but for rounding by its own size. A rate at which three steps go somewhere.
 OPTIONS = ["experiment=none", "clip=8x2_32", "backbone=tiny", "backbone.widths=[4,8,8,8]", "contrastive.queue_size=20"]
@@ -119,9 +121,15 @@ def in_float64():
         torch.set_default_dtype(torch.float32)
 
 
+def options(case):
+    """The overrides of a case; wide heads are narrow."""
+    head = ["method.encoder.hidden=16", "method.encoder.dim=8"] if case.startswith(("lejepa", "vicreg")) else []
+    return [*OPTIONS, *f"method={case}".split(), *head]
+
+
 def configs(folder):
     """The config of each case, of the trainer of several processes, and of one: composed once, which takes long."""
-    found = {case: plain(composed("train", *OPTIONS, *f"method={case}".split(), run_dir=folder)) for case in CASES}
+    found = {case: plain(composed("train", *options(case), run_dir=folder)) for case in CASES}
     sizes = [*OPTIONS, *SMALL, "data.num_train=13", "data.num_val=15", "data.bias=0", "datamodule.eval_batch_size=2"]
     found["evaluation"] = plain(composed("train", *sizes, "trainer=ddp_cpu", run_dir=folder))
     found["finetuning"] = plain(composed("train", *sizes, "stage=finetune", run_dir=folder))
@@ -261,7 +269,12 @@ def test_all_batch_norms_are_synchronized_the_key_encoders_and_heads_too(found, 
     assert alone["synchronized"] == []
     assert first["alone"] == []
     assert first["synchronized"] == alone["alone"]
-    parts = {"moco": ("encoder", "key_encoder"), "byol": ("encoder", "target", "predictor"), "simclr": ("encoder",)}
+    parts = {
+        "moco": ("encoder", "key_encoder"),
+        "byol": ("encoder", "target", "predictor"),
+        "simclr": ("encoder",),
+        "vicreg": ("encoder.expander",),
+    }
     for part in parts.get(case.split()[0], ()):
         assert any(name.startswith(f"method.{part}.") for name in first["synchronized"])
 
