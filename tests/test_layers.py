@@ -33,6 +33,7 @@ ONLY = {
     "hydra": {"api", "config", "launch"},
     "omegaconf": {"api", "config", "launch", "preview"},
     "decord": {"data"},
+    "pyarrow": {"data"},
     "faiss": {"evaluation"},
     "sklearn": {"evaluation"},
     "matplotlib": {"evaluation", "reporting", "viz"},

@@ -31,6 +31,7 @@ NAMES = (
     "retrieval",
     "audit",
     "lists",
+    "long_lists",
     "memory",
     "startup",
     "scaling",

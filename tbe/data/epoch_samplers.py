@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, overload
 
 import numpy as np
 from torch.utils.data import Sampler
 
 from tbe.errors import UserError
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnKeys(Sequence[tuple[int, int]]):
+    """Pairs (index, draw) as columns, int64 (n,) each: as objects those of ten million videos would take a gigabyte."""
+
+    indices: np.ndarray
+    draws: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @overload
+    def __getitem__(self, place: int) -> tuple[int, int]: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> DrawnKeys: ...
+
+    def __getitem__(self, place: Any) -> tuple[int, int] | DrawnKeys:
+        if isinstance(place, slice):
+            return DrawnKeys(self.indices[place], self.draws[place])
+        return int(self.indices[place]), int(self.draws[place])
 
 
 class EpochSampler(Sampler):
@@ -43,13 +67,16 @@ class EpochSampler(Sampler):
         return self.length
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
+        return iter(self.keys())
+
+    def keys(self) -> DrawnKeys:
+        """Returns what an iteration that begins now yields."""
         epoch, num_seen = self.position()
         rng = np.random.default_rng((self.seed, epoch))
         order = rng.permutation(self.num_items)
         draws = rng.integers(2**63, size=self.num_items)
-        mine = order[self.rank : self.length * self.world_size : self.world_size]
-        for index in mine[num_seen:]:
-            yield int(index), int(draws[index])
+        mine = order[self.rank : self.length * self.world_size : self.world_size][num_seen:]
+        return DrawnKeys(mine.copy(), draws[mine])  # copies, so that what other processes draw does not stay
 
 
 class ShardSampler(Sampler):
@@ -65,3 +92,7 @@ class ShardSampler(Sampler):
 
     def __iter__(self) -> Iterator[int]:
         return iter(self.indices)
+
+    def keys(self) -> range:
+        """Returns what an iteration yields."""
+        return self.indices

@@ -28,6 +28,8 @@ def quickly(monkeypatch, name):
         monkeypatch.setattr(module, "accelerate", lambda backbone, device, **switches: None)
     if name == "loader":
         monkeypatch.setattr(module.os, "cpu_count", lambda: 1)
+    if name == "long_lists":
+        monkeypatch.setattr(module, "_cost", lambda file: (10.0, module.read(str(file)) or 1.0))
     if name == "memory":
         monkeypatch.setattr(module, "readers", dict)  # reader=auto alone
     if name == "audit":
@@ -54,6 +56,7 @@ def quickly(monkeypatch, name):
             "input_pipeline",
             "lists",
             "loader",
+            "long_lists",
             "memory",
             "readers",
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import faulthandler
 import os
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.queues import Queue
 from typing import Any
 
@@ -173,9 +173,9 @@ def _end_worker(error: Exception, batch: Any) -> None:
 class ReplayedSampler(Sampler):
     """Wraps a sampler so that its last iteration can be resumed after some of its keys."""
 
-    def __init__(self, sampler: EpochSampler | ShardSampler):
+    def __init__(self, sampler: EpochSampler | ShardSampler | Sampler):
         self.sampler = sampler
-        self.keys: list[Any] = []
+        self.keys: Sequence[Any] = []
         self.resume_at: int | None = None
 
     def __len__(self) -> int:
@@ -183,7 +183,7 @@ class ReplayedSampler(Sampler):
 
     def __iter__(self) -> Iterator[Any]:
         if self.resume_at is None:
-            self.keys = list(self.sampler)
+            self.keys = self.sampler.keys() if hasattr(self.sampler, "keys") else list(self.sampler)
         start, self.resume_at = self.resume_at or 0, None
         yield from self.keys[start:]
 

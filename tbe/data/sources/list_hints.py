@@ -80,9 +80,14 @@ def frames_before_labels_of_folders(folders: np.ndarray, second: np.ndarray, thi
     folders: those of the videos, two or more. False for videos of equal length, and for folders that are not classes.
     """
     names, of_row = np.unique(folders, return_inverse=True)
-    pairs = np.unique(np.stack([of_row, third]), axis=1)
-    one_to_one = pairs.shape[1] == len(names) == len(np.unique(third))
-    return one_to_one and len(names) > 1 and np.unique(np.stack([of_row, second]), axis=1).shape[1] > len(names)
+    is_several = np.unique(np.stack([of_row, second]), axis=1).shape[1] > len(names)
+    return may_be_labels_of_folders(folders, third) and len(names) > 1 and is_several
+
+
+def may_be_labels_of_folders(folders: np.ndarray, third: np.ndarray) -> bool:
+    """Checks whether a column has one number of its own for each folder; false of some rows, it is false of all."""
+    names, of_row = np.unique(folders, return_inverse=True)
+    return np.unique(np.stack([of_row, third]), axis=1).shape[1] == len(names) == len(np.unique(third))
 
 
 def hint_of_labels(labels: np.ndarray, num_frames: np.ndarray, paths: TextColumn, num_classes: int) -> str:

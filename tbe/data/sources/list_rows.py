@@ -3,54 +3,67 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from tbe.data.sources.list_hints import hint_of_line, hint_of_path, hint_of_quotes
-from tbe.data.sources.text_columns import TextColumn
+from tbe.data.sources.text_columns import Names, TextColumn
 from tbe.errors import UserError
 
 FORMATS = {2: "<path> <label>", 3: "<path> <label> <num_frames>"}
-LINES_AT_ONCE = 262_144
-BYTES_AT_ONCE = 2**24
+BYTES_AT_ONCE = 2**23
 MAX_DIGITS = 18  # always fit into an int64
 SEPARATORS, SPACES, QUOTES = (np.frombuffer(octets, np.uint8) for octets in (b" \t", b" \t\v\f", b"\"'"))
 
 
 class Rows(NamedTuple):
-    """The columns of a list: paths, labels, frame counts (0 if the list has none) and line numbers, int64 (n,) each."""
+    """The columns of a list: paths, labels and frame counts (0 if the list has none), int64 (n,) each.
+
+    scenes, groups: None if it has none, as text lists. is_table: whether the paths are from a table, not between lines.
+    """
 
     paths: TextColumn
     labels: np.ndarray
     num_frames: np.ndarray
-    lines: np.ndarray
+    scenes: Names | None = None
+    groups: Names | None = None
+    is_table: bool = False
+
+    def line(self, row: int) -> int:
+        """Returns the number of the line that a row was read from, or of the row of a table, counted from 1."""
+        return 1 + (row if self.is_table else self.paths.buffer.count(b"\n", 0, int(self.paths.starts[row])))
 
 
 def rows_of(content: bytes, root: str | os.PathLike, file: str | os.PathLike) -> Rows:
     """Parses a list in UTF-8; raises UserError for a line that is no row, or a list without rows."""
     if b"\r" in content:
         content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    starts, ends = _lines(content)
     parser = _Parser(content, _num_columns(content, root, file), root, file)
-    parts = [
-        parser.rows(starts[first : first + LINES_AT_ONCE], ends[first : first + LINES_AT_ONCE], first + 1)
-        for first in range(0, len(starts), LINES_AT_ONCE)
-    ]
-    begins, lengths, labels, num_frames, lines = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Rows(TextColumn(content, begins, lengths), labels, num_frames, lines)
+    most = content.count(b"\n") + 1  # allocated once: parts to join would need twice the memory
+    columns = [np.empty(most, kind) for kind in (np.int64, np.int32, np.int64, np.int64)]
+    num_rows, num_lines = 0, 0
+    for starts, ends in _lines(content):
+        part = parser.rows(starts, ends, num_lines + 1)
+        for column, values in zip(columns, part, strict=True):
+            column[num_rows : num_rows + len(values)] = values
+        num_rows, num_lines = num_rows + len(part[0]), num_lines + len(starts)
+    begins, lengths, labels, num_frames = (column[:num_rows] for column in columns)
+    return Rows(TextColumn(content, begins, lengths), labels, num_frames)
 
 
-def _lines(content: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """Returns where each line starts and ends, int64 (n,) each."""
-    octets = np.frombuffer(content, np.uint8)
-    parts = [
-        first + np.flatnonzero(octets[first : first + BYTES_AT_ONCE] == ord("\n"))
-        for first in range(0, len(octets), BYTES_AT_ONCE)
-    ]
-    ends = np.concatenate([*parts, [len(content)]])
-    return np.concatenate([[0], ends[:-1] + 1]), ends
+def _lines(content: bytes) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yields where lines start and end, int64 (n,) each, for some lines at a time."""
+    octets, start = np.frombuffer(content, np.uint8), 0
+    for first in range(0, len(octets), BYTES_AT_ONCE):
+        ends = first + np.flatnonzero(octets[first : first + BYTES_AT_ONCE] == ord("\n"))
+        if first + BYTES_AT_ONCE >= len(octets):
+            ends = np.append(ends, len(content))
+        if len(ends):
+            yield np.concatenate([[start], ends[:-1] + 1]), ends
+            start = int(ends[-1]) + 1
 
 
 def _num_columns(content: bytes, root: str | os.PathLike, file: str | os.PathLike) -> int:
@@ -95,7 +108,7 @@ class _Parser:
     file: str | os.PathLike
 
     def rows(self, starts: np.ndarray, ends: np.ndarray, number: int) -> list[np.ndarray]:
-        """Returns the starts and lengths of paths, labels, frame counts and line numbers; number: the first line's."""
+        """Returns the starts and lengths of paths, labels and frame counts; number: that of the first line."""
         octets = np.frombuffer(self.content, np.uint8)
         lines = np.flatnonzero(starts < ends)
         lines = lines[octets[starts[lines]] != ord("#")]
@@ -113,7 +126,7 @@ class _Parser:
                 is_row[place] = False
             else:
                 starts[place], lengths[place], counts[: self.num_columns - 1, place] = row
-        return [column[is_row] for column in (starts, lengths, *counts, lines + number)]
+        return [column[is_row] for column in (starts, lengths, *counts)]
 
     def _row(self, start: int, end: int, number: int) -> tuple[int, int, list[int]] | None:
         """Returns the start and length of a path, and the numbers after it; None for a line that is skipped."""

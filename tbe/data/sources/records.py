@@ -5,17 +5,23 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tbe.data.readers.base import DecodeError
-from tbe.data.sources.list_hints import frames_before_labels, frames_before_labels_of_folders, hint_of_labels
+from tbe.data.sources.list_hints import (
+    frames_before_labels,
+    frames_before_labels_of_folders,
+    hint_of_labels,
+    may_be_labels_of_folders,
+)
 from tbe.data.sources.list_rows import FORMATS, Rows, rows_of
-from tbe.data.sources.text_columns import TextColumn
+from tbe.data.sources.list_tables import SUFFIXES, is_table, table_rows, write_table
+from tbe.data.sources.text_columns import Names, TextColumn
 from tbe.data.sources.text_files import to_utf8
 from tbe.data.sources.unicode_forms import path_on_disk
 from tbe.errors import UserError
@@ -25,6 +31,7 @@ UNLABELED = -1
 HOW_TO_ALLOW = "If you trust the list, allow it with data.allow_outside_root=true, or verify's --allow-outside-root"
 # Matches absolute paths, also of Windows, and '..', in paths that stand one per line.
 OUTSIDE = re.compile(rb"^[/\\]|^[A-Za-z]:|(?:^|[/\\])\.\.(?:[/\\]|$)", re.MULTILINE)
+SIGNS_OF_OUTSIDE = (b"..", b":")  # what such a path has, or begins with a slash
 MAX_LOOKUPS = 100  # paths that are looked for, one of which decides for all
 
 log = logging.getLogger(__name__)
@@ -36,6 +43,7 @@ class Records:
 
     paths: relative to `root`, as bytes; labels: int64 (n,), `UNLABELED` if unknown;
     num_frames: int64 (n,), 0 if unknown. is_fenced: whether links out of `root` are refused.
+    scenes, groups: the names in the columns of a table; None without them.
     """
 
     root: str
@@ -43,6 +51,8 @@ class Records:
     labels: np.ndarray
     num_frames: np.ndarray
     is_fenced: bool = False
+    scenes: Names | None = None
+    groups: Names | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -64,7 +74,12 @@ class Records:
     def select(self, indices: np.ndarray) -> Records:
         """Returns the records at these positions, in this order."""
         return replace(
-            self, paths=self.paths[indices], labels=self.labels[indices], num_frames=self.num_frames[indices]
+            self,
+            paths=self.paths[indices],
+            labels=self.labels[indices],
+            num_frames=self.num_frames[indices],
+            scenes=self.scenes and self.scenes.select(indices),
+            groups=self.groups and self.groups.select(indices),
         )
 
 
@@ -82,12 +97,16 @@ def make_records(
 def read_list(file: str | os.PathLike, root: str | os.PathLike) -> Records:
     """Reads `path label` or `path label num_frames`, one video per line; the first line decides which.
 
+    A file named .parquet, or .csv with a column `path` in its head, is read as a table of the columns path, label,
+    num_frames, scene and group instead, of which the last three may be missing.
+
     Paths may contain spaces and bytes that are not UTF-8; '\\' separates folders if no file's name has it. Empty lines
     and lines that start with '#' are skipped. Raises UserError, naming the file, the line if there is one, and what the
     list looks like, for an invalid line, columns clearly in another order, a video with two labels, or an empty list.
     """
-    rows = rows_of(to_utf8(Path(file).read_bytes(), file), root, file)
-    if frames_before_labels(rows.labels, rows.num_frames):
+    is_named = is_table(file)
+    rows = table_rows(file) if is_named else rows_of(to_utf8(Path(file).read_bytes(), file), root, file)
+    if not is_named and frames_before_labels(rows.labels, rows.num_frames):
         raise UserError(
             f"{file}: expected '{FORMATS[3]}', got what looks like '<path> <num_frames> <label>': the third column has "
             f"zeros, as for {os.fsdecode(rows.paths[int(rows.num_frames.argmin())])!r}, the second none, and no "
@@ -95,7 +114,7 @@ def read_list(file: str | os.PathLike, root: str | os.PathLike) -> Records:
         )
     rows = rows._replace(paths=_with_slashes(rows.paths, root, file))
     _check_one_label_each(rows, file)
-    return Records(os.fspath(root), rows.paths, rows.labels, rows.num_frames)
+    return Records(os.fspath(root), *rows[:3], scenes=rows.scenes, groups=rows.groups)
 
 
 def write_list(file: str | os.PathLike, rows: list[tuple]) -> None:
@@ -106,6 +125,29 @@ def write_list(file: str | os.PathLike, rows: list[tuple]) -> None:
     content = "".join(" ".join(str(field) for field in row) + "\n" for row in rows)
     with replacing(Path(file)) as part:
         part.write_bytes(content.encode("utf-8", errors="surrogateescape"))
+
+
+def write_records(file: str | os.PathLike, records: Records) -> None:
+    """Writes a list of the columns that are known: a table for a name that ends in .csv or .parquet, else text.
+
+    Text lists have no scenes and groups. Writes atomically.
+    """
+    columns: dict[str, Any] = {"path": records.paths, "label": records.labels}
+    if records.num_frames.any():
+        columns["num_frames"] = records.num_frames
+    if Path(file).suffix.lower() not in SUFFIXES:
+        columns["path"] = map(os.fsdecode, records.paths)
+        write_list(file, list(zip(*columns.values(), strict=True)))
+        return
+    names = {"scene": records.scenes, "group": records.groups}
+    columns |= {name: column.tolist() for name, column in names.items() if column}
+    with replacing(Path(file)) as part:
+        write_table(part, columns, Path(file).suffix.lower())
+
+
+def list_suffix(file: Path) -> str:
+    """Returns the suffix of what is made of a list: that of a table, else .txt."""
+    return file.suffix if is_table(file) else ".txt"
 
 
 def check_labels(records: Records, num_classes: int, where: str) -> None:
@@ -120,31 +162,41 @@ def check_labels(records: Records, num_classes: int, where: str) -> None:
             f"{hint_of_labels(labels, num_frames, records.paths, num_classes)}"
         )
     if 0 < num_frames.max() < num_classes:  # only then could the frame counts be labels
-        names: dict[bytes, int] = {}
-        numbered = (names.setdefault(os.path.dirname(path), len(names)) for path in records.paths)
-        folders = np.fromiter(numbered, np.int64, len(records))
+        few = np.linspace(0, len(records) - 1, min(len(records), MAX_LOOKUPS)).round().astype(int)
+        if not may_be_labels_of_folders(_folders(records.paths[few]), num_frames[few]):  # nor are those of all
+            return
+        folders = _folders(records.paths)
         if frames_before_labels_of_folders(folders, labels, num_frames):
             raise UserError(
                 f"{where}: expected '{FORMATS[3]}', got what looks like '<path> <num_frames> <label>': each of the "
-                f"{len(names)} folders has one number of its own in the third column, and several in "
+                f"{folders.max() + 1} folders has one number of its own in the third column, and several in "
                 "the second"
             )
 
 
 def fence(records: Records, where: str) -> Records:
     """Returns the same records, fenced to their root; raises UserError for absolute paths and '..' in them."""
+    if any(part in records.paths.buffer for part in SIGNS_OF_OUTSIDE) or _is_one_absolute(records.paths):
+        _check_each(records, where)
+    return replace(records, is_fenced=True)
+
+
+def _is_one_absolute(paths: TextColumn) -> bool:
+    firsts = np.frombuffer(paths.buffer, np.uint8)[paths.starts]
+    return bool(np.isin(firsts, np.frombuffer(b"/\\", np.uint8)).any())
+
+
+def _check_each(records: Records, where: str) -> None:
+    """Raises UserError for an absolute path, and one with '..'."""
     num_before = 0
     for paths in records.paths.chunks():
-        listed = b"\n".join([b"", *paths])
-        may_leave = any(part in listed for part in (b"..", b":", b"\n/", b"\n\\"))  # much faster than the pattern
-        if may_leave and (found := OUTSIDE.search(listed[1:])):
+        if found := OUTSIDE.search(b"\n".join(paths)):
             number = found.string.count(b"\n", 0, found.start())
             raise UserError(
                 f"{where}: expected paths below {records.root or 'the root'}, got {os.fsdecode(paths[number])!r} as "
                 f"video {num_before + number + 1}. {HOW_TO_ALLOW}"
             )
         num_before += len(paths)
-    return replace(records, is_fenced=True)
 
 
 def check_links(path: str, root: str | os.PathLike) -> None:
@@ -158,6 +210,12 @@ def leads_out(path: str | os.PathLike, root: str | os.PathLike) -> bool:
     """Checks whether links lead a path out of a folder."""
     root = os.path.realpath(root)
     return os.path.commonpath([root, os.path.realpath(path)]) != root
+
+
+def _folders(paths: TextColumn) -> np.ndarray:
+    """Numbers the folders of paths in the order in which they come, int64 (n,)."""
+    names: dict[bytes, int] = {}
+    return np.fromiter((names.setdefault(os.path.dirname(path), len(names)) for path in paths), np.int64, len(paths))
 
 
 def hold_out(labels: np.ndarray, share: float, seed: int = 0) -> np.ndarray:
@@ -188,18 +246,22 @@ def _with_slashes(paths: TextColumn, root: str | os.PathLike, file: str | os.Pat
 
 def _check_one_label_each(rows: Rows, file: str | os.PathLike) -> None:
     """Raises UserError for a video with two labels, naming both of its lines."""
-    buffer = rows.paths.buffer
-    paths: Iterable[bytes] = chain.from_iterable(rows.paths.chunks())
+    paths, buffer = rows.paths, rows.paths.buffer
     if b"./" in buffer or b"//" in buffer:
-        paths = map(os.path.normpath, paths)
-    digests = np.fromiter(map(hash, paths), np.int64, len(rows.paths))
+        paths = TextColumn.of(map(os.path.normpath, paths))
+    digests = paths.digests()
+    in_order = np.sort(digests)
+    if not (in_order[1:] == in_order[:-1]).any():
+        return
     order = np.argsort(digests, kind="stable")
     digests, labels = digests[order], rows.labels[order]
     wrong = np.flatnonzero((digests[1:] == digests[:-1]) & (labels[1:] != labels[:-1]))
-    if wrong.size:
-        one, other = order[wrong[0]], order[wrong[0] + 1]
+    pairs = [(int(order[place]), int(order[place + 1])) for place in wrong.tolist()]
+    pairs = [(one, other) for one, other in pairs if paths[one] == paths[other]]
+    if pairs:
+        one, other = pairs[0]
         raise UserError(
-            f"{file}:{rows.lines[other]}: expected one label for each video, got {rows.labels[other]} for "
-            f"{os.fsdecode(rows.paths[int(other)])!r}, which has {rows.labels[one]} on line {rows.lines[one]} "
-            f"({wrong.size} such pairs): keep one of them"
+            f"{file}:{rows.line(other)}: expected one label for each video, got {rows.labels[other]} for "
+            f"{os.fsdecode(rows.paths[other])!r}, which has {rows.labels[one]} on line {rows.line(one)} "
+            f"({len(pairs)} such pairs): keep one of them"
         )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 
 CHUNK = 65_536  # texts that are Python objects at a time
+WORD = 8  # bytes that are hashed at once
+ODD = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio: as multiplier it spreads what differs over all bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +60,16 @@ class TextColumn(Sequence[bytes]):
             ends = starts + self.lengths[first : first + CHUNK]
             yield [buffer[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
 
+    def digests(self) -> np.ndarray:
+        """Returns a hash of each text, uint64 (n,): equal for equal texts, and in all likelihood for no others."""
+        digests = np.empty(len(self), np.uint64)
+        buffer = self.buffer if len(self.buffer) >= WORD else bytes(self.buffer).ljust(WORD, b"\0")
+        words = np.ndarray(len(buffer) - WORD + 1, "<u8", buffer, strides=(1,))  # one from each byte on
+        for first in range(0, len(self), CHUNK):
+            part = slice(first, first + CHUNK)
+            digests[part] = _digests(words, self.starts[part], self.lengths[part].astype(np.int64))
+        return digests
+
     def tolist(self) -> list[bytes]:
         """Returns all texts."""
         return list(self)
@@ -73,3 +85,34 @@ class TextColumn(Sequence[bytes]):
     def __reduce__(self) -> tuple[Any, ...]:
         is_most = 2 * int(self.lengths.sum(dtype=np.int64)) >= len(self.buffer)
         return (TextColumn, (self.buffer, self.starts, self.lengths)) if is_most else (TextColumn.of, (self.tolist(),))
+
+
+class Names(NamedTuple):
+    """A name for each of many videos: the number of it, int32 (n,), -1 if unknown, and the known names, sorted."""
+
+    numbers: np.ndarray
+    known: TextColumn
+
+    def select(self, positions: np.ndarray) -> Names:
+        """Returns the names at these positions."""
+        return Names(self.numbers[positions], self.known)
+
+    def tolist(self) -> list[bytes]:
+        """Returns all names, empty where unknown."""
+        known = [*self.known, b""]
+        return [known[number] for number in self.numbers.tolist()]
+
+
+def _digests(words: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Hashes texts word by word, uint64 (n,); words: those that begin at each byte of the buffer."""
+    digests = lengths.astype(np.uint64)
+    for offset in range(0, int(lengths.max(initial=0)), WORD):
+        rows = np.flatnonzero(lengths > offset)
+        places = starts[rows] + offset
+        inside = np.minimum(places, len(words) - 1)  # the last words are read from before, and shifted
+        left = np.minimum(lengths[rows] - offset, WORD)
+        word = words[inside] >> (8 * (places - inside)).astype(np.uint64)
+        word &= ~np.uint64(0) >> (8 * (WORD - left)).astype(np.uint64)
+        mixed = (digests[rows] ^ word) * ODD
+        digests[rows] = mixed ^ (mixed >> np.uint64(32))
+    return digests

@@ -16,6 +16,7 @@ from tbe.data.sources.groups import groups_of
 from tbe.data.sources.list_hints import CLASSES
 from tbe.data.sources.records import Records, check_labels, fence, hold_out, read_list
 from tbe.data.sources.scene_lists import LabeledByScene, SceneLists, read_names
+from tbe.data.sources.text_columns import Names
 from tbe.data.sources.unicode_forms import path_on_disk
 from tbe.errors import MissingFile, UserError
 
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class VideoLists(VideoSource):
-    """Videos below `root`, named by one list file per split (`path label` or `path label num_frames`).
+    """Videos below `root`, named by one list file per split, as `read_list` reads it: text, CSV or Parquet.
 
     lists: the folder of the list files, `root` if null. splits: split name -> file name, for example
     {train: train.txt, test: test.txt}, null for a missing one; '{split}' in a file name stands for the number `split`.
@@ -38,10 +39,11 @@ class VideoLists(VideoSource):
     the environment variable that the config reads for `root`, named in the error when the videos are missing.
     masks: the folder of actor masks or boxes, as ActorMasks reads them with `mask_above`, for the robustness probes; in
     videos without any, whatever moves counts as the actor. scenes: a folder of lists of the same names with scenes in
-    place of labels, and of a classes.txt with scene names, or a CSV of `path` and `scene`. '{root}' in masks and scenes
-    stands for `root`.
+    place of labels, and of a classes.txt with scene names, or a CSV of `path` and `scene`; null for the column `scene`
+    of the lists, if they have one. '{root}' in masks and scenes stands for `root`.
     groups: of videos that belong together (same persons, same recording), as `groups_of` reads them: a regular
-    expression on the path with one group, or a file of lines '<path> <group>'.
+    expression on the path with one group, or a file of lines '<path> <group>'; null for the column `group` of the
+    lists, if they have one.
     allow_outside_root: whether lists may name files outside `root`, and links may lead out of it.
     """
 
@@ -137,25 +139,27 @@ class VideoLists(VideoSource):
         return len(names)
 
     def scenes(self, split: str) -> Tensor | None:
-        """Returns the scene of each video of a split, int64 (n,), None without scene lists."""
+        """Returns the scene of each video of a split, int64 (n,), None without scene lists or a column of scenes."""
         if not self.scene_lists:
-            return None
+            return self._scenes_of_column(split)
         file = self.splits.get(split) or self.splits["train"]  # of which val may be a part
         return torch.from_numpy(self.scene_lists.of(self.records(split), file))
 
     def groups(self, split: str) -> Tensor | None:
         """Returns the group of each video of a split, int64 (n,), None if unknown."""
         if not self.group:
-            return None
+            column = self.records(split).groups
+            return column and torch.from_numpy(self._numbers(column, split, "group"))
         paths = [os.fsdecode(path) for path in self.records(split).paths]
         found = groups_of(paths, self.group, "data.groups")
         return torch.from_numpy(np.unique([found[path] for path in paths], return_inverse=True)[1])
 
     def labelings(self) -> dict[str, VideoSource]:
         """Returns the same videos labelled by class and, if known, by scene."""
-        if not self.scene_lists:
+        names = self.scene_lists.names if self.scene_lists else self._names_of_columns()
+        if not self.scene_lists and not names:
             return {"class": self}
-        return {"class": self, "scene": LabeledByScene(self, self.scene_lists.names, list(self.splits))}
+        return {"class": self, "scene": LabeledByScene(self, names, list(self.splits))}
 
     def foreground(self, split: str, index: int, frames: list[int]) -> np.ndarray | None:
         """Returns the actor's masks in these frames of a video, bool (n, H, W), None if it has no masks or boxes."""
@@ -165,6 +169,31 @@ class VideoLists(VideoSource):
             self._masked[split] = self.records(split)
         records = self._masked[split]
         return self.masks(os.fsdecode(records.paths[index]), records.path_to_open(index), frames)
+
+    def _scenes_of_column(self, split: str) -> Tensor | None:
+        """Returns the scenes in the column of a split's list, numbered as sorted over all lists."""
+        column = self.records(split).scenes
+        if column is None:
+            return None
+        all_names = {name: number for number, name in enumerate(self._names_of_columns())}
+        numbers = np.array([all_names[os.fsdecode(name)] for name in column.known], np.int64)
+        return torch.from_numpy(numbers[self._numbers(column, split, "scene")])
+
+    def _names_of_columns(self) -> list[str]:
+        """Returns the names of the scenes in the columns of all lists, sorted; empty without such a column."""
+        columns = [self._read(split).scenes for split in self.splits]
+        return sorted({os.fsdecode(name) for column in columns if column for name in column.known})
+
+    def _numbers(self, names: Names, split: str, what: str) -> np.ndarray:
+        """Returns the names of all videos as numbers, int64 (n,); raises UserError where one is unknown."""
+        unknown = np.flatnonzero(names.numbers < 0)
+        if len(unknown):
+            path = os.fsdecode(self.records(split).paths[int(unknown[0])])
+            raise UserError(
+                f"data={self.name}: expected the {what} of each video of {split} in the column {what} of its list, "
+                f"got none of {path!r} ({len(unknown)} such)"
+            )
+        return names.numbers.astype(np.int64)
 
     def _check_videos(self) -> None:
         """Looks for a few videos of each list; warns of lists with none, raises MissingFile if all have none."""

@@ -73,7 +73,7 @@ def make_of_each(
     num_failed = print_counts(report, targets)
     if further:
         for name in given.rows:
-            print_use(args.out / f"{name}.txt", use)
+            print_use(given.file(name, args.out), use)
     else:
         print(f"use them with: {override('data.root', args.out)} {use}".rstrip())
     exit_on_failures(num_failed, len(targets), report)

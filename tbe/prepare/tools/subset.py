@@ -4,7 +4,7 @@
 --num-groups takes all videos of that many groups, such as people, which --group tells: a regular expression on the path
 or a file of lines '<path> <group>'. The draw depends on --seed and the names of the videos, not on their order in the
 list or on its labels, so that a list of scenes loses the same videos. Subsets of one seed are nested: the 10 % contains
-the 1 %. Rows keep their order and their columns.
+the 1 %. Rows keep their order and their columns. Of a CSV or Parquet list with a column `group`, --group is not needed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from tbe.data.sources.groups import groups_of
-from tbe.data.sources.records import Records, read_list, write_list
+from tbe.data.sources.records import Records, read_list, write_records
 from tbe.errors import MissingFile, UserError
 
 
@@ -43,8 +43,8 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(f"--per-class: expected at least 1, got {args.per_class}")
     if not args.list.is_file():
         raise MissingFile(f"{args.list}: expected a list, got no such file")
-    if (args.num_groups is None) != (args.group is None):
-        raise UserError("expected --group with --num-groups, got one without the other")
+    if args.num_groups is None and args.group is not None:
+        raise UserError("expected --group with --num-groups, got --group alone")
     size = _size_name(args)
     out = args.out or args.list.with_name(f"{args.list.stem}_{size}{args.list.suffix}")
     if out.resolve() == args.list.resolve():
@@ -53,11 +53,8 @@ def run(args: argparse.Namespace) -> None:
     if args.num_groups is None:
         drawn = draw(records, args.seed, args.fraction, args.per_class)
     else:
-        drawn = draw_groups([os.fsdecode(path) for path in records.paths], args.group, args.num_groups, args.seed)
-    columns = [[os.fsdecode(path) for path in records.paths[drawn]], records.labels[drawn].tolist()]
-    if records.num_frames.any():
-        columns.append(records.num_frames[drawn].tolist())
-    write_list(out, list(zip(*columns, strict=True)))
+        drawn = draw_groups(_groups(records, args.group), args.num_groups, args.seed)
+    write_records(out, records.select(drawn))
     num_classes = len(np.unique(records.labels[drawn]))
     print(f"{out}: {len(drawn)} of {len(records)} videos, {num_classes} classes")
     counts = np.bincount(records.labels)
@@ -76,17 +73,27 @@ def draw(records: Records, seed: int, fraction: float | None, per_class: int | N
     return np.sort(np.concatenate(chosen))
 
 
-def draw_groups(paths: Sequence[str], group: str, num_groups: int, seed: int) -> np.ndarray:
+def draw_groups(groups: Sequence[str], num_groups: int, seed: int) -> np.ndarray:
     """Returns the sorted positions of all videos of the drawn groups: the first ones in a seeded random order.
 
-    Raises UserError for videos without a group, and for more groups than there are.
+    groups: of each video. Raises UserError for more groups than there are.
     """
-    groups = groups_of(paths, group, "--group")
-    known = sorted(set(groups.values()))
+    known = sorted(set(groups))
     if not 1 <= num_groups <= len(known):
         raise UserError(f"--num-groups: expected 1 to {len(known)}, as many as --group tells, got {num_groups}")
     chosen = set(np.random.default_rng(seed).permutation(known)[:num_groups].tolist())
-    return np.array([number for number, path in enumerate(paths) if groups[path] in chosen], dtype=np.int64)
+    return np.array([number for number, group in enumerate(groups) if group in chosen], dtype=np.int64)
+
+
+def _groups(records: Records, group: str | None) -> list[str]:
+    """Returns the group of each video, from --group or the list's column; raises UserError for one without a group."""
+    if group is None:
+        if records.groups is None or (records.groups.numbers < 0).any():
+            raise UserError("--num-groups: expected --group, or a list with the column group, filled in each row")
+        return [os.fsdecode(name) for name in records.groups.tolist()]
+    paths = [os.fsdecode(path) for path in records.paths]
+    found = groups_of(paths, group, "--group")
+    return [found[path] for path in paths]
 
 
 def _size_name(args: argparse.Namespace) -> str:

@@ -1,11 +1,11 @@
 """Decodes every video of a list from its first to its last frame, with the reader of training.
 
 Writes a report, one row per video (path,label,status,frames,height,width,reason), and a clean list of those that
-decode, with the true number of frames as third column. The status is ok, failed (the decoder refuses it), timeout, or
-crashed (the process ended). A stopped run resumes when it is started again: videos in the report are not decoded again.
-Exits with 1 if any video failed. --reader selects another reader of training; give it a report of its own. A file that
-is cut off in a container that can be read up to there (avi, mkv) passes, with fewer frames. As in training, a list with
-paths outside --root is refused, and a video that a link leads there fails.
+decode, with the true number of frames in place of the listed one. The status is ok, failed (the decoder refuses it),
+timeout, or crashed (the process ended). A stopped run resumes when it is started again: videos in the report are not
+decoded again. Exits with 1 if any video failed. --reader selects another reader of training; give it a report of its
+own. A file that is cut off in a container that can be read up to there (avi, mkv) passes, with fewer frames. As in
+training, a list with paths outside --root is refused, and a video that a link leads there fails.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from tbe.data.sources.records import Records, check_links, fence, read_list, write_list
+import numpy as np
+
+from tbe.data.sources.records import Records, check_links, fence, list_suffix, read_list, write_records
 from tbe.data.sources.unicode_forms import path_on_disk
 from tbe.errors import MissingFile, UserError
 from tbe.prepare.common.processes import Outcome
@@ -99,7 +101,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of this command."""
     parser.add_argument("--root", required=True, type=Path, help="the folder of the videos")
     parser.add_argument("--list", required=True, type=Path, help="the list file")
-    parser.add_argument("--out", type=Path, help="the clean list (<list>_clean.txt beside the list)")
+    parser.add_argument("--out", type=Path, help="the clean list (<list>_clean beside the list)")
     parser.add_argument("--report", type=Path, help="the report (<list>_report.csv beside the list)")
     help = "allow videos that the list, or links, name outside --root, like data.allow_outside_root=true of a run"
     parser.add_argument("--allow-outside-root", action="store_true", help=help)
@@ -127,21 +129,22 @@ def run(args: argparse.Namespace) -> None:
         return Verified(path, labels[path], status, frames, height, width, reason)
 
     work_through("decoding", paths, report, decoding, row_of, args)
-    write_clean_list(records, report, args.out or args.list.with_name(f"{args.list.stem}_clean.txt"))
+    out = args.out or args.list.with_name(f"{args.list.stem}_clean{list_suffix(args.list)}")
+    write_clean_list(records, report, out)
     exit_on_failures(print_counts(report, paths), len(labels), report)
 
 
 def write_clean_list(records: Records, report: Report, out: Path) -> None:
     """Writes the videos that decode, with labels and true frame counts; prints how many have fewer than listed."""
     rows = [report.rows[os.fsdecode(path)] for path in records.paths]
-    labels = records.labels.tolist()
-    clean = [(row.path, label, row.frames) for row, label in zip(rows, labels, strict=True) if row.status == "ok"]
     listed = zip(rows, records.num_frames.tolist(), strict=True)
     num_short = sum(row.status == "ok" and row.frames < num_frames for row, num_frames in listed)
     if num_short:
         print(f"{num_short} videos have fewer frames than the list says")
-    if clean:
-        write_list(out, clean)
+    clean = np.flatnonzero([row.status == "ok" for row in rows])
+    if len(clean):
+        num_frames = np.array([row.frames for row in rows], np.int64)
+        write_records(out, replace(records, num_frames=num_frames).select(clean))
         print(f"{out}: {len(clean)} videos")
     else:
         print(f"{out}: not written, as no video is left")

@@ -26,7 +26,6 @@ def naive(text, num_columns):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_any_mixture_of_lines_is_read_as_one_by_one(tmp_path, monkeypatch, seed):
-    monkeypatch.setattr("tbe.data.sources.list_rows.LINES_AT_ONCE", 7)
     monkeypatch.setattr("tbe.data.sources.list_rows.BYTES_AT_ONCE", 50)
     chance, num_columns = random.Random(seed), 2 + seed % 2
     pieces = ["a", "b c", "ü/ü", "7", "x 1", "'", "\u00a0y", "#", "-", "."]

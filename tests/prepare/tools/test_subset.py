@@ -81,7 +81,7 @@ def test_two_columns_stay_two_and_the_file_name_has_the_size(tmp_path):
         (["--fraction", "0"], "--fraction: expected a number above 0 and up to 1, got 0.0"),
         (["--fraction", "1.5"], "--fraction: expected a number above 0 and up to 1, got 1.5"),
         (["--per-class", "0"], "--per-class: expected at least 1, got 0"),
-        (["--num-groups", "2"], "expected --group with --num-groups, got one without the other"),
+        (["--num-groups", "2"], "--num-groups: expected --group, or a list with the column group"),
         (["--num-groups", "2", "--group", "(.)"], "--num-groups: expected 1 to 1, as many as --group tells, got 2"),
         (["--fraction", "1", "--out", "{list}"], "expected another file than --list"),
     ],
@@ -93,3 +93,13 @@ def test_impossible_options_are_refused(tmp_path, options, message):
         prepare.main(["subset", "--list", str(tmp_path / "train.txt"), *options])
     with pytest.raises(SystemExit, match="gone.txt: expected a list"):
         prepare.main(["subset", "--list", str(tmp_path / "gone.txt"), "--fraction", "0.5"])
+
+
+def test_a_table_is_drawn_from_by_its_column_of_groups_and_keeps_its_columns(tmp_path):
+    rows = [f"{number}.mp4,{number % 2},{9 + number},s{number % 3},g{number // 4}" for number in range(12)]
+    file, out = tmp_path / "train.csv", tmp_path / "train_1_groups.csv"
+    file.write_text("\n".join(["path,label,num_frames,scene,group", *rows]))
+    prepare.main(["subset", "--list", str(file), "--num-groups", "1"])
+    head, *drawn = out.read_text().splitlines()
+    assert head == "path,label,num_frames,scene,group"
+    assert drawn in [rows[:4], rows[4:8], rows[8:]]

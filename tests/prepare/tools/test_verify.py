@@ -1,6 +1,7 @@
 import csv
 import os
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,11 +10,11 @@ from torchvision.io import write_jpeg
 import tbe.prepare.__main__ as prepare
 from tbe.data.readers import DecodeError
 from tbe.data.readers.auto_reader import AutoReader
-from tbe.data.sources.records import read_list, write_list
+from tbe.data.sources.records import list_suffix, read_list, write_list
 from tbe.data.video_writer import write_video
 from tbe.errors import UserError
 from tbe.prepare.common.report import Report
-from tbe.prepare.tools.verify import Decoding, Verified, named_reader
+from tbe.prepare.tools.verify import Decoding, Verified, named_reader, write_clean_list
 from tests.conftest import moving_square, remux
 
 
@@ -189,3 +190,17 @@ def test_impossible_options_are_refused(videos, listed, tmp_path):
     ]:
         with pytest.raises(SystemExit, match=message):
             verify(root, file, *options)
+
+
+def test_the_clean_list_of_a_table_is_one_with_its_columns(tmp_path, capsys):
+    file = tmp_path / "all.csv"
+    file.write_text("path,label,num_frames,group\na.mp4,1,30,x\nb.mp4,0,9,y\nc.mp4,1,8,\n")
+    report = SimpleNamespace(
+        rows={
+            f"{name}.mp4": Verified(f"{name}.mp4", 1, status, 9)
+            for name, status in zip("abc", ("ok", "failed", "ok"), strict=True)
+        }
+    )
+    write_clean_list(read_list(file, ""), report, tmp_path / f"clean{list_suffix(file)}")
+    assert (tmp_path / "clean.csv").read_text() == "path,label,num_frames,group\na.mp4,1,9,x\nc.mp4,1,9,\n"
+    assert "1 videos have fewer frames than the list says" in capsys.readouterr().out
