@@ -14,6 +14,8 @@ from tbe.launch.quoting import override
 from tbe.prepare.common.further_splits import print_use
 from tbe.prepare.common.given_lists import GivenLists, write_again
 from tbe.prepare.common.lists import listable
+from tbe.prepare.common.parts import is_joining, unique
+from tbe.prepare.common.parts import opened_report as report_of_part
 from tbe.prepare.common.processes import Outcome
 from tbe.prepare.common.report import Report
 from tbe.prepare.common.work import check_work_options, exit_on_failures, print_counts, work_through
@@ -87,13 +89,15 @@ def make_missing(
     row_of: Callable[[Outcome], NamedTuple],
     args: argparse.Namespace,
 ) -> None:
-    """Calls make(path), in processes, for each target below --out that the report or the folder lacks."""
-    missing = {path for path, target in targets.items() if not (args.out / target).exists()}
+    """Calls make(path), in processes, for each target below --out, or of this part, that the report or folder lacks."""
+    own = {path: targets[path] for path in unique(targets, args)}
+    missing = {path for path, target in own.items() if not (args.out / target).exists()}
     report.forget(lambda row: row.status == "ok" and row.path in missing)
     try:
         work_through(title, targets, report, make, row_of, args)
     finally:  # also after Ctrl-C, which ends the processes midway
-        remove_parts(args.out, set(targets.values()))
+        if not is_joining(args):  # other machines may still be at work
+            remove_parts(args.out, set(own.values()))
 
 
 def opened_report(title: str, settings: str, args: argparse.Namespace, row_type: type[NamedTuple] = MadeRow) -> Report:
@@ -104,7 +108,7 @@ def opened_report(title: str, settings: str, args: argparse.Namespace, row_type:
     check_work_options(args)
     if args.out.resolve() == args.root.resolve():
         raise UserError(f"--out: expected another folder than --root, got {args.out}")
-    report = Report(args.out / f"{title}_report.csv", row_type)
+    report = report_of_part(args.out / f"{title}_report.csv", row_type, args)
     for row in report.rows.values():
         if row.settings != settings:
             raise UserError(

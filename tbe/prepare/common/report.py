@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
 from tbe.errors import UserError
+from tbe.runs import replacing
 
 if sys.platform != "win32":
     import fcntl
 
+TEXT: Any = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}
 STATUSES = ("ok", "failed", "timeout", "crashed")
 
 
@@ -45,6 +47,12 @@ class Report:
         """Forgets the rows for which this is true, so that their videos are processed again."""
         self.rows = {path: row for path, row in self.rows.items() if not unwanted(row)}
 
+    def rewrite(self, paths: Iterable[str]) -> None:
+        """Replaces the file by one with the rows of these videos, in this order; atomically."""
+        with replacing(self.file) as part, open(part, "w", **TEXT) as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerows([self.row_type._fields, *(self.rows[path] for path in paths)])
+
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Locks the file meanwhile; raises UserError if another process has, since both would do the same work."""
@@ -59,7 +67,7 @@ class Report:
             yield
 
     def _append(self, fields: tuple) -> None:
-        with open(self.file, "a", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        with open(self.file, "a", **TEXT) as file:
             csv.writer(file, lineterminator="\n").writerow(fields)
 
     def _cut_to_whole_lines(self) -> None:
@@ -72,7 +80,7 @@ class Report:
     def _read(self) -> None:
         columns = self.row_type._fields
         kinds = get_type_hints(self.row_type)
-        with open(self.file, encoding="utf-8", errors="surrogateescape", newline="") as file:
+        with open(self.file, **TEXT) as file:
             rows = csv.reader(file)
             header = next(rows, list(columns))
             if tuple(header) != columns:

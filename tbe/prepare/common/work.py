@@ -8,14 +8,17 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import closing
+from functools import partial
 from typing import Any, NamedTuple
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from tbe.data.sources.text_files import printable
 from tbe.errors import UserError
+from tbe.prepare.common.parts import PartDone, check_complete, is_joining, part_of, unique
 from tbe.prepare.common.processes import Outcome, call_in_processes
 from tbe.prepare.common.report import Report
+from tbe.prepare.common.throughput import Throughput
 
 
 def add_work_options(parser: argparse.ArgumentParser, timeout: float) -> None:
@@ -41,26 +44,56 @@ def work_through(
 ) -> None:
     """Calls work(path) for the paths missing in the report, and adds the row of each outcome to it.
 
-    Ctrl-C exits with 130, and prints that the report is kept.
+    Ctrl-C exits with 130, and prints that the report is kept. A part of the work (--part) ends the command by
+    `PartDone`; a join (--join) calls nothing, and raises UserError for paths that no part has in its report.
     """
     if args.retry:
         report.forget(lambda row: row.status != "ok")
-    wanted = dict.fromkeys(paths)
+    wanted = unique(paths, args)
+    if is_joining(args):
+        check_complete(wanted, report)
+        report.rewrite(wanted)
+        return
     missing = [path for path in wanted if path not in report.rows]
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     try:
-        with report.alone(), Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn()) as progress:
-            task = progress.add_task(title, total=len(wanted), completed=len(wanted) - len(missing))
-            with closing(call_in_processes(work, missing, args.workers, args.timeout)) as outcomes:
-                for outcome in outcomes:
-                    report.add(row_of(outcome))
-                    if outcome.status != "ok":
-                        line = f"{printable(outcome.item)}: {outcome.status}: {printable(outcome.reason)}"
-                        progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
-                    progress.advance(task)
+        with report.alone():
+            _work_through_missing(title, missing, len(wanted), report, work, row_of, args)
     except KeyboardInterrupt:
         print(f"\nstopped; {report.file} is kept: run the same command again to continue", file=sys.stderr)
         raise SystemExit(130) from None
+    if part_of(args).count > 1:
+        num_failed = print_counts(report, wanted)
+        print(f"part {part_of(args)} is done: --join in place of --part, once all are, writes the lists")
+        exit_on_failures(num_failed, len(wanted), report, PartDone)
+        raise PartDone(0)
+
+
+def _work_through_missing(
+    title: str,
+    missing: list[str],
+    num_wanted: int,
+    report: Report,
+    work: Callable[[str], Any],
+    row_of: Callable[[Outcome], NamedTuple],
+    args: argparse.Namespace,
+) -> None:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"))
+    name = title if part_of(args).count == 1 else f"{title}, part {part_of(args)}"
+    throughput = Throughput(len(missing))
+    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn()) as progress:
+        task = progress.add_task(name, total=num_wanted, completed=num_wanted - len(missing), speed="")
+        show = partial(progress.console.print, markup=False, highlight=False, soft_wrap=True)
+        with closing(call_in_processes(work, missing, args.workers, args.timeout)) as outcomes:
+            for outcome in outcomes:
+                report.add(row_of(outcome))
+                if outcome.status != "ok":
+                    show(f"{printable(outcome.item)}: {outcome.status}: {printable(outcome.reason)}")
+                throughput.advance()
+                progress.update(task, advance=1, speed=f"{throughput.rate:.3g} videos/s")
+                if not progress.console.is_terminal and throughput.is_due():  # a log has no bar
+                    show(f"{name}: {throughput.under_way()}")
+    if missing:
+        print(f"{name}: {throughput.at_the_end()}")
 
 
 def print_counts(report: Report, paths: Iterable[str]) -> int:
@@ -70,7 +103,7 @@ def print_counts(report: Report, paths: Iterable[str]) -> int:
     return counts.total() - counts["ok"]
 
 
-def exit_on_failures(num_failed: int, num_videos: int, report: Report) -> None:
+def exit_on_failures(num_failed: int, num_videos: int, report: Report, ending: type[SystemExit] = SystemExit) -> None:
     """Exits with status 1 if any video failed."""
     if num_failed:
-        sys.exit(f"{num_failed} of {num_videos} videos failed: see {report.file}; --retry tries them again")
+        raise ending(f"{num_failed} of {num_videos} videos failed: see {report.file}; --retry tries them again")

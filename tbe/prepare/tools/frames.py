@@ -22,6 +22,7 @@ from tbe.launch.quoting import override
 from tbe.prepare.common.decoding import opened_video
 from tbe.prepare.common.given_lists import add_lists, given_lists
 from tbe.prepare.common.making import Made, make_of_each
+from tbe.prepare.common.parts import add_part_options
 from tbe.prepare.common.work import add_work_options
 
 MARKER = ".whole"  # marks a complete folder: its settings, number of frames, height and width
@@ -36,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     help = "names of the pictures, counted from 1, as reader.template reads them (%(default)s)"
     parser.add_argument("--template", default="img_%05d.jpg", help=help)
     add_work_options(parser, timeout=600.0)
+    add_part_options(parser)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -21,6 +21,7 @@ from tbe.errors import UserError
 from tbe.prepare.common.decoding import opened_video
 from tbe.prepare.common.given_lists import add_lists, given_lists
 from tbe.prepare.common.making import Made, make_of_each, mp4_name
+from tbe.prepare.common.parts import add_part_options
 from tbe.prepare.common.work import add_work_options
 
 
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     help = "x264 preset, from ultrafast to veryslow: trades time for size (%(default)s)"
     parser.add_argument("--preset", default="medium", help=help)
     add_work_options(parser, timeout=600.0)
+    add_part_options(parser)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -22,6 +22,7 @@ import numpy as np
 from tbe.data.sources.records import Records, check_links, fence, list_suffix, read_list, write_records
 from tbe.data.sources.unicode_forms import path_on_disk
 from tbe.errors import MissingFile, UserError
+from tbe.prepare.common.parts import add_part_options, opened_report
 from tbe.prepare.common.processes import Outcome
 from tbe.prepare.common.report import Report
 from tbe.prepare.common.work import (
@@ -108,6 +109,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     help = "the run's reader, as in reader=, and its settings, such as frames template=%%06d.jpg (auto)"
     parser.add_argument("--reader", nargs="+", default=["auto"], metavar=("NAME", "SETTING=VALUE"), help=help)
     add_work_options(parser, timeout=120.0)
+    add_part_options(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -121,7 +123,7 @@ def run(args: argparse.Namespace) -> None:
     paths = [os.fsdecode(path) for path in records.paths]
     labels = dict(zip(paths, records.labels.tolist(), strict=True))
     decoding = Decoding(args.root, not args.allow_outside_root, named_reader(args.reader))
-    report = Report(args.report or args.list.with_name(f"{args.list.stem}_report.csv"), Verified)
+    report = opened_report(args.report or args.list.with_name(f"{args.list.stem}_report.csv"), Verified, args)
 
     def row_of(outcome: Outcome) -> Verified:
         path, status, decoded, reason = outcome

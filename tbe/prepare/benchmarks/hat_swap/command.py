@@ -11,6 +11,7 @@ from tbe.prepare.common import expect_files
 from tbe.prepare.common.further_splits import check_folder, own_labels
 from tbe.prepare.common.given_lists import GivenLists
 from tbe.prepare.common.making import make_of_each
+from tbe.prepare.common.parts import add_part_options
 from tbe.prepare.common.work import add_work_options
 
 
@@ -24,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, type=Path, help="the folder of the new videos, and of the lists")
     parser.add_argument("--crf", type=int, default=18, help="quality of x264, 0 to 51, less is better (%(default)s)")
     add_work_options(parser, timeout=600.0)
+    add_part_options(parser)
 
 
 def run(args: argparse.Namespace) -> None:

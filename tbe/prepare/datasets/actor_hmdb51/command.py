@@ -9,6 +9,7 @@ from tbe.errors import MissingFile, UserError
 from tbe.prepare.common import add_annotations
 from tbe.prepare.common.hmdb51_splits import FILES, hmdb51_lists
 from tbe.prepare.common.making import make_of_each, mp4_name
+from tbe.prepare.common.parts import add_part_options
 from tbe.prepare.common.work import add_work_options
 from tbe.prepare.datasets.actor_hmdb51.cropping import CROPS, Cropping
 from tbe.prepare.datasets.actor_hmdb51.masking import Masking
@@ -32,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--crf", type=int, default=18, help="quality of x264, 0 to 51, less is better (%(default)s)")
     add_work_options(parser, timeout=300.0)
+    add_part_options(parser)
 
 
 def run(args: argparse.Namespace) -> None:

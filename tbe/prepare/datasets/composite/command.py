@@ -16,6 +16,7 @@ from tbe.prepare.common.given_lists import CLASSES, GivenLists, add_lists, given
 from tbe.prepare.common.groups import test_groups
 from tbe.prepare.common.making import make_of_each, mp4_name, opened_report, remove_parts, unique_targets
 from tbe.prepare.common.mattes import with_mattes
+from tbe.prepare.common.parts import PartDone, add_part_options, is_joining, unique
 from tbe.prepare.common.work import add_work_options
 from tbe.prepare.datasets.composite.backgrounds import BEHIND, split_places
 from tbe.prepare.datasets.composite.making import MASKS, Compositing, Recipe
@@ -65,6 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--crf", type=int, default=16, help="quality of x264, 0 to 51, less is better (%(default)s)")
     parser.add_argument("--preset", default="veryfast", help="x264 preset: trades time for size (%(default)s)")
     add_work_options(parser, timeout=600.0)
+    add_part_options(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -93,12 +95,15 @@ def run(args: argparse.Namespace) -> None:
     no_novel = "" if held_out else " '~data.splits.novel'"
     try:
         make_of_each("composite", made, making, str, settings, args, f"data=composite{no_novel}")
+    except PartDone:
+        raise
     except SystemExit as ended:
         if ended.code != STOPPED:
             _draw(clips, args.out)
         raise
     finally:
-        remove_parts(args.out, {f"{MASKS}/{clip.path}" for clip in clips})
+        if not is_joining(args):
+            remove_parts(args.out, {f"{MASKS}/{path}" for path in unique(made.paths(), args)})
     _draw(clips, args.out)
 
 

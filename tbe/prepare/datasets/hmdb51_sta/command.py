@@ -16,8 +16,8 @@ from tbe.errors import MissingFile, UserError
 from tbe.prepare.common import add_annotations, add_out, write_lists
 from tbe.prepare.common.decoding import opened_video
 from tbe.prepare.common.hmdb51_splits import FILES, hmdb51_lists
+from tbe.prepare.common.parts import add_part_options, opened_report
 from tbe.prepare.common.processes import Outcome
-from tbe.prepare.common.report import Report
 from tbe.prepare.common.work import (
     add_work_options,
     check_work_options,
@@ -46,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     help = "largest camera motion per frame, as a share of the short side (%(default)s)"
     parser.add_argument("--max-motion", type=float, default=0.01, metavar="SHARE", help=help)
     add_work_options(parser, timeout=300.0)
+    add_part_options(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> None:
     if not args.root.is_dir():
         raise MissingFile(f"{args.root}: expected the folder of the stabilised videos, got no such folder")
     given = hmdb51_lists(args.annotations)
-    report = Report(args.out / "motion.csv", MeasuredRow)
+    report = opened_report(args.out / "motion.csv", MeasuredRow, args)
     work_through("measuring", given.paths(), report, Measuring(args.root), row_of, args)
     rows = [report.rows[path] for path in given.paths()]
     still = {row.path for row in rows if row.status == "ok" and row.motion <= args.max_motion}

@@ -14,6 +14,7 @@ from av.video.reformatter import VideoReformatter
 from tbe.prepare.common.decoding import opened_video
 from tbe.prepare.common.making import mp4_name
 from tbe.prepare.common.mattes import opened_matte, paired, with_mattes
+from tbe.prepare.common.parts import whole
 from tbe.prepare.common.processes import Outcome
 from tbe.prepare.common.report import Report
 from tbe.prepare.common.work import work_through
@@ -75,7 +76,7 @@ def compare(paths: Sequence[str], args: argparse.Namespace, margin: int = 0) -> 
         agreement = outcome.value or (0.0, 0.0, 0.0)
         return AgreementRow._make((outcome.item, outcome.status, *agreement, outcome.reason))
 
-    work_through("compare", compared, report, Comparing(args.out, args.against, margin), row_of, args)
+    work_through("compare", compared, report, Comparing(args.out, args.against, margin), row_of, whole(args))
     rows = [report.rows[path] for path in compared if report.rows[path].status == "ok"]
     if rows:
         print(f"{file}: {summary(rows)}")

@@ -14,6 +14,7 @@ from tbe.errors import MissingFile, UserError
 from tbe.launch.quoting import override
 from tbe.prepare.common.given_lists import add_lists, given_lists
 from tbe.prepare.common.making import make_missing, mp4_name, opened_report, unique_targets
+from tbe.prepare.common.parts import add_part_options
 from tbe.prepare.common.processes import Outcome
 from tbe.prepare.common.work import add_work_options, exit_on_failures, print_counts
 from tbe.prepare.tools.masks.against import ABOVE, compare
@@ -49,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help=help)
     parser.add_argument("--against", type=Path, metavar="FOLDER", help="true masks of these videos to compare with")
     add_work_options(parser, timeout=600.0)
+    add_part_options(parser)
 
 
 def run(args: argparse.Namespace) -> None:
