@@ -185,6 +185,13 @@ def composed(name, *overrides, run_dir):
     return config
 
 
+def shallow(config):
+    """The config of a network; of one with many equal blocks, with two of them."""
+    from omegaconf import OmegaConf
+
+    return OmegaConf.merge(config, {"depth": 2}) if "depth" in config else config
+
+
 def assert_in_effect(file, config):
     """A config has what one of its files sets."""
     from omegaconf import OmegaConf

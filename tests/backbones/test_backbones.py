@@ -11,13 +11,15 @@ from omegaconf import OmegaConf
 from torch.testing import assert_close
 from torchvision.ops import StochasticDepth
 
+from tests.conftest import shallow
+
 torch.set_num_threads(1)
 LEAVES = sorted((Path(__file__).parents[2] / "configs" / "backbone").glob("*.yaml"))
 
 
 @pytest.fixture(scope="module", params=LEAVES, ids=lambda leaf: leaf.stem)
 def leaf(request):
-    return OmegaConf.load(request.param)
+    return shallow(OmegaConf.load(request.param))
 
 
 @pytest.fixture(scope="module")
