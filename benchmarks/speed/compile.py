@@ -39,7 +39,7 @@ class Family(NamedTuple):
 
 FAMILIES = (  # slowest to compile last
     Family(("tiny",), (4, 8, 32, 32), (64, 8, 64, 64)),
-    Family(("vit_s", "vit_micro", "vit_ti", "vit_b"), (1, 8, 112, 112), (32, 16, 224, 224)),
+    Family(("vit_s", "vit_micro", "vit_ti", "vit_b", "vit_l"), (1, 8, 112, 112), (32, 16, 224, 224)),
     Family(("c3d",), (1, 16, 64, 64), (32, 16, 112, 112)),
     Family(("r2plus1d_small", "r2plus1d_18", "tv_r2plus1d_18"), (1, 8, 64, 64), (32, 16, 112, 112)),
     Family(("r3d_18", "r3d_34", "r3d_50", "tv_r3d_18", "tv_mc3_18"), (1, 8, 64, 64), (32, 16, 112, 112)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +45,7 @@ class ViT(VideoBackbone):
         self.in_channels = in_channels
         self.num_features = width
         self.positions = positions
+        self.head_width = width // heads
         self.patch = self.min_size = _triple("patch", patch)
         self.grid = _triple("grid", grid)
         self.tubelets = nn.Conv3d(in_channels, width, self.patch, self.patch)
@@ -77,6 +79,11 @@ class ViT(VideoBackbone):
         tokens = self.blocks(tokens, self._rotation(grid, keep, num_registers, tokens))
         return self.norm(tokens[:, num_registers:])
 
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Compiles the network as a whole, and its blocks for calls of `tokens`."""
+        self.blocks.compile(*args, **kwargs)
+        super().compile(*args, **kwargs)
+
     def grid_of(self, clips: Tensor) -> Grid:
         """Returns the number of tubelets of clips (B, C, T, H, W) along T, H and W."""
         t, h, w = (size // step for size, step in zip(clips.shape[2:], self.patch, strict=True))
@@ -85,12 +92,11 @@ class ViT(VideoBackbone):
     def _rotation(self, grid: Grid, keep: Tensor | None, num_registers: int, tokens: Tensor) -> Rotation | None:
         if self.positions not in ROTATED:
             return None
-        head = self.num_features // self.blocks[0].attention.heads
-        cosines, sines = rotation(self.positions, head, grid, tokens.device)
+        cosines, sines = rotation(self.positions, self.head_width, grid, tokens.device)
         if keep is not None:
             cosines, sines = (select(table[0], keep).unsqueeze(1) for table in (cosines, sines))
         # Registers have no place: they are not rotated.
-        still = cosines.new_ones(len(cosines), 1, num_registers, head)
+        still = cosines.new_ones(len(cosines), 1, num_registers, self.head_width)
         cosines, sines = torch.cat([still, cosines], dim=2), torch.cat([0 * still, sines], dim=2)
         return Rotation(cosines.to(tokens.dtype), sines.to(tokens.dtype))
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
-from torch import nn
+from torch import Tensor, nn
 
 Rule = tuple[str, str | Callable[[re.Match[str]], str]]
 
 
 def fits_always(backbone: nn.Module, names: Collection[str]) -> str:
     return ""
+
+
+def as_they_are(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return dict(tensors)
 
 
 class Family(NamedTuple):
@@ -22,7 +26,8 @@ class Family(NamedTuple):
     rules: substitutions (pattern, replacement) that turn such a name into ours, applied in order.
     choose: the config of the matching backbone. eps: of their batch norms; None: same as ours.
     marker: a pattern that some name must match; unmarked: one that no name may match.
-    misfit: (backbone, names) -> why the backbone computes something else although its tensors fit, or ''.
+    misfit: (backbone, tensors by their names) -> why the backbone computes something else although they fit, or ''.
+    join: puts together tensors of the file of which several are one of ours, before any is renamed.
     """
 
     name: str
@@ -32,7 +37,8 @@ class Family(NamedTuple):
     eps: float | None = None
     marker: str = ""
     unmarked: str = ""
-    misfit: Callable[[nn.Module, Collection[str]], str] = fits_always
+    misfit: Callable[[nn.Module, Mapping[str, Tensor]], str] = fits_always
+    join: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = as_they_are
 
     def applies(self, names: Collection[str]) -> bool:
         """Returns whether some names belong to the backbone and the names satisfy `marker` and `unmarked`."""
@@ -54,6 +60,6 @@ class Family(NamedTuple):
 def own(backbone: nn.Module) -> Family:
     """Returns the family of one of our backbones saved without a config."""
     children = "|".join(re.escape(name) for name, _ in backbone.named_children())
-    return Family(
-        "this project's own names", part=rf"({children})\.", rules=(), choose="the backbone it was saved from"
-    )
+    values = "|".join(re.escape(name) for name, _ in backbone.named_parameters(recurse=False))
+    part = rf"({children})\." + (rf"|({values})$" if values else "")
+    return Family("this project's own names", part=part, rules=(), choose="the backbone it was saved from")

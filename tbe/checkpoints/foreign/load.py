@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from tbe.checkpoints.foreign import c3d, inception, resnets, torchvision
+from tbe.checkpoints.foreign import c3d, inception, resnets, torchvision, vit
 from tbe.checkpoints.foreign.family import own
 from tbe.checkpoints.foreign.files import locations
 from tbe.checkpoints.foreign.match import Found, Match, compare, listed
@@ -18,7 +18,7 @@ from tbe.errors import UserError
 
 log = logging.getLogger(__name__)
 
-FAMILIES = (*resnets.FAMILIES, *inception.FAMILIES, *c3d.FAMILIES, *torchvision.FAMILIES)
+FAMILIES = (*resnets.FAMILIES, *inception.FAMILIES, *c3d.FAMILIES, *torchvision.FAMILIES, *vit.FAMILIES)
 
 
 def load(backbone: nn.Module, content: Any, path: str | os.PathLike, min_matched: float = 0.9) -> Match:

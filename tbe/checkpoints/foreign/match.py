@@ -66,8 +66,9 @@ class Found(NamedTuple):
 
 def compare(backbone: nn.Module, wanted: dict[str, Tensor], family: Family, location: Location) -> Found:
     """Matches a file, read by the names of a family, with a backbone whose state dict is `wanted`."""
-    theirs = {name: family.rename(name) for name in location.tensors}
-    renamed = {ours: location.tensors[name] for name, ours in theirs.items() if ours is not None}
+    given = family.join(location.tensors)
+    theirs = {name: family.rename(name) for name in given}
+    renamed = {ours: given[name] for name, ours in theirs.items() if ours is not None}
     same_shape = {name: value.shape == wanted[name].shape for name, value in renamed.items() if name in wanted}
     tensors = {name: renamed[name] for name, same in same_shape.items() if same}
     biases = {
@@ -84,7 +85,7 @@ def compare(backbone: nn.Module, wanted: dict[str, Tensor], family: Family, loca
         unexpected=_counted([*(name for name, ours in theirs.items() if ours is None), *location.beside]),
     )
     means = {norm: renamed[name] for name, norm in biases.items()}
-    return Found(match, family, _as_ours(backbone, family, tensors, means), family.misfit(backbone, theirs))
+    return Found(match, family, _as_ours(backbone, family, tensors, means), family.misfit(backbone, given))
 
 
 def listed(names: Collection[str], shown: int = 3) -> str:

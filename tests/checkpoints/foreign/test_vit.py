@@ -1,0 +1,186 @@
+"""Weights of VideoMAE, V-JEPA and V-JEPA 2: equal to transformers' networks in what they compute, or refused."""
+
+import math
+import re
+from functools import partial
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from tbe.backbones.vit import ViT
+from tbe.checkpoints import foreign as weights
+from tbe.errors import UserError
+
+transformers = pytest.importorskip("transformers")
+
+SMALL = partial(ViT, width=24, depth=2, heads=2, patch=(2, 8, 8), grid=(4, 4, 4))
+SIZE = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "patch_size": 8, "layer_norm_eps": 1e-6}
+
+
+def randomized(network):
+    """Weights that no two layers share, biases and norms too."""
+    draws = torch.Generator().manual_seed(0)
+    for value in network.parameters():
+        value.data = torch.randn(value.shape, generator=draws) / 5
+    return network.eval()
+
+
+def videomae(pooled=False):
+    sizes = {"image_size": 32, "num_frames": 8, "intermediate_size": 96, "use_mean_pooling": pooled}
+    return randomized(transformers.VideoMAEModel(transformers.VideoMAEConfig(**SIZE, **sizes)))
+
+
+def vjepa2():
+    sizes = {"crop_size": 32, "frames_per_clip": 8, "pred_hidden_size": 24, "pred_num_hidden_layers": 2}
+    return randomized(transformers.VJEPA2Model(transformers.VJEPA2Config(**SIZE, **sizes, pred_num_attention_heads=2)))
+
+
+def clips():
+    return torch.randn(2, 3, 8, 32, 32, generator=torch.Generator().manual_seed(1))
+
+
+def named_by_the_authors(state):
+    """transformers' tensors of VideoMAE under the names of its authors, one bias for queries and one for values."""
+    pairs = [
+        (r"^embeddings\.patch_embeddings\.projection", "patch_embed.proj"),
+        (r"^encoder\.layer\.", "blocks."),
+        (r"^layernorm\.", "norm."),
+        (r"attention\.output\.dense", "attn.proj"),
+        (r"intermediate\.dense", "mlp.fc1"),
+        (r"output\.dense", "mlp.fc2"),
+        (r"layernorm_before", "norm1"),
+        (r"layernorm_after", "norm2"),
+        (r"attention\.attention\.query\.bias", "attn.q_bias"),
+        (r"attention\.attention\.value\.bias", "attn.v_bias"),
+    ]
+    renamed = {}
+    for name, value in state.items():
+        if "attention.attention" in name and name.endswith("weight"):
+            continue
+        for pattern, theirs in pairs:
+            name = re.sub(pattern, theirs, name)
+        renamed[name] = value
+    for block in range(2):
+        of = f"encoder.layer.{block}.attention.attention."
+        renamed[f"blocks.{block}.attn.qkv.weight"] = torch.cat(
+            [state[f"{of}{part}.weight"] for part in ("query", "key", "value")]
+        )
+    return renamed
+
+
+def with_whole_biases(state):
+    """The authors' names of V-JEPA: one bias for queries, keys and values."""
+    found = dict(state)
+    for block in range(2):
+        queries, values = (found.pop(f"blocks.{block}.attn.{part}_bias") for part in "qv")
+        found[f"blocks.{block}.attn.qkv.bias"] = torch.cat([queries, torch.zeros(24), values])
+    return found
+
+
+def sines_and_cosines():
+    """V-JEPA's positions as a loop: eight channels for each of T, H and W."""
+    rows = []
+    for place in ((t, h, w) for t in range(4) for h in range(4) for w in range(4)):
+        phases = [[count / 10000 ** (wave / 4) for wave in range(4)] for count in place]
+        rows.append([part(phase) for axis in phases for part in (math.sin, math.cos) for phase in axis])
+    return torch.tensor(rows).unsqueeze(0)
+
+
+def older(state):
+    """Names of transformers' files of VideoMAE, on the Hub."""
+    renames = {"query.bias": "q_bias", "value.bias": "v_bias"}
+    return {
+        re.sub(r"(query|value)\.bias", lambda found: renames[found[0]], name): value for name, value in state.items()
+    }
+
+
+def prefixed(state, prefix):
+    return {prefix + name: value for name, value in state.items()}
+
+
+CASES = {
+    "VideoMAE": ("flat", lambda state: {"model": {**prefixed(state, "encoder."), "mask_token": torch.zeros(1, 1, 12)}}),
+    "VideoMAE of transformers": (
+        "flat",
+        lambda state: {**prefixed(state, "videomae."), "classifier.bias": torch.zeros(3)},
+    ),
+    "VideoMAE of transformers, on the Hub": ("flat", older),
+}
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("case", CASES)
+def test_videomaes_tokens_are_those_of_transformers(case):
+    theirs, (positions, written) = videomae(), CASES[case]
+    state = theirs.state_dict()
+    state = named_by_the_authors(state) if case == "VideoMAE" else state
+    network = SMALL(positions=positions).eval()
+    match = weights.load(network, written(state), "file")
+    assert match.family == case.split(",")[0]
+    assert match.share == 1
+    assert_close(network.tokens(clips()), theirs(clips().transpose(1, 2)).last_hidden_state, atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_vjepas_tokens_are_those_of_the_same_network_with_its_positions():
+    theirs = videomae()
+    theirs.embeddings.position_embeddings = positions = sines_and_cosines()
+    state = {**with_whole_biases(named_by_the_authors(theirs.state_dict())), "pos_embed": positions}
+    content = {"encoder": prefixed(state, "module.backbone."), "target_encoder": prefixed(state, "module.backbone.")}
+    network = SMALL().eval()
+    match = weights.load(network, content, "file")
+    assert (match.family, match.share, match.unexpected) == ("V-JEPA", 1, ("pos_embed",))
+    assert_close(network.tokens(clips()), theirs(clips().transpose(1, 2)).last_hidden_state, atol=1e-5, rtol=1e-4)
+    with pytest.raises(
+        UserError, match=r"positions are those of 64 tubelets, this backbone's of 32: set backbone.grid"
+    ):
+        weights.load(SMALL(grid=(2, 4, 4)), content, "file")
+    content["encoder"]["module.backbone.pos_embed"] = positions.flip(2)
+    with pytest.raises(UserError, match="its positions are others than backbone.positions=sincos"):
+        weights.load(SMALL(), content, "file")
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("whose", ["V-JEPA 2", "V-JEPA 2 of transformers"])
+def test_vjepa2s_tokens_are_those_of_transformers(whose):
+    theirs = vjepa2()
+    state = theirs.state_dict()
+    if whose == "V-JEPA 2":
+        state = {name.removeprefix("encoder."): value for name, value in state.items() if name.startswith("encoder.")}
+        for block in range(2):
+            for kind in ("weight", "bias"):
+                parts = [state.pop(f"layer.{block}.attention.{part}.{kind}") for part in ("query", "key", "value")]
+                state[f"layer.{block}.attn.qkv.{kind}"] = torch.cat(parts)
+        renames = {"layer.": "blocks.", "layernorm.": "norm.", ".attention.proj": ".attn.proj"}
+        renames["embeddings.patch_embeddings"] = "patch_embed"
+        for old, new in renames.items():
+            state = {name.replace(old, new): value for name, value in state.items()}
+        state = {"encoder": prefixed(state, "module.backbone.")}
+    network = SMALL(positions="rotary_tiled").eval()
+    match = weights.load(network, state, "file")
+    assert (match.family, match.share) == (whose, 1)
+    expected = theirs(clips().transpose(1, 2), skip_predictor=True).last_hidden_state
+    assert_close(network.tokens(clips()), expected, atol=1e-5, rtol=1e-4)
+    with pytest.raises(
+        UserError, match=f"are rotary_tiled, .* are sincos: choose backbone.positions=rotary_tiled.*{whose}"
+    ):
+        weights.load(SMALL(), state, "file")
+
+
+@torch.no_grad()
+def test_a_network_that_normalizes_after_its_pooling_wants_a_backbone_without_norm():
+    theirs = videomae(pooled=True)
+    network = SMALL(positions="flat", norm=False).eval()
+    assert weights.load(network, theirs.state_dict(), "file").share == 1
+    assert_close(network(clips()), theirs(clips().transpose(1, 2)).last_hidden_state.mean(1), atol=1e-5, rtol=1e-4)
+    with pytest.raises(UserError, match=r"belongs to its head: choose backbone\.norm=false"):
+        weights.load(SMALL(positions="flat"), theirs.state_dict(), "file")
+    with pytest.raises(UserError, match=r"of layers that the backbone lacks 2: norm\.bias, norm\.weight"):
+        weights.load(network, videomae().state_dict(), "file")
+
+
+def test_weights_of_ours_come_back_with_their_registers():
+    saved, network = SMALL(registers=2), SMALL(registers=2)
+    assert weights.load(network, prefixed(saved.state_dict(), "backbone."), "file").share == 1
+    assert torch.equal(network.registers, saved.registers)
