@@ -163,6 +163,32 @@ class NoiseErasing(StaticDistractor):
         return noise if clips.is_floating_point() else noise.round_().clamp_(0, 255).to(clips.dtype)
 
 
+class BackgroundSwap(StaticDistractor):
+    """Exchanges the background of each clip for that of another clip of the batch, with no mask.
+
+        x~_j = x_j + weight * (median of the other clip's frames - median of the clip's own frames)
+
+    The median over time is what stands still where the camera does. At weight 1 nothing of the own background is left
+    but within the moving parts; at 0.5 both are seen. Where the camera moves, the own one leaves its shadow. Values may
+    leave their range by rounding bright on bright; uint8 is clamped. `owners` (B, 1): whose background was taken for
+    each clip of the last batch. Raises UserError for a batch of one clip. Settings: `StaticDistractor`.
+    """
+
+    has_owners = True
+
+    def sample_frame(self, clips: Tensor) -> Tensor:
+        return temporal_median(clips)
+
+    def distract(self, clips: Tensor) -> Tensor:
+        if self.ratio == 0 or self.prob == 0:
+            return clips
+        count = len(clips) if self.per == "clip" else 1
+        weights = draw_weights(count, self.ratio, self.prob, clips.device, self.min_ratio, self.beta)
+        self.owners = owners = draw_owners(clips)
+        own = self.sample_frame(clips)
+        return add_difference(clips, own[owners[:, 0]], own, weights, out=clips if self.inplace else None)
+
+
 class ForegroundMerge(Distractor):
     """Pastes the moving part of each clip onto another clip of the batch, `owners` (B, 1) of the last one.
 
@@ -250,6 +276,20 @@ def add_static_frame(clips: Tensor, frames: Tensor, weights: Tensor, out: Tensor
         return torch.lerp(clips, frames, weights.to(clips.dtype), out=out)
     mixed = torch.lerp(clips.float(), frames.float(), weights).round_()
     return mixed.to(clips.dtype) if out is None else out.copy_(mixed)
+
+
+def temporal_median(clips: Tensor) -> Tensor:
+    """Returns the median of each pixel of clips (B, C, T, H, W) over time, the lower one of two: (B, C, 1, H, W)."""
+    return clips.median(dim=2, keepdim=True).values
+
+
+def add_difference(clips: Tensor, gained: Tensor, lost: Tensor, weights: Tensor, out: Tensor | None = None) -> Tensor:
+    """Returns clip + weight * (gained - lost): clips (B, C, T, H, W), both frames (B, C, 1, H, W), weights (B,)."""
+    weights = weights.view(-1, 1, 1, 1, 1)
+    if clips.is_floating_point():
+        return torch.add(clips, (gained - lost) * weights.to(clips.dtype), out=out)
+    changed = (clips + (gained.float() - lost.float()) * weights).round_().clamp_(0, 255)
+    return changed.to(clips.dtype) if out is None else out.copy_(changed)
 
 
 def draw_owners(clips: Tensor, count: int = 1) -> Tensor:

@@ -1,5 +1,6 @@
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from torch.testing import assert_close
@@ -7,6 +8,7 @@ from torch.testing import assert_close
 from tbe import BackgroundErasing
 from tbe.config import build, plain
 from tbe.erasing import (
+    BackgroundSwap,
     ForegroundMerge,
     InterVideoErasing,
     NoiseErasing,
@@ -206,7 +208,8 @@ def test_the_inter_video_distractor_needs_another_clip():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.uint8, torch.bfloat16])
 @pytest.mark.parametrize(
-    "distractor", [partial(BackgroundErasing, beta=(2, 1)), InterVideoErasing, NoiseErasing, ForegroundMerge]
+    "distractor",
+    [partial(BackgroundErasing, beta=(2, 1)), InterVideoErasing, NoiseErasing, ForegroundMerge, BackgroundSwap],
 )
 def test_compiles_to_one_graph(distractor, dtype):
     torch.compiler.reset()  # or the variants of the tests before count as recompilations
@@ -265,3 +268,38 @@ def test_merging_keeps_the_actor_and_replaces_the_background():
         assert torch.equal(merged[clip][:, :, mask[clip]], clips[clip][:, :, mask[clip]])
         assert torch.equal(merged[clip][:, :, ~mask[clip]], clips[other][:, :, ~mask[clip]])
     assert torch.equal(ForegroundMerge(prob=0.0)(clips), clips)
+
+
+def test_swapping_exchanges_what_stands_still_and_keeps_what_moves():
+    still = torch.tensor([0.2, 0.7])  # of each clip; the squares are brighter by 0.8 and 0.3
+    clips = still.view(2, 1, 1, 1, 1).repeat(1, 3, 6, 12, 12)
+    for frame in range(6):
+        clips[:, :, frame, :4, 2 * frame : 2 * frame + 2] = 1.0
+    swapped = BackgroundSwap(ratio=1.0, min_ratio=1.0)(clips)
+    for clip, other in ((0, 1), (1, 0)):
+        moves = clips[clip] == 1.0
+        assert_close(swapped[clip][~moves], still[other].expand(int((~moves).sum())))
+        assert_close(swapped[clip][moves], (1.0 - still[clip] + still[other]).expand(int(moves.sum())))
+    assert torch.equal(BackgroundSwap(prob=0.0)(clips), clips)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.uint8, torch.bfloat16])
+def test_swapping_equals_the_formula_written_with_numpy(dtype):
+    clips = (255 * torch.rand(5, 3, 7, 6, 6)).to(dtype)
+    swap = BackgroundSwap(ratio=0.8, min_ratio=0.8)
+    found = swap(clips)
+    assert sorted(swap.owners[:, 0].tolist()) == [0, 1, 2, 3, 4]
+    values = clips.double().numpy()
+    medians = np.median(values, axis=2, keepdims=True)
+    expected = values + 0.8 * (medians[swap.owners[:, 0]] - medians)
+    expected = np.clip(expected, 0, 255) if dtype == torch.uint8 else expected
+    assert found.dtype == dtype
+    assert np.abs(found.double().numpy() - expected).max() <= {torch.uint8: 0.501, torch.bfloat16: 3.0}.get(dtype, 1e-3)
+    inplace = clips.clone()
+    assert BackgroundSwap(inplace=True)(inplace) is inplace
+    assert not torch.equal(inplace, clips)
+
+
+def test_swapping_needs_another_clip():
+    with pytest.raises(ValueError, match="at least 2 clips .*, got 1"):
+        BackgroundSwap()(torch.rand(1, 3, 4, 6, 6))

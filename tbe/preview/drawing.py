@@ -29,6 +29,8 @@ def format_blend(blend: Blend, number: int, names: list[str]) -> str:
         return "part of it replaced by another picture"
     if blend.weight == 0:
         return "nothing added"
+    if blend.exchanged:
+        return f"{blend.weight:.2f} of its background exchanged for that of {names[blend.source]}"
     if blend.source < 0:
         return f"+ {blend.weight:.2f} x a picture from outside the batch"
     of_other = "" if blend.source == number else f" of {names[blend.source]}"

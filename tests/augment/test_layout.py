@@ -8,9 +8,9 @@ from torchvision.tv_tensors import Video
 from tbe import BackgroundErasing
 from tbe.augment.layout import find_layout
 from tbe.backbones.resnet3d import ResNet3D
-from tbe.erasing import ForegroundMerge, InterVideoErasing, NoiseErasing
+from tbe.erasing import BackgroundSwap, ForegroundMerge, InterVideoErasing, NoiseErasing
 
-DISTRACTORS = [BackgroundErasing, InterVideoErasing, NoiseErasing, ForegroundMerge]
+DISTRACTORS = [BackgroundErasing, InterVideoErasing, NoiseErasing, ForegroundMerge, BackgroundSwap]
 
 
 def seeded(erase, clips):

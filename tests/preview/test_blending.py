@@ -3,7 +3,14 @@ import math
 import pytest
 import torch
 
-from tbe.erasing import BackgroundErasing, ForegroundMerge, InterVideoErasing, NoiseErasing, add_static_frame
+from tbe.erasing import (
+    BackgroundErasing,
+    BackgroundSwap,
+    ForegroundMerge,
+    InterVideoErasing,
+    NoiseErasing,
+    add_static_frame,
+)
 from tbe.preview.blending import find_blend, still_weights
 from tbe.preview.drawing import format_blend
 
@@ -49,6 +56,19 @@ def test_a_merged_clip_is_not_a_blend():
     found = find_blend(clips(), ForegroundMerge()(clips()), 0)
     assert math.isnan(found.weight)
     assert format_blend(found, 0, ["a"] * 4) == "part of it replaced by another picture"
+
+
+def test_an_exchanged_background_is_named():
+    swap = BackgroundSwap(ratio=0.6, min_ratio=0.6)
+    distracted = swap(clips())
+    assert still_weights(clips(), distracted).isnan().all()
+    found = find_blend(clips(), distracted, 1)
+    assert found.exchanged
+    assert found.source == swap.owners[1]
+    words = format_blend(found, 1, ["a", "b", "c", "d"])
+    assert words == f"0.60 of its background exchanged for that of {'abcd'[found.source]}"
+    brighter = find_blend(clips(), clips() + torch.rand(4, 3, 1, 16, 16), 1)  # of no clip of the batch
+    assert math.isnan(brighter.weight)
 
 
 def test_an_unchanged_still_clip_has_nothing_added():

@@ -13,7 +13,7 @@ from tbe.backbones.activation_checkpointing import recompute
 from tbe.backbones.torchvision import _WhereTokensAre
 from tbe.config import build, plain
 from tbe.data.views import ContrastiveViews
-from tbe.erasing import BackgroundErasing, ForegroundMerge, InterVideoErasing, NoiseErasing
+from tbe.erasing import BackgroundErasing, BackgroundSwap, ForegroundMerge, InterVideoErasing, NoiseErasing
 from tbe.methods.byol import BYOL
 from tbe.methods.consistency import Consistency
 from tbe.methods.embedding_losses import LeJEPALoss, VICRegLoss
@@ -61,6 +61,7 @@ ERASINGS = {
     "several": partial(InterVideoErasing, num_videos=2, beta=(2.0, 1.0)),
     "noise": NoiseErasing,
     "merge": ForegroundMerge,
+    "median_swap": BackgroundSwap,
 }
 
 

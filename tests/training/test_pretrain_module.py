@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from tbe import BackgroundErasing, InterVideoErasing
-from tbe.erasing import ForegroundMerge
+from tbe.erasing import BackgroundSwap, ForegroundMerge
 from tbe.methods.consistency import Consistency
 from tbe.methods.encoder import Encoder
 from tbe.methods.losses import InfoNCE
@@ -71,7 +71,7 @@ def owned(distractor, views="query"):
 
 
 @pytest.mark.parametrize("views", ["query", "both"])
-@pytest.mark.parametrize("distractor", [lambda: InterVideoErasing(num_videos=2), ForegroundMerge])
+@pytest.mark.parametrize("distractor", [lambda: InterVideoErasing(num_videos=2), ForegroundMerge, BackgroundSwap])
 def test_the_owners_of_the_added_backgrounds_become_negatives(distractor, views, monkeypatch):
     built = owned(distractor(), views)
     told, forward = [], MoCo.forward
