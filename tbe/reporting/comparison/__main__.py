@@ -12,7 +12,7 @@ from tbe.reporting.comparison.compare import compare
 def main(arguments: list[str] | None = None) -> None:
     """Reads the command line and writes the files."""
     parser = argparse.ArgumentParser(prog="python -m tbe.reporting.comparison", description=__doc__)
-    parser.add_argument("sweeps", nargs="+", help="folders of sweeps, or one runs.json to draw again")
+    parser.add_argument("sweeps", nargs="+", help="folders of sweeps, and files runs.json to draw again or to add to")
     parser.add_argument("--out", type=Path, help="output folder; default: that of the first sweep")
     parser.add_argument("--metrics", nargs="+", help="keys of metrics.json; default: the last ones common to all runs")
     parser.add_argument(

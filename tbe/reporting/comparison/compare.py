@@ -8,7 +8,7 @@ from pathlib import Path
 from tbe.errors import UserError
 from tbe.reporting.comparison.drawing import draw_curves, draw_points, varied_number
 from tbe.reporting.comparison.runs import Chosen, Run, read_chosen, read_runs, read_sweeps, variants, write_runs
-from tbe.reporting.comparison.table import markdown
+from tbe.reporting.comparison.table import markdown, paired_markdown
 
 FILE = "runs.json"
 MAX_METRICS = 6  # number of metrics shown by default
@@ -21,7 +21,7 @@ def compare(
     against: str | None,
     only: list[str] | None = None,
 ) -> None:
-    """Writes the comparison of sweeps, or of a runs.json, and prints the table.
+    """Writes the comparison of sweeps, of files runs.json, or of both together, and prints the table.
 
     out: None for the folder of the first sweep. metrics, against: None for those stored in runs.json (given, or in the
     first folder); without one, the last metrics common to all runs, and no variant. only: the variants to show; None
@@ -29,7 +29,7 @@ def compare(
     """
     first = Path(sweeps[0])
     is_file = first.suffix == ".json"
-    runs = read_runs(first) if is_file else read_sweeps(sweeps)
+    runs = _read_all(sweeps)
     if only:
         runs = _only(runs, only)
     before = read_chosen(first if is_file else first / FILE)
@@ -42,12 +42,31 @@ def compare(
     shown = metrics or before.metrics or shared[-MAX_METRICS:]
     chosen = Chosen(shown, against or before.against)
     table = markdown(found, shown, chosen.against)
+    if chosen.against is not None and (paired := paired_markdown(found, shown, chosen.against)):
+        table += f"\n{paired}"
     write_runs(runs, chosen, out / FILE)
     (out / "table.md").write_text(table, encoding="utf-8")
     draw_points(found, shown, out / "points.png")
     if setting is not None:
         draw_curves(found, setting, shown, out / "curves.png")
     print(f"{table}\ncomparison: {out}")
+
+
+def _read_all(parts: Sequence[str]) -> list[Run]:
+    """Returns the runs of files runs.json and of folders of sweeps, in this order; UserError for other settings."""
+    files, folders = ([part for part in parts if part.endswith(".json") == is_file] for is_file in (True, False))
+    by_part = {file: read_runs(file) for file in files}
+    if folders:
+        by_part[", ".join(folders)] = read_sweeps(folders)
+    told = {part: sorted({key for run in runs for key in run.settings}) for part, runs in by_part.items()}
+    (first, expected), *others = told.items()
+    for part, keys in others:
+        if keys != expected:
+            raise UserError(
+                f"expected parts of one comparison, which vary the same settings: {first} varies "
+                f"{', '.join(expected) or 'none'}, {part} {', '.join(keys) or 'none'}. Compare them one by one"
+            )
+    return [run for runs in by_part.values() for run in runs]
 
 
 def _along(found: dict[str, list[Run]], setting: str) -> dict[str, list[Run]]:

@@ -43,6 +43,35 @@ def markdown(variants: dict[str, list[Run]], metrics: Sequence[str], against: st
     return "\n".join(lines) + "\n"
 
 
+def paired_markdown(variants: dict[str, list[Run]], metrics: Sequence[str], against: str) -> str:
+    """Returns one line per variant: the mean difference to `against` over the seeds that both have, with its interval.
+
+    Variants that share fewer than two seeds with it are left out; returns "" if none is left. Bold, italics: the 95 %
+    interval lies above zero, below it.
+    """
+    by_seed = {run.seed: run for run in variants[against]}
+    lines = []
+    for name, of_variant in variants.items():
+        pairs = [(run, by_seed[run.seed]) for run in of_variant if run.seed in by_seed]
+        if name == against or len(pairs) < 2:
+            continue
+        own, other = zip(*pairs, strict=True)
+        cells = [_difference(measured(own, metric) - measured(other, metric)) for metric in metrics]
+        lines.append(f"| {name} | {', '.join(str(run.seed) for run in own)} | " + " | ".join(cells) + " |")
+    if not lines:
+        return ""
+    head = [f"| minus {against} | seeds | " + " | ".join(metrics) + " |", "|---|---" + "|---:" * len(metrics) + "|"]
+    return "\n".join(head + lines) + "\n"
+
+
+def _difference(values: np.ndarray) -> str:
+    if np.isnan(values).any():
+        return "-"
+    interval = t_interval(values)
+    mark = "**" if interval.low > 0 else "*" if interval.high < 0 else ""
+    return f"{mark}{values.mean():+.1f} ± {(interval.high - interval.low) / 2:.1f}{mark}"
+
+
 def _mark(values: np.ndarray, reference: np.ndarray) -> str:
     own, other = t_interval(values), t_interval(reference)
     return "**" if own.low > other.high else "*" if own.high < other.low else ""

@@ -65,6 +65,10 @@ def test_the_table_has_means_and_intervals(two_variants, tmp_path, capsys):
     assert table[2:] == [
         "| moco | 0, 1, 2 | 21.0 ± 2.5 | 79.0 ± 2.5 |",
         "| be | 0, 1, 2 | **52.0 ± 5.0** | *48.0 ± 5.0* |",
+        "",
+        "| minus moco | seeds | R@1/swap | scene |",
+        "|---|---|---:|---:|",
+        "| be | 0, 1, 2 | **+31.0 ± 2.5** | *-31.0 ± 2.5* |",
     ]
     assert "| be | 0, 1, 2 |" in capsys.readouterr().out
     assert Image.open(tmp_path / "out" / "points.png").width > 400
@@ -170,7 +174,7 @@ def test_an_variant_is_called_by_its_name_and_what_lies_below_is_in_italics(swee
         for seed in (1, 2, 3)
     ]
     main([*parts, "--metrics", "leak", "constant", "--against", "moco", "--out", str(tmp_path / "out")])
-    assert (tmp_path / "out" / "table.md").read_text().splitlines()[2:] == [
+    assert (tmp_path / "out" / "table.md").read_text().splitlines()[2:4] == [
         "| moco | 1, 2, 3 | 92.0 ± 2.5 | 1.0 ± 0.0 |",
         "| inter | 1, 2, 3 | *42.0 ± 2.5* | 1.0 ± 0.0 |",
     ]
@@ -220,3 +224,33 @@ def test_a_folder_without_a_sweep_and_a_seed_twice_are_refused(two_variants, tmp
         main([str(tmp_path)])
     with pytest.raises(SystemExit, match=r"expected a run of each seed, got seeds \[0, 1, 2, 0, 1, 2\]"):
         main([two_variants, two_variants])
+
+
+def test_differences_are_those_of_the_seeds_that_both_have(sweep, tmp_path, capsys):
+    rows = [
+        (["variant=moco", f"seed={seed}"], "demo", {"top1": value}, {}) for seed, value in enumerate((1.0, 9.0, 5.0))
+    ]
+    rows += [
+        (["variant=be", f"seed={seed}"], "demo", {"top1": value}, {}) for seed, value in ((1, 11.0), (2, 7.0), (8, 0.0))
+    ]
+    rows += [(["variant=inter", "seed=2"], "demo", {"top1": 50.0}, {})]
+    main([sweep(rows), "--metrics", "top1", "--against", "moco"])
+    table = (tmp_path / "sweep" / "table.md").read_text()
+    assert "| be | 1, 2 | **+2.0 ± 0.0** |" in table
+    assert table.count("| inter |") == 1  # one seed shared has no interval
+
+
+def test_a_file_of_runs_and_sweeps_are_parts_of_one_comparison(sweep, tmp_path):
+    def rows(seed, name="be", **more):
+        told = [f"{key}={value}" for key, value in {"variant": name, "seed": seed, **more}.items()]
+        return [(told, "demo", {"top1": 10.0 + seed}, {}), ([*told, "variant=moco"], "demo", {"top1": 1.0}, {})]
+
+    main([sweep(rows(1), "first"), "--out", str(tmp_path / "kept")])
+    kept = str(tmp_path / "kept" / "runs.json")
+    main([kept, sweep(rows(2), "second"), sweep(rows(3), "third"), "--out", str(tmp_path / "all"), "--against", "moco"])
+    runs = variants(read_runs(tmp_path / "all" / "runs.json"))
+    assert {name: [run.seed for run in found] for name, found in runs.items()} == {"be": [1, 2, 3], "moco": [1, 2, 3]}
+    with pytest.raises(
+        SystemExit, match=r"vary the same settings: .*runs.json varies variant, .*other epochs, variant"
+    ):
+        main([kept, sweep(rows(4, epochs=2) + rows(5, epochs=3), "other"), "--out", str(tmp_path / "all")])
