@@ -1,8 +1,8 @@
 """Self-supervised video representations that look at the motion, not at the background.
 
-The Python API: `load` a trained backbone, `embed` videos with it, `audit` any model for background bias, `build`
-anything that has a config, and distract clips in a training loop of your own. Each name is imported when it is first
-used: `import tbe` takes milliseconds.
+The Python API: `load` a trained backbone, `embed` videos with it, `audit` any model for background bias, `push` an
+exported backbone to a Hub, `build` anything that has a config, and distract clips in a training loop of your own. Each
+name is imported when it is first used: `import tbe` takes milliseconds.
 
 The letters that docstrings use for the axes of a tensor:
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tbe.api.audit import audit
     from tbe.api.build import build
     from tbe.api.embed import embed
+    from tbe.api.hub import Pretrained, push
     from tbe.api.load import load
     from tbe.backbones.preprocessing import Preprocessing
     from tbe.data.readers.base import DecodeError
@@ -36,11 +37,13 @@ __all__ = [
     "DecodeError",
     "InterVideoErasing",
     "Preprocessing",
+    "Pretrained",
     "__version__",
     "audit",
     "build",
     "embed",
     "load",
+    "push",
 ]
 
 _MODULES = {
@@ -48,10 +51,12 @@ _MODULES = {
     "DecodeError": "tbe.data.readers.base",
     "InterVideoErasing": "tbe.erasing",
     "Preprocessing": "tbe.backbones.preprocessing",
+    "Pretrained": "tbe.api.hub",
     "audit": "tbe.api.audit",
     "build": "tbe.api.build",
     "embed": "tbe.api.embed",
     "load": "tbe.api.load",
+    "push": "tbe.api.hub",
 }
 
 

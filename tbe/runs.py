@@ -20,6 +20,7 @@ import tbe
 from tbe.errors import MissingFile
 
 LAST = Path("checkpoints", "last.ckpt")
+EXPORTED = Path("backbone.safetensors")  # in the folder that task=export writes
 ID = "run_id"  # the file with the id of a folder's run, which stays when the folder is moved
 
 CONFIG, METRICS = "config.yaml", "metrics.json"  # in a run's folder
@@ -29,8 +30,8 @@ UNMEASURED = "unmeasured"  # in the protocol of the metrics: the tasks whose num
 def find(name: str, runs: str | os.PathLike, nested: bool = True) -> Path:
     """Returns the checkpoint of a path, a run folder, a name's folder (its newest run), or 'latest' (newest in `runs`).
 
-    Without `nested` only runs directly in `runs` count, not their follow-up runs (`then`). Raises MissingFile if there
-    is none.
+    Of a folder that task=export wrote it is the file of weights. Without `nested` only runs directly in `runs` count,
+    not their follow-up runs (`then`). Raises MissingFile if there is none.
     """
     if name == "latest":
         pattern = f"**/{LAST}" if nested else f"*/{LAST}"
@@ -41,7 +42,7 @@ def find(name: str, runs: str | os.PathLike, nested: bool = True) -> Path:
     path = Path(name)
     if path.is_dir():
         newest = max(path.glob(f"*/{LAST}"), key=lambda file: file.stat().st_mtime, default=path / LAST)
-        path = path / LAST if (path / LAST).is_file() else newest
+        path = next((file for file in (path / LAST, path / EXPORTED) if file.is_file()), newest)
     if not path.is_file():
         raise MissingFile(f"checkpoint: expected a file, a run's folder or 'latest', got {name!r} (no {path})")
     return path

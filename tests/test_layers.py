@@ -40,6 +40,7 @@ ONLY = {
     "wandb": set(),
     "safetensors": {"checkpoints", "encoders", "evaluation"},
     "transformers": {"encoders"},
+    "huggingface_hub": {"api", "checkpoints"},
     "timm": {"encoders"},
     "onnx": {"evaluation"},
     "onnxruntime": {"evaluation"},

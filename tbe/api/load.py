@@ -13,6 +13,7 @@ from tbe.api.build import build, compose_choices, resolve
 from tbe.backbones.base import VideoBackbone
 from tbe.backbones.preprocessing import Preprocessing
 from tbe.checkpoints import checkpoint as checkpoints
+from tbe.checkpoints import hub
 from tbe.checkpoints.foreign import ForeignWeights
 from tbe.checkpoints.preprocessing import stored_preprocessing
 from tbe.errors import UserError
@@ -32,14 +33,19 @@ def load(
     """Returns a trained backbone, (B, C, T, H, W) -> (B, F), in eval mode, with its `preprocessing` attached.
 
     checkpoint: a file, the folder of a run, of several runs (the newest), or 'latest', the newest run below `runs`
-    (None: the environment variable TBE_RUNS, else runs/). A checkpoint of this project contains its backbone config
-    and preprocessing. Weights of other projects need `backbone`, a choice of `configs/backbone` or a network, of whose
-    tensors they must provide at least the fraction `min_matched`, and `preprocessing`, a choice of `configs/clip` or
-    the numbers; with None, `embed` asks for it.
-    Raises MissingFile if there is no such file; UserError for a corrupt file or weights of another architecture.
+    (None: the environment variable TBE_RUNS, else runs/); a folder that `task=export` wrote, or `hf:<id>`, such a
+    folder on the Hub. A checkpoint of this project contains its backbone config and preprocessing. Weights of other
+    projects need `backbone`, a choice of `configs/backbone` or a network, of whose tensors they must provide at least
+    the fraction `min_matched`, and `preprocessing`, a choice of `configs/clip` or the numbers; with None, `embed` asks
+    for it.
+    Raises MissingFile if there is no such file; UserError for a corrupt file or weights of another architecture, and
+    for a Hub that can't be reached.
     """
     root = os.environ.get("TBE_RUNS", "runs") if runs is None else runs
-    path = folders.find(os.fspath(checkpoint), root)
+    name = os.fspath(checkpoint)
+    if name.startswith(hub.PREFIX):
+        name = os.fspath(hub.exported_folder(name.removeprefix(hub.PREFIX)))
+    path = folders.find(name, root)
     found = checkpoints.read_any(path, min_matched=min_matched)
     if backbone is not None:
         network = build("backbone", backbone) if isinstance(backbone, str) else backbone

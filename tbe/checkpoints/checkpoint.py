@@ -19,6 +19,7 @@ from tbe.backbones.base import VideoBackbone
 from tbe.backbones.classifier import Classifier
 from tbe.checkpoints import config_allowlist, foreign
 from tbe.checkpoints.atomic_io import could_be_torn, require_intact
+from tbe.checkpoints.exported import is_exported, read_exported
 from tbe.checkpoints.foreign import ForeignWeights
 from tbe.checkpoints.moved_names import with_present_names
 from tbe.config import build
@@ -118,13 +119,17 @@ def read_any(
 ) -> Checkpoint | ForeignWeights:
     """Reads a checkpoint, or a foreign file as weights for the backbone config `backbone`.
 
+    The weights that task=export wrote, beside their card, are a checkpoint as well.
     min_matched: the fraction of the backbone's tensors that foreign weights must provide. Raises UserError for a
     corrupt checkpoint, or one whose config would build anything but networks, data sets and readers.
     """
-    raw = _read(path)
-    if not isinstance(raw, dict) or KEY not in raw:
-        return ForeignWeights(os.fspath(path), raw, backbone, min_matched)
-    require_intact(path)  # torch itself does not verify the checksums
+    if is_exported(path):
+        raw = read_exported(path)
+    else:
+        raw = _read(path)
+        if not isinstance(raw, dict) or KEY not in raw:
+            return ForeignWeights(os.fspath(path), raw, backbone, min_matched)
+        require_intact(path)  # torch itself does not verify the checksums
     ours = raw[KEY]
     config = with_present_names(ours["config"])
     for part in BUILT:

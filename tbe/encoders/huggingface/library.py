@@ -12,7 +12,8 @@ from zipfile import BadZipFile
 
 from safetensors import SafetensorError
 
-from tbe.errors import UserError, first_line
+from tbe.checkpoints.hub import short
+from tbe.errors import UserError
 
 BROKEN = (SafetensorError, pickle.UnpicklingError, BadZipFile, EOFError, struct.error, json.JSONDecodeError)
 
@@ -39,12 +40,12 @@ def told(name: str, folder: str) -> Iterator[None]:
         raise
     except BROKEN as error:
         raise UserError(
-            f"{name}: expected intact files of weights, got one that can't be read ({_short(error)}). Copy it again"
+            f"{name}: expected intact files of weights, got one that can't be read ({short(error)}). Copy it again"
         ) from error
     except OSError as error:
         raise UserError(
             f"{name}: expected a folder with config.json and the weights, or a Hub id that can be reached, got "
-            f"neither: {_short(error)}. Where there is no network, copy the repository's files into a folder "
+            f"neither: {short(error)}. Where there is no network, copy the repository's files into a folder "
             "and name it: hf:<folder>"
         ) from error
     except (ValueError, KeyError, TypeError, RuntimeError, ImportError, AttributeError) as error:
@@ -54,12 +55,8 @@ def told(name: str, folder: str) -> Iterator[None]:
                 "only if asked for. If you have read it and trust it: trust_remote_code=true"
             ) from error
         raise UserError(
-            f"{name}: expected a model that transformers {library.__version__} loads, got {_short(error)}"
+            f"{name}: expected a model that transformers {library.__version__} loads, got {short(error)}"
         ) from error
     finally:
         library.utils.logging.set_verbosity(verbosity)
         library.utils.logging.enable_progress_bar()
-
-
-def _short(error: Exception) -> str:
-    return first_line(error).split(". ")[0][:300].rstrip(".")

@@ -12,11 +12,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from tbe.encoders.base import Layout
+from tbe.checkpoints.exported import LIBRARY
+from tbe.checkpoints.hub import exported_folder
+from tbe.encoders.base import Encoder, Layout
 from tbe.encoders.huggingface.encoder import TransformersEncoder
 from tbe.encoders.huggingface.library import told, transformers
 from tbe.encoders.huggingface.processor import read_spec
 from tbe.encoders.names import RANDOM, Settings, check_known
+from tbe.encoders.own import load_own
 from tbe.encoders.report import RANDOM as RANDOM_WEIGHTS
 from tbe.encoders.report import LoadReport, listed, matches
 from tbe.errors import UserError
@@ -26,17 +29,26 @@ HEAD = re.compile(r"(^|\.)(pooler|head)\.")  # what sums a clip up: read out onl
 TOWERS = ("vision_model", "video_model", "vision_tower", "visual")
 
 
-def load_huggingface(name: str, asked: str, settings: Settings, **options: Any) -> TransformersEncoder:
+def load_huggingface(name: str, asked: str, settings: Settings, **options: Any) -> Encoder:
     """Returns the encoder of `<folder or Hub id>[@random]`: a model of clips, or one of images, run on each frame.
 
-    Of a model with a text tower it is the vision tower; of one with a classifier all but the last layer. Raises
-    UserError for weights that lack tensors of the encoder, have them in another shape or hold more of its layers, for
-    pickles with more than tensors, and for a repository's own code, unless it is trusted.
+    An exported backbone of this project is one, too. Of a model with a text tower it is the vision tower; of one with a
+    classifier all but the last layer. Raises UserError for weights that lack tensors of the encoder, have them in
+    another shape or hold more of its layers, for pickles with more than tensors, and for a repository's own code,
+    unless it is trusted.
     """
     folder = asked.removesuffix(f"@{RANDOM}")
     if Path(folder).is_dir() and not Path(folder, "config.json").is_file():
         raise UserError(f"{name}: expected a config.json in the folder {folder}, got {_content(folder)}")
     library, trust_remote_code = transformers(name), settings.trust_remote_code
+    with told(name, folder):
+        known = library.PretrainedConfig.get_config_dict(folder)[0]
+    if known.get("library_name") == LIBRARY:
+        if folder != asked:
+            raise UserError(
+                f"{name}: expected an export's own weights, got @{RANDOM}: checkpoint={RANDOM} is untrained"
+            )
+        return load_own(name, os.fspath(exported_folder(folder)), settings, **options)
     with told(name, folder):
         config = library.AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
         model, found = _load(library, folder, config, folder != asked, trust_remote_code)

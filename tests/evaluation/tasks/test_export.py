@@ -32,7 +32,7 @@ def exported(leaf, folder, **options):
     torch.manual_seed(0)
     backbone = build(yaml.safe_load((ROOT / "configs" / "backbone" / f"{leaf}.yaml").read_text()))
     exporter = Export(**options)
-    files = exporter._write("backbone", backbone, folder, random_clips((3, 8, 32, 32), exporter.dynamic_sizes))
+    files = exporter.write("backbone", backbone, folder, random_clips((3, 8, 32, 32), exporter.dynamic_sizes))
     return {file["format"]: file for file in files.values()}
 
 
@@ -51,7 +51,7 @@ def test_a_finetuned_network_and_its_head_come_back_from_every_format(
     folder, card = run / "export" / "demo_finetune", card_of(run, "demo_finetune")
     names = [f"{network}.{form.suffix}" for network in ("backbone", "classifier") for form in AVAILABLE.values()]
     assert list(card["files"]) == names
-    assert {path.name for path in folder.iterdir()} == {*names, "card.json", "README.md"}
+    assert {path.name for path in folder.iterdir()} == {*names, "card.json", "config.json", "README.md"}
     checkpoint = checkpoints.read(finetuned / "checkpoints" / "last.ckpt")
     for name, network in (("backbone", checkpoint.backbone()), ("classifier", checkpoint.classifier())):
         for form in AVAILABLE.values():

@@ -8,11 +8,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from tbe.checkpoints.exported import CARD, LIBRARY
 from tbe.evaluation.tasks.base import Evaluation
-from tbe.runs import versions
+from tbe.evaluation.tasks.export.readme import readme
+from tbe.runs import versions, write_json
 
 CHANNELS = {2: "optical flow to the right and down", 3: "RGB"}
 PACKAGES = ("safetensors", "onnx", "onnxscript", "onnxruntime")
+IN_CONFIG = ("backbone", "features_dim", "num_classes")
 
 
 def clip_shape(evaluation: Evaluation) -> tuple[int, ...]:
@@ -43,6 +46,7 @@ def describe(evaluation: Evaluation, dynamic_sizes: Sequence[str]) -> dict[str, 
             "mean": [round(value, 6) for value in augment.mean.flatten().tolist()],
             "std": [round(value, 6) for value in augment.std.flatten().tolist()],
             "stride": data.eval_clips.stride,
+            "short": data.eval_clips.short,
             "short_side": data.short_side,
             "crop_share": getattr(augment.crop, "share", None),
         },
@@ -50,6 +54,13 @@ def describe(evaluation: Evaluation, dynamic_sizes: Sequence[str]) -> dict[str, 
         "run_metrics": _run_metrics(evaluation.origin),
         "versions": versions() | {name: _version(name) for name in PACKAGES},
     }
+
+
+def write_card(card: dict[str, Any], folder: Path) -> None:
+    """Writes card.json, README.md, and config.json, by which the Hub counts downloads."""
+    write_json(folder / CARD, card)
+    write_json(folder / "config.json", {"library_name": LIBRARY, **{name: card[name] for name in IN_CONFIG}})
+    (folder / "README.md").write_text(readme(card), encoding="utf-8")
 
 
 def _run_metrics(origin: Any) -> dict[str, Any] | None:

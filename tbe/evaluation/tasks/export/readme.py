@@ -22,6 +22,14 @@ ONNX = """import onnxruntime
 session = onnxruntime.InferenceSession("{file}")
 ({output},) = session.run(None, {{"clips": clips.numpy()}})"""
 EXAMPLES = {"safetensors": SAFETENSORS, "torch_export": TORCH_EXPORT, "onnx": ONNX}
+# The metadata that the Hub reads.
+HUB = """---
+library_name: tbe-video
+tags:
+- video
+- self-supervised-learning
+- model_hub_mixin
+---"""
 # The measures of an audit that the card shows.
 AUDITED = {
     "background_reliance": "background reliance",
@@ -45,7 +53,7 @@ NETWORKS = {
 
 def readme(card: dict[str, Any]) -> str:
     """Returns the Markdown card, with a runnable example for each file (run in the folder of the files)."""
-    parts = (_title(card), _input(card["input"]), _files(card), _examples(card), _audits(card), _origin(card))
+    parts = (HUB, _title(card), _input(card["input"]), _files(card), _examples(card), _audits(card), _origin(card))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -95,7 +103,8 @@ clips = (frames.transpose(1, 2) / 255 - mean) / std"""
     for name, file in card["files"].items():
         network = file["network"]
         blocks.append(EXAMPLES[file["format"]].format(file=name, network=network, **NETWORKS[network]))
-    return "## Use\n\n" + "\n\n".join(f"```python\n{block}\n```" for block in blocks)
+    ours = 'With this project `tbe.load(<this folder>)`, of the Hub `tbe.load("hf:<id>")`; without it, in this folder:'
+    return f"## Use\n\n{ours}\n\n" + "\n\n".join(f"```python\n{block}\n```" for block in blocks)
 
 
 def _audits(card: dict[str, Any]) -> str:

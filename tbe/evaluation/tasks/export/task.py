@@ -17,10 +17,8 @@ from torch import Tensor, nn
 
 from tbe.errors import UserError
 from tbe.evaluation.tasks.base import Evaluation
-from tbe.evaluation.tasks.export.card import clip_shape, describe
+from tbe.evaluation.tasks.export.card import clip_shape, describe, write_card
 from tbe.evaluation.tasks.export.formats import FORMATS, SIZES, Network, check_formats, trace
-from tbe.evaluation.tasks.export.readme import readme
-from tbe.runs import write_json
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +31,7 @@ class Export:
     safetensors contains only weights, the other formats also the network. Each file is read back and compared with the
     network on random clips; if outputs differ by more than `tolerance` times the largest output, the file is deleted
     and UserError raised. `card.json` and `README.md` describe inputs, outputs, the origin of the weights and how to
-    load each file. Reads no video.
+    load each file. The folder is what `tbe.load` and `tbe.push` take. Reads no video.
 
     audit: a folder of audits of this model (`task=audit`), whose numbers the card gets; None for those of the same
     evaluation, if there are any. dynamic_sizes: those of frames, height and width that may vary in a traced network,
@@ -61,13 +59,12 @@ class Export:
         folder = evaluation.folder / "export" / evaluation.name
         folder.mkdir(parents=True, exist_ok=True)
         probes = random_clips(clip_shape(evaluation), self.dynamic_sizes)
-        files = self._write("backbone", backbone, folder, probes)
+        files = self.write("backbone", backbone, folder, probes)
         if evaluation.classifier is not None:
-            files |= self._write("classifier", evaluation.classifier, folder, probes)
+            files |= self.write("classifier", evaluation.classifier, folder, probes)
         checked = {"tolerance": self.tolerance, "checked_on": [list(clips.shape) for clips in probes]}
         card = describe(evaluation, self.dynamic_sizes) | checked | {"files": files, "audits": self._audits(evaluation)}
-        write_json(folder / "card.json", card)
-        (folder / "README.md").write_text(readme(card), encoding="utf-8")
+        write_card(card, folder)
         log.info("export: %s", folder)
         return {
             f"export/{name}_max_error": max(file["max_error"] for file in files.values() if file["format"] == name)
@@ -85,7 +82,7 @@ class Export:
         return found
 
     @torch.no_grad()
-    def _write(self, name: str, network: nn.Module, folder: Path, probes: list[Tensor]) -> dict[str, dict[str, Any]]:
+    def write(self, name: str, network: nn.Module, folder: Path, probes: list[Tensor]) -> dict[str, dict[str, Any]]:
         """Writes and verifies one network in all formats; returns the card entries by file name."""
         network = copy.deepcopy(network).cpu().eval().requires_grad_(False)
         expected = [network(clips) for clips in probes]
