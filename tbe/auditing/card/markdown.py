@@ -32,7 +32,7 @@ def _protocol(audited: Audited) -> Iterator[tuple[str, str]]:
 
 def _headlines(audits: list[Audited], reader: str) -> list[str]:
     rows = [(texts.TITLES[name], [one.measures.get(reader, {}).get(name) for one in audits]) for name in HEADLINES]
-    return _grid(
+    return grid(
         ["", *(one.name for one in audits)], [[f"**{title}**", *map(texts.shown, cells)] for title, cells in rows]
     )
 
@@ -47,7 +47,7 @@ def _table(audits: list[Audited], reader: str) -> list[str]:
             beyond = "" if lost is None or lost.value != lost.value else f"; {-lost.value:+.1f} to own"
             cells.append(texts.shown(found.get(line.measure)) + beyond)
         rows.append([f"{line.title}: {line.meaning}", *cells])
-    return _grid(["", *(one.name for one in audits)], rows)
+    return grid(["", *(one.name for one in audits)], rows)
 
 
 def _differences(audits: list[Audited], reader: str) -> list[str]:
@@ -58,10 +58,11 @@ def _differences(audits: list[Audited], reader: str) -> list[str]:
     if not rows:
         return []
     heads = ["difference, paired", *(texts.TITLES.get(name, "SBErr") for name in (*HEADLINES, "sberr"))]
-    return [*_grid(heads, rows), ""]
+    return [*grid(heads, rows), ""]
 
 
-def _grid(heads: list[str], rows: list[list[str]]) -> list[str]:
+def grid(heads: list[str], rows: list[list[str]]) -> list[str]:
+    """Returns the lines of a table."""
     lines = [[cell.replace("|", "\\|") for cell in row] for row in (heads, *rows)]
     written = [f"| {' | '.join(row)} |" for row in lines]
     return [written[0], "|---" + "|---:" * (len(heads) - 1) + "|", *written[1:]]
