@@ -61,8 +61,8 @@ def read_models(sources: Sequence[str]) -> dict[str, list[Audited]]:
         if not name or not audits:
             raise UserError(f"expected <name>=<folders with audits (audit.json)>, with commas between, got {source!r}")
         found.setdefault(name, []).extend(audits.values())
-    folders = [audited.folder.resolve() for audits in found.values() for audited in audits]
-    if twice := next((folder for folder in folders if folders.count(folder) > 1), None):
+    places = [audited.folder.resolve() for audits in found.values() for audited in audits]
+    if twice := next((place for place in places if places.count(place) > 1), None):
         raise UserError(f"expected each audit once, got {twice} twice")
     return found
 
