@@ -242,6 +242,8 @@ def test_resuming_what_is_not_there_is_refused(train):
         ("flip", "cross_entropy"),
         ("arrow_of_time", "cross_entropy"),
         ("pace", "cross_entropy"),
+        ("videomae", "mse"),
+        ("vjepa method.target=seen", "l1"),
     ],
 )
 def test_every_method_trains_with_and_without_be_on_the_clips_that_it_reads(train, method, loss, be, monkeypatch):

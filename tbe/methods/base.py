@@ -40,20 +40,29 @@ class Embeddings(NamedTuple):
     views: Tensor
 
 
+class Reconstructions(NamedTuple):
+    """Float32 predictions (B, M, D) of M masked places of each clip, and what is there."""
+
+    predictions: Tensor
+    targets: Tensor
+
+
 class Method(nn.Module, ABC):
     """Maps the views of a batch to comparisons, predictions or embeddings, which a loss turns into a scalar.
 
     `backbone` is the pretrained network, the only part kept for evaluation. `views` names the views that the method
     reads; others are neither decoded nor augmented. `reads_owners`: whether it takes `owners` (B, k), the videos of the
-    batch whose frames a distractor added to the queries, as a further argument.
+    batch whose frames a distractor added to the queries, as a further argument. `reads_clean`: whether it takes
+    `clean`, the queries without the distractor.
     """
 
     backbone: VideoBackbone
     views: tuple[str, ...] = VIEWS
     reads_owners = False
+    reads_clean = False
 
     @abstractmethod
-    def forward(self, *views: Tensor) -> Comparisons | WeightedComparisons | Predictions | Embeddings:
+    def forward(self, *views: Tensor) -> Comparisons | WeightedComparisons | Predictions | Embeddings | Reconstructions:
         """Compares its `views`, each (B, C, T, H, W): the key has the query's frames, the negative its video."""
 
     def check_num_videos(self, num_videos: int) -> None:

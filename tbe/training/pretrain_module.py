@@ -10,12 +10,13 @@ from torch import Tensor, nn
 
 from tbe.backbones.base import VideoBackbone
 from tbe.errors import UserError
-from tbe.methods.base import Comparisons, Embeddings, Method, Predictions, WeightedComparisons
+from tbe.methods.base import Comparisons, Embeddings, Method, Predictions, Reconstructions, WeightedComparisons
 from tbe.methods.consistency import Consistency
 from tbe.methods.losses import contrast_accuracy
 from tbe.training.optim import Schedule, configure
 
-Compared = Comparisons | WeightedComparisons | Predictions | Embeddings
+Compared = Comparisons | WeightedComparisons | Predictions | Embeddings | Reconstructions
+REGRESSIONS = (nn.MSELoss, nn.L1Loss)  # of reconstructions
 DISTRACTED = {"query": ("query",), "key": ("key",), "both": ("query", "key")}
 
 
@@ -57,6 +58,11 @@ class PretrainModule(pl.LightningModule):
                 "be.inplace: expected false with a consistency, which compares the distracted query with the clean "
                 f"one, got true and a weight of {consistency.weight}. Set be.inplace=false or consistency=none"
             )
+        if method.reads_clean and getattr(distractor, "inplace", False):
+            raise UserError(
+                "be.inplace: expected false with method.target=clean, the clip without the distractor, got true. Set "
+                "be.inplace=false or method.target=seen"
+            )
         self.distractor_views = DISTRACTED[distractor_views]
         self.method = method
         self.consistency = consistency
@@ -80,6 +86,8 @@ class PretrainModule(pl.LightningModule):
             views[name] = self.distractor(views[name])
             if name == "query" and self.method.reads_owners:
                 more["owners"] = self.distractor.owners
+        if self.method.reads_clean:
+            more["clean"] = query
         comparisons = self.method(*views.values(), **more)
         _check_fits(self.loss, comparisons, self.method)
         loss = self.loss(*comparisons)
@@ -107,7 +115,13 @@ class PretrainModule(pl.LightningModule):
 
 
 def _check_fits(loss: nn.Module, compared: Compared, method: Method) -> None:
-    """Raises UserError where a loss of embeddings is given something else, or embeddings come to another loss."""
+    """Raises UserError where embeddings or reconstructions come to a loss of something else, or the reverse."""
+    if isinstance(compared, Reconstructions) != isinstance(loss, REGRESSIONS):
+        expected = "mse or l1" if isinstance(compared, Reconstructions) else "the one that the method brings"
+        raise UserError(
+            f"loss: expected {expected} with {type(method).__name__}, got {type(loss).__name__}: leave loss= out, or "
+            "choose loss=mse and loss=l1 with method=videomae or method=vjepa only"
+        )
     if isinstance(compared, Embeddings) != hasattr(loss, "parts"):
         expected = "vicreg or lejepa" if isinstance(compared, Embeddings) else "the one that the method brings"
         raise UserError(
@@ -120,6 +134,6 @@ def _accuracy(comparisons: Compared) -> dict[str, Tensor]:
     """Returns the accuracy of the method in percent; empty for a method without negatives."""
     if isinstance(comparisons, Predictions):
         return {"pretext_accuracy": 100 * (comparisons.logits.argmax(dim=1) == comparisons.targets).float().mean()}
-    if isinstance(comparisons, Embeddings) or not comparisons.negatives.shape[1]:
+    if isinstance(comparisons, (Embeddings, Reconstructions)) or not comparisons.negatives.shape[1]:
         return {}
     return {"contrast_accuracy": contrast_accuracy(comparisons.positives, comparisons.negatives)}

@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from tbe.augment import ClipAugment, ColorJitter, RandomCrop, RandomResizedCrop
 from tbe.backbones.activation_checkpointing import recompute
 from tbe.backbones.torchvision import _WhereTokensAre
+from tbe.backbones.vit import ViT
 from tbe.config import build, plain
 from tbe.data.views import ContrastiveViews
 from tbe.erasing import BackgroundErasing, BackgroundSwap, ForegroundMerge, InterVideoErasing, NoiseErasing
@@ -20,6 +21,8 @@ from tbe.methods.embedding_losses import LeJEPALoss, VICRegLoss
 from tbe.methods.encoder import Encoder, Expander
 from tbe.methods.joint_embedding import JointEmbedding
 from tbe.methods.losses import CosineRegression, InfoNCE, TripletMargin
+from tbe.methods.masked.videomae import VideoMAE
+from tbe.methods.masked.vjepa import VJEPA
 from tbe.methods.moco import MoCo
 from tbe.methods.pretext import ArrowOfTime, Flip, Pace, PretextMethod, Rotation
 from tbe.methods.simclr import SimCLR
@@ -50,6 +53,8 @@ METHODS = {
     "triplet": (lambda: Triplet(encoder()), TripletMargin),
     "vicreg": (lambda: JointEmbedding(Expander(Mean(batch_norm=True), 8, 8)), VICRegLoss),
     "lejepa": (lambda: JointEmbedding(Expander(Mean(batch_norm=True), 8, 8)), partial(LeJEPALoss, num_slices=4)),
+    "videomae": (lambda: VideoMAE(vit()), torch.nn.MSELoss),
+    "vjepa": (lambda: VJEPA(vit()), torch.nn.L1Loss),
     **{
         name: (lambda pretext=pretext: PretextMethod(Mean(batch_norm=True), pretext()), torch.nn.CrossEntropyLoss)
         for name, pretext in {"rotation": Rotation, "flip": Flip, "arrow_of_time": ArrowOfTime, "pace": Pace}.items()
@@ -67,6 +72,10 @@ ERASINGS = {
 
 def encoder():
     return Encoder(Mean(batch_norm=True), dim=4)
+
+
+def vit():
+    return ViT(width=24, depth=1, heads=2, patch=(2, 4, 4), grid=(4, 4, 4), registers=1)
 
 
 def module_of(method, erase, loss, weight=0.0):

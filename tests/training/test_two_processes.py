@@ -41,6 +41,8 @@ CASES = [
     "simclr method.negative=other_video",
     "triplet",
     "vicreg module.distractor_views=both",
+    "videomae be=inter backbone=vit_micro backbone.width=24 backbone.depth=2",
+    "vjepa method.momentum=0.9",
 ]
 # SGD: Adam would divide what is zero but for rounding by its own size. A rate at which three steps go somewhere.
 OPTIONS = ["experiment=none", "clip=8x2_32", "backbone=tiny", "backbone.widths=[4,8,8,8]", "contrastive.queue_size=20"]
@@ -122,9 +124,10 @@ def in_float64():
 
 
 def options(case):
-    """The overrides of a case; wide heads are narrow."""
+    """The overrides of a case; wide heads are narrow, and a network of its own has no settings of another."""
     head = ["method.encoder.hidden=16", "method.encoder.dim=8"] if case.startswith(("lejepa", "vicreg")) else []
-    return [*OPTIONS, *f"method={case}".split(), *head]
+    usual = [option for option in OPTIONS if not option.startswith("backbone") or "backbone=" not in case]
+    return [*usual, *f"method={case}".split(), *head]
 
 
 def configs(folder):

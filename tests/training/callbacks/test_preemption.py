@@ -23,6 +23,7 @@ TINY = [*SMALL, *NARROW, "trainer=cpu", "epochs=2", "trainer.log_every_n_steps=1
 MOCO = ("method=moco",)
 BYOL = ("method=byol", "loss=cosine")  # with a moving average as its target
 LEJEPA = ("method=lejepa", "be=inter", "method.encoder.hidden=16")  # with directions drawn at each step
+VJEPA = ("method=vjepa",)  # with masks drawn at each step, and a moving average as its target
 ROTATION = ("method=rotation", "loss=cross_entropy")
 FINETUNE = ("stage=finetune", "task=none")  # with momentum and dropout
 
@@ -89,6 +90,7 @@ def straight(tmp_path_factory):
         ((*MOCO, "accumulate=3"), 8, INT, 4),
         ((*BYOL, "accumulate=2"), 5, TERM, 3),
         (LEJEPA, 3, INT, 3),
+        (VJEPA, 3, INT, 3),
         (ROTATION, 3, INT, 3),
         (FINETUNE, 5, INT, 5),
     ],

@@ -1,0 +1,85 @@
+"""V-JEPA: predicts the features of hidden blocks, as a moving average of the encoder sees them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tbe.backbones.base import VideoBackbone
+from tbe.backbones.vit import select
+from tbe.errors import UserError
+from tbe.methods.base import Method, Reconstructions
+from tbe.methods.masked.decoder import Decoder
+from tbe.methods.masked.encoding import TokenEncoder
+from tbe.methods.masked.masks import check_ratio, random_blocks
+from tbe.methods.masked.target import clip_to_predict, reads_clean
+
+MASKS = ({"blocks": 8, "scale": 0.15}, {"blocks": 2, "scale": 0.7})
+
+
+class VJEPA(Method):
+    """Encodes the seen places of the query, and predicts the features of the hidden ones; reads no other view.
+
+    masks: one prediction for each, of the `ratio` of the places that so many `blocks`, each of the share `scale` of a
+    frame, cover most: short-range and long-range masks. target: of which clip a moving average of the encoder
+    (`momentum`, without gradient) makes the features, normalized token by token: 'clean', or 'seen', the query with
+    what the distractor added. patch: of a backbone without tubelets. Returns predictions and targets (V * B, M, F) of V
+    masks. Use with loss=l1. Bardes et al. 2024 (arXiv:2404.08471), whose momentum rises to 1; ours is constant.
+    """
+
+    views = ("query",)
+
+    def __init__(
+        self,
+        backbone: VideoBackbone,
+        ratio: float = 0.9,
+        masks: Sequence[Mapping[str, float]] = MASKS,
+        target: str = "clean",
+        momentum: float = 0.998,
+        patch: Sequence[int] = (2, 8, 8),
+        predictor_depth: int = 4,
+        predictor_width: int | None = None,
+        predictor_heads: int | None = None,
+    ):
+        super().__init__()
+        check_ratio("VJEPA", ratio)
+        if not 0 <= momentum <= 1:
+            raise UserError(f"VJEPA: expected a momentum from 0 to 1, got {momentum}")
+        wrong = [mask for mask in masks if set(mask) != {"blocks", "scale"} or not 0 < mask["scale"] <= 1]
+        if wrong or not masks:
+            raise UserError(
+                "VJEPA: expected masks, each with blocks and scale, a share in (0, 1], got "
+                f"{[dict(mask) for mask in wrong]}"
+            )
+        self.reads_clean = reads_clean(target)
+        self.encoder = TokenEncoder(backbone, patch)
+        self.target_encoder = copy.deepcopy(self.encoder).requires_grad_(False)
+        width = backbone.num_features
+        self.predictor = Decoder(width, width, predictor_depth, predictor_width, predictor_heads)
+        self.ratio, self.momentum = ratio, momentum
+        self.masks = [(int(mask["blocks"]), float(mask["scale"])) for mask in masks]
+
+    @property
+    def backbone(self):  # see Method
+        return self.encoder.backbone
+
+    def forward(self, query: Tensor, clean: Tensor | None = None) -> Reconstructions:
+        grid, batch = self.encoder.grid_of(query), len(query)
+        with torch.no_grad():
+            features = self.target_encoder(clip_to_predict(query, clean, self.reads_clean)).float()
+            features = F.layer_norm(features, features.shape[2:])
+        predictions, wanted = [], []
+        for blocks, scale in self.masks:
+            split = random_blocks(batch, grid, self.ratio, blocks, scale, query.device)
+            predictions.append(self.predictor(self.encoder(query, split.seen), split, grid).float())
+            wanted.append(select(features, split.hidden))
+        return Reconstructions(torch.cat(predictions), torch.cat(wanted))
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """Updates the target encoder, a moving average of the encoder."""
+        torch._foreach_lerp_(list(self.target_encoder.parameters()), list(self.encoder.parameters()), 1 - self.momentum)

@@ -1,0 +1,121 @@
+"""What masked modelling sees, and what it is asked for."""
+
+import copy
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from tbe.backbones.resnet3d import ResNet3D
+from tbe.backbones.vit import ViT
+from tbe.errors import UserError
+from tbe.methods.masked.encoding import pixels
+from tbe.methods.masked.videomae import VideoMAE
+from tbe.methods.masked.vjepa import VJEPA
+
+PATCH = (2, 4, 4)
+
+
+def vit():
+    return ViT(width=24, depth=2, heads=2, patch=PATCH, grid=(2, 4, 4))
+
+
+def convolutions():
+    return ResNet3D("basic", [1, 1, 1, 1], widths=[4, 4, 8, 8])
+
+
+def made(method, backbone=vit, **settings):
+    torch.manual_seed(0)
+    return method(backbone(), patch=PATCH, **settings).eval()
+
+
+def clips(seed=1):
+    return torch.randn(2, 3, 4, 16, 16, generator=torch.Generator().manual_seed(seed))
+
+
+def run(method, *views):
+    torch.manual_seed(3)  # for the same masks
+    return method(*views)
+
+
+def test_pixels_are_those_of_each_tubelet_normalized_in_each_channel():
+    given = clips()
+    found = pixels(given, PATCH, is_normalized=True)
+    assert found.shape == (2, 32, 3 * 32)
+    for token, (t, h, w) in enumerate((t, h, w) for t in range(2) for h in range(4) for w in range(4)):
+        box = given[1, :, 2 * t : 2 * t + 2, 4 * h : 4 * h + 4, 4 * w : 4 * w + 4]
+        expected = torch.stack([(channel - channel.mean()) / channel.std() for channel in box])
+        assert_close(found[1, token], expected.flatten(), atol=1e-4, rtol=1e-4)
+    brighter = 3 * given + torch.tensor([1.0, 2.0, 3.0]).view(3, 1, 1, 1)  # another normalization of the clips
+    assert_close(pixels(brighter, PATCH, is_normalized=True), found, atol=1e-4, rtol=1e-4)
+    assert pixels(torch.ones(1, 3, 5, 18, 17), PATCH, is_normalized=False).shape == (1, 32, 96)
+
+
+@pytest.mark.parametrize("backbone", [vit, convolutions])
+@pytest.mark.parametrize("method", [VideoMAE, VJEPA])
+@torch.no_grad()
+def test_what_is_hidden_is_not_seen_but_asked_for(method, backbone):
+    network = made(method, backbone, target="seen", ratio=0.5)
+    predictions, targets = run(network, clips())
+    assert predictions.shape == targets.shape
+    grid, hidden = network.encoder.grid_of(clips()), torch.ones(2, 1, 2, 4, 4)
+    if method is VideoMAE:
+        torch.manual_seed(3)
+        places = torch.rand(2, 16).argsort(dim=1)[:, :8].view(2, 1, 8) + torch.arange(2).view(1, 2, 1) * 16
+        hidden = hidden.flatten(1).scatter(1, places.flatten(1), 0.0).view(2, 1, *grid)
+        changed = clips() + hidden.repeat_interleave(2, 2).repeat_interleave(4, 3).repeat_interleave(4, 4) * clips(2)
+        others, asked = run(network, changed)
+        assert_close(others, predictions)
+        assert not torch.allclose(asked, targets)
+    seen = run(network, clips() + clips(2))[0]
+    assert not torch.allclose(seen, predictions)
+
+
+@pytest.mark.parametrize("method", [VideoMAE, VJEPA])
+@torch.no_grad()
+def test_a_distracted_clip_is_denoised_unless_the_target_is_what_is_seen(method):
+    clean, distracted = clips(), clips(2)
+    predictions, targets = run(made(method), distracted, clean)
+    seen = made(method, target="seen")
+    assert_close(run(seen, distracted), (predictions, run(made(method), distracted, distracted)[1]))
+    assert_close(targets, run(seen, clean)[1])
+    assert (made(method).reads_clean, seen.reads_clean) == (True, False)
+    with pytest.raises(UserError, match="method.target=clean: expected the clips without the distractor, got none"):
+        run(made(method), distracted)
+
+
+def test_vjepa_predicts_the_features_of_a_moving_average_without_gradient_to_it():
+    method = made(VJEPA, momentum=0.9, masks=[{"blocks": 2, "scale": 0.3}])
+    predictions, targets = run(method, clips(), clips())
+    assert not targets.requires_grad
+    features = method.target_encoder.backbone.tokens(clips())
+    features = torch.nn.functional.layer_norm(features, (24,))
+    assert (torch.cdist(targets, features).min(dim=2).values < 1e-2).all()  # each is one of them
+    before = copy.deepcopy(method.target_encoder)
+    torch.nn.functional.l1_loss(predictions, targets).backward()
+    for parameter in method.encoder.parameters():
+        parameter.data += 1
+    method.after_step()
+    for new, old in zip(method.target_encoder.parameters(), before.parameters(), strict=True):
+        assert new.grad is None
+        assert_close(new, old + 0.1)
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "message"),
+    [
+        (VideoMAE, {"ratio": 1.0}, "a ratio of hidden places between 0 and 1, got 1.0"),
+        (VideoMAE, {"target": "both"}, "method.target: expected one of clean, seen, got 'both'"),
+        (VJEPA, {"momentum": 2}, "a momentum from 0 to 1, got 2"),
+        (VJEPA, {"masks": [{"blocks": 2, "scale": 7}]}, r"scale, a share in \(0, 1\], got \[\{'blocks': 2, 'scale': 7"),
+    ],
+)
+def test_settings_that_make_no_task_are_refused(method, settings, message):
+    with pytest.raises(UserError, match=message):
+        made(method, **settings)
+
+
+def test_clips_below_a_tubelet_are_refused():
+    network = made(VideoMAE, convolutions, target="seen")
+    with pytest.raises(UserError, match=r"clips of at least \(2, 4, 4\) frames, rows and columns, a tubelet, got"):
+        network(torch.zeros(1, 3, 4, 3, 16))
