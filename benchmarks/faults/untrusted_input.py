@@ -111,7 +111,7 @@ def fenced_lists(trials: int) -> Outcome:
             path = start + "/".join(chance.choices(STEPS, k=chance.randint(1, 5)))
             write_list(root / "train.txt", [(path, 0)])
             try:
-                opened = fence(read_list(root / "train.txt", root), "a list").path_to_open(0)
+                opened = fence(read_list(root / "train.txt", root), "a list").to_open(0)
             except (ValueError, DecodeError):
                 refused += 1
                 continue

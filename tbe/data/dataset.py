@@ -60,7 +60,7 @@ class VideoDataset(Dataset):
 
     def clips(self, index: int, sampler: ClipSampler, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
         """Returns the clips of a video that `sampler` draws, uint8 (N, T, C, H, W), and their frame numbers (N, T)."""
-        video = self.open_video(self.records.path_to_open(index))
+        video = self.open_video(self.records.to_open(index))
         indices = sampler(len(video), generator)
         frames = shrink(video.frames(indices.flatten().tolist()), self.short_side)
         return frames.unflatten(0, indices.shape), indices

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 
+from tbe.data.storage.stored_video import Video, opened
+
 LFS = b"version https://git-lfs.github.com/spec/"
 PAGES = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<body")
 NUM_BYTES = 512  # read from the start of a file
 
 
-def mistaken(path: str | os.PathLike) -> str | None:
+def mistaken(path: Video | os.PathLike) -> str | None:
     """Returns what a file holds instead of its content, and what to do; None if it is neither kind, or unreadable."""
     try:
-        with open(path, "rb") as file:
+        with opened(path) as file:
             start = file.read(NUM_BYTES).lstrip(b"\xef\xbb\xbf \t\r\n")
     except OSError:
         return None

@@ -10,6 +10,8 @@ from typing import BinaryIO, NamedTuple
 import av
 import numpy as np
 
+from tbe.data.storage.stored_video import Video, opened, size_of
+
 
 class Orientation(NamedTuple):
     """One of the eight orientations of a picture: rows and columns swapped first, then either reversed."""
@@ -48,13 +50,13 @@ HEADERS = {b"mvhd": 36, b"tkhd": 40}  # offsets of their matrices in version 0; 
 CONTAINERS = (b"moov", b"trak")
 
 
-def is_mirrored(path: str | os.PathLike) -> bool:
+def is_mirrored(path: Video | os.PathLike) -> bool:
     """Checks whether the header of an mp4 says that its frames are shown mirrored; False for other kinds of files.
 
     PyAV reports it for decoded frames only, and other readers rotate frames without mirroring them.
     """
-    with open(path, "rb") as file:
-        return any(a * d < b * c for a, b, c, d in _matrices(file, 0, os.path.getsize(path)))
+    with opened(path) as file:
+        return any(a * d < b * c for a, b, c, d in _matrices(file, 0, size_of(path)))
 
 
 def _matrices(file: BinaryIO, offset: int, end: int) -> Iterator[tuple[int, int, int, int]]:

@@ -10,6 +10,7 @@ from av.error import InvalidDataError
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from tbe.data.storage.stored_video import Video, size_of
 from tbe.errors import UserError
 
 MP4 = "mov,mp4,m4a,3gp,3g2,mj2"  # FFmpeg's name of the container
@@ -35,13 +36,13 @@ def shown_frames(container: InputContainer, stream: VideoStream) -> Iterator[Vid
         yield from frames  # type: ignore[misc]  # video frames, since the stream is video
 
 
-def torn_at(path: str | os.PathLike, container: InputContainer, stream: VideoStream) -> int | None:
+def torn_at(path: Video | os.PathLike, container: InputContainer, stream: VideoStream) -> int | None:
     """Returns the decoding timestamp of the first packet that lies beyond the end of an mp4; None for a complete file.
 
     Always None with PyAV below 17, which does not expose a file's index.
     """
     entries = getattr(stream, "index_entries", []) if container.format.name == MP4 else []
-    size = os.path.getsize(path)
+    size = size_of(path)
     return next((entry.timestamp for entry in entries if entry.pos + entry.size > size), None)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ import torch
 from torch import nn
 
 from tbe.data.sources.records import Records
-from tbe.data.sources.unicode_forms import path_on_disk
 from tbe.distributed import rank
 from tbe.errors import first_line
 from tbe.evaluation.features import Features
@@ -90,8 +88,7 @@ def weights_digest(network: nn.Module) -> str:
 
 
 def _seen(records: Records) -> list[tuple[int, int]]:
-    """Returns size and modification time of some of the videos."""
+    """Returns the versions of some of the videos."""
     some = np.unique(np.linspace(0, len(records) - 1, NUM_FILES).round().astype(int))[: len(records)]
-    paths = [path_on_disk(records.path(index)) for index in some.tolist()]
-    states = [os.stat(path) for path in paths if os.path.exists(path)]
-    return [(state.st_size, state.st_mtime_ns) for state in states]
+    versions = map(records.version, some.tolist())
+    return [version for version in versions if version is not None]

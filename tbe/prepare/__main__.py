@@ -20,7 +20,7 @@ from tbe.prepare.datasets import (
     ut_interaction,
     weizmann,
 )
-from tbe.prepare.tools import frames, masks, subset, transcode, verify
+from tbe.prepare.tools import frames, masks, shards, subset, transcode, verify
 
 DATASETS = {
     "ucf101": ucf101,
@@ -47,6 +47,7 @@ TOOLS = {  # for the videos and lists of any data set
     "transcode": transcode,
     "frames": frames,
     "masks": masks,
+    "shards": shards,
     "subset": subset,
 }
 COMMANDS = DATASETS | BENCHMARKS | TOOLS

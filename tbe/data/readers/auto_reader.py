@@ -16,6 +16,7 @@ from tbe.data.readers.decord_reader import DecordReader
 from tbe.data.readers.pyav_reader import PyAvReader
 from tbe.data.readers.stream_info import FileFacts, opened_with_facts
 from tbe.data.readers.torchcodec_reader import TorchCodecReader
+from tbe.data.storage.stored_video import Video
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class AutoReader:
         other.pyav = self.pyav.reducing(short_side)
         return other
 
-    def __call__(self, path: str) -> VideoReader:
+    def __call__(self, path: Video) -> VideoReader:
         container, facts = opened_with_facts(path)
         readers = self.suited(facts)
         if readers[0] is self.pyav:
@@ -80,7 +81,7 @@ class _FirstRight:
     over only if it counts as many frames: a DecodeError otherwise.
     """
 
-    def __init__(self, path: str, readers: list[OpenVideo]):
+    def __init__(self, path: Video, readers: list[OpenVideo]):
         self.path = path
         self.left = list(readers)
         self.tried: list[str] = []

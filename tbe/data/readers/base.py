@@ -8,6 +8,7 @@ from typing import Protocol
 from torch import Tensor
 
 from tbe.data.mistaken_files import mistaken
+from tbe.data.storage.stored_video import Video
 
 
 class VideoReader(Protocol):
@@ -23,8 +24,8 @@ class VideoReader(Protocol):
 class OpenVideo(Protocol):
     """Opens videos, in the workers of a loader."""
 
-    def __call__(self, path: str) -> VideoReader:
-        """Opens one video; a DecodeError that names it when it can't."""
+    def __call__(self, path: Video) -> VideoReader:
+        """Opens one video, by its path or with its content; a DecodeError that names it when it can't."""
 
     def worker_context(self, path: str) -> str | None:
         """How workers must be started to read videos like this one; None leaves it to the platform."""
@@ -36,7 +37,7 @@ class DecodeError(RuntimeError):
     readers: str = ""
 
 
-def explained(path: str, action: str, error: Exception) -> str:
+def explained(path: Video, action: str, error: Exception) -> str:
     """The message of a DecodeError: the file, what was tried, the first line of why not, and what it may be instead."""
     lines = str(error).strip().splitlines()
     reason = lines[0] if lines else type(error).__name__

@@ -15,6 +15,7 @@ from torch import Tensor
 from tbe.data.readers.base import DecodeError, VideoReader, explained
 from tbe.data.readers.decoding_gpu import DecodesOnOwnGPU
 from tbe.data.readers.stream_info import refuse_mirrored
+from tbe.data.storage.stored_video import Video, opened
 from tbe.data.video_writer import write_video
 from tbe.errors import UserError, first_line
 
@@ -41,21 +42,21 @@ class DecordReader(DecodesOnOwnGPU):
         if self.device == "cuda":
             _check_cuda(self.number)
 
-    def __call__(self, path: str) -> VideoReader:
+    def __call__(self, path: Video) -> VideoReader:
         return _DecordVideo(path, self.number if self.device == "cuda" else None, self.num_threads)
 
 
 class _DecordVideo:
-    def __init__(self, path: str, gpu: int | None, num_threads: int):
+    def __init__(self, path: Video, gpu: int | None, num_threads: int):
         self.path = path
         refuse_mirrored(path, "decord")
         decord = _decord()
         context = decord.cpu(0) if gpu is None else decord.gpu(gpu)
         try:
-            if _is_utf8(path):
+            if isinstance(path, str) and _is_utf8(path):
                 self.reader = decord.VideoReader(path, ctx=context, num_threads=num_threads)
-            else:  # a name that decord can't be given: let it read the content
-                with open(path, "rb") as file:
+            else:  # no file, or a name that decord can't be given: let it read the content
+                with opened(path) as file:
                     self.reader = decord.VideoReader(file, ctx=context, num_threads=num_threads)
         except (OSError, RuntimeError, AssertionError, decord.DECORDError) as error:  # it asserts that there are frames
             raise DecodeError(explained(path, "open", error)) from error

@@ -11,6 +11,7 @@ from torchvision.io import ImageReadMode
 
 from tbe.data.readers.base import DecodeError, VideoReader
 from tbe.data.readers.frame_folder import FrameNames, decoded_picture
+from tbe.data.storage.stored_video import Video, path_of
 from tbe.errors import UserError
 
 
@@ -32,8 +33,9 @@ class FlowFolderReader:
         if self.x_template == self.y_template:
             raise UserError(f"reader: expected two templates, of x and of y, got {self.x_template!r} twice")
 
-    def __call__(self, path: str) -> VideoReader:
-        right, down = (FrameNames(template).files(path) for template in (self.x_template, self.y_template))
+    def __call__(self, path: Video) -> VideoReader:
+        folder = path_of(path, "flow")
+        right, down = (FrameNames(template).files(folder) for template in (self.x_template, self.y_template))
         numbers = [number for number, _ in right]
         if numbers != [number for number, _ in down]:
             raise DecodeError(

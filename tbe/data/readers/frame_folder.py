@@ -13,6 +13,7 @@ from torch import Tensor
 from torchvision.io import ImageReadMode, decode_image
 
 from tbe.data.readers.base import DecodeError, VideoReader, explained
+from tbe.data.storage.stored_video import Video, path_of
 from tbe.errors import UserError
 
 
@@ -56,8 +57,8 @@ class FrameFolderReader:
     def __post_init__(self):
         FrameNames(self.template)
 
-    def __call__(self, path: str) -> VideoReader:
-        return _FrameFolder([file for _, file in FrameNames(self.template).files(path)])
+    def __call__(self, path: Video) -> VideoReader:
+        return _FrameFolder([file for _, file in FrameNames(self.template).files(path_of(path, "frames"))])
 
     def worker_context(self, path: str) -> None:
         return None

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tbe.data.readers.base import OpenVideo, VideoReader
+from tbe.data.storage.stored_video import Video
 from tbe.errors import UserError
 
 
@@ -26,15 +27,16 @@ class MemoryReader:
         self.room = limit * 1e9
         self.kept: dict[str, Tensor] = {}
 
-    def __call__(self, path: str) -> VideoReader:
-        if path not in self.kept:
+    def __call__(self, path: Video) -> VideoReader:
+        name = str(path)
+        if name not in self.kept:
             video = self.files(path)
             size = video.frames([0]).nbytes * len(video)
             if size > self.room:
                 return video
             self.room -= size
-            self.kept[path] = video.frames(range(len(video)))
-        return _KeptVideo(self.kept[path])
+            self.kept[name] = video.frames(range(len(video)))
+        return _KeptVideo(self.kept[name])
 
     def worker_context(self, path: str) -> str | None:
         return self.files.worker_context(path)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from tbe.data.readers.base import OpenVideo, VideoReader
 from tbe.data.readers.decode_resize import reducing
+from tbe.data.storage.stored_video import Video
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class MixedReader:
     files: OpenVideo
     folders: OpenVideo
 
-    def __call__(self, path: str) -> VideoReader:
+    def __call__(self, path: Video) -> VideoReader:
         return self._of(path)(path)
 
     def reducing(self, short_side: int) -> MixedReader:
@@ -26,5 +27,5 @@ class MixedReader:
         # A list of either kind has the workers of its reader.
         return self._of(path).worker_context(path)
 
-    def _of(self, path: str) -> OpenVideo:
-        return self.folders if os.path.isdir(path) else self.files
+    def _of(self, path: Video) -> OpenVideo:
+        return self.folders if isinstance(path, str) and os.path.isdir(path) else self.files

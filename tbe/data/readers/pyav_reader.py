@@ -20,6 +20,7 @@ from tbe.data.readers.shown_packets import shown_by
 from tbe.data.readers.stream_info import ERRORS, opened, shown_stream
 from tbe.data.shown_frames import num_listed, shown_frames
 from tbe.data.shown_frames import torn_at as torn_at_of
+from tbe.data.storage.stored_video import Video
 from tbe.errors import UserError
 
 Decode = Callable[[InputContainer, list[int]], Iterator[VideoFrame]]
@@ -46,7 +47,7 @@ class PyAvReader:
         if self.num_threads < 1:
             raise UserError(f"reader.num_threads: expected at least 1, got {self.num_threads}")
 
-    def __call__(self, path: str) -> VideoReader:
+    def __call__(self, path: Video) -> VideoReader:
         return _PyAvVideo(path, self.num_threads, self.short_side, self.container)
 
     def reducing(self, short_side: int) -> PyAvReader:
@@ -57,7 +58,7 @@ class PyAvReader:
 
 
 class _PyAvVideo:
-    def __init__(self, path: str, num_threads: int, short_side: int | None, container: InputContainer | None):
+    def __init__(self, path: Video, num_threads: int, short_side: int | None, container: InputContainer | None):
         self.path = path
         self.num_threads = num_threads
         self.short_side = short_side

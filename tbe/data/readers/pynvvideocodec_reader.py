@@ -12,6 +12,7 @@ from torch import Tensor
 from tbe.data.readers.base import DecodeError, VideoReader, explained
 from tbe.data.readers.decoding_gpu import DecodesOnOwnGPU
 from tbe.data.readers.stream_info import refuse_mirrored
+from tbe.data.storage.stored_video import Video, path_of
 from tbe.errors import UserError
 
 
@@ -34,8 +35,8 @@ class PyNvVideoCodecReader(DecodesOnOwnGPU):
             raise UserError(f"reader.gpu: expected one of {count} GPUs, from 0 on, got {self.number}, or reader=auto")
         _library()
 
-    def __call__(self, path: str) -> VideoReader:
-        return _PyNvVideo(path, self.number)
+    def __call__(self, path: Video) -> VideoReader:
+        return _PyNvVideo(path_of(path, "pynvvideocodec"), self.number)
 
 
 class _PyNvVideo:

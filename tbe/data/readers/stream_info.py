@@ -13,6 +13,7 @@ from tbe.data.orientation import is_mirrored
 from tbe.data.readers.base import DecodeError, explained
 from tbe.data.readers.shown_packets import LARGEST_NOT_CODED, ONE_EACH
 from tbe.data.shown_frames import INDEXED, MP4
+from tbe.data.storage.stored_video import Video, size_of, to_open
 
 # What PyAV raises for files that are none, broken ones, and names that FFmpeg can't be given.
 ERRORS = (av.error.FFmpegError, OSError, ValueError, EOFError)
@@ -40,9 +41,9 @@ class FileFacts(NamedTuple):
     may_hide: bool = False
 
 
-def opened(path: str) -> InputContainer:
+def opened(path: Video) -> InputContainer:
     """A file that has a video stream; one of `ERRORS` for any other."""
-    container = av.open(path, metadata_errors="ignore")
+    container: InputContainer = av.open(to_open(path), metadata_errors="ignore")  # type: ignore[assignment]  # to read
     has_video = bool(container.streams.video)
     if has_video and shown_stream(container).codec_context is not None:
         return container
@@ -55,23 +56,24 @@ def shown_stream(container: InputContainer) -> VideoStream:
     return container.streams.best("video")  # type: ignore[return-value]  # of any kind in the stub, and perhaps none
 
 
-def file_facts(path: str) -> FileFacts:
+def file_facts(path: Video) -> FileFacts:
     """Reads the head of a file; a DecodeError for one that can't be opened or has no video stream."""
     container, facts = opened_with_facts(path)
     container.close()
     return facts
 
 
-def refuse_mirrored(path: str, library: str) -> None:
+def refuse_mirrored(path: Video, library: str) -> None:
     """A DecodeError for a file whose pictures are to be mirrored, for a library that turns pictures at most."""
-    if os.path.isfile(path) and is_mirrored(path):
+    is_there = not isinstance(path, str) or os.path.isfile(path)
+    if is_there and is_mirrored(path):
         raise DecodeError(
             f"could not open {path}: expected pictures to be shown as they are or turned, got one to be mirrored, "
             f"which {library} does not do. Set reader=auto or reader=pyav"
         )
 
 
-def opened_with_facts(path: str) -> tuple[InputContainer, FileFacts]:
+def opened_with_facts(path: Video) -> tuple[InputContainer, FileFacts]:
     """A file, of which nothing but the head is read, and what that says; errors as of `file_facts`."""
     try:
         container = opened(path)
@@ -80,7 +82,7 @@ def opened_with_facts(path: str) -> tuple[InputContainer, FileFacts]:
         raise DecodeError(explained(path, "open", error)) from error
 
 
-def _facts(path: str, container: InputContainer) -> FileFacts:
+def _facts(path: Video, container: InputContainer) -> FileFacts:
     stream = shown_stream(container)
     context = stream.codec_context
     # PyAV below 17 does not tell: what such a file lists is not known.
@@ -88,7 +90,7 @@ def _facts(path: str, container: InputContainer) -> FileFacts:
     return FileFacts(
         codec=context.name,
         pixels=(context.width, context.height),
-        is_indexed=bool(entries) and max(part.pos + part.size for part in entries) <= os.path.getsize(path),
+        is_indexed=bool(entries) and max(part.pos + part.size for part in entries) <= size_of(path),
         starts_with_key=bool(entries) and entries[0].is_keyframe,
         is_cut=any(part.is_discard for part in entries),
         has_guessed_times=container.format.name == "avi" and bool(context.has_b_frames),

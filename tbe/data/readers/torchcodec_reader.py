@@ -11,6 +11,7 @@ from torch import Tensor
 from tbe.data.readers.base import DecodeError, VideoReader, explained
 from tbe.data.readers.decoding_gpu import DecodesOnOwnGPU
 from tbe.data.readers.stream_info import refuse_mirrored
+from tbe.data.storage.stored_video import Video, to_open
 from tbe.errors import UserError
 
 
@@ -33,17 +34,17 @@ class TorchCodecReader(DecodesOnOwnGPU):
             raise UserError("reader.device=cuda: expected a CUDA device, got none here. Set reader.device=cpu.")
         _decoder()
 
-    def __call__(self, path: str) -> VideoReader:
+    def __call__(self, path: Video) -> VideoReader:
         device = f"cuda:{self.number}" if self.device == "cuda" else "cpu"
         return _TorchCodecVideo(path, device, self.num_threads)
 
 
 class _TorchCodecVideo:
-    def __init__(self, path: str, device: str, num_threads: int):
+    def __init__(self, path: Video, device: str, num_threads: int):
         self.path = path
         refuse_mirrored(path, "torchcodec")
         try:
-            self.decoder = _decoder()(path, device=device, num_ffmpeg_threads=num_threads)
+            self.decoder = _decoder()(to_open(path), device=device, num_ffmpeg_threads=num_threads)
         except (RuntimeError, ValueError) as error:
             raise DecodeError(explained(path, "open", error)) from error
         if not len(self.decoder):  # a head that promises none, as spoiled ones do

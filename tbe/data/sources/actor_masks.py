@@ -13,6 +13,7 @@ import numpy as np
 from tbe.data.sources.actor_boxes import interpolate_boxes, read_boxes
 from tbe.data.sources.suffixes import VIDEO_SUFFIXES
 from tbe.data.sources.unicode_forms import path_on_disk
+from tbe.data.storage.stored_video import Video, to_open
 from tbe.errors import MissingFile, UserError
 
 PICTURES = (".jpg", ".jpeg", ".png")
@@ -62,10 +63,11 @@ class ActorMasks:
         """Checks whether a video has boxes in place of masks."""
         return not self.place(path).is_dir() and self.boxes(path) is not None
 
-    def __call__(self, path: str, video: str, frames: list[int]) -> np.ndarray | None:
+    def __call__(self, path: str, video: Video, frames: list[int]) -> np.ndarray | None:
         """Returns the actor's masks in these frames of a video, bool (n, H, W); None without masks or boxes.
 
-        path: as in the list; video: the full path. Raises UserError unless there is one mask per frame.
+        path: as in the list; video: the full path or, of a video with boxes, what to open. Raises UserError unless
+        there is one mask per frame.
         """
         place = self.place(path)
         if place.is_dir():
@@ -80,10 +82,10 @@ class ActorMasks:
         files = (place.with_name(f"{place.name}{suffix}") for suffix in suffixes)
         return next((file for file in files if file.is_file()), None)
 
-    def _masks_of_video(self, file: Path, video: str, frames: list[int]) -> np.ndarray:
+    def _masks_of_video(self, file: Path, video: Video, frames: list[int]) -> np.ndarray:
         from tbe.data.readers.pyav_reader import PyAvReader  # takes seconds, which only processes that read masks need
 
-        if os.path.realpath(file) == os.path.realpath(video):
+        if isinstance(video, str) and os.path.realpath(file) == os.path.realpath(video):
             raise UserError(f"data.masks: expected a folder of masks, got {file}, which is the video itself")
         masks = PyAvReader(1)(str(file))
         if max(frames) >= len(masks):
@@ -129,7 +131,7 @@ def read_mask(file: Path, size: tuple[int, int] | None = None, above: int = 0) -
     return mask > above
 
 
-def box_masks(place: Path, video: str, frames: list[int]) -> np.ndarray:
+def box_masks(place: Path, video: Video, frames: list[int]) -> np.ndarray:
     """Returns the insides of the boxes of <place>.csv or .json in these frames of a video, bool (n, H, W)."""
     boxes = read_boxes(place.parent, place.name)
     height, width = picture_size(video)
@@ -142,9 +144,9 @@ def box_masks(place: Path, video: str, frames: list[int]) -> np.ndarray:
     return inside_rows[:, :, None] & inside_columns[:, None, :]
 
 
-def picture_size(video: str) -> tuple[int, int]:
-    """Returns the displayed height and width of a video file, or those of the first picture of a folder."""
-    if Path(video).is_dir():
+def picture_size(video: Video) -> tuple[int, int]:
+    """Returns the displayed height and width of a video, or those of the first picture of a folder."""
+    if isinstance(video, str) and Path(video).is_dir():
         from torchvision.io import ImageReadMode
 
         from tbe.data.readers.frame_folder import decoded_picture
@@ -156,6 +158,6 @@ def picture_size(video: str) -> tuple[int, int]:
 
     from tbe.data.orientation import Orientation
 
-    with av.open(video, metadata_errors="ignore") as container:
+    with av.open(to_open(video), metadata_errors="ignore") as container:
         frame = next(container.decode(container.streams.best("video")))
     return Orientation.of(frame).size(frame.height, frame.width)

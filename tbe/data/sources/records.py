@@ -24,6 +24,8 @@ from tbe.data.sources.list_tables import SUFFIXES, is_table, table_rows, write_t
 from tbe.data.sources.text_columns import Names, TextColumn
 from tbe.data.sources.text_files import to_utf8
 from tbe.data.sources.unicode_forms import path_on_disk
+from tbe.data.storage.pieces import LostPiece, Piece, Places, Store
+from tbe.data.storage.stored_video import StoredVideo, Video
 from tbe.errors import UserError
 from tbe.runs import replacing
 
@@ -43,7 +45,8 @@ class Records:
 
     paths: relative to `root`, as bytes; labels: int64 (n,), `UNLABELED` if unknown;
     num_frames: int64 (n,), 0 if unknown. is_fenced: whether links out of `root` are refused.
-    scenes, groups: the names in the columns of a table; None without them.
+    scenes, groups: the names in the columns of a table; None without them. store: what videos are read from that are no
+    files on disk; places: where they lie in its shards, None if each is a file of it.
     """
 
     root: str
@@ -53,6 +56,8 @@ class Records:
     is_fenced: bool = False
     scenes: Names | None = None
     groups: Names | None = None
+    store: Store | None = None
+    places: Places | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -61,15 +66,36 @@ class Records:
         """Returns the full path of one video."""
         return os.path.join(self.root, os.fsdecode(self.paths[index]))
 
-    def path_to_open(self, index: int) -> str:
-        """Returns the full path of one video, in the Unicode form that it has on disk.
+    def to_open(self, index: int) -> Video:
+        """Returns what readers open: the content of a video in a store, or a path in the Unicode form that is on disk.
 
-        Raises DecodeError if links lead it out of a fenced root.
+        Raises DecodeError if links lead it out of a fenced root, or if the store does not have it as it was.
         """
+        if self.store is not None:
+            return self._stored(self.store, index)
         path = path_on_disk(self.path(index))
         if self.is_fenced:
             check_links(path, self.root)
         return path
+
+    def prefetch(self, indices: Sequence[int]) -> None:
+        """Begins to read videos that lie elsewhere, and will be opened in this order, in the background."""
+        if self.store is not None:
+            there = [index for index in indices if self.places is None or self.places.has(index)]
+            self.store.prefetch([self._piece(index) for index in there])
+
+    def version(self, index: int) -> tuple[int, int] | None:
+        """Returns numbers that change with the content of a video: size and checksum, or size and time of its file.
+
+        None if there is no such file, or if it lies elsewhere as a file.
+        """
+        if self.places is not None:
+            return int(self.places.size[index]), int(self.places.crc32[index])
+        path = path_on_disk(self.path(index))
+        if self.store is not None or not os.path.exists(path):
+            return None
+        state = os.stat(path)
+        return state.st_size, state.st_mtime_ns
 
     def select(self, indices: np.ndarray) -> Records:
         """Returns the records at these positions, in this order."""
@@ -80,7 +106,19 @@ class Records:
             num_frames=self.num_frames[indices],
             scenes=self.scenes and self.scenes.select(indices),
             groups=self.groups and self.groups.select(indices),
+            places=None if self.places is None else self.places.select(indices),
         )
+
+    def _stored(self, store: Store, index: int) -> StoredVideo:
+        path = self.path(index)
+        try:
+            return StoredVideo(path, store.read(self._piece(index)))
+        except LostPiece as error:
+            raise DecodeError(f"could not open {path}: {error}") from error
+
+    def _piece(self, index: int) -> Piece:
+        """Returns where a video lies in the store; raises LostPiece if its index does not name it."""
+        return Piece(os.fsdecode(self.paths[index])) if self.places is None else self.places.piece(index)
 
 
 def make_records(

@@ -17,7 +17,7 @@ from tbe.data.sources.list_hints import CLASSES
 from tbe.data.sources.records import Records, check_labels, fence, hold_out, read_list
 from tbe.data.sources.scene_lists import LabeledByScene, SceneLists, read_names
 from tbe.data.sources.text_columns import Names
-from tbe.data.sources.unicode_forms import path_on_disk
+from tbe.data.sources.video_root import VideoRoot
 from tbe.errors import MissingFile, UserError
 
 __all__ = ["VideoLists", "VideoSource"]
@@ -78,6 +78,7 @@ class VideoLists(VideoSource):
         self.masks = ActorMasks(masks.replace(ROOT, self.root), mask_above) if masks else None
         self.scene_lists = SceneLists(scenes.replace(ROOT, self.root)) if scenes else None
         self.group = groups
+        self.place = VideoRoot(self.root)
         self._is_checked = False
         self._lists: dict[tuple, Records] = {}  # cached, by everything that they depend on
         self._masked: dict[str, Records] = {}  # records of the splits whose masks were requested
@@ -168,7 +169,9 @@ class VideoLists(VideoSource):
         if split not in self._masked:
             self._masked[split] = self.records(split)
         records = self._masked[split]
-        return self.masks(os.fsdecode(records.paths[index]), records.path_to_open(index), frames)
+        path = os.fsdecode(records.paths[index])
+        is_opened = records.store is None or self.masks.is_boxes(path)  # boxes need the size of the pictures
+        return self.masks(path, records.to_open(index) if is_opened else records.path(index), frames)
 
     def _scenes_of_column(self, split: str) -> Tensor | None:
         """Returns the scenes in the column of a split's list, numbered as sorted over all lists."""
@@ -206,7 +209,7 @@ class VideoLists(VideoSource):
                 continue
             num_read += 1
             few = np.linspace(0, len(records) - 1, min(NUM_PROBED, len(records))).round().astype(int)
-            if not any(os.path.exists(path_on_disk(records.path(index))) for index in few):
+            if not any(self.place.has(records, index) for index in few):
                 missing[split] = f"{len(few)} of {split}, such as {records.path(few[0])}"
         problem = f"data={self.name}: expected the videos of its lists, found none of those looked for: "
         advice = "Set data.root=<folder>, to which the paths of the lists are relative"
@@ -251,5 +254,6 @@ class VideoLists(VideoSource):
         if key not in self._lists:
             records = read_list(file, self.root)
             check_labels(records, self.num_classes, f"{file} (data={self.name}, data.num_classes={self.num_classes})")
-            self._lists[key] = records if self.allow_outside_root else fence(records, f"{file} (data={self.name})")
+            fenced = records if self.allow_outside_root else fence(records, f"{file} (data={self.name})")
+            self._lists[key] = self.place.located(fenced)
         return self._lists[key]

@@ -132,15 +132,15 @@ def test_names_are_found_in_either_unicode_form(video_folder, tmp_path, on_disk,
     data = VideoLists("mine", str(tmp_path), {"train": "train.txt"}, 1, masks=str(tmp_path / "boxes"), val_share=0)
     data.prepare()
     records = data.records("train")
-    assert records.path_to_open(0) == str(folder / name)
-    assert len(DecordReader("cpu")(records.path_to_open(0))) > 0
+    assert records.to_open(0) == str(folder / name)
+    assert len(DecordReader("cpu")(records.to_open(0))) > 0
     assert data.foreground("train", 0, [0]).any()
     both = folder / unicodedata.normalize(listed, "é 1.mp4")
     both.write_bytes(b"another video")
     found = make_records(tmp_path, [f"{folder.name}/{both.name}"], [0], [0])
-    assert found.path_to_open(0) == str(both)  # where both are there, each is itself
+    assert found.to_open(0) == str(both)  # where both are there, each is itself
 
 
 def test_a_missing_name_is_reported_as_in_the_list():
     records = make_records("/nowhere", ["für/é.mp4"], np.zeros(1), np.zeros(1))
-    assert records.path_to_open(0) == "/nowhere/für/é.mp4"
+    assert records.to_open(0) == "/nowhere/für/é.mp4"

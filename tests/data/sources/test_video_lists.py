@@ -132,10 +132,10 @@ def test_links_out_of_the_root_are_refused(tmp_path):
     with pytest.raises(
         DecodeError, match=r"out\.mp4: it is a link to .*secret\.mp4, outside of .*allow_outside_root=true"
     ):
-        records.path_to_open(0)
-    assert [records.path_to_open(index) for index in (1, 2)] == [str(root / "in.mp4"), str(root / "inside.mp4")]
+        records.to_open(0)
+    assert [records.to_open(index) for index in (1, 2)] == [str(root / "in.mp4"), str(root / "inside.mp4")]
     allowed = source(root, val_share=0, allow_outside_root=True).records("train")
-    assert allowed.path_to_open(0) == str(root / "out.mp4")
+    assert allowed.to_open(0) == str(root / "out.mp4")
 
 
 def test_an_unknown_split_is_refused(video_folder):

@@ -82,7 +82,7 @@ def test_linked_folders_are_followed_as_in_training_but_not_in_circles(videos, l
         allowed = {"allow_outside_root": bool(options), "val_share": 0, "lists": str(folder)}
         data = VideoLists("folder", str(videos), {"train": "train.txt"}, 3, **allowed)
         records = data.records("train")
-        assert all(os.path.exists(records.path_to_open(index)) for index in range(expected))  # none is refused
+        assert all(os.path.exists(records.to_open(index)) for index in range(expected))  # none is refused
 
 
 def test_skipped_files_are_counted_by_suffix(videos, lists, rows, capsys):
