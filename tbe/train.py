@@ -14,6 +14,7 @@ from pytorch_lightning.loggers import Logger
 
 from tbe import runs
 from tbe.checkpoints import checkpoint as checkpoints
+from tbe.checkpoints.background_io import wait_for_checkpoints, write_in_background
 from tbe.checkpoints.checkpoint import CarryConfig
 from tbe.config import build
 from tbe.distributed import rank
@@ -77,6 +78,7 @@ def train(config: dict[str, Any]) -> float | None:
         fit(config, module, datamodule, trainer)
         if not trainer.global_step:  # epochs=0: the untrained network, to measure or to finetune beside trained ones
             trainer.save_checkpoint(last)
+            wait_for_checkpoints(trainer)
         trained = last_metrics.of(trainer)
         protocol = describe(config) | {"init": origin, "epochs": trainer.current_epoch, "steps": trainer.global_step}
         keep = partial(write_metrics, config, trainer, trained, protocol)
@@ -109,7 +111,10 @@ def build_trainer(config: dict[str, Any], *more: pl.Callback) -> pl.Trainer:
     """Builds the Trainer with the loggers and callbacks of the config, `more`, and one that stores the config."""
     callbacks = [build(callback) for callback in config["callbacks"].values()] + [CarryConfig(config), *more]
     loggers = [build(logger) for logger in config["logger"].values()]
-    return build(config["trainer"])(callbacks=callbacks, logger=loggers, default_root_dir=config["run_dir"])
+    trainer = build(config["trainer"])(callbacks=callbacks, logger=loggers, default_root_dir=config["run_dir"])
+    if config["performance"].get("background_checkpoints"):  # older configs have no such key
+        write_in_background(trainer)
+    return trainer
 
 
 def fit(config: dict[str, Any], module: pl.LightningModule, datamodule: Any, trainer: pl.Trainer) -> None:

@@ -15,6 +15,7 @@ from random import Random
 from typing import Any
 
 import torch
+from lightning_fabric.plugins import CheckpointIO
 
 from benchmarks.faults.corrupt import truncated, with_another_byte
 from benchmarks.faults.report import Outcome
@@ -40,14 +41,18 @@ def killed_while_writing(trials: int) -> Outcome:
     )
 
 
-def kill_writer(last: Path, seconds: float) -> None:
-    """Starts a process that writes a checkpoint repeatedly, and kills it after the first one is complete."""
+def kill_writer(last: Path, seconds: float, wrap: Callable[[CheckpointIO], CheckpointIO] = lambda io: io) -> None:
+    """Starts a process that writes a checkpoint repeatedly, and kills it after the first one is complete.
+
+    wrap: how it writes them, such as in the background.
+    """
     save(last, 0)
     writer = os.fork()
     if writer == 0:
         try:
+            io = wrap(AtomicCheckpoints())
             for number in range(1, 1000):
-                save(last, number)
+                save(last, number, io)
         finally:
             os._exit(0)
     time.sleep(seconds)
@@ -55,9 +60,10 @@ def kill_writer(last: Path, seconds: float) -> None:
     os.waitpid(writer, 0)
 
 
-def save(path: Path, number: int) -> None:
+def save(path: Path, number: int, io: CheckpointIO | None = None) -> None:
     """Writes a checkpoint filled with one number."""
-    AtomicCheckpoints().save_checkpoint({"number": number, "weights": torch.full((NUMBERS,), float(number))}, path)
+    content = {"number": number, "weights": torch.full((NUMBERS,), float(number))}
+    (io or AtomicCheckpoints()).save_checkpoint(content, path)
 
 
 def is_uniform(path: Path) -> bool:

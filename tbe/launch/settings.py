@@ -76,6 +76,7 @@ KINDS = {
     "performance.channels_last": or_null(YES_OR_NO, "channels_last on GPUs"),
     "performance.checkpoint_activations": YES_OR_NO,
     "performance.cudnn_benchmark": YES_OR_NO,
+    "performance.background_checkpoints": YES_OR_NO,
     "be.ratio": SHARE,
     "be.prob": SHARE,
     "be.min_ratio": SHARE,
