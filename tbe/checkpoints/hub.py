@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,22 @@ def exported_folder(name: str, **options: Any) -> Path:
     """
     if os.path.isdir(name):
         return Path(name)
-    with reached(name, f"copy {CARD} and {WEIGHTS} of the repository into a folder, and name that"):
-        from huggingface_hub import snapshot_download
-
-        folder = Path(snapshot_download(name, allow_patterns=list(FETCHED), **options))
+    instead = f"copy {CARD} and {WEIGHTS} of the repository into a folder, and name that"
+    folder = downloaded(name, FETCHED, instead, **options)
     if not (folder / CARD).is_file():
         raise UserError(f"{name}: expected a repository that tbe.push wrote, with {CARD}, got one without")
     return folder
+
+
+def downloaded(repository: str, files: Sequence[str], instead: str, **options: Any) -> Path:
+    """Returns the folder of a repository's files that match these patterns, which are downloaded once.
+
+    instead: what to do where there is no network. Raises UserError for a Hub that can't be reached.
+    """
+    with reached(repository, instead):
+        from huggingface_hub import snapshot_download
+
+        return Path(snapshot_download(repository, allow_patterns=list(files), **options))
 
 
 @contextmanager

@@ -132,7 +132,7 @@ def test_missing_weights_are_one_line_that_says_where_to_put_them(videos, tmp_pa
         run(videos, tmp_path / "out", by="torchvision")
     with pytest.raises(SystemExit, match="--weights: expected a file of torchvision's Mask R-CNN, got no such file"):
         run(videos, tmp_path / "out", "--weights", tmp_path / "nowhere.pth", by="torchvision")
-    with pytest.raises(SystemExit, match="--weights: expected only with --by torchvision, got --by matte"):
+    with pytest.raises(SystemExit, match="--weights: expected only with --by torchvision or sam2, got --by matte"):
         run(videos, tmp_path / "out", "--weights", tmp_path / "nowhere.pth")
     where.parent.mkdir(parents=True)
     where.touch()

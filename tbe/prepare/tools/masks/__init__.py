@@ -9,6 +9,10 @@ and data.masks read them. --by says how the people are found:
                camera and people who do not stay in one place; too wide by a sixteenth of the picture.
   torchvision  what Mask R-CNN (COCO) takes for a person with a score above 0.5, in each frame by itself. Weights are
                looked for in torch's cache, or in --weights; nothing is downloaded. Give it a GPU.
+  sam2         whom SAM 2 follows (pip install -e ".[sam2]") from boxes in the frame that shows most of them, to the end
+               and to the beginning: people who are not in that frame are not found. --prompt says what the boxes are
+               around: what moves (motion, for a camera at rest), or the people of Mask R-CNN (torchvision). --weights
+               names a folder, or a repository of the Hub that is downloaded once. Give it a GPU, and --workers 1.
 
 Writes masks_report.csv with the share of each video that is foreground, its frames without any, and what looks wrong
 (most of the picture moves; no plain wall), and masks_sheet.png with a sample to look at. A video in which nobody is

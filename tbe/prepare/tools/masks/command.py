@@ -20,7 +20,7 @@ from tbe.prepare.common.work import add_work_options, exit_on_failures, print_co
 from tbe.prepare.tools.masks.against import ABOVE, compare
 from tbe.prepare.tools.masks.making import Masking
 from tbe.prepare.tools.masks.sheet import draw_sheet
-from tbe.prepare.tools.masks.ways import WAYS, Options, checked
+from tbe.prepare.tools.masks.ways import PROMPTS, WAYS, Options, checked
 
 
 class MaskRow(NamedTuple):
@@ -45,9 +45,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--by", required=True, choices=WAYS, help="how people are found, see above")
     help = "largest short side of the masks in pixels, never enlarged (%(default)s)"
     parser.add_argument("--short-side", type=int, default=256, help=help)
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="of --by torchvision (torch's cache)")
-    help = "of --by torchvision: cpu, cuda, ... (a GPU if there is one)"
+    help = "a file for --by torchvision (torch's cache), a folder or Hub id for --by sam2 (facebook/sam2.1-hiera-tiny)"
+    parser.add_argument("--weights", type=Path, help=help)
+    help = "of --by torchvision and sam2: cpu, cuda, ... (a GPU if there is one)"
     parser.add_argument("--device", help=help)
+    parser.add_argument("--prompt", choices=PROMPTS, help=f"of --by sam2: what shows it the people ({PROMPTS[0]})")
+    help = "of --prompt torchvision: the weights of Mask R-CNN (torch's cache)"
+    parser.add_argument("--detector", type=Path, metavar="FILE", help=help)
     parser.add_argument("--against", type=Path, metavar="FOLDER", help="true masks of these videos to compare with")
     add_work_options(parser, timeout=600.0)
     add_part_options(parser)
@@ -60,15 +64,15 @@ def run(args: argparse.Namespace) -> None:
     if args.against and not args.against.is_dir():
         raise MissingFile(f"--against: expected the folder of the true masks, got no such folder: {args.against}")
     targets = unique_targets(given_lists(args.root, args.list).paths(), mp4_name)
-    weights = checked(args.by, args.weights)
-    settings = f"by={args.by} short_side={args.short_side}" + (f" weights={weights.name}" if weights else "")
+    num_threads = max(1, (os.cpu_count() or 1) // args.workers)
+    options = checked(args.by, Options(args.weights, args.device, num_threads, args.prompt, args.detector))
+    settings = f"by={args.by} short_side={args.short_side}" + _networks(args.weights, options)
     report = opened_report("masks", settings, args, MaskRow)
 
     def row_of(outcome: Outcome) -> MaskRow:
         made = outcome.value or (0, 0, 0, 0.0, 0, "")
         return MaskRow._make((outcome.item, outcome.status, *made, settings, outcome.reason))
 
-    options = Options(weights, args.device, max(1, (os.cpu_count() or 1) // args.workers))
     making = Masking(args.root, args.out, partial(WAYS[args.by], options), args.short_side)
     make_missing("masks", targets, report, making, row_of, args)
     made = [report.rows[path] for path in targets if report.rows[path].status == "ok"]
@@ -76,6 +80,14 @@ def run(args: argparse.Namespace) -> None:
     if made:
         _tell(made, args)
     exit_on_failures(num_failed, len(targets), report)
+
+
+def _networks(named: Path | None, options: Options) -> str:
+    """Returns the settings of networks, as they stand in the report; named: the weights on the command line."""
+    weights = named if named is not None and options.prompt else options.weights
+    parts = {"weights": weights and weights.name, "prompt": options.prompt}
+    parts["detector"] = options.detector and options.detector.name
+    return "".join(f" {name}={value}" for name, value in parts.items() if value)
 
 
 def _tell(made: Sequence[MaskRow], args: argparse.Namespace) -> None:

@@ -10,11 +10,16 @@ from tbe.prepare.tools.masks.finding import Finder
 
 
 class Options(NamedTuple):
-    """Inputs of networks: a file of weights, a device (None: by default), and threads of a process."""
+    """Inputs of networks: their weights, a device (None: by default), and threads of a process.
+
+    prompt: how SAM 2 is told where people are, one of PROMPTS; detector: the weights of Mask R-CNN for that.
+    """
 
     weights: Path | None
     device: str | None
     num_threads: int
+    prompt: str | None = None
+    detector: Path | None = None
 
 
 def matte(options: Options) -> Finder:
@@ -37,15 +42,45 @@ def torchvision(options: Options) -> Finder:
     return people_finder(weights_file(options.weights), options.device)
 
 
-def checked(by: str, weights: Path | None) -> Path | None:
-    """Returns the weights that a way takes, None for none; raises UserError for weights that it cannot take."""
+def sam2(options: Options) -> Finder:
+    _limit_threads(options)
+    from tbe.prepare.tools.masks.sam2 import follower, model_folder, tracker
+
+    chosen = tracker(model_folder(options.weights), options.device)
+    if options.prompt == "motion":
+        from tbe.prepare.tools.masks.prompts import by_motion
+
+        return follower(chosen, by_motion)
+    from tbe.prepare.tools.masks.people import detector, weights_file
+    from tbe.prepare.tools.masks.prompts import by_detector
+
+    return follower(chosen, by_detector(detector(weights_file(options.detector), chosen.device), chosen.device))
+
+
+def checked(by: str, options: Options) -> Options:
+    """Returns the options of a way with the weights that it takes; raises UserError for options that it does not."""
+    if by != "sam2" and (options.prompt or options.detector):
+        raise UserError(f"--prompt and --detector: expected only with --by sam2, got --by {by}")
     if by == "torchvision":
         from tbe.prepare.tools.masks.people import weights_file
 
-        return weights_file(weights)
-    if weights:
-        raise UserError(f"--weights: expected only with --by torchvision, got --by {by}")
-    return None
+        return options._replace(weights=weights_file(options.weights))
+    if by == "sam2":
+        return _checked_sam2(options)
+    if options.weights:
+        raise UserError(f"--weights: expected only with --by torchvision or sam2, got --by {by}")
+    return options
+
+
+def _checked_sam2(options: Options) -> Options:
+    from tbe.prepare.tools.masks.people import weights_file
+    from tbe.prepare.tools.masks.sam2 import model_folder
+
+    prompt = options.prompt or PROMPTS[0]
+    if options.detector and prompt != "torchvision":
+        raise UserError(f"--detector: expected only with --prompt torchvision, got --prompt {prompt}")
+    detector = weights_file(options.detector) if prompt == "torchvision" else None
+    return options._replace(weights=model_folder(options.weights), prompt=prompt, detector=detector)
 
 
 def _limit_threads(options: Options) -> None:
@@ -54,4 +89,5 @@ def _limit_threads(options: Options) -> None:
     torch.set_num_threads(options.num_threads)
 
 
-WAYS = {"matte": matte, "motion": motion, "torchvision": torchvision}
+WAYS = {"matte": matte, "motion": motion, "torchvision": torchvision, "sam2": sam2}
+PROMPTS = ("motion", "torchvision")
