@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tbe.api.embed import embed
     from tbe.api.hub import Pretrained, push
     from tbe.api.load import load
+    from tbe.api.mteb import for_mteb
     from tbe.backbones.preprocessing import Preprocessing
     from tbe.data.readers.base import DecodeError
     from tbe.erasing import BackgroundErasing, InterVideoErasing
@@ -42,6 +43,7 @@ __all__ = [
     "audit",
     "build",
     "embed",
+    "for_mteb",
     "load",
     "push",
 ]
@@ -55,6 +57,7 @@ _MODULES = {
     "audit": "tbe.api.audit",
     "build": "tbe.api.build",
     "embed": "tbe.api.embed",
+    "for_mteb": "tbe.api.mteb",
     "load": "tbe.api.load",
     "push": "tbe.api.hub",
 }

@@ -41,6 +41,7 @@ ONLY = {
     "safetensors": {"checkpoints", "encoders", "evaluation"},
     "transformers": {"encoders"},
     "huggingface_hub": {"api", "checkpoints"},
+    "mteb": {"api"},
     "timm": {"encoders"},
     "onnx": {"evaluation"},
     "onnxruntime": {"evaluation"},
