@@ -14,7 +14,20 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 MIRRORED = ("results/**/*.md", "results/**/*.png", "benchmarks/*.md", "CONTRIBUTING.md")
-ORDER = ("stage", "experiment", "variant", "data", "clip", "reader", "augment", "backbone", "method", "be", "loss")
+ORDER = (
+    "stage",
+    "experiment",
+    "variant",
+    "host",
+    "data",
+    "clip",
+    "reader",
+    "augment",
+    "backbone",
+    "method",
+    "be",
+    "loss",
+)
 
 
 def on_files(files: Files, config) -> Files:

@@ -81,6 +81,14 @@ def test_every_variant_can_be_chosen_over_an_experiment(variant, experiment, tmp
     assert_in_effect(CONFIGS / "variant" / f"{variant}.yaml", OmegaConf.to_container(config))
 
 
+@pytest.mark.parametrize("host", sorted(file.stem for file in (CONFIGS / "host").glob("[!_]*.yaml")))
+def test_every_host_can_be_chosen_over_the_comparison_with_another_network(host, tmp_path):
+    config = composed("train", "experiment=proof", f"host={host}", "backbone=r2plus1d_small", run_dir=tmp_path)
+    build_module(plain(config), num_classes=3)
+    assert config.host == (None if host == "none" else host)
+    assert_in_effect(CONFIGS / "host" / f"{host}.yaml", OmegaConf.to_container(config))
+
+
 @pytest.mark.parametrize("trainer", sorted(file.stem for file in (CONFIGS / "trainer").glob("[!_]*.yaml")))
 def test_every_trainer_composes(trainer, tmp_path):
     config = plain(composed("train", f"trainer={trainer}", run_dir=tmp_path))

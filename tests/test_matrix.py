@@ -19,7 +19,7 @@ from tests.conftest import ROOT, composed
 from tests.pretended_gpu import PretendedGPU
 
 METHODS = sorted(file.stem for file in (ROOT / "configs" / "method").glob("*.yaml"))
-BACKBONES = sorted(file.stem for file in (ROOT / "configs" / "backbone").glob("*.yaml"))
+BACKBONES = sorted(file.stem for file in (ROOT / "configs" / "backbone").glob("[!_]*.yaml"))
 STAGES = ("train", "resume", "eval")
 RESIDUAL = ("r3d_18", "r3d_34", "r3d_50", "r2plus1d_18", "r2plus1d_small", "tiny")
 NARROW = {name: {"widths": [4, 8, 8, 16]} for name in RESIDUAL}

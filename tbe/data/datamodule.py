@@ -114,6 +114,7 @@ class VideoDataModule(pl.LightningDataModule):
         self.quarantine = Quarantine(quarantine, max_failed) if on_error == "skip" else None
         # A list may be edited while a run goes on, so loaders and those who ask about them share one reading of it.
         self.val_records: dict[str, Records] = {}  # per validation loader, in the order of its batches' indices
+        self.val_scenes: dict[str, Tensor | None] = {}  # of these records, where the data has scenes
         self._train_batches = 0  # in a whole epoch; 0 until the loader exists
 
     def for_views(self, views: Sequence[str]) -> VideoDataModule:
@@ -202,10 +203,11 @@ class VideoDataModule(pl.LightningDataModule):
         With more processes than videos, the surplus processes repeat a video, as in `shared_loader`, but without its
         label, so that it is not counted twice.
         """
-        records = self.source.records(split)
+        records, scenes = self.source.records(split), self.source.scenes(split)
         if self.val_limit is not None and self.val_limit < len(records):
-            records = records.select(np.linspace(0, len(records) - 1, self.val_limit).round().astype(np.int64))
-        self.val_records[split] = records
+            chosen = np.linspace(0, len(records) - 1, self.val_limit).round().astype(np.int64)
+            records, scenes = records.select(chosen), None if scenes is None else scenes[chosen]
+        self.val_records[split], self.val_scenes[split] = records, scenes
         sampler = _shard(len(records), self.trainer.global_rank, self.trainer.world_size)
         if self.trainer.global_rank >= len(records):
             records = dataclasses.replace(records, labels=np.full_like(records.labels, UNLABELED))

@@ -303,7 +303,8 @@ def test_two_processes_evaluate_like_one(found, videos):
 
 
 @pytest.mark.parametrize(
-    ("stage", "metrics"), [("evaluation", {"val/knn_top1"}), ("finetuning", {"val/top1", "val/top5"})]
+    ("stage", "metrics"),
+    [("evaluation", {"val/knn_top1", "val/knn_scene_top1"}), ("finetuning", {"val/top1", "val/top5"})],
 )
 def test_two_processes_validate_like_one_where_one_has_a_video_more(found, stage, metrics):
     alone, first, second = (one[stage] for one in found)

@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 class KnnProbe(pl.Callback):
     """Logs `val/knn_top1`: the accuracy of classifying validation videos by their nearest gallery videos.
 
+    Where the data has scenes, also `val/knn_scene_top1`, of telling the scene by the same neighbors.
+
     Reads the outputs of the module's validation step: loader 0 is the gallery, loader 1 the queries. Labels are used
     for this measurement only; without labels or a val split the probe is skipped. Videos with a label below 0 are
     ignored. A validation video that is also in the gallery is excluded from its own neighbors; a warning says so once,
@@ -48,9 +50,10 @@ class KnnProbe(pl.Callback):
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         data = trainer.datamodule  # type: ignore[attr-defined]  # not declared by Lightning
-        (gallery, gallery_labels, known), (queries, query_labels, asked) = (
-            self._joined(part, torch.from_numpy(video_ids(data.val_records[split])))
-            for part, split in zip(self.collected, data.val_splits, strict=True)
+        (gallery, gallery_labels, in_gallery), (queries, query_labels, in_queries) = map(self._joined, self.collected)
+        known, asked = (
+            torch.from_numpy(video_ids(data.val_records[split]))[rows]
+            for split, rows in zip(data.val_splits, (in_gallery, in_queries), strict=True)
         )
         excluded = Exclusion.of(asked, known)
         if excluded and not self._has_warned and rank() == 0:
@@ -63,11 +66,16 @@ class KnnProbe(pl.Callback):
             self._has_warned = True
         accuracy = knn_accuracy(queries, query_labels, gallery, gallery_labels, self.k, self.temperature, excluded)
         module.log("val/knn_top1", accuracy, sync_dist=True)
+        known_scenes, asked_scenes = (data.val_scenes[split] for split in data.val_splits)
+        if known_scenes is not None and asked_scenes is not None:
+            scenes = asked_scenes[in_queries].to(queries.device), gallery, known_scenes[in_gallery].to(gallery.device)
+            accuracy = knn_accuracy(queries, *scenes, self.k, self.temperature, excluded)
+            module.log("val/knn_scene_top1", accuracy, sync_dist=True)
 
     @staticmethod
-    def _joined(outputs: list[dict[str, Tensor]], videos: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Returns features, labels and video ids from all processes; videos: the id of each row of the split."""
+    def _joined(outputs: list[dict[str, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns features, labels and rows of the split, on the CPU, of the labelled videos of all processes."""
         names = ("features", "labels", "index")
         features, labels, index = (gather_uneven(torch.cat([part[name] for part in outputs])) for name in names)
         counted = labels >= 0
-        return features[counted], labels[counted], videos[index[counted].cpu()]
+        return features[counted], labels[counted], index[counted].cpu()

@@ -19,13 +19,14 @@ def probed(tmp_path, caplog):
         numbers = [int(path.rpartition("/")[2]) for path in paths]
         return centers[numbers], torch.tensor(numbers) % 3
 
-    def run(gallery, queries):
+    def run(gallery, queries, scenes=None):
         logged = {}
         lists = {"train": gallery, "val": queries}
         records = {
             split: make_records(tmp_path, paths, [0] * len(paths), [0] * len(paths)) for split, paths in lists.items()
         }
-        data = SimpleNamespace(val_splits=tuple(lists), val_records=records)
+        known = {split: scenes and torch.tensor([scenes[path] for path in paths]) for split, paths in lists.items()}
+        data = SimpleNamespace(val_splits=tuple(lists), val_records=records, val_scenes=known)
         trainer = SimpleNamespace(datamodule=data)
         module = SimpleNamespace(log=lambda name, value, **_: logged.update({name: value}))
         probe = KnnProbe(k=3)
@@ -37,6 +38,7 @@ def probed(tmp_path, caplog):
                     outputs = {"features": vectors, "labels": labels}
                     probe.on_validation_batch_end(trainer, module, outputs, {"index": rows}, 0, place)
             probe.on_validation_epoch_end(trainer, module)
+        run.logged = logged
         return logged["val/knn_top1"]
 
     run.features = features
@@ -62,3 +64,14 @@ def test_lists_that_share_nothing_are_compared_as_they_are(probed, caplog):
 
 def test_a_video_with_nothing_else_to_find_ends_no_training(probed):
     assert probed(["1"], ["1"]) == 0
+
+
+def test_where_there_are_scenes_they_are_told_by_the_same_neighbors(probed):
+    gallery, queries = [f"{number}" for number in range(4, NUM)], ["0", "1", "2", "3"]
+    probed(gallery, queries)
+    assert set(probed.logged) == {"val/knn_top1"}
+    scenes = {f"{number}": number % 2 for number in range(NUM)}
+    (vectors, _), (known, _) = probed.features(queries), probed.features(gallery)
+    labels = (torch.tensor([scenes[path] for path in paths]) for paths in (queries, gallery))
+    expected = knn_accuracy(vectors, next(labels), known, next(labels), k=3)
+    assert probed(gallery, queries, scenes) != probed.logged["val/knn_scene_top1"] == pytest.approx(expected)

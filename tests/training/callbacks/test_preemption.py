@@ -22,7 +22,9 @@ INT, TERM = signal.SIGINT, signal.SIGTERM
 TINY = [*SMALL, *NARROW, "trainer=cpu", "epochs=2", "trainer.log_every_n_steps=1", "logger=csv"]
 MOCO = ("method=moco",)
 BYOL = ("method=byol", "loss=cosine")  # with a moving average as its target
-LEJEPA = ("method=lejepa", "be=inter", "method.encoder.hidden=16")  # with directions drawn at each step
+# With directions drawn at each step, and ranks of the features of steps 2 3 and 5 6.
+LEJEPA = ("method=lejepa", "be=inter", "method.encoder.hidden=16", "callbacks.rank.every=3")
+LEJEPA += ("callbacks.rank.videos=16", "callbacks.rank.max_share=1")
 VJEPA = ("method=vjepa",)  # with masks drawn at each step, and a moving average as its target
 ROTATION = ("method=rotation", "loss=cross_entropy")
 FINETUNE = ("stage=finetune", "task=none")  # with momentum and dropout
@@ -89,7 +91,7 @@ def straight(tmp_path_factory):
         ((*MOCO, "accumulate=3"), 1, INT, 1),  # within the first of its steps, of batches 1 2 3 and 4
         ((*MOCO, "accumulate=3"), 8, INT, 4),
         ((*BYOL, "accumulate=2"), 5, TERM, 3),
-        (LEJEPA, 3, INT, 3),
+        (LEJEPA, 5, INT, 5),
         (VJEPA, 3, INT, 3),
         (ROTATION, 3, INT, 3),
         (FINETUNE, 5, INT, 5),

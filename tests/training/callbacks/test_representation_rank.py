@@ -1,0 +1,82 @@
+from contextlib import nullcontext
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from tbe.evaluation.ranks import lidar, rankme
+from tbe.training.callbacks.representation_rank import RepresentationRank
+from tests.methods.networks import Mean
+
+
+class Logger:
+    def __init__(self):
+        self.rows = []
+
+    def log_metrics(self, metrics, step):
+        self.rows.append((step, metrics))
+
+
+def watched(callback, batches, network):
+    """The rows that the callback logs of these batches, and which of them it has looked at."""
+    logger, looked = Logger(), []
+    loop = SimpleNamespace(epoch_loop=SimpleNamespace(_batches_that_stepped=0))
+    trainer = SimpleNamespace(loggers=[logger], fit_loop=loop, callback_metrics={}, global_step=0)
+    trainer.strategy = SimpleNamespace(precision_plugin=SimpleNamespace(forward_context=nullcontext))
+    module = SimpleNamespace(backbone=network, log_dict=lambda ranks, logger: None)
+    for number, batch in enumerate(batches):
+        loop.epoch_loop._batches_that_stepped = trainer.global_step = number
+        before = len(callback.features)
+        callback.on_train_batch_start(trainer, module, batch, number)
+        looked += [number] * (len(callback.features) != before)
+    return logger.rows, looked
+
+
+def drawn(number, views=("query", "key")):
+    colors = torch.Generator().manual_seed(number)
+    return {name: torch.rand(4, 3, 2, 4, 4) + 3 * torch.rand(4, 3, 1, 1, 1, generator=colors) for name in views}
+
+
+def test_the_last_batches_of_each_period_are_measured_together():
+    batches, network = [drawn(number) for number in range(12)], Mean(batch_norm=True)
+    network.norm(10 * torch.randn(50, 8))  # else its batches would be normalized by their own statistics only in train
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    rows, looked = watched(RepresentationRank(every=5, videos=8, max_share=1), batches, network)
+    assert looked == [3, 4, 8, 9]
+    network.eval()
+    for (step, found), pair in zip(rows, [(3, 4), (8, 9)], strict=True):
+        assert step == pair[1]
+        views = [torch.cat([network(batches[number][name]) for number in pair]) for name in ("query", "key")]
+        assert found["train/rankme"] == pytest.approx(rankme(views[0].detach()))
+        assert found["train/lidar"] == pytest.approx(lidar(torch.stack(views, dim=1).detach()))
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_no_more_batches_are_looked_at_than_the_share_allows():
+    batches = [drawn(number) for number in range(25)]
+    assert watched(RepresentationRank(every=1, videos=8, max_share=0.2), batches, Mean())[1] == [8, 9, 18, 19]
+
+
+def test_the_network_goes_on_training_and_a_method_of_one_view_has_no_lidar():
+    network = Mean(batch_norm=True)
+    rows, _ = watched(RepresentationRank(every=1, videos=4, max_share=1), [drawn(0, ("query",))], network)
+    assert network.training
+    assert set(rows[0][1]) == {"train/rankme"}
+
+
+def test_a_collapse_is_said_once_in_one_line(caplog):
+    network = Mean()
+    batches = [drawn(number) for number in range(6)]
+    watched(RepresentationRank(every=1, videos=4, max_share=1), batches, network)
+    assert not caplog.records
+    with torch.no_grad():
+        network.layer.weight.mul_(1e-3)
+    watched(RepresentationRank(every=2, videos=4, max_share=1), batches, network)
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith("collapsed: at step 1 the features of 4 videos use 1.")
+    assert "\n" not in said
+
+
+def test_settings_out_of_range_are_refused():
+    with pytest.raises(ValueError, match="callbacks.rank: expected .* a max_share above 0 and up to 1"):
+        RepresentationRank(max_share=0)
