@@ -59,5 +59,7 @@ class Expander(nn.Module):
             layers += [nn.Linear(width, following, bias=False), nn.BatchNorm1d(following), nn.ReLU(inplace=True)]
         self.expander = nn.Sequential(*layers, nn.Linear(widths[-1], dim))
 
-    def forward(self, clips: Tensor) -> Tensor:
-        return self.expander(self.backbone(clips)).float()
+    def forward(self, clips: Tensor, keep: Tensor | None = None) -> Tensor:
+        """Embeds clips; keep: indices (B, K) of the only tokens that a ViT sees of them."""
+        features = self.backbone(clips) if keep is None else self.backbone.tokens(clips, keep).mean(dim=1)
+        return self.expander(features).float()

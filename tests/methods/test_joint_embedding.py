@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from tbe.backbones.vit import ViT
 from tbe.methods.consistency import Consistency
 from tbe.methods.embedding_losses import VICRegLoss
 from tbe.methods.encoder import Encoder, Expander
@@ -24,6 +25,27 @@ def test_all_views_are_embedded_by_the_same_network(another_clip):
     (found,) = joint(*clips)
     assert found.shape == (len(joint.views), 4, 5)
     assert_close(found, torch.stack([joint.encoder(view) for view in clips]))
+
+
+def test_a_vit_sees_the_share_of_tokens_that_is_left_others_in_each_view(monkeypatch):
+    vit = ViT(width=12, depth=1, heads=2, patch=(2, 8, 8))
+    joint = JointEmbedding(Expander(vit, dim=5, hidden=6), token_drop=0.75)
+    clips, kept, tokens = torch.rand(2, 3, 3, 4, 32, 32), [], vit.tokens
+    monkeypatch.setattr(vit, "tokens", lambda clips, keep: kept.append(keep) or tokens(clips, keep))
+    torch.manual_seed(0)
+    found = joint(*clips).views
+    assert [keep.shape for keep in kept] == [(3, 8)] * 2  # of 2 x 4 x 4
+    assert all(len(row.unique()) == 8 for keep in kept for row in keep)
+    assert not torch.equal(*kept)
+    expected = [joint.encoder.expander(tokens(*pair).mean(dim=1)) for pair in zip(clips, kept, strict=True)]
+    assert_close(found, torch.stack(expected))
+
+
+def test_tokens_are_only_dropped_where_there_are_some():
+    with pytest.raises(ValueError, match="token_drop=0.5: expected a backbone of tokens .*, got Mean: choose one"):
+        method(token_drop=0.5)
+    with pytest.raises(ValueError, match="token_drop: expected a share from 0 to below 1, got 1"):
+        method(token_drop=1.0)
 
 
 def test_embeddings_keep_their_length_and_the_head_is_an_mlp_of_the_given_widths():

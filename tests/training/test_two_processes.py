@@ -32,6 +32,7 @@ CASES = [
     "byol",
     "flip",
     "lejepa method.another_clip=true loss.num_slices=32",
+    "lejepa backbone=vit_micro backbone.depth=1 method.token_drop=0.5 be=none loss.num_slices=32",
     "moco",
     "moco be=inter contrastive.negative={same_video:16,background_owner:2,reversed:1,shuffled:0.5,static:1}",
     "moco method.negative=other_video method.encoder.mlp=true loss=nce module.distractor_views=both",
