@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.callbacks import WeightAveraging
 from pytorch_lightning.loggers import Logger
 
 from tbe import runs
@@ -110,6 +111,8 @@ def load_initial_weights(module: Any, config: dict[str, Any]) -> dict[str, Any] 
 def build_trainer(config: dict[str, Any], *more: pl.Callback) -> pl.Trainer:
     """Builds the Trainer with the loggers and callbacks of the config, `more`, and one that stores the config."""
     callbacks = [build(callback) for callback in config["callbacks"].values()] + [CarryConfig(config), *more]
+    # Averages of the weights first: a checkpoint that another callback saves after a step has that step in them.
+    callbacks.sort(key=lambda callback: not isinstance(callback, WeightAveraging))
     loggers = [build(logger) for logger in config["logger"].values()]
     trainer = build(config["trainer"])(callbacks=callbacks, logger=loggers, default_root_dir=config["run_dir"])
     if config["performance"].get("background_checkpoints"):  # older configs have no such key

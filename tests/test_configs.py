@@ -22,6 +22,7 @@ GROUPS = [
     "data",
     "reader",
     "augment",
+    "mix",
     "backbone",
     "be",
     "loss",

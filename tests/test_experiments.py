@@ -34,6 +34,7 @@ SIZE = [
     "trainer=cpu",
     "precision=32-true",  # gradients of 3D convolutions in bf16 are sometimes not finite on a CPU
     "validate_every=1",
+    "accumulate=1",
     "trainer.limit_train_batches=2",
     "trainer.limit_val_batches=1",
     "trainer.limit_predict_batches=1",
@@ -87,7 +88,13 @@ def test_its_settings_take_effect_and_two_steps_are_trained(experiment, train, v
     assert built_without_memory(json.dumps(plain(config.backbone))).num_features > 0
     if not is_trained(experiment):
         return
-    overrides = [f"experiment={experiment}", *SIZE, "backbone=tiny", "backbone.widths=[4,8,8,8]"]
+    is_vit = config.backbone._target_.endswith("ViT")
+    small = (
+        ["backbone=vit_micro", "backbone.width=24", "backbone.depth=2"]
+        if is_vit
+        else ["backbone=tiny", "backbone.widths=[4,8,8,8]"]
+    )
+    overrides = [f"experiment={experiment}", *SIZE, *small]
     if "splits" not in config.data:
         overrides = [part for part in overrides if not part.startswith(("data.", "++data."))] + DRAWN
     else:

@@ -7,6 +7,7 @@ and blur as two matrix products, `color_jitter` changes colors; `clip_augment` c
 from tbe.augment.clip_augment import KINETICS_MEAN, KINETICS_STD, ClipAugment
 from tbe.augment.color_jitter import ColorJitter
 from tbe.augment.crops import CenterCrop, RandomCrop, RandomResizedCrop, StretchedCrop, UniformCrop
+from tbe.augment.rand_augment import RandAugment
 
 __all__ = [
     "KINETICS_MEAN",
@@ -14,6 +15,7 @@ __all__ = [
     "CenterCrop",
     "ClipAugment",
     "ColorJitter",
+    "RandAugment",
     "RandomCrop",
     "RandomResizedCrop",
     "StretchedCrop",

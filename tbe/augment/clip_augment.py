@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from tbe.augment.color_jitter import Change, ColorJitter, adjust_saturation_, change_
 from tbe.augment.crops import Crop
 from tbe.augment.fused_color import change_and_normalize
+from tbe.augment.rand_augment import RandAugment
 from tbe.augment.resample import matrices, resample, resample_in_bands, resample_in_levels, rotate
 from tbe.errors import UserError
 
@@ -53,7 +54,7 @@ class ClipAugment(nn.Module):
         crop: Crop,
         flip: float = 0.5,
         rotation: float = 0.0,
-        color: ColorJitter | None = None,
+        color: ColorJitter | RandAugment | None = None,
         gray: float = 0.0,
         blur: float = 0.0,
         blur_sigma: Sequence[float] = (0.1, 2.0),
@@ -68,6 +69,10 @@ class ClipAugment(nn.Module):
             raise UserError(f"ClipAugment: expected crop to map sizes to boxes, like RandomCrop(), got {crop!r}")
         _check_strengths(flip, rotation, gray, blur, blur_sigma)
         _check_channels(mean, std, colored=color is not None or gray > 0, rotated=rotation > 0)
+        if fused and isinstance(color, RandAugment):
+            raise UserError(
+                "ClipAugment: expected fused=false with RandAugment, whose changes the kernel lacks, got true"
+            )
         self.size, self.crop, self.flip, self.rotation = size, crop, flip, rotation
         self.color, self.gray, self.blur, self.blur_sigma = color, gray, blur, tuple(blur_sigma)
         self.fused = fused

@@ -10,8 +10,10 @@ import pytorch_lightning as pl
 from torch import Tensor, nn
 from torchmetrics.classification import MulticlassAccuracy
 
+from tbe.augment.mixing import Mixing
 from tbe.backbones.base import VideoBackbone
 from tbe.backbones.classifier import Classifier
+from tbe.backbones.vit import ViT
 from tbe.errors import UserError
 from tbe.methods.broken_motion import hold_a_frame
 from tbe.methods.consistency import Consistency
@@ -25,7 +27,8 @@ class FinetuneModule(pl.LightningModule):
     the labels away, each off unless asked for: `distractor` changes the training clips (as StillMix does, Li et al.,
     ICCV 2023), `consistency` compares the features of the clips with and without it, and `static_weight` times the
     certainty about the class of clips that stand still is added to the loss (in the spirit of ALBAR, Fioresi et al.,
-    ICLR 2025, arXiv:2502.00156, without its gradient penalty).
+    ICLR 2025, arXiv:2502.00156, without its gradient penalty). mix: mixes training clips and their labels; the accuracy
+    in training is then that of the larger share. drop_path: of a ViT, in place of its own.
 
     Batches hold clips (B, N, C, T, H, W) and label (B,). Validation averages the softmax over the clips of a video
     and ignores videos with label -1.
@@ -43,6 +46,8 @@ class FinetuneModule(pl.LightningModule):
         distractor: nn.Module | None = None,
         consistency: Consistency | None = None,
         static_weight: float = 0.0,
+        mix: Mixing | None = None,
+        drop_path: float | None = None,
     ):
         super().__init__()
         if num_classes < 2:
@@ -61,6 +66,9 @@ class FinetuneModule(pl.LightningModule):
         if self.consistency.weight and getattr(distractor, "inplace", False):
             raise UserError("module.distractor.inplace: expected false with a consistency, which needs clean clips too")
         self.static_weight = static_weight
+        self.mix = Mixing(mixup=0, cutmix=0) if mix is None else mix
+        if drop_path is not None:
+            _set_drop_path(backbone, drop_path)
         self.frozen = _names_of_parts(backbone, frozen)
         for name in self.frozen:
             backbone.get_submodule(name).requires_grad_(False).eval()
@@ -85,11 +93,15 @@ class FinetuneModule(pl.LightningModule):
         penalties = {}
         if self.static_weight:  # before a distractor that may write into the clips
             penalties["static"] = self.static_weight * certainty(self.classifier(hold_a_frame(clips)))
+        targets = labels
+        if self.mix.is_on:
+            clips, targets = self.mix(clips, labels, self.classifier.head.out_features)
+            labels = targets.argmax(dim=1)
         distracted = self.distractor(clips)
         logits = self.classifier(distracted)
         if self.consistency.weight:
             penalties["consistency"] = self.consistency(self.backbone, distracted, clips)
-        loss = self.loss(logits, labels)
+        loss = self.loss(logits, targets)
         for name, penalty in penalties.items():
             self.log(f"train/{name}", penalty)
             loss = loss + penalty
@@ -110,7 +122,7 @@ class FinetuneModule(pl.LightningModule):
             metric.reset()
 
     def configure_optimizers(self) -> dict[str, Any]:
-        return configure(self.trainer, self.classifier.parameters(), self.optimizer, self.schedule)
+        return configure(self.trainer, self.classifier, self.optimizer, self.schedule)
 
 
 def certainty(logits: Tensor) -> Tensor:
@@ -118,6 +130,15 @@ def certainty(logits: Tensor) -> Tensor:
     log_probabilities = logits.float().log_softmax(dim=1)
     entropy = -(log_probabilities.exp() * log_probabilities).sum(dim=1)
     return math.log(logits.shape[1]) - entropy.mean()
+
+
+def _set_drop_path(backbone: nn.Module, rate: float) -> None:
+    if not isinstance(backbone, ViT):
+        raise UserError(
+            f"module.drop_path: expected null with {type(backbone).__name__}, which drops no paths, got {rate}. Choose "
+            "a ViT, or set module.drop_path=null"
+        )
+    backbone.blocks.set_drop_path(rate)
 
 
 def _names_of_parts(backbone: nn.Module, frozen: bool | Sequence[str]) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from tbe.errors import UserError
+from tbe.training.parameter_groups import DECAYS, SCALE
 
 KERNELS = (
     "fused",
@@ -63,13 +64,18 @@ class MultiStep:
 
 def configure(
     trainer: pl.Trainer,
-    parameters: Iterable[nn.Parameter],
-    optimizer: Callable[[list[nn.Parameter]], Optimizer],
+    network: nn.Module,
+    optimizer: Callable[..., Optimizer],
     schedule: Schedule,
 ) -> dict[str, Any]:
-    """Returns the result of `configure_optimizers`: an optimizer of the trainable parameters, scheduled per step."""
-    trainable = [parameter for parameter in parameters if parameter.requires_grad]
-    built = fused_on_gpus(optimizer, trainable, trainer)(trainable)
+    """Returns the result of `configure_optimizers`: an optimizer of the trainable parameters, scheduled per step.
+
+    network: with a `backbone`, by whose layers an optimizer such as GroupedAdamW may group them.
+    """
+    trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    groups = getattr(optimizer, "groups", None)
+    given = trainable if groups is None else groups(network, network.backbone)
+    built = fused_on_gpus(optimizer, trainable, trainer)(given)
     # Not trainer.estimated_stepping_batches: it starts the loader before a resumed run restores its position.
     batches = trainer.datamodule.training_batches()  # type: ignore[attr-defined]  # not declared by Lightning
     per_epoch = math.ceil(batches / trainer.accumulate_grad_batches)
@@ -85,14 +91,27 @@ class ConfiguredLR(LambdaLR):
     Lightning restores the optimizer before its schedule.
     """
 
+    def __init__(self, optimizer: Optimizer, *settings: Any) -> None:
+        # Of the config: the optimizer takes those of the checkpoint, before its schedule is restored.
+        self.scales = [group.get(SCALE, 1.0) for group in optimizer.param_groups]
+        super().__init__(optimizer, *settings)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: value for name, value in super().state_dict().items() if name != "scales"}
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         defaults = self.optimizer.defaults
         super().load_state_dict(state_dict)
-        self.base_lrs = [defaults["lr"] for _ in self.base_lrs]
+        self.base_lrs = [defaults["lr"] * scale for scale in self.scales]
         rates = [rate * at(self.last_epoch) for rate, at in zip(self.base_lrs, self.lr_lambdas, strict=True)]
-        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
-            group.update({name: value for name, value in defaults.items() if name in group and name not in KERNELS})
-            group.update(initial_lr=defaults["lr"], lr=rate)
+        settings = {name: value for name, value in defaults.items() if name not in KERNELS}
+        for number, group in enumerate(self.optimizer.param_groups):
+            group.update({name: value for name, value in settings.items() if name in group})
+            if not group.get(DECAYS, True):
+                group["weight_decay"] = 0.0
+            group.update(initial_lr=self.base_lrs[number], lr=rates[number])
+            if SCALE in group:
+                group[SCALE] = self.scales[number]
         self._last_lr = rates
         _lay_out_like_parameters(self.optimizer)
 

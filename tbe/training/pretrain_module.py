@@ -111,7 +111,7 @@ class PretrainModule(pl.LightningModule):
         self.method.after_step()
 
     def configure_optimizers(self) -> dict[str, Any]:
-        return configure(self.trainer, self.method.parameters(), self.optimizer, self.schedule)
+        return configure(self.trainer, self.method, self.optimizer, self.schedule)
 
 
 def _check_fits(loss: nn.Module, compared: Compared, method: Method) -> None:

@@ -8,6 +8,8 @@ from torch import nn
 from torch.testing import assert_close
 
 from tbe import BackgroundErasing, InterVideoErasing
+from tbe.augment.mixing import Mixing
+from tbe.backbones.vit import ViT
 from tbe.config import build, plain
 from tbe.methods.consistency import Consistency
 from tbe.train import build_module
@@ -116,3 +118,21 @@ def test_the_configs_of_finetuning_reach_the_module(tmp_path):
     assert (found.distractor.ratio, found.consistency.weight, found.static_weight) == (0.7, 1.0, 2)
     still = {name for name, parameter in found.backbone.named_parameters() if not parameter.requires_grad}
     assert still == {name for name, _ in found.backbone.named_parameters() if name.startswith(("stem.", "stages.0."))}
+
+
+def test_paths_are_dropped_where_the_recipe_says_so_and_the_network_has_some():
+    network = ViT(width=24, depth=3, heads=2, drop_path=0.1)
+    FinetuneModule(network, 3, nn.CrossEntropyLoss(), None, None, drop_path=0.4)
+    assert [block.drop_path.p for block in network.blocks] == [0, 0.2, 0.4]
+    with pytest.raises(ValueError, match="module.drop_path: expected null with Mean, which drops no paths, got 0.4"):
+        module(drop_path=0.4)
+
+
+def test_mixed_clips_have_the_labels_of_both():
+    built, clips = module(mix=Mixing()), batch()["clips"].flatten(0, 1)
+    labels = torch.tensor([0, 0, 1, 1, 2, 2, 0, 0])
+    torch.manual_seed(3)
+    loss = built.training_step(batch(), 0)
+    torch.manual_seed(3)
+    mixed, targets = built.mix(clips, labels, 3)
+    assert_close(loss, nn.functional.cross_entropy(built.classifier(mixed), targets))

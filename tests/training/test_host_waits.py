@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tbe.augment import ClipAugment, ColorJitter, RandomCrop, RandomResizedCrop
+from tbe.augment import ClipAugment, ColorJitter, RandAugment, RandomCrop, RandomResizedCrop
 from tbe.backbones.activation_checkpointing import recompute
 from tbe.backbones.torchvision import _WhereTokensAre
 from tbe.backbones.vit import ViT
@@ -42,6 +42,7 @@ AUGMENTS = {
         SIZE, RandomResizedCrop(), color=ColorJitter(0.4, 0.4, 0.4, 0.1, 0.8), gray=0.2, blur=0.5
     ),
     "original": lambda: ClipAugment(SIZE, RandomCrop(), rotation=10, color=ColorJitter(0.5, 0.5, 0.5, 0.25)),
+    "rand": lambda: ClipAugment(SIZE, RandomResizedCrop(), color=RandAugment()),
     "flow": lambda: ClipAugment(SIZE, RandomResizedCrop(), mean=(0.5, 0.5), std=(0.25, 0.25)),
 }
 EXTRA = {"same_video": 16.0, "other_video": 1.0, "reversed": 1.0, "shuffled": 1.0, "static": 1.0}

@@ -27,10 +27,15 @@ class Blocks(nn.ModuleList):
     def __init__(self, depth: int, width: int, heads: int, mlp_ratio: float = 4.0, drop_path: float = 0.0):
         if width % heads:
             raise UserError(f"ViT: expected a width that {heads} heads divide, got {width}")
-        if not 0 <= drop_path < 1:
-            raise UserError(f"ViT: expected drop_path in [0, 1), got {drop_path}")
-        rates = [drop_path * place / max(1, depth - 1) for place in range(depth)]
-        super().__init__(Block(width, heads, int(width * mlp_ratio), rate) for rate in rates)
+        super().__init__(Block(width, heads, int(width * mlp_ratio)) for _ in range(depth))
+        self.set_drop_path(drop_path)
+
+    def set_drop_path(self, rate: float) -> None:
+        """Sets the probability that the last block is skipped."""
+        if not 0 <= rate < 1:
+            raise UserError(f"ViT: expected drop_path in [0, 1), got {rate}")
+        for place, block in enumerate(self):
+            block.drop_path.p = rate * place / max(1, len(self) - 1)
 
     def forward(self, tokens: Tensor, by: Rotation | None = None) -> Tensor:
         """Returns tokens of the same shape. by: the rotation of queries and keys, if positions are not added."""
@@ -43,13 +48,13 @@ class Blocks(nn.ModuleList):
 class Block(nn.Module):
     """Adds attention, then a perceptron of width `hidden`, each of the normalized tokens (Xiong et al., ICML 2020)."""
 
-    def __init__(self, width: int, heads: int, hidden: int, drop_path: float = 0.0):
+    def __init__(self, width: int, heads: int, hidden: int):
         super().__init__()
         self.norm1 = nn.LayerNorm(width, eps=EPS)
         self.attention = Attention(width, heads)
         self.norm2 = nn.LayerNorm(width, eps=EPS)
         self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
-        self.drop_path = StochasticDepth(drop_path, mode="row")
+        self.drop_path = StochasticDepth(0.0, mode="row")
 
     def forward(self, tokens: Tensor, by: Rotation | None = None) -> Tensor:
         tokens = tokens + self.drop_path(self.attention(self.norm1(tokens), by))

@@ -79,6 +79,13 @@ class ViT(VideoBackbone):
         tokens = self.blocks(tokens, self._rotation(grid, keep, num_registers, tokens))
         return self.norm(tokens[:, num_registers:])
 
+    def layer_of(self, name: str) -> int:
+        """Returns the layer of a parameter by its name: 0 for tubelets and registers, then the blocks, and the norm."""
+        part, _, rest = name.partition(".")
+        if part == "blocks":
+            return 1 + int(rest.split(".")[0])
+        return 1 + len(self.blocks) if part == "norm" else 0
+
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Compiles the network as a whole, and its blocks for calls of `tokens`."""
         self.blocks.compile(*args, **kwargs)

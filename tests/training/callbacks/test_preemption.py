@@ -27,6 +27,12 @@ LEJEPA = ("method=lejepa", "be=inter", "method.encoder.hidden=16", "callbacks.ra
 LEJEPA += ("callbacks.rank.videos=16", "callbacks.rank.max_share=1")
 VJEPA = ("method=vjepa",)  # with masks drawn at each step, and a moving average as its target
 ROTATION = ("method=rotation", "loss=cross_entropy")
+# With groups of parameters, clips mixed by chance, and a moving average of the weights.
+AVERAGED = (
+    *("stage=finetune", "task=none", "callbacks=[finetune,ema]", "callbacks.ema.decay=0.9"),
+    "optimizer=adamw_vit",
+)
+AVERAGED += ("mix@module.mix=mixup_cutmix",)
 FINETUNE = ("stage=finetune", "task=none")  # with momentum and dropout
 
 
@@ -95,6 +101,7 @@ def straight(tmp_path_factory):
         (VJEPA, 3, INT, 3),
         (ROTATION, 3, INT, 3),
         (FINETUNE, 5, INT, 5),
+        (AVERAGED, 5, INT, 5),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else str(int(value)),
 )
