@@ -22,6 +22,7 @@ from omegaconf import DictConfig
 from tbe.config import config_dir, register_resolvers
 from tbe.errors import UserError, first_line
 from tbe.launch import cluster_jobs, moved_keys, worker_processes
+from tbe.launch.elastic import with_processes
 from tbe.launch.error_log import write_error
 from tbe.launch.stages import Stage
 from tbe.runs import run_folder
@@ -107,7 +108,8 @@ class Command:
             return cluster_jobs.wait_for_stages(job, arguments)
         stages = cluster_jobs.stages_of_previous_start(job, arguments)
         if stages and self.is_requeued:
-            stages = [import_module(self.module).continued(stage) for stage in stages]
+            before = cluster_jobs.processes_of_previous_start(job, arguments)
+            stages = [with_processes(import_module(self.module).continued(stage), before) for stage in stages]
         if stages:
             cluster_jobs.publish_stages(job, stages, arguments)
         return stages

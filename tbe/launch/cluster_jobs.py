@@ -12,7 +12,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tbe.errors import UserError
+from tbe.launch.elastic import num_processes
 from tbe.launch.stages import Stage, from_plain, to_plain
 from tbe.runs import replacing
 
@@ -31,18 +31,30 @@ log = logging.getLogger(__name__)
 
 
 class Job(NamedTuple):
-    """The job of this process: its unique name, how often it was started before, and the rank of this process."""
+    """The job of this process: its unique name, its start, and the rank of this process.
+
+    start: how often it was started before; of an elastic job what tells its starts apart, the address of the first
+    process.
+    """
 
     name: str
-    start: int
+    start: int | str
     rank: int
+
+
+class Note(NamedTuple):
+    """What the first process of a start writes down: the start, the stages as plain types, the number of processes."""
+
+    start: int | str
+    stages: list[dict[str, Any]]
+    processes: int | None
 
 
 def current() -> Job | None:
     """Returns the job of this process; None if a user started it, or Lightning beside another process."""
     has = os.environ
     if _is_of_torchrun():
-        return Job(f"torchrun_{_run_id()}", int(has["TORCHELASTIC_RESTART_COUNT"]), int(has["RANK"]))
+        return Job(f"torchrun_{_run_id()}", _start_of_torchrun(), int(has["RANK"]))
     if (number := _slurm_job()) is not None:
         name = f"slurm_{number}_{has.get('SLURM_STEP_ID', 'batch')}"
         return Job(name, int(has.get("SLURM_RESTART_COUNT", 0)), int(has.get("SLURM_PROCID", 0)))
@@ -53,16 +65,17 @@ def publish_stages(job: Job, stages: Sequence[Stage], arguments: Sequence[str]) 
     """Writes the stages of a job for its other processes, and for a later start."""
     file = _note(job, arguments)
     with replacing(file) as part:
-        part.write_text(json.dumps({"start": job.start, "stages": to_plain(stages)}), encoding="utf-8")
+        note = Note(job.start, to_plain(stages), num_processes())
+        part.write_text(json.dumps(note._asdict()), encoding="utf-8")
 
 
 def wait_for_stages(job: Job, arguments: Sequence[str], patience: float = PATIENCE) -> list[Stage]:
     """Returns the stages that the first process of this start publishes; raises UserError after `patience` seconds."""
     file, limit = _note(job, arguments), time.monotonic() + patience
     while time.monotonic() < limit:
-        start, stages = _read(file)
-        if start == job.start:
-            return from_plain(stages)
+        note = _read(file)
+        if note and note.start == job.start:
+            return from_plain(note.stages)
         time.sleep(0.1)
     raise UserError(
         f"process {job.rank} of {job.name}: expected the first process to name its config in {file} within "
@@ -72,8 +85,14 @@ def wait_for_stages(job: Job, arguments: Sequence[str], patience: float = PATIEN
 
 def stages_of_previous_start(job: Job, arguments: Sequence[str]) -> list[Stage]:
     """Returns the stages of an earlier start of this job; none if this is the first."""
-    start, stages = _read(_note(job, arguments))
-    return from_plain(stages) if start < job.start else []
+    note = _read(_note(job, arguments))
+    return from_plain(note.stages) if note and _is_earlier(note.start, job.start) else []
+
+
+def processes_of_previous_start(job: Job, arguments: Sequence[str]) -> int | None:
+    """Returns how many processes an earlier start of this job had; None if that is not known."""
+    note = _read(_note(job, arguments))
+    return note.processes if note else None
 
 
 def requeue() -> None:
@@ -160,10 +179,26 @@ def _note(job: Job, arguments: Sequence[str]) -> Path:
     return Path(runs, FOLDER, f"{job.name}.json").absolute()
 
 
-def _read(file: Path) -> tuple[int, list[dict[str, Any]]]:
-    """Returns the start and the stages in a note; a start after all others where there is no note."""
+def _read(file: Path) -> Note | None:
+    """Returns the note of a job's last start; None where there is none."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return sys.maxsize, []
-    return content["start"], content["stages"]
+        return None
+    return Note(content["start"], content["stages"], content.get("processes"))
+
+
+def _is_earlier(one: int | str, start: int | str) -> bool:
+    """Checks whether one start was before another; starts of elastic jobs have no order, only the last one is known."""
+    return one < start if isinstance(one, int) and isinstance(start, int) else one != start
+
+
+def _start_of_torchrun() -> int | str:
+    """Returns what tells the starts of a job apart, the same in all of its processes.
+
+    torchrun counts failures, on each machine for itself: a machine that joins later counts others, and joining is no
+    failure. If it is told to make a new store for each start, that one's address is known to all.
+    """
+    if os.environ.get("TORCH_DISABLE_SHARE_RDZV_TCP_STORE") == "1" and os.environ["TORCHELASTIC_RUN_ID"] != "none":
+        return f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+    return int(os.environ["TORCHELASTIC_RESTART_COUNT"])

@@ -21,6 +21,7 @@ from tbe.data.sources.list_hints import (
 )
 from tbe.data.sources.list_rows import FORMATS, Rows, rows_of
 from tbe.data.sources.list_tables import SUFFIXES, is_table, table_rows, write_table
+from tbe.data.sources.memory_files import Shared, is_shared, shared
 from tbe.data.sources.text_columns import Names, TextColumn
 from tbe.data.sources.text_files import to_utf8
 from tbe.data.sources.unicode_forms import path_on_disk
@@ -41,7 +42,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Records:
-    """Videos as columns: 250,000 of them take some 20 MB, shared by all workers of a loader.
+    """Videos as columns: 250,000 of them take some 20 MB, shared by all workers of a loader however these are started.
 
     paths: relative to `root`, as bytes; labels: int64 (n,), `UNLABELED` if unknown;
     num_frames: int64 (n,), 0 if unknown. is_fenced: whether links out of `root` are refused.
@@ -58,6 +59,13 @@ class Records:
     groups: Names | None = None
     store: Store | None = None
     places: Places | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: _handed_over(value) for name, value in vars(self).items()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            object.__setattr__(self, name, _received(value))
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -119,6 +127,19 @@ class Records:
     def _piece(self, index: int) -> Piece:
         """Returns where a video lies in the store; raises LostPiece if its index does not name it."""
         return Piece(os.fsdecode(self.paths[index])) if self.places is None else self.places.piece(index)
+
+
+def _handed_over(value: Any) -> Any:
+    """Returns what a process that starts anew is handed for a large array: a file in memory, not a copy."""
+    if isinstance(value, Names):
+        return Names(_handed_over(value.numbers), value.known)
+    return shared(value, value) if isinstance(value, np.ndarray) and is_shared(value.nbytes) else value
+
+
+def _received(value: Any) -> Any:
+    if isinstance(value, Names):
+        return Names(_received(value.numbers), value.known)
+    return value.array() if isinstance(value, Shared) else value
 
 
 def make_records(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from mmap import mmap
 from typing import Any, NamedTuple, overload
 
 import numpy as np
+
+from tbe.data.sources.memory_files import Shared, is_shared, shared
 
 CHUNK = 65_536  # texts that are Python objects at a time
 WORD = 8  # bytes that are hashed at once
@@ -18,10 +21,11 @@ class TextColumn(Sequence[bytes]):
     """Texts as slices of a buffer: memory grows with their total length, not with the longest one.
 
     buffer: contains them, and may contain more; starts: int64 (n,), lengths: int32 (n,), the slice of each text.
-    A part of a column shares its buffer; pickling a small part copies only the texts it needs.
+    A part of a column shares its buffer; pickling a small part copies only the texts it needs. A process that starts
+    anew maps a large column, and does not get a copy.
     """
 
-    buffer: bytes
+    buffer: bytes | mmap
     starts: np.ndarray
     lengths: np.ndarray
 
@@ -83,8 +87,16 @@ class TextColumn(Sequence[bytes]):
         return np.array([*self, None], dtype=object)[:-1]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        is_most = 2 * int(self.lengths.sum(dtype=np.int64)) >= len(self.buffer)
-        return (TextColumn, (self.buffer, self.starts, self.lengths)) if is_most else (TextColumn.of, (self.tolist(),))
+        if 2 * int(self.lengths.sum(dtype=np.int64)) < len(self.buffer):
+            return TextColumn.of, (self.tolist(),)
+        if is_shared(len(self.buffer)):
+            texts = shared(np.frombuffer(self.buffer, np.uint8), self, "texts")
+            return _mapped, (texts, shared(self.starts, self, "starts"), shared(self.lengths, self, "lengths"))
+        return TextColumn, (self.buffer[:], self.starts, self.lengths)
+
+
+def _mapped(texts: Shared, starts: Shared, lengths: Shared) -> TextColumn:
+    return TextColumn(texts.content(), starts.array(), lengths.array())
 
 
 class Names(NamedTuple):
