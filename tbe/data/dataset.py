@@ -58,6 +58,14 @@ class VideoDataset(Dataset):
         """Returns the path of a video."""
         return self.records.path(index)
 
+    def prefetch(self, keys: Sequence[int | tuple[int, int]]) -> None:
+        """Begins to read the videos of these keys, where they lie elsewhere than on disk, in the background."""
+        self.records.prefetch([key[0] if isinstance(key, tuple) else key for key in keys])
+
+    def wait(self, index: int) -> None:
+        """Waits for a video that lies elsewhere; whether it could be read is known when it is opened."""
+        self.records.wait(index)
+
     def clips(self, index: int, sampler: ClipSampler, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
         """Returns the clips of a video that `sampler` draws, uint8 (N, T, C, H, W), and their frame numbers (N, T)."""
         video = self.open_video(self.records.to_open(index))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,14 @@ class ContextDataset(Dataset):
     def path(self, index: int) -> str:
         """Returns the path of a video."""
         return self.videos.path(index)
+
+    def prefetch(self, keys: Sequence[int | tuple[int, int]]) -> None:
+        """Begins to read videos, as `VideoDataset.prefetch` does."""
+        self.videos.prefetch(keys)
+
+    def wait(self, index: int) -> None:
+        """Waits for a video, as `VideoDataset.wait` does."""
+        self.videos.wait(index)
 
     @staticmethod
     def collate(items: list[dict[str, Any]]) -> dict[str, Tensor]:

@@ -17,6 +17,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from tbe import runs
+from tbe.data.storage.addresses import check_addresses
 from tbe.errors import UserError
 from tbe.launch.quoting import quoted
 
@@ -35,6 +36,7 @@ class RunFolder(Callback):
         self.resumes = resumes
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        _check_addresses(config)
         resume = config.get("resume") if self.resumes else None
         resumed = runs.resumed_folder(config.runs, config.run_name, resume)
         folder = os.path.abspath(config.hydra.run.dir)
@@ -51,6 +53,7 @@ class RunFolder(Callback):
             config.hydra.run.dir = folder
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        _check_addresses(config)
         folder = _made(config.hydra.sweep, os.path.abspath(config.hydra.sweep.dir), is_old=False)
         with read_write(config.hydra), open_dict(config.hydra):
             config.hydra.sweep.dir = folder
@@ -67,6 +70,14 @@ class RunFolder(Callback):
             import_module("tbe.launch.train_config").resolve(task, overrides)
         except UserError as error:
             _end(str(error))
+
+
+def _check_addresses(config: DictConfig) -> None:
+    """Ends the command for credentials in an address, before Hydra writes it into the folder of a run."""
+    try:
+        check_addresses(config.get("data"))
+    except UserError as error:
+        _end(str(error))
 
 
 def _made(node: DictConfig, folder: str, is_old: bool) -> str:

@@ -21,6 +21,8 @@ RULES = {
     "data": FIXED,
     "data.root": FREE,
     "data.masks": FREE,
+    "data.cache": FREE,
+    "data.bucket": FREE,
     "data.how_to_get_lists": FREE,
     "data.lists": ASKED,
     "backbone": FIXED,

@@ -11,6 +11,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from tbe.data.storage.addresses import check_addresses
 from tbe.errors import UserError
 
 ABSENT = object()
@@ -101,11 +102,12 @@ KINDS = {
 
 
 def check_settings(config: DictConfig) -> None:
-    """Raises UserError for a value of the wrong kind, and for a GPU that is not there."""
+    """Raises UserError for a value of the wrong kind, credentials in an address, and a GPU that is not there."""
     for key, kind in KINDS.items():
         value = _select(config, key)
         if value is not ABSENT and not kind.holds(value):
             raise UserError(f"{key}: expected {kind.expected}, got {value!r}. Set {key}=<value>")
+    check_addresses(_select(config, "data"))
     _check_device(_select(config, "trainer.accelerator"))
 
 

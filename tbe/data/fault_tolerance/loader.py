@@ -70,6 +70,7 @@ class FaultTolerantDataset(Dataset):
         """Returns all items of a batch, as PyTorch's loaders request them; in a worker an error is returned instead."""
         items: list[dict[str, Any]] = []
         try:
+            self._prefetch(keys)
             for key in keys:
                 items.append(self[key])
         except Exception as error:
@@ -121,6 +122,11 @@ class FaultTolerantDataset(Dataset):
             encoded = reason.encode(errors="backslashreplace")[:REASON_BYTES].ljust(REASON_BYTES, b"\0")
             self.first_reason.copy_(torch.frombuffer(bytearray(encoded), dtype=torch.uint8))
 
+    def _prefetch(self, keys: list[Any]) -> None:
+        """Begins to read the videos of a batch that lie elsewhere, of datasets that can."""
+        if (prefetch := getattr(self.videos, "prefetch", None)) is not None:
+            prefetch([key for key in keys if self.state[key[0] if isinstance(key, tuple) else key] != FAILED])
+
     def _candidates(self, index: int, draw: int | None) -> Iterator[int]:
         yield index
         rng = np.random.default_rng((index, draw or 0))
@@ -133,6 +139,8 @@ class FaultTolerantDataset(Dataset):
             return self.videos[key]
         # Changes this worker process only.
         Queue._on_queue_feeder_error = staticmethod(_end_worker)  # type: ignore[attr-defined]  # private
+        if (wait := getattr(self.videos, "wait", None)) is not None:
+            wait(index)  # a bucket that is slow is not the fault of the video: it has limits of its own
         self.reading[worker.id] = index
         with open(os.devnull, "w") as nowhere:
             faulthandler.dump_traceback_later(self.seconds, exit=True, file=nowhere)

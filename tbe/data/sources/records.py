@@ -89,8 +89,12 @@ class Records:
     def prefetch(self, indices: Sequence[int]) -> None:
         """Begins to read videos that lie elsewhere, and will be opened in this order, in the background."""
         if self.store is not None:
-            there = [index for index in indices if self.places is None or self.places.has(index)]
-            self.store.prefetch([self._piece(index) for index in there])
+            self.store.prefetch([self._piece(index) for index in indices if self._is_placed(index)])
+
+    def wait(self, index: int) -> None:
+        """Waits until a video that lies elsewhere is at hand, or it is known that it can't be."""
+        if self.store is not None and self._is_placed(index):
+            self.store.wait(self._piece(index))
 
     def version(self, index: int) -> tuple[int, int] | None:
         """Returns numbers that change with the content of a video: size and checksum, or size and time of its file.
@@ -123,6 +127,9 @@ class Records:
             return StoredVideo(path, store.read(self._piece(index)))
         except LostPiece as error:
             raise DecodeError(f"could not open {path}: {error}") from error
+
+    def _is_placed(self, index: int) -> bool:
+        return self.places is None or self.places.has(index)
 
     def _piece(self, index: int) -> Piece:
         """Returns where a video lies in the store; raises LostPiece if its index does not name it."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from pathlib import Path
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +19,8 @@ from tbe.data.sources.list_hints import CLASSES
 from tbe.data.sources.records import Records, check_labels, fence, hold_out, read_list
 from tbe.data.sources.scene_lists import LabeledByScene, SceneLists, read_names
 from tbe.data.sources.text_columns import Names
-from tbe.data.sources.video_root import VideoRoot
+from tbe.data.sources.video_root import VideoRoot, at_hand, on_disk
+from tbe.data.storage.bucket import BucketSettings, CacheSettings
 from tbe.errors import MissingFile, UserError
 
 __all__ = ["VideoLists", "VideoSource"]
@@ -45,6 +48,8 @@ class VideoLists(VideoSource):
     expression on the path with one group, or a file of lines '<path> <group>'; null for the column `group` of the
     lists, if they have one.
     allow_outside_root: whether lists may name files outside `root`, and links may lead out of it.
+    root, lists, and files of scenes and groups may be addresses, such as s3://bucket/folder: bucket: `BucketSettings`
+    for them; cache: `CacheSettings`, where what is read from there is kept. root may be a folder of shards, too.
     """
 
     def __init__(
@@ -63,6 +68,8 @@ class VideoLists(VideoSource):
         scenes: str | None = None,
         groups: str | None = None,
         allow_outside_root: bool = False,
+        bucket: Mapping[str, Any] | None = None,
+        cache: Mapping[str, Any] | None = None,
     ):
         if not 0 <= val_share < 1:
             raise UserError(f"data.val_share: expected 0 to less than 1, got {val_share}")
@@ -75,17 +82,18 @@ class VideoLists(VideoSource):
         self.variable = variable
         self.how_to_get_lists = how_to_get_lists
         self.allow_outside_root = allow_outside_root
-        self.masks = ActorMasks(masks.replace(ROOT, self.root), mask_above) if masks else None
-        self.scene_lists = SceneLists(scenes.replace(ROOT, self.root)) if scenes else None
-        self.group = groups
-        self.place = VideoRoot(self.root)
+        self.scenes_file = scenes.replace(ROOT, self.root) if scenes else None
+        self.group = groups.replace(ROOT, self.root) if groups else None
+        self.remote = BucketSettings(**(bucket or {})), CacheSettings(**(cache or {}))
+        self.place, self.list_place = VideoRoot(self.root, *self.remote), VideoRoot(self.lists, *self.remote)
+        self.masks = ActorMasks(on_disk(masks.replace(ROOT, self.root)), mask_above) if masks else None
         self._is_checked = False
         self._lists: dict[tuple, Records] = {}  # cached, by everything that they depend on
         self._masked: dict[str, Records] = {}  # records of the splits whose masks were requested
 
     def prepare(self) -> None:
         """Raises MissingFile, saying what to set, if the folder, the lists, or a sample of the videos is missing."""
-        if not self.root or not os.path.isdir(self.root):
+        if not self.place.is_remote and not os.path.isdir(self.root):
             there = "a file" if os.path.isfile(self.root) else "no such folder"
             got = f"{there}: {self.root}" if self.root else "nothing"
             variable = f", or the environment variable {self.variable}" if self.variable else ""
@@ -96,10 +104,10 @@ class VideoLists(VideoSource):
         if os.path.isfile(self.lists):
             raise MissingFile(f"data={self.name}: expected data.lists to be a folder, got a file: {self.lists}")
         for split, file in self.splits.items():
-            if not os.path.isfile(Path(self.lists, file)):
+            if not self.list_place.file(file).is_file():
                 how = f" Make it with: {self.how_to_get_lists}" if self.how_to_get_lists else ""
                 raise MissingFile(
-                    f"data={self.name}: expected the list of its {split} videos at {Path(self.lists, file)}, "
+                    f"data={self.name}: expected the list of its {split} videos at {self.list_place.named(file)}, "
                     f"got no such file. Set data.lists=<folder> and data.splits.{split}=<file>.{how} "
                     f"See the README, section {README_SECTION}."
                 )
@@ -126,7 +134,7 @@ class VideoLists(VideoSource):
     @property
     def class_names(self) -> list[str] | None:
         """The names in classes.txt beside the lists; None without it, or if it has another number of classes."""
-        names = read_names(Path(self.lists, CLASSES))
+        names = read_names(self.list_place.file(CLASSES))
         return names if len(names) == self.num_classes else None
 
     @property
@@ -134,10 +142,15 @@ class VideoLists(VideoSource):
         """The given number, or that of the names in classes.txt; raises MissingFile without it."""
         if self._num_classes is not None:
             return self._num_classes
-        names = read_names(Path(self.lists, CLASSES))
+        names = read_names(self.list_place.file(CLASSES))
         if not names:
-            raise MissingFile(f"{Path(self.lists, CLASSES)}: expected the names of the classes, got none")
+            raise MissingFile(f"{self.list_place.named(CLASSES)}: expected the names of the classes, got none")
         return len(names)
+
+    @cached_property
+    def scene_lists(self) -> SceneLists | None:
+        """The scenes beside the lists, None without any."""
+        return SceneLists(at_hand(self.scenes_file, "data.scenes", *self.remote)) if self.scenes_file else None
 
     def scenes(self, split: str) -> Tensor | None:
         """Returns the scene of each video of a split, int64 (n,), None without scene lists or a column of scenes."""
@@ -152,7 +165,7 @@ class VideoLists(VideoSource):
             column = self.records(split).groups
             return column and torch.from_numpy(self._numbers(column, split, "group"))
         paths = [os.fsdecode(path) for path in self.records(split).paths]
-        found = groups_of(paths, self.group, "data.groups")
+        found = groups_of(paths, at_hand(self.group, "data.groups", *self.remote), "data.groups")
         return torch.from_numpy(np.unique([found[path] for path in paths], return_inverse=True)[1])
 
     def labelings(self) -> dict[str, VideoSource]:
@@ -248,7 +261,7 @@ class VideoLists(VideoSource):
 
     def _read(self, split: str) -> Records:
         """Returns all videos of a list, cached until the file or a setting changes."""
-        file = Path(self.lists, self.splits[split])
+        file = self.list_place.file(self.splits[split])
         state = file.stat()
         key = (file, state.st_mtime_ns, state.st_size, self.root, self.num_classes, self.allow_outside_root)
         if key not in self._lists:

@@ -33,6 +33,9 @@ class Store(Protocol):
     def prefetch(self, pieces: list[Piece]) -> None:
         """Begins to read pieces that will be asked for in this order, in the background."""
 
+    def wait(self, piece: Piece) -> None:
+        """Waits until a piece is at hand, or it is known that it can't be."""
+
 
 @dataclass(frozen=True)
 class Places:
@@ -97,6 +100,9 @@ class FolderStore:
 
     def prefetch(self, pieces: list[Piece]) -> None:
         """Does nothing: the system reads ahead."""
+
+    def wait(self, piece: Piece) -> None:
+        """Does nothing."""
 
 
 def _read_at(file: int, offset: int, size: int) -> bytes:

@@ -64,8 +64,9 @@ class Writing:
 def read_table(file: Path) -> list[Sample]:
     """Reads the rows of the csv of a shard."""
     with open(file, newline="", encoding="utf-8", errors="surrogateescape") as text:
-        rows: list[dict[str, Any]] = list(csv.DictReader(text))
-    return [Sample(**{name: int(value) if name in NUMBERS else value for name, value in row.items()}) for row in rows]
+        rows = list(csv.DictReader(text))
+    numbered: list[dict[str, Any]] = [row | {name: int(row[name]) for name in NUMBERS} for row in rows]
+    return [Sample(**row) for row in numbered]
 
 
 def outdated(out: Path, shards: list[Shard]) -> list[Shard]:
