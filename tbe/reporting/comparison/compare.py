@@ -56,8 +56,9 @@ def _read_all(parts: Sequence[str]) -> list[Run]:
     """Returns the runs of files runs.json and of folders of sweeps, in this order; UserError for other settings."""
     files, folders = ([part for part in parts if part.endswith(".json") == is_file] for is_file in (True, False))
     by_part = {file: read_runs(file) for file in files}
+    kept = list(dict.fromkeys(key for runs in by_part.values() for run in runs for key in run.settings))
     if folders:
-        by_part[", ".join(folders)] = read_sweeps(folders)
+        by_part[", ".join(folders)] = read_sweeps(folders, kept)
     told = {part: sorted({key for run in runs for key in run.settings}) for part, runs in by_part.items()}
     (first, expected), *others = told.items()
     for part, keys in others:

@@ -33,11 +33,12 @@ class Run(NamedTuple):
     protocol: dict[str, Any]
 
 
-def read_sweeps(folders: Sequence[str | Path]) -> list[Run]:
+def read_sweeps(folders: Sequence[str | Path], kept: Sequence[str] = ()) -> list[Run]:
     """Returns the finished runs of sweeps; raises UserError for a folder without runs or with unfinished ones.
 
-    Settings that only some runs override are read from the configs of the others: a run of `sweep=proof` is placed by
-    its own `be.ratio` among those of `sweep=proof_ratio`.
+    kept: settings that are told first, even if they are the same in all runs. Settings that only some runs override are
+    read from the configs of the others: a run of `sweep=proof` is placed by its own `be.ratio` among those of
+    `sweep=proof_ratio`.
     """
     found = []
     for folder in map(Path, folders):
@@ -51,10 +52,11 @@ def read_sweeps(folders: Sequence[str | Path]) -> list[Run]:
                 "still training. Repeat them, or move their folders away to compare the others"
             )
         found += [(path, _overrides(path)) for path in numbered]
-    told = dict.fromkeys(key for _, overrides in found for key in overrides)
+    told = dict.fromkeys([*kept, *(key for _, overrides in found for key in overrides)])
     found = [(path, _with_config(path, overrides, told)) for path, overrides in found]
     common = set.intersection(*(set(overrides.items()) for _, overrides in found))
-    varied = [{key: own[key] for key in own if (key, own[key]) not in common} for _, own in found]
+    shown = [key for key in told if key in kept or any((key, own.get(key)) not in common for _, own in found)]
+    varied = [{key: own[key] for key in shown if key in own} for _, own in found]
     return [_read(path, own) for (path, _), own in zip(found, _by_folder_name(varied), strict=True)]
 
 
