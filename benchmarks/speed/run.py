@@ -27,6 +27,7 @@ NAMES = (
     "kernel",
     "step",
     "compile",
+    "hosts",
     "input_pipeline",
     "retrieval",
     "audit",

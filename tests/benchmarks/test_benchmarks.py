@@ -53,6 +53,7 @@ def quickly(monkeypatch, name):
             "augment",
             "compile",
             "erasing",
+            "hosts",
             "input_pipeline",
             "lists",
             "loader",

@@ -86,7 +86,8 @@ def test_a_named_sweep_goes_over_the_variants_and_seeds_that_it_is_told(tmp_path
     assert "1: variant=moco" in done.stdout
     assert len(list((tmp_path / "sweep").glob("*/metrics.json"))) == 2
     assert quote_list_option("seeds=1") == "seeds=1"
-    assert quote_list_option("values=0,1") == "values='0,1'"
+    for name in ("values", "hosts", "distractors"):
+        assert quote_list_option(f"{name}=0,1") == f"{name}='0,1'"
     assert quote_list_option("seeds='1,2'") == "seeds='1,2'"
     assert quote_list_option("be.ratio=0.1,0.3") == "be.ratio=0.1,0.3"
 

@@ -14,7 +14,7 @@ from tbe.checkpoints.moved_names import present_settings
 from tbe.errors import UserError
 
 NUMBERS = "metrics.json"
-NOT_SETTINGS = ("seed", "seeds", "variants", "values", "sweep", "then")
+NOT_SETTINGS = ("seed", "seeds", "variants", "values", "hosts", "distractors", "sweep", "then")
 FILES = ("init_from", "resume")  # paths in a protocol
 FOLDERS = ("data.root", "data.lists")  # paths among settings, shown by name: the rest is this machine's
 

@@ -49,11 +49,15 @@ class RepresentationRank(pl.Callback):
         self.features = state_dict["features"]
         self.has_warned = state_dict["has_warned"]
 
+    def period(self, batch_size: int) -> tuple[int, int]:
+        """Returns how many batches are looked at, of how many; batch_size: of one process."""
+        needed = math.ceil(self.videos / (batch_size * world_size()))
+        return needed, max(self.every, math.ceil(needed / self.max_share))
+
     def on_train_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
         # All is done here, before the step: a checkpoint after it then holds the same whatever callback saves it.
         views = [batch[name] for name in ("query", "key") if name in batch]
-        needed = math.ceil(self.videos / (len(views[0]) * world_size()))
-        period = max(self.every, math.ceil(needed / self.max_share))
+        needed, period = self.period(len(views[0]))
         self.batches += 1
         left = -self.batches % period  # batches of the period after this one
         if left < needed:
