@@ -68,10 +68,14 @@ def audit(
     (B, C, T, H, W) to (B, F) with its `preprocessing` (as from `tbe.load`) or with `preprocessing` given here; several
     by name stand side by side. videos: files, with a label each. A linear classifier is trained on `train_videos`;
     without them on a half of the videos of each class, and the other half is asked about. masks: a folder of masks of
-    the actors, as `data.masks` takes it; None to take what moves for the actor. The other arguments are those of
+    the actors, as `data.masks` takes it, named like the videos below the folder that holds them all, or by their folder
+    and name; None to take what moves for the actor. The other arguments are those of
     eval.py and of `task=audit`. Raises UserError for a model or videos that cannot be audited.
     """
     named = dict(model) if isinstance(model, Mapping) else {_name(model): model}
+    if not named or not all(isinstance(one, str | nn.Module) for one in named.values()):
+        kinds = ", ".join(type(one).__name__ for one in named.values()) or "none"
+        raise UserError(f"tbe.audit: expected networks (torch.nn.Module), encoders or names of encoders, got {kinds}")
     source = _source(data_name, videos, labels, train_videos, train_labels, masks, mask_above, seed)
     opened = build("reader", reader) if isinstance(reader, str) else reader
     folder = Path(out)
@@ -103,8 +107,11 @@ def audit(
 class GivenVideos(VideoSource):
     """Videos to train on and to ask about, named by their paths."""
 
-    def __init__(self, name: str, records: Mapping[str, Records], classes: Sequence[str], masks: ActorMasks | None):
+    def __init__(
+        self, name: str, records: Mapping[str, Records], classes: Sequence[str], masks: ActorMasks | None, root: str
+    ):
         self.name = name
+        self.root = root
         self.num_classes = len(classes)
         self.masks = masks
         self._records = records
@@ -121,8 +128,11 @@ class GivenVideos(VideoSource):
         return self._classes
 
     def foreground(self, split: str, index: int, frames: list[int]) -> np.ndarray | None:
+        if self.masks is None:
+            return None
         path = self._records[split].path(index)
-        return self.masks(path, path, frames) if self.masks else None
+        below = os.path.relpath(path, self.root)
+        return self.masks(below if self.masks.has(below) else path, path, frames)
 
 
 def _source(
@@ -140,9 +150,14 @@ def _source(
     if train_videos is not None:
         pairs["train"] = (train_videos, train_labels if train_labels is not None else ())
     for part, (paths, given) in pairs.items():
-        if not len(paths) or len(paths) != len(given):
-            raise UserError(f"tbe.audit: expected videos with a label each ({part}), got {len(paths)} and {len(given)}")
-    classes: list[Any] = sorted({label for _, given in pairs.values() for label in given})
+        is_one = isinstance(paths, str | os.PathLike)
+        if is_one or not len(paths) or len(paths) != len(given):
+            count = "a single path" if is_one else len(paths)
+            raise UserError(f"tbe.audit: expected videos with a label each ({part}), got {count} and {len(given)}")
+    known: set[Any] = {label for _, given in pairs.values() for label in given}
+    if len({isinstance(label, str) for label in known}) > 1:
+        raise UserError("tbe.audit: expected labels that are all numbers or all names, got both")
+    classes = sorted(known)
     records = {
         part: make_records(
             "", [os.path.abspath(path) for path in paths], list(map(classes.index, given)), [0] * len(paths)
@@ -154,7 +169,8 @@ def _source(
         rows = {"train": ~asked, "test": asked}
         records = {part: records["test"].select(np.flatnonzero(of_part)) for part, of_part in rows.items()}
     of_actors = None if masks is None else ActorMasks(os.fspath(masks), mask_above)
-    return GivenVideos(name, records, [str(label) for label in classes], of_actors)
+    folders = [os.path.dirname(os.path.abspath(path)) for paths, _ in pairs.values() for path in paths]
+    return GivenVideos(name, records, [str(label) for label in classes], of_actors, os.path.commonpath(folders))
 
 
 def _network(model: Model, preprocessing: Preprocessing | None) -> tuple[Any, Preprocessing]:

@@ -2,12 +2,15 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import tbe
+from tbe.api.audit import _source
 from tbe.auditing.models import NormalizedEncoder, names_of, preprocessing_of
+from tbe.data.video_writer import write_video
 from tbe.encoders import load_encoder
 
 
@@ -83,5 +86,23 @@ def test_networks_are_audited_in_python(video_folder, tmp_path):
         tbe.audit(Corner(), paths, labels, out=tmp_path, **few)
     with pytest.raises(ValueError, match=r"expected videos with a label each \(test\), got 12 and 1"):
         tbe.audit(Corner(), paths, labels[:1], **settings)
+    with pytest.raises(ValueError, match=r"expected videos with a label each \(test\), got a single path and 1"):
+        tbe.audit(Corner(), paths[0], labels[:1], **settings)
+    with pytest.raises(ValueError, match="expected labels that are all numbers or all names, got both"):
+        tbe.audit(Corner(), paths, [0, *labels[1:]], **settings)
+    for models, got in (({}, "none"), (lambda clips: clips, "function")):
+        with pytest.raises(ValueError, match=f"expected networks .*, got {got}"):
+            tbe.audit(models, paths, labels, **settings)
     with pytest.raises(ValueError, match="expected masks of the videos of test below data.masks=.*none for any of 6"):
         tbe.audit(Corner(), paths, labels, masks=video_folder / "none", **settings)
+
+
+def test_masks_are_named_like_the_videos_below_their_folder_or_by_folder_and_name(video_folder, tmp_path):
+    videos = sorted((video_folder / "class 0").glob("*.mp4"))[:2]
+    for place, video in (("flat", videos[0].name), ("nested", f"class 0/{videos[1].name}")):
+        write_video(tmp_path / place / video, np.full((12, 32, 40, 3), 255, np.uint8), fps=25)
+    found = {}
+    for place in ("flat", "nested"):
+        source = _source("videos", videos, [0, 0], videos, [0, 0], tmp_path / place, 127, seed=0)
+        found[place] = [source.foreground("test", index, [0, 3]) is not None for index in range(2)]
+    assert found == {"flat": [True, False], "nested": [False, True]}
