@@ -20,6 +20,7 @@ Layout = Literal["BCTHW", "BTCHW", "BCHW"]
 AXES: dict[Layout, tuple[int, ...]] = {"BCTHW": (0, 1, 2, 3, 4), "BTCHW": (0, 2, 1, 3, 4), "BCHW": (0, 2, 1, 3, 4)}
 ATTENTIVE = "attentive"
 TOLERANCE = 0.02  # of values beyond [0, 1], which interpolation makes
+REPEATS = 0.01  # of the largest feature: two runs on a clip differ by less, whatever the device
 
 log = logging.getLogger(__name__)
 
@@ -136,11 +137,15 @@ class Encoder(nn.Module, ABC):
 
     @final  # type: ignore[misc]  # torch declares forward as a variable
     def forward(self, clips: Tensor) -> Tensor:
-        """Returns features (B, D) by the readout `pool`; raises UserError if D differs between clips."""
+        """Returns features (B, D) by the readout `pool`.
+
+        Raises UserError if D differs between clips, or, at the first call, features between two runs on a clip.
+        """
         features = self.read_out(self.encoding(clips), self.pool)
         if self._num_features is None:
             self._num_features = features.shape[1]
             self._warn_of_values(clips)
+            self._check_that_it_repeats(clips[:1])
         if features.shape != (len(clips), self._num_features):
             raise UserError(
                 f"{self.name}: expected features of one length for all clips, {(len(clips), self._num_features)}, got "
@@ -192,6 +197,17 @@ class Encoder(nn.Module, ABC):
             learned = " An attentive readout is learned from labels: task=attentive." if pool == ATTENTIVE else ""
             raise UserError(f"{self.name}: expected pool among {', '.join(self.readouts)}, got {pool!r}.{learned}")
         return pool
+
+    def _check_that_it_repeats(self, clip: Tensor) -> None:
+        """Raises UserError for a network that drops or masks something at random also in eval mode."""
+        if self.training:
+            return
+        one, other = (self.read_out(self.encoding(clip), self.pool) for _ in range(2))
+        if not torch.allclose(one, other, rtol=0, atol=REPEATS * float(one.abs().max()), equal_nan=True):
+            raise UserError(
+                f"{self.name}: expected the same features of a clip each time, got others: it masks or drops "
+                "something at random. Load a model that is made for features"
+            )
 
     def _warn_of_values(self, clips: Tensor) -> None:
         low, high = clips.min().item(), clips.max().item()

@@ -36,6 +36,9 @@ def fails():
 def of_other_lengths():
     return lambda clips: clips.mean(dim=(2, 3, 4))[:, : 1 + int(clips.mean() > 0)]
 
+def at_random():
+    return lambda clips: clips.mean(dim=(2, 3, 4)) + torch.rand(len(clips), 3)
+
 NUMBER = 3
 """
 
@@ -108,6 +111,11 @@ def test_features_of_another_length_for_other_clips_are_refused():
     encoder(torch.zeros(2, 3, 4, 16, 16))
     with pytest.raises(ValueError, match=r"expected features of one length for all clips, \(2, 1\), got \(2, 2\)"):
         encoder(torch.ones(2, 3, 4, 16, 16))
+
+
+def test_features_that_differ_from_run_to_run_are_refused():
+    with pytest.raises(ValueError, match="expected the same features of a clip each time, got others: it masks or dro"):
+        load_encoder("mine:at_random", **MADE)(torch.rand(2, 3, 4, 16, 16))
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,7 @@ def pooler(out):
 SQUARE = {"size": {"height": 32, "width": 32}}
 JEPA_SIZES = {"crop_size": 32}
 RESNET = {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1]}
+CONVNEXT = {"hidden_sizes": [8, 8, 8, 16], "depths": [1, 1, 1, 1]}
 VIVIT = CLIP | {"tubelet_size": [2, 16, 16]}
 DINO3 = IMAGE | {"num_register_tokens": 2}
 PAIRS = (2, 2, 2)  # the grid of tubes of two frames
@@ -71,6 +72,7 @@ FAMILIES = {
     "dinov2": Family("Dinov2Model", IMAGE, "BitImageProcessor", cls),
     "dinov3": Family("DINOv3ViTModel", DINO3, "DINOv3ViTImageProcessor", cls, SQUARE),
     "vit": Family("ViTModel", IMAGE, "ViTImageProcessor", pooler, SQUARE, readout="pooler"),
+    "dinov3 convnext": Family("DINOv3ConvNextModel", CONVNEXT, "DINOv3ViTImageProcessor", pooler, SQUARE, (4, 1, 1)),
     "resnet": Family("ResNetModel", RESNET, "BitImageProcessor", pooler, grid=(4, 4, 4)),
     "videomae finetuned": Family("VideoMAEForVideoClassification", CLIP, "VideoMAEImageProcessor", None, grid=PAIRS),
     "vjepa2 finetuned": Family("VJEPA2ForVideoClassification", JEPA, "VJEPA2VideoProcessor", None, JEPA_SIZES, PAIRS),
@@ -89,6 +91,9 @@ def built(family):
     return model
 
 
+MASKED = {"vit mae": Family("ViTMAEModel", IMAGE, "ViTImageProcessor", cls, SQUARE)}
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """folder(family) has its model and processor, as the library saves them."""
@@ -97,7 +102,7 @@ def folder(tmp_path_factory):
     def make(name):
         if name not in made:
             made[name] = tmp_path_factory.mktemp(name.replace(" ", "_"))
-            family = FAMILIES[name]
+            family = (FAMILIES | MASKED)[name]
             built(family).save_pretrained(made[name])
             getattr(transformers, family.processor)(**family.settings).save_pretrained(made[name])
         return made[name]
@@ -150,6 +155,17 @@ def test_tokens_lie_where_their_patches_are(name, folder):
     later = change[change.shape[0] // 2 :]
     assert later.mean(dim=0).argmax() == 2
     assert (later[:, 1, 0] > change[: change.shape[0] // 2, 1, 0].max()).all()
+
+
+@torch.no_grad()
+def test_a_masked_autoencoder_sees_all_patches_in_their_order(folder):
+    encoder = load_encoder(f"hf:{folder('vit mae')}", num_frames=2, size=32, mean=[0.0] * 3, std=[1.0] * 3)
+    clips = torch.rand(2, 3, 2, 32, 32)
+    model = built(MASKED["vit mae"])
+    model.config.mask_ratio = 0.0
+    of_frames = model(clips.transpose(1, 2).flatten(0, 1), noise=torch.arange(4).expand(4, -1)).last_hidden_state
+    assert_close(encoder.tokens(clips), of_frames[:, 1:].reshape(2, 8, -1), atol=1e-5, rtol=1e-5)
+    assert_close(encoder(clips), of_frames[:, 0].unflatten(0, (2, 2)).mean(dim=1), atol=1e-5, rtol=1e-5)
 
 
 LAYER = "encoder.layer.1."

@@ -6,6 +6,7 @@ import inspect
 from math import isqrt, prod
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from tbe.encoders.base import Encoder, Encoding, InputSpec
@@ -19,6 +20,8 @@ CLASS_TOKENS = (
     "distillation_token",
 )  # each before the patches, the first of them first
 SPACE_FIRST = ("timesformer",)  # tokens in the order H, W, T
+POOLED_FIRST = ("dinov3_convnext",)  # a pooled vector before the maps, in place of a class token
+MASKING = ("vit_mae",)  # models that drop and shuffle tokens at random, unless they are told otherwise
 POOLER = "pooler"
 # Models whose own head reads something else than their class token, else than the mean of their tokens.
 OWN = {"clip_vision_model": POOLER, "siglip_vision_model": POOLER, "siglip2_vision_model": POOLER}
@@ -43,7 +46,7 @@ class TransformersEncoder(Encoder):
         has_head: bool,
     ) -> None:
         tensors = {tensor.split(".")[-1] for tensor in tower.state_dict()}
-        num_special = sum(token in tensors for token in CLASS_TOKENS)
+        num_special = sum(token in tensors for token in CLASS_TOKENS) + (tower.config.model_type in POOLED_FIRST)
         has_cls = num_special > 0
         has_pooler = has_pooler and _gives_pooler(tower)
         own = [OWN[tower.config.model_type]] if has_pooler and tower.config.model_type in OWN else []
@@ -55,6 +58,8 @@ class TransformersEncoder(Encoder):
         self._tower = [tower]  # in a list, so that its weights are not counted twice
         accepted = inspect.signature(tower.forward).parameters
         self._skipped = {"skip_predictor": True} if "skip_predictor" in accepted else {}
+        if tower.config.model_type in MASKING:
+            tower.config.mask_ratio = 0.0
 
     def encode(self, inputs: Tensor) -> Encoding:
         num_clips = len(inputs)
@@ -83,7 +88,7 @@ class TransformersEncoder(Encoder):
         """Returns the output of the tower, and what the model's own classifier would get."""
         tower = self._tower[0]
         if not self.has_head:
-            return tower(**{tower.main_input_name: pictures}, **self._skipped), None
+            return tower(**{tower.main_input_name: pictures}, **self._skipped, **self._order(pictures)), None
         seen: list[Any] = []
         hook = tower.register_forward_hook(lambda module, taken, given: seen.append(given))
         try:
@@ -91,6 +96,15 @@ class TransformersEncoder(Encoder):
         finally:
             hook.remove()
         return seen[0], head
+
+    def _order(self, pictures: Tensor) -> dict[str, Tensor]:
+        """Returns what keeps the tokens of a masked autoencoder in their order; nothing for other models."""
+        config = self._tower[0].config
+        if config.model_type not in MASKING:
+            return {}
+        rows, columns = _pair(config.patch_size) or (1, 1)
+        num_tokens = (pictures.shape[-2] // rows) * (pictures.shape[-1] // columns)
+        return {"noise": torch.arange(num_tokens, device=pictures.device).expand(len(pictures), -1)}
 
     def _grid(self, num_tokens: int, inputs: Tensor) -> Times | None:
         """Returns the places of the tokens; None if their number is not that of the patches, nor a square's."""
