@@ -181,7 +181,7 @@ def _end_worker(error: Exception, batch: Any) -> None:
 class ReplayedSampler(Sampler):
     """Wraps a sampler so that its last iteration can be resumed after some of its keys."""
 
-    def __init__(self, sampler: EpochSampler | ShardSampler | Sampler):
+    def __init__(self, sampler: EpochSampler | ShardSampler):
         self.sampler = sampler
         self.keys: Sequence[Any] = []
         self.resume_at: int | None = None

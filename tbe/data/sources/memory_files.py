@@ -48,7 +48,7 @@ def shared(array: np.ndarray, owner: Any, name: str = "") -> Shared:
     if key not in _files:
         _files[key] = os.memfd_create(f"tbe{name}")
         with os.fdopen(os.dup(_files[key]), "wb") as file:
-            file.write(memoryview(np.ascontiguousarray(array)).cast("B"))
+            file.write(np.ascontiguousarray(array).data)
         weakref.finalize(owner, _close, key)
     return Shared(reduction.DupFd(_files[key]), array.dtype.str, len(array))
 

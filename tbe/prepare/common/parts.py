@@ -23,17 +23,17 @@ MAX_NAMED = 8  # parts that an error lists
 
 
 class Part(NamedTuple):
-    """A part of the work: the number-th, from 1, of `count`."""
+    """A part of the work: the number-th, from 1, of `total`."""
 
     number: int
-    count: int
+    total: int
 
     def __str__(self) -> str:
-        return f"{self.number}/{self.count}"
+        return f"{self.number}/{self.total}"
 
     def of(self, items: Sequence[T]) -> list[T]:
         """Returns this part of some items: all parts have as many, up to one, and from all over the list."""
-        return list(items[self.number - 1 :: self.count])
+        return list(items[self.number - 1 :: self.total])
 
 
 class PartDone(SystemExit):
@@ -53,7 +53,7 @@ def parsed_part(text: str) -> Part:
     """Parses 'k/n' with 1 <= k <= n; raises ArgumentTypeError for anything else."""
     match = re.fullmatch(r"(\d+)/(\d+)", text, re.ASCII)
     part = Part(*map(int, match.groups())) if match else Part(0, 0)
-    if not 1 <= part.number <= part.count:
+    if not 1 <= part.number <= part.total:
         raise argparse.ArgumentTypeError(f"expected K/N with K from 1 to N, such as 3/64, got {text!r}")
     return part
 
@@ -61,6 +61,11 @@ def parsed_part(text: str) -> Part:
 def part_of(args: argparse.Namespace) -> Part:
     """Returns the part that the options choose, by default the only one."""
     return getattr(args, "part", None) or Part(1, 1)
+
+
+def is_part(args: argparse.Namespace) -> bool:
+    """Checks whether the options choose a part, if only the first of one."""
+    return getattr(args, "part", None) is not None
 
 
 def is_joining(args: argparse.Namespace) -> bool:
@@ -80,7 +85,7 @@ def opened_report(file: Path, row_type: type[NamedTuple], args: argparse.Namespa
     """
     if is_joining(args) and args.retry:
         raise UserError("--join makes nothing: expected --retry with --part, got it with --join")
-    if part_of(args).count > 1:
+    if is_part(args):
         number, count = part_of(args)
         return Report(file.with_name(f"{file.stem}.part-{number:05d}-of-{count:05d}{file.suffix}"), row_type)
     parts = part_files(file) if is_joining(args) else {}
@@ -97,7 +102,7 @@ def part_files(file: Path) -> dict[Part, Path]:
         match = NAME.search(path.stem)
         if match and path.stem.removesuffix(match[0]) == file.stem:
             found[Part(int(match[1]), int(match[2]))] = path
-    counts = sorted({part.count for part in found})
+    counts = sorted({part.total for part in found})
     if len(counts) != 1:
         got = " and ".join(map(str, counts))
         got = f"parts of {got}: remove the reports that don't count" if counts else "none: run the parts first"
@@ -107,7 +112,7 @@ def part_files(file: Path) -> dict[Part, Path]:
 
 def check_complete(paths: Sequence[str], report: Report) -> None:
     """Raises UserError that names the parts of which videos are missing in a joined report."""
-    (count,) = {part.count for part in part_files(report.file)}
+    (count,) = {part.total for part in part_files(report.file)}
     missing = {place: path for place, path in enumerate(paths) if path not in report.rows}
     if not missing:
         return

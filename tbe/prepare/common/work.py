@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tbe.data.sources.text_files import printable
 from tbe.errors import UserError
-from tbe.prepare.common.parts import PartDone, check_complete, is_joining, part_of, unique
+from tbe.prepare.common.parts import PartDone, check_complete, is_joining, is_part, part_of, unique
 from tbe.prepare.common.processes import Outcome, call_in_processes
 from tbe.prepare.common.report import Report
 from tbe.prepare.common.throughput import Throughput
@@ -61,7 +61,7 @@ def work_through(
     except KeyboardInterrupt:
         print(f"\nstopped; {report.file} is kept: run the same command again to continue", file=sys.stderr)
         raise SystemExit(130) from None
-    if part_of(args).count > 1:
+    if is_part(args):
         num_failed = print_counts(report, wanted)
         print(f"part {part_of(args)} is done: --join in place of --part, once all are, writes the lists")
         exit_on_failures(num_failed, len(wanted), report, PartDone)
@@ -78,7 +78,7 @@ def _work_through_missing(
     args: argparse.Namespace,
 ) -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"))
-    name = title if part_of(args).count == 1 else f"{title}, part {part_of(args)}"
+    name = f"{title}, part {part_of(args)}" if is_part(args) else title
     throughput = Throughput(len(missing))
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn()) as progress:
         task = progress.add_task(name, total=num_wanted, completed=num_wanted - len(missing), speed="")

@@ -142,3 +142,13 @@ def test_a_custom_source_needs_only_its_splits(tmp_path):
         assert source.scenes("train") is None
         assert source.foreground("train", 0, [0]) is None
         assert [type(found) for found in source.labelings().values()] == [type(source)]
+
+
+@pytest.mark.parametrize("root", ["/r", "/r/", "s3://bucket/r", ""])
+def test_videos_are_found_in_the_quarantine_wherever_they_lie(tmp_path, root):
+    records = make_records(root, ["a b.mp4", "x/b.mp4", "/other/c.mp4", "./d.mp4", "b.mp4"], [0] * 5, [0] * 5)
+    quarantine = Quarantine(tmp_path / "quarantine.csv")
+    assert not quarantine.holds(records).any()
+    quarantine.add([Fault(records.path(number), "why", "PyAV") for number in (0, 2, 3)])
+    quarantine.add([Fault("/elsewhere/b.mp4", "why", "PyAV")])
+    assert quarantine.holds(records).tolist() == [True, False, True, True, False]

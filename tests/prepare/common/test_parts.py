@@ -158,9 +158,11 @@ def test_a_log_says_how_fast_it_goes_and_what_is_left():
     assert [throughput.in_words(seconds) for seconds in (3.4, 7260)] == ["3 s", "2 h 1 min"]
 
 
-def test_the_frames_of_a_joined_list_are_those_that_were_made(videos, tmp_path):
+@pytest.mark.parametrize("total", [1, 2, 9])
+def test_the_frames_of_a_joined_list_are_those_that_were_made_however_many_parts_there_are(videos, tmp_path, total):
     given = of_tool("transcode", videos, tmp_path)
-    for number in (1, 2):
-        called("transcode", *given, "--part", f"{number}/2")
+    for number in range(1, total + 1):
+        assert called("transcode", *given, "--part", f"{number}/{total}") == 0
+        assert not (tmp_path / "all.txt").exists()
     assert called("transcode", *given, "--join") == 0
     assert read_list(tmp_path / "all.txt", "").num_frames.tolist() == [6 + number for number in range(VIDEOS)]
