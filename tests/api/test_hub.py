@@ -11,7 +11,7 @@ from torch.testing import assert_close
 import tbe
 from tbe.encoders import load_encoder
 from tbe.evaluation.tasks.export.readme import AUDITED
-from tests.conftest import once, run_command
+from tests.conftest import SMALL, once, run_command
 
 hub_mixin = pytest.importorskip("huggingface_hub.hub_mixin", reason="needs huggingface_hub: pip install -e '.[hub]'")
 
@@ -83,6 +83,18 @@ def test_an_export_is_loaded_as_the_checkpoint_that_it_was(run, exported):
         assert_close(encoder(pixels), load_encoder(str(run))(pixels))
     with pytest.raises(ValueError, match="expected an export's own weights, got @random"):
         load_encoder(f"hf:{exported}@random")
+
+
+def test_an_export_is_evaluated_and_finetuned_like_the_checkpoint_that_it_was(run, exported, train, evaluate):
+    data = ["data=biased_scenes", *(part for part in SMALL if part.startswith("data."))]
+    found = [evaluate("task=knn", f"checkpoint={name}", *data, folder=name.name) for name in (run, exported)]
+    numbers = [json.loads((one / "metrics.json").read_text()) for one in found]
+    assert numbers[1]["knn/top1"] == numbers[0]["knn/top1"]
+    protocol = numbers[1]["protocol"]["checkpoints"]["demo"]
+    assert (protocol["stage"], protocol["path"]) == ("export", str(exported / "backbone.safetensors"))
+    further = train("stage=finetune", f"init_from={exported}", "epochs=0", "backbone.widths=[4,8,8,8]")
+    tuned, given = tbe.load(further).state_dict(), tbe.load(exported).state_dict()
+    assert all(torch.equal(tuned[name], value) for name, value in given.items())
 
 
 @torch.no_grad()
