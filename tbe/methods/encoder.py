@@ -61,5 +61,6 @@ class Expander(nn.Module):
 
     def forward(self, clips: Tensor, keep: Tensor | None = None) -> Tensor:
         """Embeds clips; keep: indices (B, K) of the only tokens that a ViT sees of them."""
-        features = self.backbone(clips) if keep is None else self.backbone.tokens(clips, keep).mean(dim=1)
+        # Only a ViT has tokens to keep, as `JointEmbedding` checks.
+        features = self.backbone(clips) if keep is None else self.backbone.tokens(clips, keep).mean(dim=1)  # type: ignore
         return self.expander(features).float()
