@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -141,6 +142,9 @@ def test_a_hub_out_of_reach_is_one_line_that_says_where_to_put_the_files(exporte
         tbe.push(exported, "me/net")
     with pytest.raises(ValueError, match="expected a folder that task=export wrote.*python eval.py task=export"):
         tbe.push("runs/demo", "me/net")
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(ValueError, match=r"expected the package huggingface_hub: pip install -e .\.\[hub\]"):
+        tbe.load("hf:me/net")
 
 
 @pytest.mark.parametrize(
