@@ -1,8 +1,8 @@
 """Injects faults into runs and counts what is lost: `python -m benchmarks.faults.run`.
 
 Runs and single processes are killed, checkpoints truncated, disks full, readers hang or crash, videos and lists are
-corrupt, losses explode, checkpoints and lists are malicious, each as often as the table says, at random moments and
-places. Every number in the table is counted here. Takes about 45 minutes on two cores. Needs Linux.
+corrupt, buckets fail, losses explode, checkpoints and lists are malicious, each as often as the table says, at random
+moments and places. Every number in the table is counted here. Takes about 45 minutes on two cores. Needs Linux.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.common.harness import machine
+from benchmarks.faults.buckets import buckets
 from benchmarks.faults.checkpoints import changed, killed_while_writing, torn
 from benchmarks.faults.processes import PAIR, RANKS, lost, preempted
 from benchmarks.faults.report import Outcome, markdown, write
@@ -31,7 +32,7 @@ from benchmarks.faults.untrusted_input import (
 )
 from benchmarks.faults.videos import READERS, SPOILED, reader_at_fault, spoiled_lists, spoiled_videos
 
-KINDS = ("checkpoints", "runs", "processes", "readers", "videos", "input")
+KINDS = ("checkpoints", "runs", "processes", "readers", "videos", "buckets", "input")
 # Number of trials of each row, and with --quick.
 WRITER = (100, 2)
 EPOCHS = (6, 1)
@@ -77,6 +78,8 @@ def outcomes(quick: bool, kinds: Sequence[str]) -> Iterator[Outcome]:
     if "videos" in kinds:
         yield from (spoiled_videos(VIDEOS[quick], story) for story in SPOILED)
         yield spoiled_lists(LISTS[quick])
+    if "buckets" in kinds:
+        yield from buckets(quick)
     for row, trials in INPUT.items() if "input" in kinds else ():
         yield row(trials[quick])
 

@@ -32,6 +32,7 @@ NAMES = (
     "retrieval",
     "audit",
     "lists",
+    "shards",
     "long_lists",
     "memory",
     "startup",

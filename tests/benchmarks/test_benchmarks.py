@@ -10,7 +10,9 @@ import pytest
 import torch
 import torch.multiprocessing as mp
 
+from tbe.prepare.common import work
 from tests.conftest import ROOT
+from tests.shards import one_by_one
 
 FOLDER = ROOT / "benchmarks"
 FILES = sorted(file for file in FOLDER.rglob("*.py") if file.stem != "__init__")
@@ -39,6 +41,9 @@ def quickly(monkeypatch, name):
     if name == "scaling":  # a server to fork from would import everything again
         forked = partial(mp.start_processes, start_method="fork")
         monkeypatch.setattr(module.mp, "start_processes", lambda *given, nprocs, **_: forked(*given, nprocs=nprocs))
+    if name == "shards":
+        monkeypatch.setattr(module, "serving_apart", importlib.import_module("benchmarks.common.bucket").serving)
+        monkeypatch.setattr(work, "call_in_processes", one_by_one)
     if name == "startup":
         commands = {"train.py --help": "import time; time.sleep(0.2)", "eval.py --help": "", "import torch": ""}
         monkeypatch.setattr(module, "COMMANDS", {command: ["-SEc", body] for command, body in commands.items()})
@@ -61,7 +66,7 @@ def quickly(monkeypatch, name):
             "memory",
             "readers",
         ),
-        *("retrieval", "scaling", "startup", "step"),
+        *("retrieval", "scaling", "shards", "startup", "step"),
     ],
 )
 def test_a_quick_measurement_finds_ratios(name, monkeypatch):

@@ -12,7 +12,7 @@ from tbe.data.sources.unicode_forms import path_on_disk
 from tbe.data.storage.addresses import check_address, is_address
 from tbe.data.storage.bucket import BucketSettings, BucketStore, CacheSettings
 from tbe.data.storage.copies import Copies
-from tbe.data.storage.pieces import FolderStore, Store
+from tbe.data.storage.pieces import FolderStore, Piece, Store
 from tbe.data.storage.shard_index import INDEX, ShardIndex, read_index
 from tbe.errors import MissingFile, UserError
 
@@ -69,8 +69,15 @@ class VideoRoot:
     @cached_property
     def index(self) -> ShardIndex | None:
         """The index of the shards, None for a folder of files; raises UserError for one that can't be read."""
-        file = self.file(INDEX)
-        return read_index(file.read_bytes(), self.named(INDEX)) if file.is_file() else None
+        content = self._content(INDEX)
+        return None if content is None else read_index(content, self.named(INDEX))
+
+    def _content(self, name: str) -> bytes | None:
+        """Returns the content of a file, through its copy if there may be one; None if there is no such file."""
+        if self.is_remote and self.cache.folder is None:
+            return None if self._bucket.version(name) is None else self._bucket.fetch(Piece(name))
+        file = self.file(name)
+        return file.read_bytes() if file.is_file() else None
 
     @cached_property
     def _bucket(self) -> BucketStore:

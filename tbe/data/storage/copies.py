@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from tbe.data.storage.bucket import BucketStore
 from tbe.data.storage.pieces import Piece
@@ -28,7 +28,9 @@ class Copies:
         return cls(store, Path(folder, "lists", blake2b(store.address.encode(), digest_size=16).hexdigest()))
 
     def file(self, name: str) -> Path | None:
-        """Returns the copy of a file, None if there is no such file."""
+        """Returns the copy of a file, None without such a file; raises UserError for a name that leads elsewhere."""
+        if PurePath(name).is_absolute() or ".." in PurePath(name).parts:  # would be written elsewhere
+            raise UserError(f"data: expected files below {self.store.address}, got {name!r}")
         if name not in self._known:
             self._known[name] = self._copied(name)
         return self._known[name]

@@ -6,8 +6,8 @@ import os
 
 import pytest
 
+from benchmarks.common.bucket import environment, serving
 from tbe.data.storage import bucket as buckets
-from tests.bucket import serving
 from tests.shards import make_shards
 
 
@@ -48,7 +48,7 @@ def bucket(_server, monkeypatch):
     """The server, without faults, and its credentials in the environment."""
     _server.fault = lambda request: None
     _server.requests.clear()
-    for name, value in _server.environment().items():
+    for name, value in environment(_server.url).items():  # those of the tests may change
         monkeypatch.setenv(name, value)
     return _server
 

@@ -1,8 +1,8 @@
 import pytest
 
+from benchmarks.common.bucket import SECRET
 from tbe.data.storage import addresses
 from tbe.data.storage.addresses import check_address, check_addresses, check_library, is_address
-from tests.bucket import SECRET
 
 
 @pytest.mark.parametrize(

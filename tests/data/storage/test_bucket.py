@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.common.bucket import SECRET, first, half, late
 from tbe.data.clip_samplers import UniformClips
 from tbe.data.dataset import VideoDataset
 from tbe.data.fault_tolerance.loader import FaultTolerantDataset
@@ -17,7 +18,6 @@ from tbe.data.storage.bucket import BucketSettings, BucketStore
 from tbe.data.storage.file_cache import FileCache
 from tbe.data.storage.pieces import LostPiece, Piece
 from tbe.data.storage.retrying import StoreRefused
-from tests.bucket import SECRET, first, half, late
 
 FILE = Piece("class 0/video 0.mp4")
 ERROR = (500, "InternalError")
@@ -94,7 +94,9 @@ def test_refused_credentials_are_looked_for_once_more_and_never_shown(code, buck
     bucket.fault = first(1, (403, code))
     assert store(addresses).read(FILE)  # new ones lay where credentials are looked for
     bucket.fault = lambda request: (403, code)
-    monkeypatch.setattr("tests.bucket.FAULT", f"<Error><Code>{{}}</Code><Message>{{}} {SECRET}</Message></Error>")
+    monkeypatch.setattr(
+        "benchmarks.common.bucket.FAULT", f"<Error><Code>{{}}</Code><Message>{{}} {SECRET}</Message></Error>"
+    )
     with caplog.at_level("DEBUG", logger="tbe"), pytest.raises(StoreRefused, match="Renew the credentials") as refused:
         store(addresses).read(FILE)
     assert SECRET not in f"{refused.value} {caplog.text}"
@@ -182,3 +184,22 @@ def test_a_public_bucket_is_read_without_credentials(bucket, addresses, monkeypa
     assert store(addresses, anonymous=True).read(FILE)
     with pytest.raises(StoreRefused, match=r"could not read .*: NoCredentialsError.* Renew the credentials"):
         store(addresses, patience=0.5).read(FILE)
+
+
+def test_shards_of_a_bucket_need_no_folder_with_lists_on_disk(bucket, addresses, video_folder):
+    splits = {"train": "train.txt", "test": "test.txt"}
+    packed = VideoLists("mine", addresses["shards"], splits, 2, lists=str(video_folder))
+    packed.prepare()
+    assert packed.records("test").to_open(0).content == (video_folder / "class 0" / "video 8.mp4").read_bytes()
+    with pytest.raises(
+        ValueError, match=r"data\.cache\.folder: expected a folder, for the lists of s3://bucket/shards"
+    ):
+        VideoLists("mine", addresses["shards"], splits, 2).prepare()
+
+
+@pytest.mark.parametrize("name", ["../../elsewhere.txt", "/elsewhere.txt", "a/../../elsewhere.txt"])
+def test_no_list_is_copied_out_of_the_cache(name, bucket, addresses, tmp_path):
+    lists = VideoLists("mine", addresses["files"], {"train": name}, 2, cache={"folder": str(tmp_path / "a" / "cache")})
+    with pytest.raises(ValueError, match="expected files below s3://bucket/files"):
+        lists.prepare()
+    assert not list(tmp_path.rglob("elsewhere*"))

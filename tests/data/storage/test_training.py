@@ -4,8 +4,8 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from benchmarks.common.bucket import SECRET
 from tbe.launch.hydra_callbacks import RunFolder
-from tests.bucket import SECRET
 
 RECIPE = ["experiment=kinetics_be", "backbone=tiny", "backbone.widths=[4,8,8,8]", "contrastive.queue_size=16"]
 RECIPE += ["clip.num_frames=4", "clip.stride=2", "clip.size=32", "clip.short_side=32", "data.splits.test=test.txt"]
