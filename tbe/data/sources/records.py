@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -138,15 +138,22 @@ class Records:
 
 def _handed_over(value: Any) -> Any:
     """Returns what a process that starts anew is handed for a large array: a file in memory, not a copy."""
-    if isinstance(value, Names):
-        return Names(_handed_over(value.numbers), value.known)
-    return shared(value, value) if isinstance(value, np.ndarray) and is_shared(value.nbytes) else value
+    if isinstance(value, np.ndarray) and is_shared(value.nbytes):
+        return shared(value, value)
+    return _each_column(value, _handed_over)
 
 
 def _received(value: Any) -> Any:
+    return value.array() if isinstance(value, Shared) else _each_column(value, _received)
+
+
+def _each_column(value: Any, change: Callable[[Any], Any]) -> Any:
+    """Returns names and places with their columns changed, anything else as it is."""
     if isinstance(value, Names):
-        return Names(_received(value.numbers), value.known)
-    return value.array() if isinstance(value, Shared) else value
+        return Names(change(value.numbers), value.known)
+    if isinstance(value, Places):
+        return replace(value, **{name: change(column) for name, column in vars(value).items() if name != "shards"})
+    return value
 
 
 def make_records(

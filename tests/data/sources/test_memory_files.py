@@ -12,6 +12,7 @@ import pytest
 from tbe.data.sources import memory_files
 from tbe.data.sources.records import Records, read_list, write_list
 from tbe.data.sources.text_columns import Names, TextColumn
+from tbe.data.storage.pieces import Places
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="files in memory are Linux's")
 
@@ -42,7 +43,9 @@ def records(tmp_path, monkeypatch):
     write_list(tmp_path / "list.txt", [(f"a folder/{number}.mp4", number % 7, 9) for number in range(5000)])
     listed = read_list(tmp_path / "list.txt", "/r")
     scenes = Names(np.arange(5000, dtype=np.int32) % 2, TextColumn.of([b"a", b"b"]))
-    return Records(listed.root, listed.paths, listed.labels, listed.num_frames, scenes=scenes)
+    column = np.arange(5000)
+    places = Places(("train-000000.tar",), np.zeros(5000, np.int32), column, column + 1, column.astype(np.uint32))
+    return Records(listed.root, listed.paths, listed.labels, listed.num_frames, scenes=scenes, places=places)
 
 
 def test_processes_get_the_same_records_without_a_copy(records):
@@ -54,9 +57,12 @@ def test_processes_get_the_same_records_without_a_copy(records):
         assert found.path(4999) == "/r/a folder/4999.mp4"
         assert (found.labels == records.labels).all()
         assert found.scenes.tolist() == records.scenes.tolist()
+        assert found.places.piece(7) == records.places.piece(7)
         assert found.select(np.array([3, 1])).paths.tolist() == [b"a folder/3.mp4", b"a folder/1.mp4"]
         assert pickle.loads(pickle.dumps(found.paths)).tolist() == records.paths.tolist()  # handed on as a copy
-    assert len(memory_files._files) == before + 6  # texts, starts, lengths, labels, frames, scenes: once
+    assert (
+        len(memory_files._files) == before + 10
+    )  # texts, starts, lengths, labels, frames, scenes and four of places: once
 
 
 def test_files_in_memory_go_with_the_records(records):
