@@ -118,7 +118,8 @@ def table(request):
         cells = [" ".join(passed[method][backbone]) or "-" for method in ran]
         rows.append(f"| `{backbone}` | " + " | ".join(cells) + " |")
     versions = ", ".join(f"{name} {version}" for name, version in runs.versions().items())
-    title = f"# Every method with every backbone\n\nWhat passed, from `make matrix` (at last with {versions}).\n\n"
+    title = "# Every method with every backbone\n\nWhat passed, from `make matrix` "
+    title += f"(at last with {versions}); - was not tried.\n\n"
     (ROOT / file).parent.mkdir(parents=True, exist_ok=True)
     (ROOT / file).write_text(title + "\n".join(rows) + "\n", encoding="utf-8")
 
