@@ -74,6 +74,16 @@ def test_compiles_without_a_graph_break(positions):
         found.sum().backward()
 
 
+@torch.no_grad()
+def test_what_is_compiled_for_training_is_compiled_for_some_of_the_tokens_too():
+    torch._dynamo.reset()
+    network, keep = vit(depth=1), torch.arange(10).expand(2, -1)
+    expected = network(clips()), network.tokens(clips(), keep)
+    network.compile(backend="eager")
+    assert network.blocks._compiled_call_impl is not None
+    assert_close((network(clips()), network.tokens(clips(), keep)), expected)
+
+
 def test_dropped_paths_skip_the_last_blocks_more_often():
     network = vit(depth=3, drop_path=0.4)
     assert [block.drop_path.p for block in network.blocks] == [0, 0.2, 0.4]
