@@ -39,8 +39,10 @@ class Recording(pl.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
-def datamodule(folder, **settings):
-    source = VideoLists("mine", str(folder), {"train": "train.txt", "test": "test.txt"}, 2, val_share=0.25)
+def datamodule(folder, lists=None, **settings):
+    """Of the lists beside the videos, or of the train list in another folder."""
+    splits = {"train": "train.txt"} if lists else {"train": "train.txt", "test": "test.txt"}
+    source = VideoLists("mine", str(folder), splits, 2, lists and str(lists), val_share=0.25)
     return VideoDataModule(
         source=source,
         open_video=DecordReader("cpu"),
@@ -170,11 +172,9 @@ def test_frames_for_display_match_the_reader_at_each_videos_size(tmp_path, worke
 
 @pytest.mark.parametrize("why", ["no share", "one video a class"])
 def test_without_a_val_split_there_is_no_validation(video_folder, tmp_path, caplog, why):
-    data = datamodule(video_folder)
+    (tmp_path / "train.txt").write_text("class 0/video 0.mp4 0\nclass 1/video 1.mp4 1\n")
+    data = datamodule(video_folder, lists=tmp_path if why == "one video a class" else None)
     data.source.val_share = 0 if why == "no share" else 0.25
-    if why == "one video a class":
-        (tmp_path / "train.txt").write_text("class 0/video 0.mp4 0\nclass 1/video 1.mp4 1\n")
-        data.source.lists, data.source.splits = str(tmp_path), {"train": "train.txt"}
     with caplog.at_level("INFO"):
         assert fitted(data, max_epochs=1).validated == []
     assert caplog.text.count("data=mine: no videos in val") == 1
@@ -184,9 +184,7 @@ def test_a_broken_file_stops_training_and_is_named(video_folder, tmp_path):
     for number in range(4):
         (tmp_path / f"broken {number}.mp4").write_bytes(b"x" * 1000)
     (tmp_path / "train.txt").write_text("".join(f"{tmp_path}/broken {n}.mp4 {n % 2}\n" for n in range(4)))
-    data = datamodule(video_folder, num_workers=1)
-    data.source.lists = str(tmp_path)
-    data.source.splits = {"train": "train.txt"}
+    data = datamodule(video_folder, lists=tmp_path, num_workers=1)
     data.source.allow_outside_root = True
     with pytest.raises(DecodeError, match="could not open .*broken .*mp4"):
         fitted(data)
