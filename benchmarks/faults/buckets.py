@@ -30,7 +30,7 @@ from tbe.data.storage.retrying import StoreRefused
 
 NUM_VIDEOS, WORKERS = 12, 2
 SETTINGS = BucketSettings(timeout=2, patience=60, ahead=2)
-SHORT = BucketSettings(timeout=2, patience=1, ahead=2)
+SHORT = BucketSettings(timeout=20, patience=1, ahead=2)
 SMALL_FILES = 100  # bytes
 
 
@@ -151,7 +151,7 @@ def _stopped(trials: int, there: Place, story: str, answer: Callable[[str, list[
         except StoreRefused as error:
             clear += says in str(error) and "resume=latest" in str(error)
         there.bucket.fault = lambda request: None
-        found = epoch(records, there.shards, trial)
+        found = epoch(there.asked(), there.shards, trial)
         again += len(found.came) == NUM_VIDEOS
         named += len(found.named)
     happened = (
