@@ -45,7 +45,8 @@ def test_configs_are_found_from_anywhere(monkeypatch, tmp_path):
 
 @functools.cache
 def of_a_leaf_of_each_group(turn):
-    chosen = [f"{group}={choices[turn % len(choices)]}" for group, choices in CHOICES.items()]
+    added = {"mix": "+"}  # of no pretraining
+    chosen = [f"{added.get(group, '')}{group}={choices[turn % len(choices)]}" for group, choices in CHOICES.items()]
     return plain(composed("train", "experiment=none", *chosen, run_dir="."))
 
 

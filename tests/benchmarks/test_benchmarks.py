@@ -276,9 +276,10 @@ def test_ways_take_turns_after_they_have_warmed_up():
 def test_no_round_begins_when_the_time_is_spent(monkeypatch):
     now = iter(range(0, 1000, 5))
     monkeypatch.setattr(harness().time, "perf_counter", lambda: next(now))
-    times = harness().in_turn({"a": int, "b": int}, rounds=9, warm_up=0, seconds=60)
+    clock = harness().time.perf_counter
+    times = harness().in_turn({"a": int, "b": int}, rounds=9, warm_up=0, seconds=60, clock=clock)
     assert times == {"a": [5] * 3, "b": [5] * 3}
-    assert harness().in_turn({"a": int}, rounds=9, warm_up=5, seconds=1) == {"a": [5]}  # one in any case
+    assert harness().in_turn({"a": int}, rounds=9, warm_up=5, seconds=1, clock=clock) == {"a": [5]}  # one in any case
 
 
 def test_a_ratio_is_taken_round_by_round():

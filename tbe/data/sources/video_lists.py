@@ -74,8 +74,8 @@ class VideoLists(VideoSource):
         if not 0 <= val_share < 1:
             raise UserError(f"data.val_share: expected 0 to less than 1, got {val_share}")
         self.name = name
-        self.root = root or ""  # without a folder `prepare` raises
-        self.lists = lists or self.root
+        self.root = os.fspath(root or "")  # without a folder `prepare` raises
+        self.lists = os.fspath(lists or self.root)
         self.splits = {part: file.format(split=split) for part, file in splits.items() if file is not None}
         self._num_classes = num_classes
         self.val_share = val_share

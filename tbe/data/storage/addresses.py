@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from importlib.util import find_spec
 from typing import Any, NamedTuple
@@ -29,9 +30,9 @@ SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://")
 HOW = "Libraries find credentials by themselves: in environment variables, their own files, or the role of the machine"
 
 
-def is_address(folder: str) -> bool:
+def is_address(folder: str | os.PathLike[str]) -> bool:
     """Checks whether a folder is an address such as s3://bucket/folder, rather than a path."""
-    return SCHEME.match(folder) is not None
+    return SCHEME.match(os.fspath(folder)) is not None
 
 
 def check_address(folder: str, option: str) -> None:

@@ -60,7 +60,9 @@ def test_excluded_vectors_are_never_found(metric, blocks):
         expected = nearest(queries[[one]], gallery[others], len(others), metric)
         if metric == "cosine":  # around another center distances are rounded otherwise
             assert torch.equal(indices[one, : len(others)], others[expected[1][0]])
-        assert_close(near[one, : len(others)], expected[0][0], atol=1e-3, rtol=1e-4)
+        # Squares: of a distance near 0 the root makes 0.002 of what the last digit leaves, another on each processor.
+        found, wanted = near[one, : len(others)], expected[0][0]
+        assert_close(found.square() * found.sign(), wanted.square() * wanted.sign(), atol=2e-5, rtol=2e-4)
         assert sorted(indices[one, : len(others)].tolist()) == others.tolist()
         assert (indices[one, len(others) :] == -1).all()
         assert (near[one, len(others) :] == -torch.inf).all()

@@ -20,8 +20,12 @@ def test_a_call_that_hangs_is_stopped_at_the_time_limit(tmp_path):
     assert time.monotonic() - started < 60
 
 
+def crash(item):
+    sys.exit(item)
+
+
 def test_a_process_that_crashes_is_replaced():
-    outcomes = list(call_in_processes(sys.exit, ["one", "two", "three"], 2, 60))
+    outcomes = list(call_in_processes(crash, ["one", "two", "three"], 2, 60))
     assert sorted(outcome.item for outcome in outcomes) == ["one", "three", "two"]
     assert {(outcome.status, outcome.reason) for outcome in outcomes} == {
         ("crashed", "the process ended with exit code 1")

@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> None:
     if args.against and not args.against.is_dir():
         raise MissingFile(f"--against: expected the folder of the true masks, got no such folder: {args.against}")
     targets = unique_targets(given_lists(args.root, args.list).paths(), mp4_name)
-    num_threads = max(1, (os.cpu_count() or 1) // args.workers)
+    num_threads = max(1, (os.cpu_count() or 1) // max(1, args.workers))
     options = checked(args.by, Options(args.weights, args.device, num_threads, args.prompt, args.detector))
     settings = f"by={args.by} short_side={args.short_side}" + _networks(args.weights, options)
     report = opened_report("masks", settings, args, MaskRow)
