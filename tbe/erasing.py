@@ -92,7 +92,11 @@ class StaticDistractor(Distractor):
             return clips
         count = len(clips) if self.per == "clip" else 1
         weights = draw_weights(count, self.ratio, self.prob, clips.device, self.min_ratio, self.beta)
-        return add_static_frame(clips, self.sample_frame(clips), weights, out=clips if self.inplace else None)
+        return self.blend(clips, weights, clips if self.inplace else None)
+
+    def blend(self, clips: Tensor, weights: Tensor, out: Tensor | None) -> Tensor:
+        """Returns clips (B, C, T, H, W) with the frame at these weights, (B,) or (1,), in `out` if there is one."""
+        return add_static_frame(clips, self.sample_frame(clips), weights, out)
 
     def extra_repr(self) -> str:
         settings = ("min_ratio", "ratio", "beta", "prob", "per", "inplace")
@@ -179,14 +183,10 @@ class BackgroundSwap(StaticDistractor):
     def sample_frame(self, clips: Tensor) -> Tensor:
         return temporal_median(clips)
 
-    def distract(self, clips: Tensor) -> Tensor:
-        if self.ratio == 0 or self.prob == 0:
-            return clips
-        count = len(clips) if self.per == "clip" else 1
-        weights = draw_weights(count, self.ratio, self.prob, clips.device, self.min_ratio, self.beta)
+    def blend(self, clips: Tensor, weights: Tensor, out: Tensor | None) -> Tensor:
         self.owners = owners = draw_owners(clips)
         own = self.sample_frame(clips)
-        return add_difference(clips, own[owners[:, 0]], own, weights, out=clips if self.inplace else None)
+        return add_difference(clips, own[owners[:, 0]], own, weights, out)
 
 
 class ForegroundMerge(Distractor):

@@ -12,7 +12,7 @@ import torch.multiprocessing as mp
 
 from tbe.prepare.common import work
 from tests.conftest import ROOT
-from tests.shards import one_by_one
+from tests.prepare.composites import in_this_process
 
 FOLDER = ROOT / "benchmarks"
 FILES = sorted(file for file in FOLDER.rglob("*.py") if file.stem != "__init__")
@@ -43,7 +43,7 @@ def quickly(monkeypatch, name):
         monkeypatch.setattr(module.mp, "start_processes", lambda *given, nprocs, **_: forked(*given, nprocs=nprocs))
     if name == "shards":
         monkeypatch.setattr(module, "serving_apart", importlib.import_module("benchmarks.common.bucket").serving)
-        monkeypatch.setattr(work, "call_in_processes", one_by_one)
+        monkeypatch.setattr(work, "call_in_processes", in_this_process)
     if name == "startup":
         commands = {"train.py --help": "import time; time.sleep(0.2)", "eval.py --help": "", "import torch": ""}
         monkeypatch.setattr(module, "COMMANDS", {command: ["-SEc", body] for command, body in commands.items()})
