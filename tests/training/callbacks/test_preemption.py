@@ -26,6 +26,10 @@ BYOL = ("method=byol", "loss=cosine")  # with a moving average as its target
 LEJEPA = ("method=lejepa", "be=inter", "method.encoder.hidden=16", "callbacks.rank.every=3")
 LEJEPA += ("callbacks.rank.videos=16", "callbacks.rank.max_share=1")
 VJEPA = ("method=vjepa",)  # with masks drawn at each step, and a moving average as its target
+VICREG = ("method=vicreg", "be=original", "method.encoder.hidden=16", "method.encoder.dim=16")
+# With tubes and blocks to skip drawn at each step, of a clip whose background is another's.
+VIDEOMAE = ("method=videomae", "be=median_swap", "backbone=vit_micro", "method.decoder_depth=1")
+VIDEOMAE += ("backbone.width=24", "backbone.depth=2", "backbone.heads=2", "backbone.drop_path=0.2")
 ROTATION = ("method=rotation", "loss=cross_entropy")
 # With groups of parameters, clips mixed by chance, and a moving average of the weights.
 AVERAGED = (
@@ -37,7 +41,9 @@ FINETUNE = ("stage=finetune", "task=none")  # with momentum and dropout
 
 
 def run(folder, settings, resume=None):
-    config = composed("train", *TINY, *settings, run_dir=folder)
+    has_own = any(setting.startswith("backbone=") for setting in settings)
+    kept = [setting for setting in TINY if not (has_own and setting.startswith("backbone."))]
+    config = composed("train", *kept, *settings, run_dir=folder)
     config.resume = resume and str(resume)
     tbe.train.run(tbe.train.prepare(config, []))
     return folder
@@ -99,6 +105,8 @@ def straight(tmp_path_factory):
         ((*BYOL, "accumulate=2"), 5, TERM, 3),
         (LEJEPA, 5, INT, 5),
         (VJEPA, 3, INT, 3),
+        (VICREG, 3, INT, 3),
+        (VIDEOMAE, 5, TERM, 5),
         (ROTATION, 3, INT, 3),
         (FINETUNE, 5, INT, 5),
         (AVERAGED, 5, INT, 5),
