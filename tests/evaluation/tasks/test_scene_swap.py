@@ -181,7 +181,7 @@ def test_the_scores_of_seeds_are_added_and_variants_compared(tmp_path, capsys):
     for run, right in {"a1": 1.0, "a2": 3.0, "b": 4.0}.items():
         (tmp_path / run).mkdir()
         Scores(["scene_p"], np.full((1, 2, 3), right), np.full((1, 2, 3), 4.0)).write(tmp_path / run / "scores.npz")
-    main([f"a={tmp_path}/a1,{tmp_path}/a2", f"b={tmp_path}/b"])
+    main([f"a={tmp_path}/a1,{tmp_path}/a2", f"b={tmp_path}/b/scores.npz"])
     printed = capsys.readouterr().out
     assert "| scene_p | 50.0 [50.0, 50.0] | 100.0 [100.0, 100.0] |" in printed
     assert "| scene_p | +50.0 [+50.0, +50.0] |" in printed.partition("Minus a:")[2]

@@ -17,7 +17,7 @@ from tbe.evaluation.tasks.scene_swap.task import KEPT
 def main(arguments: list[str] | None = None) -> None:
     """Reads the command line and prints the table."""
     parser = argparse.ArgumentParser(prog="python -m tbe.evaluation.tasks.scene_swap", description=__doc__)
-    help = "<name>=<run of eval.py task=scene_swap>[,<run>...]: a variant, with a run for each seed"
+    help = "<name>=<run of task=scene_swap>[,<run>...]: a variant, with a run, or its scores.npz, for each seed"
     parser.add_argument(
         "variants", nargs="+", metavar="VARIANT", help=f"{help}; the others are compared with the first"
     )
@@ -44,7 +44,7 @@ def added(scores: Sequence[Scores], variant: str) -> Scores:
 
 
 def _scores(run: Path) -> Scores:
-    files = sorted(run.rglob(KEPT))
+    files = [run] if run.is_file() else sorted(run.rglob(KEPT))
     if len(files) != 1:
         raise UserError(f"{run}: expected a run of task=scene_swap with one checkpoint ({KEPT}), got {len(files)}")
     return read_scores(files[0])

@@ -35,7 +35,7 @@ class Scores(NamedTuple):
     def write(self, file: Path) -> None:
         """Writes a file for `read_scores`."""
         with replacing(file) as part, part.open("wb") as out:
-            np.savez(out, names=np.array(self.names), sums=self.sums, counts=self.counts)
+            np.savez_compressed(out, names=np.array(self.names), sums=self.sums, counts=self.counts)
 
 
 def read_scores(file: Path) -> Scores:
