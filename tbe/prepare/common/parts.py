@@ -116,14 +116,18 @@ def check_complete(paths: Sequence[str], report: Report) -> None:
     missing = {place: path for place, path in enumerate(paths) if path not in report.rows}
     if not missing:
         return
-    by_part = Counter(place % count + 1 for place in missing)
-    named = [f"{number}/{count} ({by_part[number]} missing)" for number in sorted(by_part)[:MAX_NAMED]]
-    more = f" and {len(by_part) - MAX_NAMED} more" if len(by_part) > MAX_NAMED else ""
     first = next(iter(missing.values()))
     raise UserError(
         f"--join: expected all {len(paths)} videos, got none of {len(missing)}, such as {first!r}: "
-        f"run again with --part {', '.join(named)}{more}"
+        f"{run_again(Counter(place % count + 1 for place in missing), count)}"
     )
+
+
+def run_again(missing: Counter[int], count: int) -> str:
+    """Returns what to do about parts, of so many, that lack something: how much by the number of the part."""
+    named = [f"{number}/{count} ({missing[number]} missing)" for number in sorted(missing)[:MAX_NAMED]]
+    more = f" and {len(missing) - MAX_NAMED} more" if len(missing) > MAX_NAMED else ""
+    return f"run again with --part {', '.join(named)}{more}"
 
 
 def unique(paths: Iterable[str], args: argparse.Namespace) -> list[str]:

@@ -9,17 +9,18 @@ FIRST, BETWEEN = 10.0, 60.0  # seconds to the first line of a log, and from line
 
 
 class Throughput:
-    """Counts finished videos of `total`, and tells their number a second and the time left, in words."""
+    """Counts finished videos, or what `unit` says, of `total`; tells their number a second and the time left."""
 
-    def __init__(self, total: int, clock: Callable[[], float] = time.monotonic):
+    def __init__(self, total: int, unit: str = "videos", clock: Callable[[], float] = time.monotonic):
         self.total = total
+        self.unit = unit
         self.clock = clock
         self.began = clock()
         self.next_line = self.began + FIRST
         self.done = 0
 
     def advance(self) -> None:
-        """Counts one more video."""
+        """Counts one more."""
         self.done += 1
 
     def is_due(self) -> bool:
@@ -31,17 +32,17 @@ class Throughput:
 
     @property
     def rate(self) -> float:
-        """Videos a second so far."""
+        """How many a second so far."""
         return self.done / max(1e-9, self.clock() - self.began)
 
     def under_way(self) -> str:
         """Returns how far it is, how fast, and the time left."""
         left = (self.total - self.done) / self.rate if self.done else 0.0
-        return f"{self.done} of {self.total} videos, {self.rate:.3g} videos/s, {in_words(left)} left"
+        return f"{self.done} of {self.total} {self.unit}, {self.rate:.3g} {self.unit}/s, {in_words(left)} left"
 
     def at_the_end(self) -> str:
-        """Returns how many videos there were, how long they took, and how fast that was."""
-        return f"{self.done} videos in {in_words(self.clock() - self.began)}, {self.rate:.3g} videos/s"
+        """Returns how many there were, how long they took, and how fast that was."""
+        return f"{self.done} {self.unit} in {in_words(self.clock() - self.began)}, {self.rate:.3g} {self.unit}/s"
 
 
 def in_words(seconds: float) -> str:

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from functools import partial
 from typing import Any, NamedTuple
@@ -47,28 +47,50 @@ def work_through(
     Ctrl-C exits with 130, and prints that the report is kept. A part of the work (--part) ends the command by
     `PartDone`; a join (--join) calls nothing, and raises UserError for paths that no part has in its report.
     """
-    if args.retry:
-        report.forget(lambda row: row.status != "ok")
-    wanted = unique(paths, args)
     if is_joining(args):
+        wanted = unique(paths, args)
         check_complete(wanted, report)
         report.rewrite(wanted)
         return
+    work_on(title, paths, report, work, row_of, args)
+    if is_part(args):
+        end_part(unique(paths, args), report, args)
+
+
+def work_on(
+    title: str,
+    paths: Iterable[str],
+    report: Report,
+    work: Callable[[str], Any],
+    row_of: Callable[[Outcome], NamedTuple],
+    args: argparse.Namespace,
+    unit: str = "videos",
+) -> None:
+    """Does what `work_through` does for a command that goes on after its part of the work.
+
+    unit: what the paths are, for messages.
+    """
+    if args.retry:
+        report.forget(lambda row: row.status != "ok")
+    wanted = unique(paths, args)
     missing = [path for path in wanted if path not in report.rows]
     try:
         with report.alone():
-            _work_through_missing(title, missing, len(wanted), report, work, row_of, args)
+            _work_on_missing(title, missing, len(wanted), report, work, row_of, args, unit)
     except KeyboardInterrupt:
         print(f"\nstopped; {report.file} is kept: run the same command again to continue", file=sys.stderr)
         raise SystemExit(130) from None
-    if is_part(args):
-        num_failed = print_counts(report, wanted)
-        print(f"part {part_of(args)} is done: --join in place of --part, once all are, writes the lists")
-        exit_on_failures(num_failed, len(wanted), report, PartDone)
-        raise PartDone(0)
 
 
-def _work_through_missing(
+def end_part(paths: Sequence[str], report: Report, args: argparse.Namespace) -> None:
+    """Ends the command after its part of the work, these videos, by `PartDone`, with status 1 if any failed."""
+    num_failed = print_counts(report, paths)
+    print(f"part {part_of(args)} is done: --join in place of --part, once all are, writes the lists")
+    exit_on_failures(num_failed, len(paths), report, PartDone)
+    raise PartDone(0)
+
+
+def _work_on_missing(
     title: str,
     missing: list[str],
     num_wanted: int,
@@ -76,10 +98,11 @@ def _work_through_missing(
     work: Callable[[str], Any],
     row_of: Callable[[Outcome], NamedTuple],
     args: argparse.Namespace,
+    unit: str,
 ) -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"))
     name = f"{title}, part {part_of(args)}" if is_part(args) else title
-    throughput = Throughput(len(missing))
+    throughput = Throughput(len(missing), unit)
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn()) as progress:
         task = progress.add_task(name, total=num_wanted, completed=num_wanted - len(missing), speed="")
         show = partial(progress.console.print, markup=False, highlight=False, soft_wrap=True)
@@ -89,7 +112,7 @@ def _work_through_missing(
                 if outcome.status != "ok":
                     show(f"{printable(outcome.item)}: {outcome.status}: {printable(outcome.reason)}")
                 throughput.advance()
-                progress.update(task, advance=1, speed=f"{throughput.rate:.3g} videos/s")
+                progress.update(task, advance=1, speed=f"{throughput.rate:.3g} {unit}/s")
                 if not progress.console.is_terminal and throughput.is_due():  # a log has no bar
                     show(f"{name}: {throughput.under_way()}")
     if missing:

@@ -10,9 +10,9 @@ Takes the videos of lists, or all below --root, and writes into --out, for each 
 and index.npz, by which data.root=<out> finds the videos of all lists. A video of several lists lies in the shards of
 the first one. Videos are copied as they are, in an order that is shuffled by --seed, so that whoever reads a shard from
 beginning to end gets all classes. Videos that can't be opened are printed, left out, and named in shards_report.csv,
-and the command exits with 1 at the end. With --part k/n a machine opens its part of the videos, and --join then packs
-those of all parts. A stopped run resumes when it is started again: videos in the report are not
-opened again, and shards that are whole are kept. The same videos and settings give the same files.
+and the command exits with 1 at the end. With --part k/n a machine packs its part of the videos, in a folder of its own,
+and --join then numbers the shards of all parts. A stopped run resumes when it is started again: videos in the report
+are not opened again, and shards that are whole are kept. The same videos, settings and n give the same files.
 """
 
 from tbe.prepare.tools.shards.command import add_arguments, run

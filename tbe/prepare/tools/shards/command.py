@@ -7,26 +7,37 @@ import csv
 import io
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from tbe.data.sources.groups import groups_of
-from tbe.data.sources.records import make_records, write_list
-from tbe.data.sources.scene_lists import SceneLists
+from tbe.data.sources.records import write_list
 from tbe.errors import UserError
 from tbe.launch.quoting import override
-from tbe.prepare.common.given_lists import GivenLists, add_lists, given_lists, write_again
+from tbe.prepare.common.given_lists import add_lists, given_lists, write_again
 from tbe.prepare.common.lists import listable
 from tbe.prepare.common.making import opened_report, unique_targets
-from tbe.prepare.common.parts import add_part_options, whole
+from tbe.prepare.common.parts import add_part_options, check_complete, is_part, part_of, whole
 from tbe.prepare.common.processes import Outcome
 from tbe.prepare.common.report import Report
-from tbe.prepare.common.work import add_work_options, exit_on_failures, print_counts, work_through
+from tbe.prepare.common.work import add_work_options, end_part, exit_on_failures, print_counts, work_on
+from tbe.prepare.tools.shards.listed import listed_videos, looked_at
 from tbe.prepare.tools.shards.looking import Looking, LookRow
+from tbe.prepare.tools.shards.machines import (
+    Run,
+    dealt,
+    divided,
+    join,
+    not_joined,
+    num_parts,
+    part_folder,
+    plan_of_run,
+    remove_part_folders,
+)
 from tbe.prepare.tools.shards.plan import Sample, Shard, plan_of
 from tbe.prepare.tools.shards.writing import ShardRow, Writing, outdated, write_index
 from tbe.runs import replacing
 
+TITLE = "shards"
 SCENES, GROUPS = "scenes.csv", "groups.txt"
 
 
@@ -55,22 +66,25 @@ def run(args: argparse.Namespace) -> None:
     given = given_lists(args.root, args.list)
     paths = list(unique_targets(given.paths(), str))  # raises for paths that lead out of the root
     groups = groups_of(paths, args.group, "--group") if args.group else {}
-    settings = f"size={args.size:g} seed={args.seed}"
-    report = opened_report("shards", settings, args, LookRow)
-
-    def row_of(outcome: Outcome) -> LookRow:
-        frames, size, crc32 = outcome.value or (0, 0, 0)
-        return LookRow(outcome.item, outcome.status, frames, size, crc32, settings, outcome.reason)
-
-    work_through("opening", paths, report, Looking(args.root), row_of, args)
-    shards = list(planned(given, groups, report, args))
+    total = num_parts(args.out / f"{TITLE}_report.csv", args)
+    settings = f"size={args.size:g} seed={args.seed}" + (f" parts={total}" if total else "")
+    report = opened_report(TITLE, settings, args, LookRow)
+    listed = listed_videos(given, groups, args)
+    if total is None:
+        shards = packed(listed, paths, report, settings, args)
+    else:
+        runs = divided(listed, total, args.seed)
+        if is_part(args):
+            pack_part(runs, report, settings, args)
+        shards = joined(runs, paths, report, args)
     if not shards:
         exit_on_failures(print_counts(report, paths), len(paths), report)
-    write_missing(shards, args)
     write_index(args.out, shards)
     write_facts(shards, args)
     ok = {sample.path: (listable(sample.path), sample.num_frames) for shard in shards for sample in shard.samples}
     write_again(given, args.out, ok)
+    if total is not None:
+        remove_part_folders(args.out, total)
     size = sum(shard.length() for shard in shards)
     print(f"{args.out}: {len(ok)} videos in {len(shards)} shards, {size / 1e9:.2f} GB")
     num_failed = print_counts(report, paths)
@@ -78,44 +92,62 @@ def run(args: argparse.Namespace) -> None:
     exit_on_failures(num_failed, len(paths), report)
 
 
-def planned(given: GivenLists, groups: dict[str, str], report: Report, args: argparse.Namespace) -> Iterator[Shard]:
-    """Yields the shards of each list, of those of its videos that open and that no list before it has."""
-    taken: set[str] = set()
-    for name, rows in given.rows.items():
-        scenes = scenes_of(name, [row[0] for row in rows], args) or column(given, name, "scenes")
-        own_groups = groups or column(given, name, "groups")
-        samples = []
-        for path, label, *_ in rows:
-            look = report.rows[path]
-            if look.status == "ok" and path not in taken:
-                taken.add(path)
-                facts = (label, look.frames, scenes.get(path, ""), own_groups.get(path, ""))
-                samples.append(Sample("", 0, look.size, look.crc32, path, *facts))
-        yield from plan_of(name, samples, round(args.size * 1e9), args.seed)
+def packed(
+    listed: dict[str, list[Sample]], paths: list[str], report: Report, settings: str, args: argparse.Namespace
+) -> list[Shard]:
+    """Packs all videos on this machine; returns the shards."""
+    look_at(paths, report, settings, args)
+    limit = limit_of(args)
+    shards = [
+        shard
+        for name, samples in listed.items()
+        for shard in plan_of(name, looked_at(samples, report), limit, args.seed)
+    ]
+    with report.alone():
+        write_missing(args.out, shards, "writing", args)
+    return shards
 
 
-def scenes_of(name: str, paths: list[str], args: argparse.Namespace) -> dict[str, str]:
-    """Returns the scenes of the videos of a list: their names, or numbers where they have none."""
-    if args.scenes is None:
-        return {}
-    scenes = SceneLists(str(args.scenes))
-    file = next((file.name for file in args.list if file.stem == name), f"{name}.txt")
-    numbers = scenes.of(make_records("", paths, [0] * len(paths), [0] * len(paths)), file).tolist()
-    names = scenes.names
-    return {path: names[number] if names else str(number) for path, number in zip(paths, numbers, strict=True)}
+def pack_part(runs: list[Run], report: Report, settings: str, args: argparse.Namespace) -> None:
+    """Packs this machine's part of the videos into a folder of its own, and ends the command."""
+    part, paths = part_of(args), dealt(runs)
+    look_at(paths, report, settings, args)
+    with report.alone():
+        shards = plan_of_run(runs[part.number - 1], report, limit_of(args), args.seed)
+        write_missing(part_folder(args.out, part), not_joined(args.out, shards), f"writing, part {part}", args)
+    end_part(part.of(paths), report, args)
 
 
-def column(given: GivenLists, name: str, what: str) -> dict[str, str]:
-    """Returns the scenes or groups in the column of a list that is a table, by path; empty without one."""
-    names = getattr(given.tables[name][1], what) if name in given.tables else None
-    texts = map(os.fsdecode, names.tolist()) if names else ()
-    return dict(zip([row[0] for row in given.rows[name]], texts, strict=False))
+def joined(runs: list[Run], paths: list[str], report: Report, args: argparse.Namespace) -> list[Shard]:
+    """Joins what all parts have packed; returns the shards. Raises UserError that names what is missing."""
+    check_complete(dealt(runs), report)
+    with report.alone():
+        shards = join(args.out, [plan_of_run(run, report, limit_of(args), args.seed) for run in runs])
+    report.rewrite(paths)
+    return shards
 
 
-def write_missing(shards: list[Shard], args: argparse.Namespace) -> None:
-    """Writes the shards that are not there as planned, in processes; exits 1 if any can't be written."""
-    missing = [shard.name for shard in outdated(args.out, shards)]
-    report = Report(args.out / "shards_written.csv", ShardRow)
+def look_at(paths: list[str], report: Report, settings: str, args: argparse.Namespace) -> None:
+    """Opens the videos, or this part's, that the report lacks."""
+
+    def row_of(outcome: Outcome) -> LookRow:
+        frames, size, crc32 = outcome.value or (0, 0, 0)
+        return LookRow(outcome.item, outcome.status, frames, size, crc32, settings, outcome.reason)
+
+    work_on("opening", paths, report, Looking(args.root), row_of, args)
+
+
+def limit_of(args: argparse.Namespace) -> int:
+    """Returns the largest size of a shard, in bytes."""
+    return round(args.size * 1e9)
+
+
+def write_missing(out: Path, shards: list[Shard], title: str, args: argparse.Namespace) -> None:
+    """Writes the shards that are not in a folder as planned, in processes; exits 1 if any can't be written."""
+    if not shards:
+        return
+    missing = [shard.name for shard in outdated(out, shards)]
+    report = Report(out / "shards_written.csv", ShardRow)
     report.forget(lambda row: row.status != "ok" or row.path in missing)
     longest = max(len(shard.samples) for shard in shards)
     alone = argparse.Namespace(**{**vars(whole(args)), "timeout": args.timeout * longest})
@@ -123,7 +155,7 @@ def write_missing(shards: list[Shard], args: argparse.Namespace) -> None:
     def row_of(outcome: Outcome) -> ShardRow:
         return ShardRow(outcome.item, outcome.status, outcome.value or 0, outcome.reason)
 
-    work_through("writing", missing, report, Writing(args.root, args.out), row_of, alone)
+    work_on(title, missing, report, Writing(args.root, out), row_of, alone, "shards")
     failed = [name for name in missing if report.rows[name].status != "ok"]
     if failed:
         sys.exit(f"{len(failed)} of {len(shards)} shards could not be written: {report.rows[failed[0]].reason}")

@@ -69,12 +69,12 @@ def table_name(shard: str) -> str:
 def plan_of(name: str, samples: Iterable[Sample], limit: int, seed: int) -> list[Shard]:
     """Distributes the videos of a list over shards of up to `limit` bytes; a larger video has one for itself.
 
-    samples: without keys and offsets. The order follows from the seed and the paths, whatever that of the list.
+    samples: without offsets; without keys they are numbered. They come in their order.
     """
     shards: list[Shard] = []
     place = limit
-    for number, sample in enumerate(sorted(samples, key=lambda sample: _rank(sample.path, seed))):
-        sample = sample._replace(key=f"{number:09d}")
+    for number, sample in enumerate(in_order(samples, seed)):
+        sample = sample._replace(key=sample.key or f"{number:09d}")
         length = sample.length()
         if place + length > limit - 2 * BLOCK:
             shards.append(Shard(f"{name}-{len(shards):06d}.tar", []))
@@ -82,6 +82,11 @@ def plan_of(name: str, samples: Iterable[Sample], limit: int, seed: int) -> list
         shards[-1].samples.append(sample._replace(offset=place + BLOCK))
         place += length
     return shards
+
+
+def in_order(samples: Iterable[Sample], seed: int) -> list[Sample]:
+    """Returns videos in an order that follows from the seed and their paths, whatever that of the list."""
+    return sorted(samples, key=lambda sample: _rank(sample.path, seed))
 
 
 def padded(size: int, unit: int) -> int:

@@ -76,8 +76,8 @@ def outdated(out: Path, shards: list[Shard]) -> list[Shard]:
     """
     planned = {shard.name for shard in shards}
     lists = {shard.name.rpartition("-")[0] for shard in shards}
-    surplus = [file for name in lists for file in out.glob("*.tar") if _is_of(name, file) and file.name not in planned]
-    changed = [shard for shard in shards if not _is_there(out, shard)]
+    surplus = [file for file in numbered_tars(out, lists) if file.name not in planned]
+    changed = [shard for shard in shards if not is_there(out, shard)]
     if changed or surplus:
         (out / INDEX).unlink(missing_ok=True)
     for file in surplus:
@@ -86,9 +86,14 @@ def outdated(out: Path, shards: list[Shard]) -> list[Shard]:
     remove_parts(out, planned)
     for shard in changed:
         (out / shard.name).unlink(missing_ok=True)
-        with replacing(out / table_name(shard.name)) as part:
-            part.write_bytes(shard.table())
+        write_table(out, shard)
     return changed
+
+
+def write_table(out: Path, shard: Shard) -> None:
+    """Writes the csv of a shard."""
+    with replacing(out / table_name(shard.name)) as part:
+        part.write_bytes(shard.table())
 
 
 def write_index(out: Path, shards: list[Shard]) -> None:
@@ -111,11 +116,14 @@ def write_index(out: Path, shards: list[Shard]) -> None:
     ShardIndex(places, facts, texts).write(out / INDEX)
 
 
-def _is_there(out: Path, shard: Shard) -> bool:
+def is_there(out: Path, shard: Shard) -> bool:
+    """Checks whether a shard lies in a folder as planned."""
     tar, table = out / shard.name, out / table_name(shard.name)
     is_planned = table.is_file() and table.read_bytes() == shard.table()
     return is_planned and tar.is_file() and tar.stat().st_size == shard.length()
 
 
-def _is_of(name: str, file: Path) -> bool:
-    return re.fullmatch(rf"{re.escape(name)}-\d{{6}}\.tar", file.name) is not None
+def numbered_tars(out: Path, lists: set[str]) -> list[Path]:
+    """Returns the tar files in a folder that are named as shards of these lists."""
+    name = re.compile(rf"({'|'.join(map(re.escape, lists))})-\d{{6}}\.tar")
+    return sorted(file for file in out.glob("*.tar") if name.fullmatch(file.name))
