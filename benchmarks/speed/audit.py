@@ -55,6 +55,7 @@ class Setting:
         self.source.prepare()
         torch.manual_seed(0)
         self.network: nn.Module = _network(model, size, frames, device).eval()
+        self.reader = build("reader", "auto")  # from its config, which a command reads once
 
     def __str__(self) -> str:
         clips = len(all_clips(WEIGHTS))
@@ -119,7 +120,7 @@ def ask(setting: Setting) -> None:
     """Computes the features of all changed clips of all videos, from their files."""
     mean, std = (0.45,) * 3, (0.22,) * 3
     made = Preprocessing(setting.frames, 2, setting.size, mean, std, crop=1.0)
-    take, reader = UniformClips(setting.frames, 2, num_clips=1), build("reader", "auto")
+    take, reader = UniformClips(setting.frames, 2, num_clips=1), setting.reader
     num_workers = int(setting.device == "cuda")  # on a CPU reading is work of the same processor
     data = VideoDataModule(setting.source, reader, take, nn.Identity(), BATCH, num_workers=num_workers)
     make_clips_for(made, data, 1)
