@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import multiprocessing
 import os
 import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
 NAME = "bucket"
@@ -141,36 +139,3 @@ def late(seconds: float) -> Callable[[bytes], Iterator[bytes]]:
         yield body
 
     return send
-
-
-class ServerProcess(NamedTuple):
-    """A server in a process of its own, so that it takes no time of Python's of those who ask it."""
-
-    url: str
-    process: Any
-
-    def put_folder(self, folder: Path, prefix: str) -> str:
-        """Puts the files of a folder there; returns its address."""
-        return put_folder(self.url, folder, prefix)
-
-
-@contextlib.contextmanager
-def serving_apart() -> Iterator[ServerProcess]:
-    """Starts a server with an empty bucket in another process, in the environment of its clients, and ends it."""
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_serve, args=(sender,), daemon=True)
-    process.start()
-    try:
-        url = receiver.recv()
-        with clients_of(url):
-            yield ServerProcess(url, process)
-    finally:
-        process.kill()
-        process.join()
-
-
-def _serve(sender: Any) -> None:
-    with serving() as bucket:
-        sender.send(bucket.url)
-        threading.Event().wait()

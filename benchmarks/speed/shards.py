@@ -2,27 +2,35 @@
 
 Each way opens the same videos, H.264 of 340x256 and 300 frames, through the loader of training, and decodes two clips
 of each, 16 frames 4 apart. `decoding alone` has them in memory; `files` are single files, `shards` tar files on disk,
-both in the memory of the system; `bucket` are these shards on a server of S3 on loopback (moto's, in a process of its
-own), each video asked for again each time, and `bucket, kept` the same with the cache that holds all of them. A ratio
-is the share of the speed of decoding alone. With as many workers as cores, the server takes its time from the workers.
+both in the memory of the system; `bucket` are these shards on a server of S3 on loopback, each video asked for again
+each time, and `bucket, kept` the same with the cache that holds all of them. Each worker reads four batches of four
+videos in an epoch, and nothing in advance of the first.
+
+A ratio is the share of the speed of decoding alone (`time`), and that of its processor time in the loader's own
+processes, the main one and its workers (`processor`): connections, requests, signatures, copies, checksums and the
+cache. The server is a small one in a process of its own (`benchmarks.common.object_server`): what it takes of the same
+cores is in `time` and not in `processor`, and is told below. There is no TLS on loopback.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
 from torch.utils.data import Sampler
 
 import tbe.prepare.__main__ as prepare
 from benchmarks.common import harness
-from benchmarks.common.bucket import serving_apart
 from benchmarks.common.harness import Finding, compare, in_turn
+from benchmarks.common.object_server import serving_files
 from benchmarks.speed.readers import scenery
 from tbe.data.clip_samplers import AnchorAndNegativeClips
 from tbe.data.dataset import VideoDataset
@@ -36,7 +44,7 @@ from tbe.data.video_writer import write_video
 
 ALONE = "decoding alone"
 BARS = {"files": None, "shards": ">= 0.95", "bucket": ">= 0.85", "bucket, kept": ">= 0.85"}
-BATCH = 4
+BATCH, BATCHES = 4, 4  # videos, and batches of each worker
 GB = 10**9
 
 
@@ -49,7 +57,8 @@ class Amount(NamedTuple):
     workers: tuple[int, ...]
 
 
-FULL, QUICK = Amount(8, 300, 3, (1, 2, 4, 8)), Amount(4, 20, 1, (1,))
+# Of 12 videos in turn, none comes in two batches of a worker that follow each other, for any of these workers.
+FULL, QUICK = Amount(12, 300, 3, (1, 2, 4, 8)), Amount(4, 20, 1, (1,))
 
 
 @dataclass(frozen=True)
@@ -89,17 +98,26 @@ def measure(device: str, quick: bool = False) -> Iterator[Finding | str]:
     amount = QUICK if quick else FULL
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        server = stack.enter_context(serving_apart())
+        server = stack.enter_context(serving_files())
         ways = records_of_all(folder, server.put_folder, amount)
+        served, asked = 0.0, 0
         for workers in amount.workers:
-            epochs = {name: epoch_of(records, workers) for name, records in ways.items()}
+            epochs = {name: Epoch(records, workers) for name, records in ways.items()}
+            before = processor_time([server.process])
             times = in_turn(epochs, amount.rounds)
-            setting = f"{workers} workers"
-            for name, bar in BARS.items():
-                yield compare(times, ALONE, name, setting, None if quick else bar)
+            served += processor_time([server.process]) - before
+            asked += epochs["bucket"].num_videos * (amount.rounds + 1)
+            processor = {name: epoch.processor[1:] for name, epoch in epochs.items()}  # without the warm-up
+            for kind, found in {"time": times, "processor": processor}.items():
+                for name, bar in BARS.items():
+                    row = compare(found, ALONE, name, f"{workers} workers", None if quick else bar)
+                    yield row._replace(what=f"{row.what}, {kind}")
         size = sum(file.stat().st_size for file in (folder / "videos").glob("*.mp4")) / amount.num_videos
-    shared = f"{os.cpu_count()} cores, which the workers share with the server and {loaded()}"
-    yield f"{shared}; a video has {size / 1e6:.2f} MB."
+    alone = median(epochs[ALONE].processor) / epochs[ALONE].num_videos
+    yield (
+        f"{os.cpu_count()} cores, which the workers share with the server and {loaded()}; a video has {size / 1e6:.2f} "
+        f"MB, takes {alone * 1e3:.0f} ms of a processor to decode, and the server {served / asked * 1e3:.1f}."
+    )
 
 
 def records_of_all(folder: Path, put: Callable[[Path, str], str], amount: Amount) -> dict[str, Records]:
@@ -124,24 +142,37 @@ def records_of_all(folder: Path, put: Callable[[Path, str], str], amount: Amount
     }
 
 
-def epoch_of(records: Records, workers: int) -> Callable[[], None]:
-    """Returns a function that takes all batches of an epoch from a loader with so many persistent workers."""
-    videos = VideoDataset(records, AutoReader(), AnchorAndNegativeClips(num_frames=16, stride=4), 256)
-    guarded = FaultTolerantDataset(videos, seconds=600)
-    loader = FaultTolerantLoader(
-        guarded,
-        min(BATCH, len(records)),
-        sampler=ReplayedSampler(InTurn(len(records), max(len(records), BATCH * workers))),
-        num_workers=workers,
-        collate_fn=guarded.collate,
-        persistent_workers=True,
-    )
+class Epoch:
+    """Takes all batches of an epoch from a loader with so many persistent workers; notes its processor time."""
 
-    def epoch() -> None:
-        for _ in loader:
+    def __init__(self, records: Records, workers: int):
+        videos = VideoDataset(records, AutoReader(), AnchorAndNegativeClips(num_frames=16, stride=4), 256)
+        guarded = FaultTolerantDataset(videos, seconds=600)
+        self.num_videos = BATCH * BATCHES * workers
+        self.processor: list[float] = []  # seconds
+        self.loader = FaultTolerantLoader(
+            guarded,
+            BATCH,
+            sampler=ReplayedSampler(InTurn(len(records), self.num_videos)),
+            num_workers=workers,
+            collate_fn=guarded.collate,
+            persistent_workers=True,
+        )
+
+    def __call__(self) -> None:
+        before = self._spent()
+        for _ in self.loader:
             pass
+        self.processor.append(self._spent() - before)
 
-    return epoch
+    def _spent(self) -> float:
+        """Returns the processor time of this process and of all workers."""
+        return processor_time([os.getpid(), *(child.pid or 0 for child in multiprocessing.active_children())])
+
+
+def processor_time(processes: Iterable[int]) -> float:
+    """Returns the seconds that all threads of running processes have had of a processor; on Linux."""
+    return sum(time.clock_gettime((~process << 3) | 2) for process in processes)  # see clock_getcpuclockid(3)
 
 
 def loaded() -> str:

@@ -42,7 +42,6 @@ def quickly(monkeypatch, name):
         forked = partial(mp.start_processes, start_method="fork")
         monkeypatch.setattr(module.mp, "start_processes", lambda *given, nprocs, **_: forked(*given, nprocs=nprocs))
     if name == "shards":
-        monkeypatch.setattr(module, "serving_apart", importlib.import_module("benchmarks.common.bucket").serving)
         monkeypatch.setattr(work, "call_in_processes", in_this_process)
     if name == "startup":
         commands = {"train.py --help": "import time; time.sleep(0.2)", "eval.py --help": "", "import torch": ""}

@@ -14,6 +14,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from tbe.data.epoch_samplers import EpochSampler, ShardSampler
+from tbe.data.fault_tolerance.announced_batches import AnnouncedBatches
 from tbe.data.fault_tolerance.quarantine import Fault
 from tbe.data.fault_tolerance.worker_error import WorkerError
 from tbe.data.readers import DecodeError
@@ -70,7 +71,7 @@ class FaultTolerantDataset(Dataset):
         """Returns all items of a batch, as PyTorch's loaders request them; in a worker an error is returned instead."""
         items: list[dict[str, Any]] = []
         try:
-            self._prefetch(keys)
+            self._prefetch([*keys, *getattr(keys, "following", ())])
             for key in keys:
                 items.append(self[key])
         except Exception as error:
@@ -123,7 +124,7 @@ class FaultTolerantDataset(Dataset):
             self.first_reason.copy_(torch.frombuffer(bytearray(encoded), dtype=torch.uint8))
 
     def _prefetch(self, keys: list[Any]) -> None:
-        """Begins to read the videos of a batch that lie elsewhere, of datasets that can."""
+        """Begins to read the videos of a batch and the next that lie elsewhere, of datasets that can."""
         if (prefetch := getattr(self.videos, "prefetch", None)) is not None:
             prefetch([key for key in keys if self.state[key[0] if isinstance(key, tuple) else key] != FAILED])
 
@@ -208,6 +209,10 @@ class FaultTolerantLoader(DataLoader):
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return _RestartingIterator(self)
+
+    @property
+    def _index_sampler(self) -> Any:  # private: where torch's iterators take the batches from
+        return AnnouncedBatches(super()._index_sampler, self.num_workers)
 
     def start(self) -> Iterator[dict[str, Any]]:
         """Starts a plain DataLoader iteration, with new workers if there are none."""

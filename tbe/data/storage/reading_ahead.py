@@ -20,9 +20,10 @@ class ReadingAhead:
         self.begun: dict[Piece, Future[bytes]] = {}
 
     def begin(self, pieces: Iterable[Piece]) -> None:
-        """Begins with other pieces; what was begun of those before and not taken is left to its end."""
-        self.begun.clear()
-        self.waiting = deque(dict.fromkeys(pieces))
+        """Goes on with these pieces; what was begun of others and not taken is left to its end."""
+        wanted = dict.fromkeys(pieces)
+        self.begun = {piece: begun for piece, begun in self.begun.items() if piece in wanted}
+        self.waiting = deque(piece for piece in wanted if piece not in self.begun)
         self._fill()
 
     def wait(self, piece: Piece) -> None:
