@@ -280,6 +280,8 @@ def add_static_frame(clips: Tensor, frames: Tensor, weights: Tensor, out: Tensor
 
 def temporal_median(clips: Tensor) -> Tensor:
     """Returns the median of each pixel of clips (B, C, T, H, W) over time, the lower one of two: (B, C, 1, H, W)."""
+    # Of a picture that is expanded over time (stride 0), torch's median mixes pixels (2.15 and before).
+    clips = clips if clips.stride(2) else clips.contiguous()
     return clips.median(dim=2, keepdim=True).values
 
 

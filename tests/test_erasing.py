@@ -16,6 +16,7 @@ from tbe.erasing import (
     draw_weights,
     moving_mask,
     random_frames,
+    temporal_median,
 )
 from tests.conftest import composed
 
@@ -298,6 +299,15 @@ def test_swapping_equals_the_formula_written_with_numpy(dtype):
     inplace = clips.clone()
     assert BackgroundSwap(inplace=True)(inplace) is inplace
     assert not torch.equal(inplace, clips)
+
+
+def test_a_picture_that_is_expanded_to_a_clip_is_its_own_median():
+    pictures = torch.rand(3, 3, 1, 5, 7)
+    clips = pictures.expand(-1, -1, 8, -1, -1)
+    assert torch.equal(temporal_median(clips), pictures)
+    swap = BackgroundSwap(ratio=1.0, min_ratio=1.0)
+    swapped = swap(clips)
+    assert_close(swapped, pictures[swap.owners[:, 0]].expand_as(clips))
 
 
 def test_swapping_needs_another_clip():

@@ -37,7 +37,7 @@ def known(tmp_path):
         for split, (vectors, labels, *rest) in features.items():
             paths = rest[0] if rest else [f"{id(vectors)}/{number}.mp4" for number in range(len(labels))]
             videos[split] = make_records(tmp_path, paths, labels.tolist(), [0] * len(labels))
-        datamodule = SimpleNamespace(source=KnownVideos(videos, num_classes))
+        datamodule = SimpleNamespace(source=KnownVideos(videos, num_classes), eval_clips=None)
         trainer = SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device("cpu")))
         evaluation = Evaluation("net", None, None, datamodule, trainer, gallery, list(queries), tmp_path)
         for split, found in features.items():

@@ -99,10 +99,24 @@ def test_a_run_measures_all_query_splits(known, monkeypatch, tmp_path):
     videos = {"train": made(240, 0), "test": made(60, 1), "swap": made(60, 2)}
     videos["swap"] = (videos["swap"][0], (videos["swap"][1] + 1) % 3)  # always another class
     monkeypatch.setattr(task, "extract_tokens", lambda evaluation, split, *rest: videos[split])
+    evaluation.backbone = nn.Linear(1, 1)
     metrics = AttentiveProbe(**QUICK).run(evaluation)
     assert set(metrics) == {f"attentive/top{k}/{split}" for k in (1, 5) for split in ("test", "swap")}
     assert metrics["attentive/top1/test"] > 80 > 20 > metrics["attentive/top1/swap"]
-    assert (tmp_path / "attentive.pt").is_file()
+    assert len(list((tmp_path / "attentive").glob("*.pt"))) == 1
+
+
+def test_networks_that_are_measured_in_one_folder_without_a_cache_do_not_take_each_others_probe(known, monkeypatch):
+    evaluation = known(num_classes=3, **{split: (torch.rand(30, 4), torch.arange(30) % 3) for split in ("train", "test")})
+    found, labels = made(240, 0)
+    others, truth = made(60, 1)
+    settings, top1 = AttentiveProbe(**QUICK), {}
+    for name, sign in {"first": 1.0, "second": -1.0}.items():  # what the second sees is the opposite
+        videos = {"train": (sign * found, labels), "test": (sign * others, truth)}
+        monkeypatch.setattr(task, "extract_tokens", lambda evaluation, split, *rest, videos=videos: videos[split])
+        evaluation.name, evaluation.backbone = name, nn.Linear(1, 1)
+        top1[name] = settings.run(evaluation)["attentive/top1"]
+    assert min(top1.values()) > 80
 
 
 def test_tokens_are_the_places_of_a_backbones_maps_and_mirrored_clips_follow():

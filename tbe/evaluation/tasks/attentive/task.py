@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tbe.errors import UserError
+from tbe.evaluation.feature_cache import FeatureCache, weights_digest
 from tbe.evaluation.metrics import topk_accuracy
 from tbe.evaluation.tasks.attentive.fitting import Schedule, fit
 from tbe.evaluation.tasks.attentive.pooling import AttentiveClassifier
@@ -26,8 +27,8 @@ class AttentiveProbe:
     its tokens. A video's score is the mean over its clips. All settings are fixed: none is chosen by accuracy.
 
     depth, heads: of the classifier. epochs, batch_size (videos), lr, weight_decay, warmup: of its training. The state
-    after each epoch is kept beside the cached features, so the same command goes on where it was stopped. Raises
-    UserError for a gallery of one class, or more than `max_gigabytes` of tokens.
+    after each epoch is kept beside the cached features, without a cache in the run's folder, so the same command goes on
+    where it was stopped. Raises UserError for a gallery of one class, or more than `max_gigabytes` of tokens.
     """
 
     depth: int = 1
@@ -93,8 +94,11 @@ class AttentiveProbe:
 
     def _file(self, evaluation: Evaluation) -> Path:
         """Returns where the state of the training is kept; its name is that of everything it depends on."""
-        if evaluation.cache is None:
-            return evaluation.folder / "attentive.pt"
+        cache = evaluation.cache
+        if cache is None:  # the run's folder is that of several networks, or of one that was trained on
+            clips = repr(evaluation.datamodule.eval_clips)
+            protocol = {"name": evaluation.name, "origin": repr(evaluation.origin), "clips": clips}
+            cache = FeatureCache(evaluation.folder / "attentive", weights_digest(evaluation.backbone), protocol)
         records = evaluation.datamodule.source.records(evaluation.gallery)
-        name = evaluation.cache.file(records, evaluation.gallery, self, per_clip=True)  # type: ignore[arg-type]  # by repr
+        name = cache.file(records, evaluation.gallery, self, per_clip=True)  # type: ignore[arg-type]  # by repr
         return name.with_suffix(".pt")
