@@ -103,7 +103,7 @@ def _read(file: str, config: dict[str, Any]) -> Trained | None:
 def _names(found: list[Trained | None]) -> list[str]:
     """Returns what each checkpoint is called in tables and folders.
 
-    Runs of one name are told apart by their variants where those differ, else by their folders.
+    Runs of one name are told apart by their variants where those differ, else by their folders, else by a number.
     """
     plain = [checkpoint.name if checkpoint else "random init" for checkpoint in found]
     variants = [getattr(checkpoint, "config", {}).get("variant") for checkpoint in found]
@@ -113,8 +113,14 @@ def _names(found: list[Trained | None]) -> list[str]:
         if len(alike) > 1 and None not in alike and len(set(alike)) == len(alike):
             name = f"{name} {variant}"
         file = Path(getattr(checkpoint, "path", RANDOM))
-        names.append(f"{name} ({file.parent.parent.name}, {file.stem})" if name in names else name)
+        told = [name, *(f"{name} ({file.parent.parent.name}, {file.stem}{more})" for more in _numbers(len(plain)))]
+        names.append(next(name for name in told if name not in names))
     return names
+
+
+def _numbers(count: int) -> list[str]:
+    """Returns what tells apart as many of one name: nothing for the first, then ', 2', ', 3' and so on."""
+    return ["", *(f", {number}" for number in range(2, count + 1))]
 
 
 class Results:

@@ -3,12 +3,14 @@
 import csv
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 import yaml
 
+from tbe import eval as entry
 from tbe.augment.clip_augment import KINETICS_MEAN, KINETICS_STD
 from tbe.backbones.base import VideoBackbone
 from tbe.checkpoints import checkpoint as checkpoints
@@ -74,6 +76,12 @@ def test_two_runs_of_a_name_keep_their_own_columns(trained, evaluate):
     second = shutil.copytree(trained, trained.with_name("b"))
     metrics = metrics_of(evaluate("task=retrieval", PLAIN, f"checkpoint=[{trained},{second}]"))
     assert list(metrics) == ["demo", "demo (b, last)", "protocol"]
+
+
+def test_copies_of_a_run_in_folders_of_one_name_each_have_a_column():
+    copies = [SimpleNamespace(name="be", path=f"/disk{number}/be/checkpoints/last.ckpt") for number in range(4)]
+    names = ["be", "be (be, last)", "be (be, last, 2)", "be (be, last, 3)"]
+    assert entry._names([*copies, None]) == [*names, "random init"]
 
 
 def test_runs_of_a_name_are_told_apart_by_their_variants_and_drawn_beside_each_other(trained, evaluate, tmp_path):

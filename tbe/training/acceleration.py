@@ -15,6 +15,7 @@ PRECISIONS = ("highest", "high", "medium")
 # Versions between which 3D convolutions in bfloat16 leave cuDNN unless in channels_last, and float32 leaves TF32.
 SLOW_TORCH = ((2, 9), (2, 10))
 SLOW_CUDNN = (91000, 91500)
+HALF = ("bf16-true", "16-true")  # precisions in which weights themselves are of half precision
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +35,13 @@ def accelerate(
     torch.compile, applied to all backbones, moving averages included. Calls of `forward_features`
     (consistency=temporal_inversion) are not compiled. matmul_precision: of float32 products on a GPU; a CPU keeps its
     own, so that its results stay the same. precision: the Trainer's, of which `check_convolutions` warns where it is
-    slow. Raises UserError if torch.compile does not work here, or the precision.
+    slow. Raises UserError if torch.compile does not work here, or the precision, and for weights of half precision.
     """
+    if precision in HALF:
+        raise UserError(
+            f"precision: expected 32-true, bf16-mixed or 16-mixed, got {precision}: weights of half precision are too "
+            "coarse for the small steps of moving averages (MoCo's keys, BYOL, V-JEPA), which would stand still"
+        )
     if matmul_precision not in PRECISIONS:
         raise UserError(f"matmul_precision: expected one of {', '.join(PRECISIONS)}, got {matmul_precision!r}")
     if compile and checkpoint_activations:

@@ -172,6 +172,14 @@ def test_a_cpu_whose_bfloat16_gradients_are_not_finite_is_refused(monkeypatch, c
         accelerate(moco(), CPU, precision="bf16-mixed")
 
 
+@pytest.mark.parametrize("precision", ["bf16-true", "16-true"])
+def test_weights_of_half_precision_are_refused_as_moving_averages_would_stand_still(precision):
+    kept, now = torch.ones(1, dtype=torch.bfloat16), torch.full((1,), 1.5, dtype=torch.bfloat16)
+    assert torch.equal(kept.lerp(now, 1 - 0.999), kept)
+    with pytest.raises(ValueError, match=f"expected 32-true, bf16-mixed or 16-mixed, got {precision}"):
+        accelerate(nn.Linear(2, 2), CPU, precision=precision)
+
+
 def test_bfloat16_on_a_cpu_is_warned_of(monkeypatch, caplog):
     monkeypatch.setattr("tbe.training.acceleration.gradients_are_finite", lambda device: True)
     accelerate(moco(), CPU, precision="bf16-mixed")

@@ -34,6 +34,8 @@ def compare(
         runs = _only(runs, only)
     before = read_chosen(first if is_file else first / FILE)
     out = out or (first.parent if is_file else first)
+    if only and (out / FILE).resolve() in {Path(part).resolve() for part in sweeps}:
+        raise UserError(f"--variants: expected --out=<another folder>, as {out / FILE} would lose its other variants")
     found = variants(runs)
     setting = varied_number(found)
     if setting is not None:
@@ -86,4 +88,4 @@ def _only(runs: Sequence[Run], names: Sequence[str]) -> list[Run]:
     unknown = [name for name in names if name not in known]
     if unknown:
         raise UserError(f"expected variants of these runs, {', '.join(map(str, known))}, got {', '.join(unknown)}")
-    return [run for run in runs if run.settings["variant"] in names]
+    return [run for run in runs if run.settings.get("variant") in names]

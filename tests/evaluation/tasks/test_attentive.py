@@ -107,7 +107,9 @@ def test_a_run_measures_all_query_splits(known, monkeypatch, tmp_path):
 
 
 def test_networks_that_are_measured_in_one_folder_without_a_cache_do_not_take_each_others_probe(known, monkeypatch):
-    evaluation = known(num_classes=3, **{split: (torch.rand(30, 4), torch.arange(30) % 3) for split in ("train", "test")})
+    evaluation = known(
+        num_classes=3, **{split: (torch.rand(30, 4), torch.arange(30) % 3) for split in ("train", "test")}
+    )
     found, labels = made(240, 0)
     others, truth = made(60, 1)
     settings, top1 = AttentiveProbe(**QUICK), {}

@@ -147,6 +147,21 @@ def test_what_is_learned_from_is_other_groups_at_home_or_as_many_spread_over_sce
             assert (np.ptp(cells[:, np.unique(homes)], axis=1) <= 1).all()
 
 
+def test_a_class_is_at_home_only_where_some_of_it_is_left_to_learn_from(known):
+    # Of class 2, both groups of scene 0 are asked in the same fold: they begin with other classes, ten groups apart.
+    classes, scenes, groups = videos(num_classes=2, num_scenes=2, num_groups=10)
+    found = Videos(np.zeros((len(classes), 1)), classes, scenes, groups)
+    folds = fold_of_groups(found, 5, seed=0)
+    same = groups[(scenes == 0) & (folds == 0)]
+    more = [[2, 0, group] for group in np.unique(same)] + [[2, 1, group] for group in range(10, 20)]
+    grid = np.concatenate([np.stack([classes, scenes, groups]), np.array(more).T], axis=1)
+    task = SceneSwap(LinearProbe(strengths=(0.1,)), draws=20)
+    metrics, folder = measured(known, noisy(grid[0]), *grid, task=task)
+    rows = list(csv.DictReader((folder / "scene_swap" / "net" / "assignments.csv").open()))
+    assert {row["class 2"] for row in rows} == {"scene 1"}
+    assert of(metrics, "home") == of(metrics, "swap") == [100, 100]
+
+
 def test_scores_are_counted_as_by_hand():
     classes, scenes, groups = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1]), np.arange(4)
     assignments = np.array([[0, 1], [1, 0]])
@@ -191,6 +206,17 @@ def test_the_scores_of_seeds_are_added_and_variants_compared(tmp_path, capsys):
         main([f"a={tmp_path}/a1,{tmp_path}/c"])
     with pytest.raises(SystemExit, match="expected a run of task=scene_swap with one checkpoint"):
         main([f"a={tmp_path}"])
+    for run in ("some", "others"):
+        Scores(["scene_p"], np.ones((1, 2, 3)), np.ones((1, 2, 3)), of=run).write(tmp_path / run / "scores.npz")
+    with pytest.raises(SystemExit, match="a: .* but other videos, groups or homes of classes. Repeat"):
+        main([f"a={tmp_path}/some", f"b={tmp_path}/others"])
+    for wrong, message in {
+        (f"{tmp_path}/a1",): "expected <name>=<run>",
+        (f"a={tmp_path}/a1", f"a={tmp_path}/a2"): "variants of different names, got 'a' twice",
+        (f"a={tmp_path}/a1,{tmp_path}/a1",): "expected each run once",
+    }.items():
+        with pytest.raises(SystemExit, match=message):
+            main([*wrong])
 
 
 @pytest.mark.parametrize(

@@ -155,6 +155,10 @@ def test_some_variants_alone_are_shown(with_curve, tmp_path):
     assert [row.split("|")[1].strip() for row in rows] == ["be be.ratio=0.3", "be be.ratio=0.9", "inter be.ratio=0.6"]
     with pytest.raises(SystemExit, match="error: expected variants of these runs, be, inter, got moco"):
         main([*with_curve, "--variants", "moco"])
+    kept = tmp_path / "sorted" / "runs.json"
+    with pytest.raises(SystemExit, match="--variants: expected --out=<another folder>, as .* would lose its other"):
+        main([str(kept), "--variants", "be"])
+    assert len(read_runs(kept)) == 3
 
 
 def test_an_variant_is_called_by_its_name_and_what_lies_below_is_in_italics(sweep, tmp_path):

@@ -27,8 +27,8 @@ class AttentiveProbe:
     its tokens. A video's score is the mean over its clips. All settings are fixed: none is chosen by accuracy.
 
     depth, heads: of the classifier. epochs, batch_size (videos), lr, weight_decay, warmup: of its training. The state
-    after each epoch is kept beside the cached features, without a cache in the run's folder, so the same command goes on
-    where it was stopped. Raises UserError for a gallery of one class, or more than `max_gigabytes` of tokens.
+    after each epoch is kept beside the cached features, or in the run's folder, so the same command goes on where it
+    was stopped. Raises UserError for a gallery of one class, or more than `max_gigabytes` of tokens.
     """
 
     depth: int = 1

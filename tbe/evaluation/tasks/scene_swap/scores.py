@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,11 +16,15 @@ HOME, SWAP, DROP = "home", "swap", "drop"
 
 
 class Scores(NamedTuple):
-    """Scores by name, as sums and counts, float (M, A, G), over the videos of each group under each assignment."""
+    """Scores by name, as sums and counts, float (M, A, G), over the videos of each group under each assignment.
+
+    of: a hash of the videos' classes, scenes and groups, and of the assignments; "" if unknown.
+    """
 
     names: list[str]
     sums: np.ndarray
     counts: np.ndarray
+    of: str = ""
 
     def means(self) -> dict[str, float]:
         """Returns each score in percent; nan if nothing was asked."""
@@ -35,13 +40,15 @@ class Scores(NamedTuple):
     def write(self, file: Path) -> None:
         """Writes a file for `read_scores`."""
         with replacing(file) as part, part.open("wb") as out:
-            np.savez_compressed(out, names=np.array(self.names), sums=self.sums, counts=self.counts)
+            parts = {"names": np.array(self.names), "of": np.array(self.of), "sums": self.sums, "counts": self.counts}
+            np.savez_compressed(out, **parts)
 
 
 def read_scores(file: Path) -> Scores:
     """Reads the file of `Scores.write`."""
     with np.load(file) as arrays:
-        return Scores(arrays["names"].tolist(), arrays["sums"], arrays["counts"])
+        of = str(arrays["of"]) if "of" in arrays else ""  # which older files lack
+        return Scores(arrays["names"].tolist(), arrays["sums"], arrays["counts"], of)
 
 
 def score(videos: Videos, assignments: np.ndarray, answers: Answers) -> Scores:
@@ -67,7 +74,10 @@ def score(videos: Videos, assignments: np.ndarray, answers: Answers) -> Scores:
         found[f"scene_{probe}"] = right, np.ones_like(right)
     of_group = np.unique(videos.groups, return_inverse=True)[1] == np.arange(len(np.unique(videos.groups)))[:, None]
     sums, counts = (np.stack([part @ of_group.T for part in parts]) for parts in _weighted(found))
-    return Scores(list(found), sums, counts)
+    digest = hashlib.blake2b(digest_size=16)
+    for known in (videos.classes, videos.scenes, videos.groups, assignments):
+        digest.update(repr(known.shape).encode() + known.astype(np.int64).tobytes())
+    return Scores(list(found), sums, counts, digest.hexdigest())
 
 
 def interval(values: np.ndarray) -> Interval:

@@ -24,7 +24,7 @@ from tbe.evaluation.tasks.scene_swap.tables import table, write_assignments
 
 FOLDER = "scene_swap"
 KEPT = "scores.npz"
-MIN_GROUPS = 2  # of a class in its home scene: one to learn from while the other is asked
+MIN_FOLDS = 2  # with videos of a class in its home scene: one to learn from while the other is asked
 
 log = logging.getLogger(__name__)
 
@@ -63,8 +63,8 @@ class SceneSwap:
         probes: dict[str, Probe] = {"linear_top1": self._linear, "R@1": nearest}
         for split in evaluation.queries:
             videos, classes, scenes = _videos(evaluation, split)
-            assignments = self._assignments(videos, classes, scenes)
             folds = fold_of_groups(videos, self.folds, self.seed)
+            assignments = self._assignments(videos, folds, classes, scenes)
             scores = score(videos, assignments, ask(videos, assignments, folds, probes, self.seed))
             drawn = scores.resampled(self.draws, self.seed)
             for name, value in scores.means().items():
@@ -93,24 +93,28 @@ class SceneSwap:
     def _linear(self, vectors: np.ndarray, labels: np.ndarray, asked: np.ndarray) -> np.ndarray:
         return self.linear.fit(Features(torch.from_numpy(vectors), torch.from_numpy(labels)))[0].predict(asked)
 
-    def _assignments(self, videos: Videos, classes: Sequence[str], scenes: Sequence[str]) -> np.ndarray:
+    def _assignments(
+        self, videos: Videos, folds: np.ndarray, classes: Sequence[str], scenes: Sequence[str]
+    ) -> np.ndarray:
         """Returns the home scenes of the classes (A, K); raises UserError if there are none that are balanced."""
-        num_groups = np.zeros((len(classes), len(scenes)), np.int64)
-        for label, scene, _ in np.unique(np.stack([videos.classes, videos.scenes, videos.groups]), axis=1).T:
-            num_groups[label, scene] += 1
-        confined = np.flatnonzero((num_groups > 0).sum(axis=1) < 2)
+        # Not of groups: two that show several classes each may be asked together, with none left to learn from.
+        num_folds = np.zeros((len(classes), len(scenes)), np.int64)
+        for label, scene, _ in np.unique(np.stack([videos.classes, videos.scenes, folds]), axis=1).T:
+            num_folds[label, scene] += 1
+        confined = np.flatnonzero((num_folds > 0).sum(axis=1) < 2)
         if len(confined):
             raise UserError(
                 f"scene_swap: expected every class in at least two scenes, got {classes[confined[0]]!r} in "
-                f"{scenes[num_groups[confined[0]].argmax()]!r} alone ({len(confined)} such of {len(classes)} classes). "
+                f"{scenes[num_folds[confined[0]].argmax()]!r} alone ({len(confined)} such of {len(classes)} classes). "
                 "Leave them out of the lists"
             )
-        found = balanced_assignments(num_groups >= MIN_GROUPS, self.assignments, self.seed)
+        found = balanced_assignments(num_folds >= MIN_FOLDS, self.assignments, self.seed)
         if not len(found):
             raise UserError(
                 f"scene_swap: expected {len(classes)} classes that can be assigned to {len(scenes)} scenes in equal "
-                f"numbers, each to a scene with at least {MIN_GROUPS} groups of its videos (data.groups; single videos "
-                "without), found no such assignment. Leave rare scenes out of the lists"
+                f"numbers, each to a scene with at least {MIN_FOLDS} groups of its videos (data.groups; single videos "
+                f"without) in different ones of {self.folds} folds, found no such assignment. Leave rare scenes out of "
+                "the lists"
             )
         log.info("scene_swap: %d assignments of %d classes to %d scenes", len(found), len(classes), len(scenes))
         return found
