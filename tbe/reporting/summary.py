@@ -10,7 +10,7 @@ from typing import NamedTuple
 Metrics = Mapping[str, float]
 
 # Lower is better: scene leakage, drops under changed backgrounds and scenes, errors.
-LOWER_IS_BETTER = re.compile(r"/scene_|background_drop|background_reliance|sberr|/drop/|_error|loss|consistency")
+LOWER_IS_BETTER = re.compile(r"[/_]scene_|background_drop|background_reliance|sberr|/drop/|_error|loss|consistency")
 # Neither higher nor lower is better, or not a score.
 NO_ORDER = re.compile(
     r"_gap|_interval|_deviation|_low|_high|motion_drop|motion_reliance|_control|frames_|foreground_|background_only|"

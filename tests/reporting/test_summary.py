@@ -43,6 +43,8 @@ def test_lower_is_better_for_some_metrics():
     scenes, knn = small_tables(rows)
     assert scenes.best == {(0, 1)}
     assert knn.best == {(0, 0)}
+    (while_training,) = small_tables({"a": {"val/knn_scene_top1": 90.0}, "b": {"val/knn_scene_top1": 20.0}})
+    assert while_training.best == {(0, 1)}
 
 
 def test_settings_and_counts_are_no_scores():

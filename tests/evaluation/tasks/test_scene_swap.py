@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 import torch
 
+from tbe.evaluation.tasks.base import Evaluation
 from tbe.evaluation.tasks.linear import LinearProbe
 from tbe.evaluation.tasks.scene_swap import SceneSwap
 from tbe.evaluation.tasks.scene_swap.__main__ import main
 from tbe.evaluation.tasks.scene_swap.assignments import balanced_assignments
 from tbe.evaluation.tasks.scene_swap.questions import NOT_ASKED, Videos, ask, fold_of_groups
-from tbe.evaluation.tasks.scene_swap.scores import Scores, score
+from tbe.evaluation.tasks.scene_swap.scores import Scores, read_scores, score
 from tbe.evaluation.tasks.scene_swap.task import nearest
 
 TASK = SceneSwap(LinearProbe(strengths=(0.1,)), folds=2, draws=200)
@@ -103,6 +104,18 @@ def test_scenes_of_more_than_two_and_classes_of_other_numbers(known):
     task = SceneSwap(LinearProbe(strengths=(0.1,)), folds=2, assignments=4, draws=20)
     metrics, _ = measured(known, noisy(classes), 2 * classes, 5 * scenes, task=task)
     assert of(metrics, "swap") == of(metrics, "home") == of(metrics, "unbiased") == [100] * 2
+
+
+def test_without_groups_each_video_is_one_whatever_its_number_in_this_process(known, monkeypatch):
+    classes, scenes, _ = videos(num_classes=2, num_groups=3)
+    ids, found = np.random.default_rng(0).permutation(len(classes)), []
+    for numbers in (ids, -ids):
+        monkeypatch.setattr(Evaluation, "video_ids", lambda *_, numbers=numbers: torch.from_numpy(numbers))
+        _, folder = measured(known, np.random.default_rng(1).normal(size=(len(classes), 2)), classes, scenes)
+        found.append(read_scores(folder / "scene_swap" / "net" / "scores.npz"))
+    assert found[0].sums.shape[2] == len(classes)
+    assert np.array_equal(found[0].sums, found[1].sums)
+    assert found[0].of == found[1].of
 
 
 def test_twins_of_one_group_do_not_find_each_other():

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,13 +20,17 @@ from tbe.prepare.common import work
 from tbe.prepare.common.decoding import opened_video
 from tbe.prepare.datasets.composite.backgrounds import behind, still_place
 from tbe.prepare.datasets.composite.blending import LEVELS, LIGHT, blend, box_mean, coverage, shrunk
+from tbe.prepare.datasets.composite.making import Compositing, Recipe
+from tbe.prepare.datasets.composite.pictures import Size
 from tbe.prepare.datasets.composite.plan import Actor, Places, planned, realized_bias
 from tests.conftest import SHARED, composed, moving_square
 from tests.prepare.composites import (
     ACTOR,
+    HEIGHT,
     NUM_FRAMES,
     PLACES,
     WALL,
+    WIDTH,
     in_this_process,
     levels,
     options,
@@ -214,6 +219,24 @@ def test_matte_pictures_equal_a_matte_video(actors, composites, tmp_path, here):
         write_pictures(mattes, tmp_path / "masks" / video.parent.name / video.stem)
     prepare.main(options(actors, tmp_path / "out", masks=tmp_path / "masks"))
     assert contents(tmp_path / "out") == contents(composites)
+
+
+def test_square_mattes_of_a_wider_video_cover_its_actor_and_mattes_in_levels_of_0_and_1_are_refused(actors, tmp_path):
+    squashed = [levels(number)[:, np.arange(HEIGHT) * WIDTH // HEIGHT] for number in range(NUM_FRAMES)]
+    recipes = {"new.mp4": Recipe("wave/ann_0.mp4", actors / "places" / "home_a.png")}
+    settings = {"moves": False, "shrink": 0, "crf": 4, "preset": "veryfast"}
+    for folder, mattes in {"square": squashed, "dark": [matte // 255 for matte in squashed]}.items():
+        write_pictures(mattes, tmp_path / folder / "wave" / "ann_0")
+    make = Compositing(
+        actors / "videos", tmp_path / "square", tmp_path / "out", recipes, Size(HEIGHT, WIDTH), **settings
+    )
+    make("new.mp4")
+    masks = frames_of(tmp_path / "out" / "masks" / "new.mp4")[..., 1] > 127
+    actual = np.stack([square(number) for number in range(NUM_FRAMES)])
+    assert (masks & actual).sum() > 0.85 * (masks | actual).sum()
+    with pytest.raises(ValueError, match="ann_0.mp4: expected mattes with somebody .* got none above 1"):
+        replace(make, masks=tmp_path / "dark", out=tmp_path / "other")("new.mp4")
+    assert not list((tmp_path / "other").rglob("*.mp4"))
 
 
 @pytest.fixture

@@ -125,6 +125,12 @@ def nearest(vectors: np.ndarray, labels: np.ndarray, asked: np.ndarray) -> np.nd
     return knn_classes(torch.from_numpy(asked), torch.from_numpy(vectors), torch.from_numpy(labels), k=1).numpy()
 
 
+def _by_first(ids: np.ndarray) -> np.ndarray:
+    """Returns for each id (n,) the first row that has it: unlike ids of videos, in the same order in each process."""
+    _, first, number = np.unique(ids, return_index=True, return_inverse=True)
+    return first[number]
+
+
 def _videos(evaluation: Evaluation, split: str) -> tuple[Videos, list[str], list[str]]:
     """Returns the videos of a split, and the names of the classes and scenes that occur."""
     source = evaluation.datamodule.source
@@ -136,7 +142,7 @@ def _videos(evaluation: Evaluation, split: str) -> tuple[Videos, list[str], list
         )
     vectors, labels = evaluation.features(split)
     if groups is None:
-        groups = evaluation.video_ids(split)
+        groups = torch.from_numpy(_by_first(evaluation.video_ids(split).numpy()))
     known, class_of = np.unique(labels.numpy(), return_inverse=True)
     known_scenes, scene_of = np.unique(scenes.numpy(), return_inverse=True)
     names = class_names(source, source.records(split))

@@ -22,6 +22,7 @@ from tbe.prepare.datasets.composite.pictures import Covering, Size
 
 MASKS = "masks"
 MASK_CRF = 12
+ABOVE = 127  # level of a matte: what is more than half covered counts
 
 
 class Recipe(NamedTuple):
@@ -58,14 +59,19 @@ class Compositing:
             add = files.enter_context(video_file(self.out / clip, size, source.fps, options=self._options(self.crf)))
             options = self._options(MASK_CRF)
             add_mask = files.enter_context(video_file(self.out / MASKS / clip, size, source.fps, options=options))
-            cover, num_frames = Covering(size), 0
+            cover, num_frames, highest = Covering(size), 0, 0
             for frame, levels in paired(recipe.source, chain([first], source.frames), matte):
-                picture, mask = cover(frame, "rgb24"), cover(self._shrunk(levels), "gray")
+                picture, mask = cover(frame, "rgb24"), cover(in_shape_of(frame, self._shrunk(levels)), "gray")
+                highest = max(highest, int(mask.max()))
                 if recipe.place:
                     picture = blend(picture, coverage(mask), behind(recipe.place, size, num_frames, self.moves))
                 add(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24"))
                 add_mask(av.VideoFrame.from_ndarray(np.repeat(mask[..., None], 3, axis=2), format="rgb24"))
                 num_frames += 1
+            if highest <= ABOVE:
+                raise UserError(
+                    f"{recipe.source}: expected mattes with somebody in levels up to 255, got none above {highest}"
+                )
         return Made(num_frames, *size)
 
     def _shrunk(self, levels: av.VideoFrame) -> av.VideoFrame:
@@ -75,3 +81,9 @@ class Compositing:
     def _options(self, crf: int) -> dict[str, str]:
         # With its macroblock tree, x264's output differs from run to run, even on one thread.
         return {"crf": str(crf), "preset": self.preset, "x264-params": "mbtree=0"}
+
+
+def in_shape_of(frame: av.VideoFrame, matte: av.VideoFrame) -> av.VideoFrame:
+    """Returns a matte in the proportions of its frame: one of others, as detectors give, shows the whole frame, too."""
+    is_alike = abs(matte.width * frame.height - matte.height * frame.width) <= frame.width + frame.height  # a pixel off
+    return matte if is_alike else matte.reformat(frame.width, frame.height, "gray", interpolation="AREA")
