@@ -250,8 +250,12 @@ def _build_networks(
 
 
 def _cache(config: dict[str, Any], backbone: nn.Module, checkpoint: Trained | None) -> FeatureCache | None:
-    """Returns the cache of features between runs; None on several machines, whose disks may differ."""
-    if not config["cache"] or config["trainer"].get("num_nodes", 1) > 1:
+    """Returns the cache of features between runs; None on several machines, whose disks may differ.
+
+    None with `trainer.limit_predict_batches`, as trainer=debug sets it: another run would take some videos for all.
+    """
+    is_limited = config["trainer"].get("limit_predict_batches") not in (None, 1.0)
+    if not config["cache"] or config["trainer"].get("num_nodes", 1) > 1 or is_limited:
         return None
     parts = ("data", "reader", "clip", "eval_augment", "clips", "crops", "precision", "seed")
     protocol = {part: config[part] for part in parts} | {"versions": runs.versions()}

@@ -78,6 +78,11 @@ def test_two_runs_of_a_name_keep_their_own_columns(trained, evaluate):
     assert list(metrics) == ["demo", "demo (b, last)", "protocol"]
 
 
+def test_features_of_a_trainer_that_stops_early_are_not_kept_for_other_runs():
+    trainer = {"num_nodes": 1, "limit_predict_batches": 2}
+    assert entry._cache({"cache": "features", "trainer": trainer}, torch.nn.Identity(), None) is None
+
+
 def test_copies_of_a_run_in_folders_of_one_name_each_have_a_column():
     copies = [SimpleNamespace(name="be", path=f"/disk{number}/be/checkpoints/last.ckpt") for number in range(4)]
     names = ["be", "be (be, last)", "be (be, last, 2)", "be (be, last, 3)"]

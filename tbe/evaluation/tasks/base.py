@@ -144,6 +144,8 @@ class Evaluation:
         if found is None and self.cache:
             with suppress(FileNotFoundError):  # a synthetic data set that is not rendered yet
                 found = self.cache.read(self._file(split, perturbation, per_clip))
+                if found is not None and len(found.labels) != len(self.datamodule.source.records(split)):
+                    found = None  # of some of the videos, as earlier versions cached those of a limited trainer
                 if found is not None:
                     self._found[split, repr(perturbation)] = found
         return None if found is None or (per_clip and found.vectors.ndim == 2) else found

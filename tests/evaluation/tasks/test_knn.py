@@ -1,8 +1,12 @@
 import pytest
 import torch
 
+from tbe.evaluation.feature_cache import FeatureCache
+from tbe.evaluation.features import Features
 from tbe.evaluation.metrics import knn_accuracy
 from tbe.evaluation.neighbors import Exclusion
+from tbe.evaluation.perturbations import Clean
+from tbe.evaluation.tasks import base
 from tbe.evaluation.tasks.knn import Knn
 
 
@@ -30,3 +34,15 @@ def test_invalid_settings_are_refused():
     for settings in ({"k": 0}, {"temperature": 0}):
         with pytest.raises(ValueError, match="expected k of at least 1 and temperature above 0"):
             Knn(**settings)
+
+
+def test_features_of_some_of_the_videos_that_lie_in_the_cache_are_computed_again(known, tmp_path, monkeypatch):
+    vectors, labels = torch.eye(8), torch.arange(8)
+    evaluation = known(train=(vectors, labels), test=(vectors.clone(), labels))
+    evaluation.cache = FeatureCache(tmp_path, "net", {})
+    for split in ("train", "test"):
+        evaluation.cache.write(evaluation._file(split, Clean(), True), Features(vectors[:2].unsqueeze(1), labels[:2]))
+    evaluation._found.clear()
+    monkeypatch.setattr(base, "extract", lambda *_: {"clean": Features(vectors.unsqueeze(1), labels)})
+    assert len(evaluation.features("test").labels) == 8
+    assert Knn(k=1).run(evaluation) == {"knn/top1": 100}

@@ -292,6 +292,14 @@ def test_invalid_options_are_refused_before_anything_is_made(changed, message, a
     assert not list(tmp_path.rglob("*.mp4"))
 
 
+def test_a_video_with_another_label_in_another_list_is_refused(actors, tmp_path):
+    for name, label in {"one": 0, "other": 1}.items():
+        (tmp_path / f"{name}.txt").write_text(f"wave/ann_0.mp4 {label}\n")
+    lists = ["--list", str(tmp_path / "one.txt"), str(tmp_path / "other.txt")]
+    with pytest.raises(SystemExit, match="expected one label for each video, got 0 and 1 for 'wave/ann_0.mp4'"):
+        prepare.main([*options(actors, tmp_path / "out"), *lists])
+
+
 def test_groups_are_read_from_a_file_and_held_out_places_are_drawn(actors, tmp_path, here, capsys):
     videos = sorted((actors / "videos").rglob("*.mp4"))
     lines = [f"{file.parent.name}/{file.name} team_{file.stem[0] in 'ab'}\n" for file in videos]

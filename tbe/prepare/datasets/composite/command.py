@@ -124,7 +124,10 @@ def _check(args: argparse.Namespace) -> None:
 
 def _actors(given: GivenLists, args: argparse.Namespace) -> tuple[list[Actor], list[str]]:
     """Returns the videos with a matte, each once and sorted, and the names of the actions."""
-    labels = {path: label for rows in given.rows.values() for path, label, *_ in rows}
+    labels: dict[str, int] = {}
+    for path, label, *_ in (row for rows in given.rows.values() for row in rows):
+        if labels.setdefault(path, label) != label:
+            raise UserError(f"--list: expected one label for each video, got {labels[path]} and {label} for {path!r}")
     num_classes = max(labels.values()) + 1
     classes = given.classes or [str(label) for label in range(num_classes)]
     if len(classes) < num_classes or min(labels.values()) < 0:
