@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tbe import runs
 from tbe.auditing.card.seeds import seeds_card, seeds_csv, verdicts
+from tbe.auditing.card.seeds_html import seeds_page
 from tbe.auditing.leaderboard import read, table
 from tbe.auditing.record import Audited, find_audits, told_apart
 from tbe.auditing.seeds import measure, read_models
@@ -45,7 +46,7 @@ def write(sources: Sequence[str | Path], out: Path | None = None) -> list[Path]:
 
 
 def write_seeds(sources: Sequence[str], out: Path) -> list[Path]:
-    """Writes audit_seeds.md and .csv of models with several seeds, for each data set and split; prints the order."""
+    """Writes audit_seeds.html, .md and .csv of models with seeds, for each data set and split; prints the order."""
     models = read_models(sources)
     kinds = _kinds([audited for audits in models.values() for audited in audits])
     files = []
@@ -57,7 +58,8 @@ def write_seeds(sources: Sequence[str], out: Path) -> list[Path]:
         readers = [name for name in audits[0].readers if all(name in audited.readers for audited in audits)]
         found = {reader: measure(of_kind, reader) for reader in readers}
         stem = "_".join((SEEDS, *kind)) if len(kinds) > 1 else SEEDS
-        for suffix, text in ((".md", seeds_card(of_kind, found)), (".csv", seeds_csv(found))):
+        forms = {".html": seeds_page(of_kind, found), ".md": seeds_card(of_kind, found), ".csv": seeds_csv(found)}
+        for suffix, text in forms.items():
             files.append(out / f"{stem}{suffix}")
             with runs.replacing(files[-1]) as part:
                 part.write_text(text, encoding="utf-8")

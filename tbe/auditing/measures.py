@@ -14,6 +14,8 @@ from tbe.evaluation.intervals import MAX_DRAWN
 
 BACKGROUND, MOTION = "background_reliance", "motion_reliance"
 HEADLINES = (BACKGROUND, MOTION)
+# Of what right answers a headline is a share: where they are not above chance, nothing is claimed.
+BASES = {BACKGROUND: "own_top1", MOTION: "clean_top1"}
 
 
 class Ratio(NamedTuple):
@@ -29,6 +31,14 @@ class Estimate(NamedTuple):
     value: float
     low: float
     high: float
+
+    @property
+    def is_known(self) -> bool:
+        """Returns whether there is a value."""
+        return self.value == self.value
+
+
+UNKNOWN = Estimate(np.nan, np.nan, np.nan)
 
 
 def ratios(answers: Answers, reader: str) -> dict[str, Ratio]:
@@ -115,9 +125,9 @@ def measured(answers: Answers, reader: str, draws: int, seed: int) -> dict[str, 
     """Returns the measures of the videos that count; a reliance on what is not told above chance is NaN."""
     counted = answers.valid()
     found = estimates(ratios(counted, reader), draws, seed)
-    for headline, base in ((BACKGROUND, "own_top1"), (MOTION, "clean_top1")):
+    for headline, base in BASES.items():
         if not found[base].low > chance(counted):
-            found[headline] = Estimate(np.nan, np.nan, np.nan)
+            found[headline] = UNKNOWN
     return found
 
 

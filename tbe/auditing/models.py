@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -66,8 +67,25 @@ def make_clips_for(
 
 
 def names_of(models: Sequence[str]) -> list[str]:
-    """Returns what models are called in tables and folders, such as hf_a_b; raises UserError for one named twice."""
-    names = [re.sub(r"[^\w.@+-]+", "_", model).strip("_.") or "model" for model in models]
-    if len(set(names)) < len(names):
+    """Returns what models are called in tables and folders, such as hf_a_b; raises UserError for one named twice.
+
+    A folder is called by its own name, unless two have the same: hf:/models/a/b is hf_b.
+    """
+    if len(set(models)) < len(models):
         raise UserError(f"model: expected each model once, got {', '.join(models)}")
+    short = [_as_name(_without_parents(model)) for model in models]
+    names = short if len(set(short)) == len(short) else [_as_name(model) for model in models]
+    if len(set(names)) < len(names):
+        raise UserError(f"model: expected models whose names differ in letters or numbers, got {', '.join(models)}")
     return names
+
+
+def _as_name(model: str) -> str:
+    return re.sub(r"[^\w.@+-]+", "_", model).strip("_.") or "model"
+
+
+def _without_parents(model: str) -> str:
+    """Returns the name of a model without the folders above its own: a Hub id, which is no folder, stays as it is."""
+    kind, colon, rest = model.rpartition(":")
+    path, at, weights = rest.partition("@")
+    return f"{kind}{colon}{Path(path).name}{at}{weights}" if Path(path).is_dir() else model

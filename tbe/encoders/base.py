@@ -66,7 +66,10 @@ class InputSpec:
         """
         height, width = self.size
         if height != width:
-            raise UserError(f"encoder: expected clips of a square size, got {height}x{width}: set size=<pixels>")
+            raise UserError(
+                f"encoder: expected clips of a square size, got {height}x{width}: set size=<pixels> (in a command "
+                "model_options.size)"
+            )
         channels = len(self.mean)
         return Preprocessing(
             num_frames=self.num_frames,

@@ -65,10 +65,17 @@ def test_a_normalized_encoder_undoes_what_was_normalized(trained):
     assert torch.allclose(network.maps(normalized), encoder.maps(clips), atol=1e-5)
 
 
-def test_models_are_named_as_folders_can_be():
+def test_models_are_named_as_folders_can_be_and_folders_by_their_own_name(tmp_path):
     assert names_of(["hf:org/model-base", "timm:vit.b@random"]) == ["hf_org_model-base", "timm_vit.b@random"]
-    with pytest.raises(ValueError, match="expected each model once"):
-        names_of(["hf:a/b", "hf:a:b"])
+    folders = [tmp_path / place for place in ("a/net", "b/net", "b/other")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    net, again, other = map(str, folders)
+    assert names_of([f"hf:{net}@random", other]) == ["hf_net@random", "other"]
+    assert len(set(names_of([net, again]))) == 2
+    for twice, message in ((["hf:a/b"] * 2, "expected each model once"), (["hf:a/b", "hf:a:b"], "names differ")):
+        with pytest.raises(ValueError, match=message):
+            names_of(twice)
 
 
 def test_networks_are_audited_in_python(video_folder, tmp_path):

@@ -15,7 +15,9 @@ from tbe.data.backgrounds import ROLES
 
 CLASSES, VIDEOS = 4, 200
 ABOUT = {"data": "drawn", "split": "iid", "draws": 400, "seed": 0, "pairs_seed": 0, "weights": [], "command": "audit"}
-ABOUT |= {"origin": "drawn", "model": "net"}
+ABOUT |= {"origin": "drawn", "model": "net", "gallery": "train", "num_videos": VIDEOS, "num_valid": VIDEOS}
+ABOUT |= {"valid_share": 100.0, "masks": "true masks", "readers": ["linear"], "versions": {}, "size": 32}
+ABOUT |= {"clips": {"per video": 1, "frames": 8, "stride": 1}, "classes": list("abcd")}
 
 
 def audited(folder, reliance, seed, about=ABOUT):
@@ -37,7 +39,7 @@ def test_models_over_seeds_are_ordered_with_intervals_apart(tmp_path, capsys):
         for seed in range(3):
             audited(tmp_path / name / str(seed), share, 10 * place + seed)
     sources = [f"{name}={tmp_path / name / '?'}" for name in ("BE", "MoCo", "inter")]
-    card, values = write(sources, tmp_path / "card")
+    page, card, values = write(sources, tmp_path / "card")
     text = card.read_text(encoding="utf-8")
     verdict = next(line for line in text.splitlines() if line.startswith("- **Background reliance**: MoCo "))
     assert " > BE " in verdict
@@ -47,11 +49,36 @@ def test_models_over_seeds_are_ordered_with_intervals_apart(tmp_path, capsys):
     assert "- **Motion reliance**: BE 0.0 (0.0 to 0.0) > " in text  # nobody's: they meet
     assert text.count("intervals not apart") == 1
     assert "| BE − inter | " in text
+    drawn = page.read_text(encoding="utf-8")
+    assert 'name="viewport"' in drawn
+    assert "<script" not in drawn
+    assert "http:" not in drawn.replace("http-equiv", "")
+    assert drawn.count("<circle") == 2 * 3 * 3  # a dot for each headline, model and seed
+    assert verdict.removeprefix("- **Background reliance**: ").replace(">", "&gt;") in drawn
+    assert "BE − inter" in drawn
     with values.open(newline="") as lines:
         rows = [row for row in csv.DictReader(lines) if row["measure"] == "background_reliance"]
     assert [(row["model"], row["seed"]) for row in rows] == [(m, s) for m in ("BE", "MoCo", "inter") for s in "123"]
     expected = [share.measures["linear"]["background_reliance"].value for share in read_models(sources)["BE"]]
     assert [float(row["value"]) for row in rows[:3]] == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("over_seeds", [False, True])
+def test_a_model_at_chance_is_too_weak_to_judge_and_no_difference_to_it_is_claimed(over_seeds, tmp_path):
+    audited(tmp_path / "good", 0.5, 0)
+    weak = audited(tmp_path / "weak", 0.5, 1, ABOUT | {"model": "weak"})
+    rng = np.random.default_rng(0)
+    guessed = {name: rng.integers(CLASSES, size=VIDEOS) for name in weak.answers.given}
+    Audited(Answers(weak.answers.paths, weak.answers.facts, guessed), weak.about).write(weak.folder)
+    folders = [tmp_path / name for name in ("good", "weak")]
+    write([f"{folder.name}={folder}" for folder in folders] if over_seeds else folders, tmp_path)
+    stem = "audit_seeds" if over_seeds else "audit"
+    for kind in ("md", "html"):
+        text = (tmp_path / f"{stem}.{kind}").read_text(encoding="utf-8")
+        assert "too weak to judge" in text
+        assert over_seeds or "is not above chance, 25.0" in text
+    rows = [line for line in (tmp_path / f"{stem}.md").read_text(encoding="utf-8").splitlines() if " − " in line]
+    assert rows[0].split(" | ")[1:3] == ["–", "–"]
 
 
 def test_an_interval_is_students_of_both_variances_together(tmp_path):

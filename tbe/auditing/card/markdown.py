@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from tbe.auditing.card import texts
+from tbe.auditing.card.protocol import protocol
 from tbe.auditing.measures import HEADLINES
 from tbe.auditing.record import Audited
 
@@ -12,28 +11,25 @@ from tbe.auditing.record import Audited
 def markdown(audits: list[Audited]) -> str:
     """Returns the card of audits of the same split: headlines, table, differences, protocol."""
     about = audits[0].about
-    parts = [f"# Background bias: {about['data']}, {about['split']}", "Percent, with 95 % intervals over videos.", ""]
+    parts = [f"# Background bias: {about['data']}, {about['split']}", "", texts.units(audits), texts.READING, ""]
     for reader in texts.readers(audits):
-        parts += [f"## By {texts.READERS[reader]}", "", *_headlines(audits, reader), "", *_table(audits, reader), ""]
+        parts += [f"## By {texts.READERS[reader]}", "", *_headlines(audits, reader), ""]
+        parts += [*(f"- {said}" for one in audits for said in texts.too_weak(one, reader)), ""]
+        parts += [*_table(audits, reader), "", texts.BEYOND, ""]
         parts += _differences(audits, reader)
     for name in HEADLINES:
         parts.append(f"- **{texts.TITLES[name]}** = {texts.FORMULAS[name]}. {texts.DEFINITIONS[name]}")
-    parts += [f"- {said}" for said in map(texts.unmeasured, audits) if said]
     parts += ["", texts.SOURCES, "", "## Protocol"]
     for audited in audits:
         parts += ["", f"**{audited.name}**", ""]
-        parts += [f"- {name}: {f'`{text}`' if name == 'command' else text}" for name, text in _protocol(audited)]
+        parts += [f"- {name}: {f'`{text}`' if name == 'command' else text}" for name, text in protocol(audited).items()]
     return "\n".join(parts) + "\n"
-
-
-def _protocol(audited: Audited) -> Iterator[tuple[str, str]]:
-    yield from texts.protocol(audited).items()
 
 
 def _headlines(audits: list[Audited], reader: str) -> list[str]:
     rows = [(texts.TITLES[name], [one.measures.get(reader, {}).get(name) for one in audits]) for name in HEADLINES]
     return grid(
-        ["", *(one.name for one in audits)], [[f"**{title}**", *map(texts.shown, cells)] for title, cells in rows]
+        ["", *(one.name for one in audits)], [[f"**{title}**", *map(texts.headline, cells)] for title, cells in rows]
     )
 
 
@@ -43,9 +39,8 @@ def _table(audits: list[Audited], reader: str) -> list[str]:
         cells = []
         for audited in audits:
             found = audited.measures.get(reader, {})
-            lost = found.get(line.beyond or "")
-            beyond = "" if lost is None or lost.value != lost.value else f"; {-lost.value:+.1f} to own"
-            cells.append(texts.shown(found.get(line.measure)) + beyond)
+            beyond = texts.to_own(found, line)
+            cells.append(texts.shown(found.get(line.measure)) + (f"; {beyond.value:+.1f} to own" if beyond else ""))
         rows.append([f"{line.title}: {line.meaning}", *cells])
     return grid(["", *(one.name for one in audits)], rows)
 
@@ -57,7 +52,7 @@ def _differences(audits: list[Audited], reader: str) -> list[str]:
     ]
     if not rows:
         return []
-    heads = ["difference, paired", *(texts.TITLES.get(name, "SBErr") for name in (*HEADLINES, "sberr"))]
+    heads = ["difference, paired", *(texts.TITLES.get(name, "SBErr") for name in texts.COMPARED)]
     return [*grid(heads, rows), ""]
 
 

@@ -5,44 +5,55 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 
 from tbe.auditing.card import texts
 from tbe.auditing.card.markdown import grid
-from tbe.auditing.measures import HEADLINES
+from tbe.auditing.measures import HEADLINES, Estimate
 from tbe.auditing.record import Audited
 from tbe.auditing.seeds import Seeds, ordered
 
 Found = Mapping[str, Mapping[str, Seeds]]
 HOW = (
     "Means over seeds, in percent, with 95 % intervals over seeds and videos: Student's, of the variance between seeds "
-    "and of that over resampled videos; of one seed, over videos alone. Differences are of the same videos."
+    "and of that over resampled videos; of one seed, over videos alone. Differences are of the same videos. A model of "
+    "which any seed is too weak to judge has no headline."
 )
 
 
 def seeds_card(models: Mapping[str, Sequence[Audited]], found: Mapping[str, Found]) -> str:
     """Returns the card; found: by reader, the measures of each model."""
-    about = next(iter(models.values()))[0].about
-    lines = [f"# Background bias over seeds: {about['data']}, {about['split']}", "", HOW, ""]
+    parts = [f"# {title(models)}", "", HOW, "", texts.READING, ""]
     for reader, of_models in found.items():
-        lines += [f"## By {texts.READERS[reader]}", "", *verdicts(of_models), ""]
-        lines += [*_table(models, of_models), "", *_differences(of_models), *_each_seed(of_models), ""]
-    lines += ["## Protocol", ""]
+        parts += [f"## By {texts.READERS[reader]}", "", *verdicts(of_models), ""]
+        parts += [*_table(models, of_models), "", *_differences(of_models), *_each_seed(of_models), ""]
+    parts += [
+        *(f"- **{texts.TITLES[name]}** = {texts.FORMULAS[name]}. {texts.DEFINITIONS[name]}" for name in HEADLINES)
+    ]
+    parts += ["", "## Protocol", ""]
     for name, audits in models.items():
-        lines.append(
-            f"- **{name}**: {', '.join(audited.weights for audited in audits)}; `{audits[0].about['command']}`"
-        )
-    return "\n".join(lines) + "\n"
+        parts.append(f"- **{name}**: {origins(audits)}; {', '.join(f'`{command}`' for command in commands(audits))}")
+    return "\n".join(parts) + "\n"
+
+
+def title(models: Mapping[str, Sequence[Audited]]) -> str:
+    """Returns the title of the card."""
+    about = next(iter(models.values()))[0].about
+    return f"Background bias over seeds: {about['data']}, {about['split']}"
 
 
 def verdicts(found: Found) -> list[str]:
-    """Returns for each headline, in words, how the models are ordered and whether their intervals are apart."""
-    said = []
+    """Returns for each headline, as an item of a list, how the models are ordered, and if their intervals are apart."""
+    return [f"- **{title}**: {said}" for title, said in orders(found)]
+
+
+def orders(found: Found) -> Iterator[tuple[str, str]]:
+    """Yields for each headline its title and, in words, the order of the models."""
     for name in HEADLINES:
         order = ordered(found, name)
-        shown = " > ".join(f"{model} {texts.shown(found[model][name].estimate)}" for model in order.names)
+        shown = " > ".join(f"{model} {texts.headline(found[model][name].estimate)}" for model in order.names)
         met = "intervals apart" if order.is_apart else "intervals not apart"
-        said.append(f"- **{texts.TITLES[name]}**: {shown}" + (f": {met}" if len(order.names) > 1 else ""))
-    return said
+        yield texts.TITLES[name], shown + (f": {met}" if len(order.names) > 1 else "")
 
 
 def seeds_csv(found: Mapping[str, Found]) -> str:
@@ -58,36 +69,51 @@ def seeds_csv(found: Mapping[str, Found]) -> str:
     return out.getvalue()
 
 
-def _table(models: Mapping[str, Sequence[Audited]], found: Found) -> list[str]:
-    heads = ["", *(f"{name} ({len(models[name])} seeds)" for name in found)]
-    rows = [[f"**{texts.TITLES[name]}**", *_cells(found, name)] for name in HEADLINES]
-    rows += [[f"{title}: {meaning}", *_cells(found, name)] for name, title, meaning in _measures(found)]
-    return grid(heads, rows)
+def heads(models: Mapping[str, Sequence[Audited]]) -> list[str]:
+    """Returns the heads of the table's columns: each model with the number of its seeds."""
+    return [f"{name} ({len(audits)} seeds)" for name, audits in models.items()]
 
 
-def _measures(found: Found) -> Iterator[tuple[str, str, str]]:
+def lines(found: Found) -> Iterator[tuple[texts.Line, list[Estimate]]]:
+    """Yields the rows of the table that all models have, the headlines not among them."""
     for line in texts.LINES:
         if all(line.measure in measures for measures in found.values()):
-            yield line.measure, line.title, line.meaning
+            yield line, [measures[line.measure].estimate for measures in found.values()]
 
 
-def _cells(found: Found, name: str) -> list[str]:
-    return [texts.shown(measures[name].estimate) for measures in found.values()]
+def differences(found: Found) -> Iterator[tuple[str, list[Estimate]]]:
+    """Yields each pair of models with the differences of `texts.COMPARED`."""
+    for one, other in combinations(found, 2):
+        yield f"{one} − {other}", [found[one][name].minus(found[other][name]) for name in texts.COMPARED]
+
+
+def compared_heads() -> list[str]:
+    """Returns the heads of the columns of the differences."""
+    return ["difference", *(texts.TITLES.get(name, "SBErr") for name in texts.COMPARED)]
+
+
+def origins(audits: Sequence[Audited]) -> str:
+    """Returns the weights of each seed."""
+    return ", ".join(audited.weights for audited in audits)
+
+
+def commands(audits: Sequence[Audited]) -> list[str]:
+    """Returns the commands of the audits, each once."""
+    return list(dict.fromkeys(audited.about["command"] for audited in audits))
+
+
+def _table(models: Mapping[str, Sequence[Audited]], found: Found) -> list[str]:
+    top = [
+        [f"**{texts.TITLES[name]}**", *(texts.headline(measures[name].estimate) for measures in found.values())]
+        for name in HEADLINES
+    ]
+    rows = [[f"{line.title}: {line.meaning}", *map(texts.shown, cells)] for line, cells in lines(found)]
+    return grid(["", *heads(models)], top + rows)
 
 
 def _differences(found: Found) -> list[str]:
-    """Returns the differences of each pair of models."""
-    names = list(found)
-    pairs = [(one, other) for place, one in enumerate(names) for other in names[place + 1 :]]
-    if not pairs:
-        return []
-    shown = (*HEADLINES, "sberr")
-    rows = [
-        [f"{one} − {other}", *(texts.shown(found[one][name].minus(found[other][name])) for name in shown)]
-        for one, other in pairs
-    ]
-    heads = ["difference", *(texts.TITLES.get(name, "SBErr") for name in shown)]
-    return [*grid(heads, rows), ""]
+    rows = [[pair, *map(texts.shown, cells)] for pair, cells in differences(found)]
+    return [*grid(compared_heads(), rows), ""] if rows else []
 
 
 def _each_seed(found: Found) -> list[str]:

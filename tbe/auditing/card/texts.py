@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from tbe.auditing.answers import together
 from tbe.auditing.clips import MEANING
-from tbe.auditing.measures import BACKGROUND, HEADLINES, MOTION, Estimate, chance, differences, ratios
+from tbe.auditing.measures import (
+    BACKGROUND,
+    BASES,
+    HEADLINES,
+    MOTION,
+    UNKNOWN,
+    Estimate,
+    chance,
+    differences,
+    measured,
+    ratios,
+)
 from tbe.auditing.record import Audited
 
 TITLES = {BACKGROUND: "Background reliance", MOTION: "Motion reliance"}
@@ -26,6 +37,13 @@ DEFINITIONS = {
         "frame is enough; near 100: nothing is told without motion."
     ),
 }
+WEAK = "too weak to judge"  # in place of a headline
+READING = (
+    "The classifier is trained on these data, so that a headline is of the model and the data together: what an "
+    "untrained network gets is what the data give away by themselves. Read the others beside it."
+)
+BEYOND = "To own: points of top-1 against the control own, whose actor was cut out and pasted as well."
+BARS = "Top-1 of each clip; the dashed line is the model's control, own"
 READERS = {
     "linear": "a linear classifier (logistic regression) on the frozen features, trained on the gallery's clean clips",
     "head": "the model's own classifier",
@@ -70,6 +88,7 @@ OTHERS = (
     Line("frames_top1", "frames", "control: a classifier trained on one repeated frame, asked about one"),
     Line("scene_top1", "scene leakage", "the scene is told from the features"),
 )
+COMPARED = (*HEADLINES, "sberr")  # of each pair of models
 LINES = (
     *(
         Line(f"{clip}_top1", clip, MEANING[clip], None if clip in ("clean", "own") else f"{clip}_beyond_cut")
@@ -79,11 +98,22 @@ LINES = (
 )
 
 
+def headline(estimate: Estimate | None) -> str:
+    """Formats a headline; says so where a model is too weak for one, and a dash where it was not asked."""
+    return WEAK if estimate is not None and not estimate.is_known else shown(estimate)
+
+
 def shown(estimate: Estimate | None) -> str:
     """Formats a value with its interval; a dash where nothing was measured."""
-    if estimate is None or estimate.value != estimate.value:
+    if estimate is None or not estimate.is_known:
         return "–"
     return f"{estimate.value:.1f} ({estimate.low:.1f} to {estimate.high:.1f})"
+
+
+def to_own(found: Mapping[str, Estimate], line: Line) -> Estimate | None:
+    """Returns the points of top-1 against `own`; None where there is no such comparison."""
+    lost = found.get(line.beyond or "")
+    return Estimate(0 - lost.value, 0 - lost.high, 0 - lost.low) if lost and lost.is_known else None
 
 
 def lines(audits: list[Audited], reader: str) -> list[Line]:
@@ -97,50 +127,35 @@ def readers(audits: list[Audited]) -> list[str]:
 
 
 def compared(audits: list[Audited], reader: str) -> Iterator[tuple[str, str, int, dict[str, Estimate]]]:
-    """Yields each later model against the first: names, number of videos that both share, paired differences."""
+    """Yields each later model against the first: names, number of videos that both share, paired differences.
+
+    A headline that either model has none of is unknown.
+    """
     first, *others = [one for one in audits if reader in one.readers]
+    draws, seed = first.about["draws"], first.about["seed"]
     for other in others:
         tables = together([first.answers, other.answers])
         if tables[0].paths:
             ours, theirs = (ratios(table, reader) for table in tables)
-            found = differences(theirs, ours, first.about["draws"], first.about["seed"])
-            yield other.name, first.name, len(tables[0].paths), {name: found[name] for name in (*HEADLINES, "sberr")}
+            found = differences(theirs, ours, draws, seed)
+            known = [measured(table, reader, draws, seed) for table in tables]
+            weak = {name: UNKNOWN for name in HEADLINES if not all(one[name].is_known for one in known)}
+            yield other.name, first.name, len(tables[0].paths), {name: (found | weak)[name] for name in COMPARED}
 
 
-def unmeasured(audited: Audited) -> str | None:
-    """Says why a headline is missing, None if none is."""
-    found = audited.measures["linear"]
-    if all(found[name].value == found[name].value for name in HEADLINES):
-        return None
-    base = chance(audited.answers.valid())
-    return f"{audited.name}: not above chance ({base:.1f}), so there are no right answers that could rely on anything"
+def units(audits: list[Audited]) -> str:
+    """Says what the numbers are, and what chance is."""
+    chances = sorted({f"{chance(audited.answers.valid()):.1f}" for audited in audits})
+    return f"Percent, with 95 % intervals over videos. Chance, the most frequent class alone: {' to '.join(chances)}."
 
 
-def masks_sentence(audited: Audited) -> str:
-    """Says which videos count, and what shows their actors."""
-    about = audited.about
-    counted = f"{about['num_valid']} of {about['num_videos']} videos ({about['valid_share']:.0f} %) count"
-    if about["masks"] == "true masks":
-        return f"{counted}: those with a true mask that covers a part of the frame"
-    return (
-        f"{counted}: there are no masks, actors are what moves, and those of which at most half does count. With a "
-        "moving camera these numbers are wrong"
-    )
-
-
-def protocol(audited: Audited) -> dict[str, str]:
-    """Returns what one needs to know to repeat the numbers."""
-    about = audited.about
-    origin = about["origin"]
-    clips = about["clips"]
-    return {
-        "data": f"{about['data']}: {about['split']}, classifier trained on {about['gallery']}",
-        "videos": masks_sentence(audited),
-        "clips": f"{clips['per video']} a video, {clips['frames']} frames, {clips['stride']} apart, {about['size']} px",
-        "answers by": "; ".join(READERS[reader] for reader in about["readers"]),
-        "intervals": f"95 %, percentiles of {about['draws']} bootstrap draws of the videos (seed {about['seed']})",
-        "pairs": f"drawn with seed {about['pairs_seed']}, the same for all models",
-        "weights": ", ".join(f"{key} {value}" for key, value in origin.items()) if isinstance(origin, dict) else origin,
-        "versions": ", ".join(f"{name} {number}" for name, number in about["versions"].items()),
-        "command": about["command"],
-    }
+def too_weak(audited: Audited, reader: str) -> Iterator[str]:
+    """Says why a headline is missing, for each that is."""
+    found = audited.measures.get(reader)
+    for name, base in BASES.items():
+        if found and not found[name].is_known:
+            yield (
+                f"{audited.name}, {TITLES[name].lower()}: {WEAK}. Its top-1 on {base.removesuffix('_top1')}, "
+                f"{shown(found[base])}, is not above chance, {chance(audited.answers.valid()):.1f}: it has no right "
+                "answers that could rely on anything."
+            )

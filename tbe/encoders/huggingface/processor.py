@@ -72,7 +72,7 @@ def _read(name: str, folder: str, layout: Layout, trust_remote_code: bool) -> tu
     if not raw:
         raise UserError(
             f"{name}: expected one of {', '.join(FILES)} beside the weights, got none. Copy it there, or say how clips "
-            "are made: size=<pixels> mean=[...] std=[...]"
+            "are made: size=<pixels> mean=[...] std=[...] (in a command model_options.size=<pixels> and so on)"
         )
     for kind in kinds:
         try:
@@ -89,7 +89,7 @@ def _frame(name: str, processor: Any, raw: Mapping[str, Any]) -> Frame:
     if not {"size", "crop_size"} & raw.keys():
         raise UserError(
             f"{name}: expected a processor with 'size' or 'crop_size', got one with neither (it has "
-            f"{', '.join(sorted(raw))}): set size=<pixels>"
+            f"{', '.join(sorted(raw))}): set size=<pixels> (in a command model_options.size)"
         )
     resized = _known(processor.size) if getattr(processor, "do_resize", True) else {}
     cropped = _known(processor.crop_size) if getattr(processor, "do_center_crop", False) else {}
@@ -97,7 +97,7 @@ def _frame(name: str, processor: Any, raw: Mapping[str, Any]) -> Frame:
     if sides is None:
         raise UserError(
             f"{name}: expected a processor that brings all frames to one size, got size {raw.get('size')} and "
-            f"crop_size {raw.get('crop_size')}: set size=<pixels>"
+            f"crop_size {raw.get('crop_size')}: set size=<pixels> (in a command model_options.size)"
         )
     before = _sides(resized)
     return Frame(
