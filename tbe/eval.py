@@ -96,6 +96,7 @@ def read_subjects(config: dict[str, Any]) -> list[Subject]:
 def _read(file: str, config: dict[str, Any]) -> Trained | None:
     if config["model"]:
         chosen = {name: value for name, value in config["model_options"].items() if value is not None}
+        pl.seed_everything(config["seed"], workers=True, verbose=False)  # of weights that are asked for as random
         return load_encoder(file, runs=config["runs"], **chosen)
     return None if file == RANDOM else checkpoints.read_any(file, config["backbone"], config["min_matched"])
 

@@ -12,6 +12,7 @@ from tbe.api.audit import _source
 from tbe.auditing.models import NormalizedEncoder, names_of, preprocessing_of
 from tbe.data.video_writer import write_video
 from tbe.encoders import load_encoder
+from tbe.eval import read_subjects
 
 
 class Corner(nn.Module):
@@ -63,6 +64,17 @@ def test_a_normalized_encoder_undoes_what_was_normalized(trained):
     assert torch.allclose(network(normalized), encoder(clips), atol=1e-5)
     assert torch.allclose(network.tokens(normalized), encoder.tokens(clips), atol=1e-5)
     assert torch.allclose(network.maps(normalized), encoder.maps(clips), atol=1e-5)
+
+
+def test_random_weights_of_a_model_follow_from_the_seed():
+    pytest.importorskip("timm", reason="needs timm: pip install -e '.[timm]'")
+    config = {"model": ["timm:test_vit@random"], "checkpoint": ["timm:test_vit@random"], "split": None, "runs": "runs"}
+    weights = []
+    for seed in (0, 0, 1):
+        (subject,) = read_subjects({**config, "seed": seed, "model_options": {"size": None}})
+        weights.append(torch.cat([tensor.flatten() for tensor in subject.checkpoint.parameters()]))
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
 
 
 def test_models_are_named_as_folders_can_be_and_folders_by_their_own_name(tmp_path):
