@@ -41,9 +41,15 @@ class FeatureCache:
         default_factory=list, repr=False, compare=False
     )  # the error after which nothing more is written
 
-    def file(self, records: Records, split: str, perturbation: Perturbation, per_clip: bool) -> Path:
-        """Returns the file of these features; its name changes when a list, or a checked video, changes."""
+    def file(
+        self, records: Records, split: str, perturbation: Perturbation, per_clip: bool, masks: list | None = None
+    ) -> Path:
+        """Returns the file of these features; its name changes when a list, or a checked video, changes.
+
+        masks: what changes with the masks that the perturbation looks at, as plain types; None if it has none.
+        """
         known = [self.network, self.protocol, split, repr(perturbation), per_clip, _seen(records)]
+        known += [] if masks is None else [masks]
         digest = hashlib.blake2b(json.dumps(known, sort_keys=True).encode(), digest_size=16)
         for column in (records.paths, records.labels):
             digest.update(column.tobytes())

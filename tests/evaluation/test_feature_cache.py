@@ -2,16 +2,19 @@ import errno
 import io
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from tbe.data.sources.records import make_records
+from tbe.data.sources.records import make_records, write_list
+from tbe.data.sources.video_lists import VideoLists
 from tbe.evaluation.feature_cache import FeatureCache, weights_digest
 from tbe.evaluation.features import Features
-from tbe.evaluation.perturbations import AddedFrame, Clean
+from tbe.evaluation.perturbations import AddedFrame, BackgroundSwap, Clean
+from tbe.evaluation.tasks.base import Evaluation
 
 
 @pytest.fixture
@@ -51,6 +54,21 @@ def test_the_name_depends_on_all_that_the_features_do(tmp_path, records):
     os.utime(tmp_path / "b.mp4", (1, 1))
     others.add(store.file(records, "test", Clean(), True))
     assert len(others - {usual}) == 8
+
+
+def test_the_name_of_what_masks_decide_changes_with_them(tmp_path, records):
+    (tmp_path / "masks").mkdir()
+    write_list(tmp_path / "test.txt", [("a.mp4", 0), ("b.mp4", 1)])
+    source = VideoLists("some", str(tmp_path), {"test": "test.txt"}, num_classes=2, masks=str(tmp_path / "masks"))
+    evaluation, names = object.__new__(Evaluation), []
+    evaluation.datamodule, evaluation.cache = SimpleNamespace(source=source), cache(tmp_path)
+    for content in ("", "0,1,1,5,5", "0,1,1,5,50"):
+        (tmp_path / "masks" / "a.csv").write_text(content)
+        evaluation._masks = {}
+        names.append([evaluation._file("test", change, True) for change in (Clean(), BackgroundSwap())])
+    plain, swapped = zip(*names, strict=True)
+    assert len(set(plain)) == 1
+    assert len(set(swapped)) == 3
 
 
 def test_a_corrupt_cache_file_is_recomputed(tmp_path, records, caplog):

@@ -143,6 +143,9 @@ class ReadableVideos(VideoSource):
     def foreground(self, split: str, index: int, frames: list[int]) -> np.ndarray | None:
         return self.source.foreground(split, int(self._readable(split)[1][index]), frames)
 
+    def foreground_version(self, split: str) -> list | None:
+        return self.source.foreground_version(split)
+
     def labelings(self) -> dict[str, VideoSource]:
         return {label: ReadableVideos(source, self.quarantine) for label, source in self.source.labelings().items()}
 

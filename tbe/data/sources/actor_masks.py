@@ -63,6 +63,16 @@ class ActorMasks:
         """Checks whether a video has boxes in place of masks."""
         return not self.place(path).is_dir() and self.boxes(path) is not None
 
+    def version(self, path: str) -> list[tuple[int, int]]:
+        """Returns sizes and times that change with a video's masks: of its file, or of two pictures; [] for none."""
+        place = self.place(path)
+        if place.is_dir():
+            files = sorted(place.glob("*.png"))
+            seen = [place, *files[:1], *files[-1:]]
+        else:
+            seen = [file for file in (self.boxes(path) or self.video(path),) if file]
+        return [(state.st_size, state.st_mtime_ns) for state in map(os.stat, seen)]
+
     def __call__(self, path: str, video: Video, frames: list[int]) -> np.ndarray | None:
         """Returns the actor's masks in these frames of a video, bool (n, H, W); None without masks or boxes.
 

@@ -59,6 +59,10 @@ class VideoSource(ABC):
         """Returns the actor's masks in these frames of a video, bool (n, H, W), None if unknown."""
         return None
 
+    def foreground_version(self, split: str) -> list | None:
+        """Returns plain types that change with the masks of a split, None if it has none, or they never change."""
+        return None
+
     def labelings(self) -> dict[str, VideoSource]:
         """Returns the same videos under each kind of label they have, by its name; by default only 'class'."""
         return {"class": self}

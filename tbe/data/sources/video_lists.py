@@ -28,6 +28,7 @@ __all__ = ["VideoLists", "VideoSource"]
 README_SECTION = "'Data sets'"
 ROOT = "{root}"  # stands for `root` in the names of other folders
 NUM_PROBED = 5  # videos of each list that are looked for before a run starts
+NUM_SEEN = 64  # videos of a split whose masks are looked at, to know whether they were made again
 
 log = logging.getLogger(__name__)
 
@@ -185,6 +186,13 @@ class VideoLists(VideoSource):
         path = os.fsdecode(records.paths[index])
         is_opened = records.store is None or self.masks.is_boxes(path)  # boxes need the size of the pictures
         return self.masks(path, records.to_open(index) if is_opened else records.path(index), frames)
+
+    def foreground_version(self, split: str) -> list | None:
+        if not self.masks:
+            return None
+        paths = self.records(split).paths
+        some = np.unique(np.linspace(0, len(paths) - 1, NUM_SEEN).round().astype(int)).tolist()
+        return [self.masks.version(os.fsdecode(paths[index])) for index in some]
 
     def _scenes_of_column(self, split: str) -> Tensor | None:
         """Returns the scenes in the column of a split's list, numbered as sorted over all lists."""

@@ -22,7 +22,7 @@ from tbe.errors import UserError
 from tbe.evaluation.feature_cache import FeatureCache
 from tbe.evaluation.features import CLEAN, Features, extract
 from tbe.evaluation.neighbors import Exclusion
-from tbe.evaluation.perturbations import Perturbation
+from tbe.evaluation.perturbations import ContextFree, Perturbation
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +71,7 @@ class Evaluation:
         self.max_clips_per_forward = max_clips_per_forward
         self._found: dict[tuple[str, str], Features] = {}
         self._video_ids: dict[str, Tensor] = {}
+        self._masks: dict[str, list | None] = {}  # what changes with the masks of a split
         self._warned: set[str] = set()  # splits that share videos with the training data of classifiers
 
     def features(self, split: str) -> Features:
@@ -151,7 +152,12 @@ class Evaluation:
         return None if found is None or (per_clip and found.vectors.ndim == 2) else found
 
     def _file(self, split: str, perturbation: Perturbation, per_clip: bool) -> Path:
-        return self.cache.file(self.datamodule.source.records(split), split, perturbation, per_clip)
+        source, masks = self.datamodule.source, None
+        if not isinstance(perturbation, ContextFree):
+            if split not in self._masks:
+                self._masks[split] = source.foreground_version(split)
+            masks = self._masks[split]
+        return self.cache.file(source.records(split), split, perturbation, per_clip, masks)
 
     def require_head(self, task: str, instead: str) -> Classifier:
         """Returns the trained classifier; raises UserError if there is none, or if it has other classes.
