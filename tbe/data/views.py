@@ -53,8 +53,9 @@ class LabeledClips(nn.Module):
     With M `crops`, each clip is augmented once per crop, in place of the augmentation's own crop: `clips` is
     (B, N * M, C, T, S, S), with the crops of a clip adjacent.
 
-    Batches of a `PerturbationDataset` also get `backdrops` (B, 2, C, 1, S, S), the frame `order` of each clip and, if
-    there are masks, `foreground` bool (B, N * M, 1, T, S, S), cropped like the clips: for a deterministic augmentation.
+    Batches of a `PerturbationDataset` also get `backdrops` (B, M, 2, C, 1, S, S), one for each crop, the frame `order`
+    of each clip and, if there are masks, `foreground` bool (B, N * M, 1, T, S, S), cropped like the clips: for a
+    deterministic augmentation.
     """
 
     def __init__(self, augment: nn.Module, crops: Sequence[Crop] = ()):
@@ -70,8 +71,8 @@ class LabeledClips(nn.Module):
             views["order"] = batch.pop("order").repeat_interleave(len(self.cropped), dim=1)
         if "backdrops" in batch:
             backdrops, their_sizes = batch.pop("backdrops"), batch.pop("backdrop_size")
-            pictures = self.augment(backdrops.flatten(0, 1), their_sizes.flatten(0, 1))
-            views["backdrops"] = pictures.unflatten(0, backdrops.shape[:2])
+            pictures = [augment(backdrops.flatten(0, 1), their_sizes.flatten(0, 1)) for augment in self.cropped]
+            views["backdrops"] = torch.stack([part.unflatten(0, backdrops.shape[:2]) for part in pictures], dim=1)
         if "foreground" in batch:
             masks = batch.pop("foreground").expand(-1, -1, -1, raw.shape[3], -1, -1)
             levels = self._augmented(masks, sizes)

@@ -165,7 +165,8 @@ class _Extractor(pl.LightningModule):
 def surroundings(batch: dict[str, Any]) -> PerturbationContext:
     """Returns the context of perturbations for all B * N clips of a batch of surrounded videos."""
     clips = batch["clips"]
-    backdrops = batch["backdrops"].repeat_interleave(clips.shape[1], dim=0)
+    by_crop = batch["backdrops"]  # (B, M, P, C, 1, H, W), where the M crops of a clip are adjacent
+    backdrops = by_crop.repeat(1, clips.shape[1] // by_crop.shape[1], *[1] * 5).flatten(0, 1)
     masks = foreground(batch).flatten(0, 1)
     known = batch.get("foreground_known", masks.new_full((len(clips),), "foreground" in batch))
     order = batch["order"].flatten(0, 1)

@@ -3,14 +3,14 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from tbe.augment import CenterCrop, ClipAugment
+from tbe.augment import CenterCrop, ClipAugment, UniformCrop
 from tbe.data.clip_samplers import UniformClips
 from tbe.data.dataset import VideoDataset
 from tbe.data.perturbation_dataset import PerturbationDataset, other_videos
 from tbe.data.readers import DecordReader
 from tbe.data.sources.records import read_list
 from tbe.data.views import LabeledClips
-from tbe.evaluation.features import foreground
+from tbe.evaluation.features import foreground, surroundings
 from tbe.evaluation.perturbations import moving_foreground
 
 
@@ -48,10 +48,23 @@ def test_a_batch_is_cropped_like_its_clips(video_folder):
     assert batch["backdrops"].shape == (3, 2, 1, 3, 32, 40)
     views = LabeledClips(ClipAugment(16, CenterCrop(1.0), flip=0.0))(batch)
     assert views["clips"].shape == (3, 2, 3, 4, 16, 16)
-    assert views["backdrops"].shape == (3, 2, 3, 1, 16, 16)
+    assert views["backdrops"].shape == (3, 1, 2, 3, 1, 16, 16)
     assert views["foreground"].shape == (3, 2, 1, 4, 16, 16)
     assert views["foreground"][..., :8].all()
     assert not views["foreground"][..., 8:].any()
+
+
+def test_each_of_several_crops_has_its_own_part_of_a_background():
+    picture = torch.randint(0, 256, (1, 1, 1, 3, 16, 32), dtype=torch.uint8)
+    size = torch.tensor([[16, 32]])
+    batch = {"clips": picture.expand(1, 2, 4, -1, -1, -1), "size": size, "order": torch.arange(4).repeat(1, 2, 1)}
+    batch |= {"backdrops": picture.expand(1, 2, 1, -1, -1, -1), "backdrop_size": size.expand(1, 2, 2)}
+    crops = [UniformCrop(position) for position in ("left", "center", "right")]
+    views = LabeledClips(ClipAugment(16, CenterCrop(1.0), flip=0.0), crops)(batch)
+    context = surroundings(views)
+    assert views["clips"].shape[:2] == (1, 2 * 3)
+    assert torch.equal(context.backdrop.expand(-1, -1, 4, -1, -1), views["clips"].flatten(0, 1))
+    assert not torch.equal(context.backdrop[0], context.backdrop[2])
 
 
 def test_without_a_mask_the_moving_pixels_are_the_foreground(video_folder):
