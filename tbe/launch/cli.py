@@ -105,6 +105,7 @@ class Command:
         if flags:
             raise UserError(f"expected one process for {' '.join(flags)}, got several of {job.name}")
         if job.rank:
+            import_module(self.module)  # seconds, which the first process needs as well before it names the stages
             return cluster_jobs.wait_for_stages(job, arguments)
         stages = cluster_jobs.stages_of_previous_start(job, arguments)
         if stages and self.is_requeued:

@@ -1,9 +1,11 @@
 """Starts of one run with other numbers of processes, as torchrun --nnodes=1:8 makes them."""
 
+import sys
+
 import pytest
 
 from tbe.config import plain
-from tbe.launch import cluster_jobs
+from tbe.launch import cli, cluster_jobs
 from tbe.launch.elastic import with_processes
 from tbe.launch.stages import read_stage, write_stage
 from tests.conftest import composed
@@ -76,3 +78,12 @@ def test_starts_of_an_elastic_job_are_told_apart_by_the_address_of_the_first_pro
     cluster_jobs.publish_stages(later, written, arguments)
     world(machines=1, devices=1, port=2, rank=1, restarts=3)  # of a machine that counted otherwise
     assert cluster_jobs.wait_for_stages(cluster_jobs.current(), arguments) == written
+
+
+def test_a_process_that_waits_for_the_first_one_imports_meanwhile_what_both_need(world, monkeypatch):
+    world(machines=2, devices=1, rank=1)
+    imported = []
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+    monkeypatch.setattr(cli, "import_module", imported.append)
+    monkeypatch.setattr(cluster_jobs, "wait_for_stages", lambda job, arguments: list(imported))
+    assert cli.train._stages_of_job() == ["tbe.train"]

@@ -1,0 +1,45 @@
+"""A machine of an elastic run is killed and comes back, as `python -m benchmarks.faults.run elastic` measures it."""
+
+from contextlib import nullcontext
+from types import SimpleNamespace
+
+import pytest
+
+from benchmarks.faults import elastic, machines
+from tests.fork_server import PIDS, Program
+from tests.forked import free_port
+
+
+@pytest.fixture
+def agents_are_forked(monkeypatch, tmp_path):
+    """Agents and the programs that they start are forked, so that these start at once."""
+    workers = {}
+
+    def fork(command, cwd, env, stdout, stderr, **others):
+        folder = tmp_path / str(len(workers))
+        folder.mkdir()
+        agent = Program(command[1:], {**env, PIDS: str(folder)}, cwd, stdout=stdout, stderr=stderr)
+        workers[agent.pid] = folder / "0"
+        return agent
+
+    def children(agent):
+        return [int(workers[agent].read_text())]
+
+    monkeypatch.setattr(elastic, "subprocess", SimpleNamespace(Popen=fork))
+    monkeypatch.setattr(elastic, "machines", lambda: nullcontext(machines.Loopback()))
+    for module in (elastic, machines):
+        monkeypatch.setattr(module, "children", children)
+    monkeypatch.setattr(elastic, "PORT", free_port())
+    # Of torchrun, which is imported already, the level of the log is fixed: what our program says then.
+    monkeypatch.setattr(elastic, "MET", ("Initializing distributed",))
+    monkeypatch.setattr(elastic, "JOINED", ("stopping after this step",))
+    monkeypatch.setattr(elastic, "PATIENCE", 120)
+
+
+@pytest.mark.slow
+def test_a_run_whose_second_machine_is_killed_and_comes_back_goes_on_in_its_folder_with_as_many_videos_a_step(
+    agents_are_forked,
+):
+    row = elastic.lost_and_returned()
+    assert "on 2 / 1 / 2 processes" in row.happened
+    assert row.lost == "the steps since the last epoch"  # as many videos a step, in order, and noticed in time
