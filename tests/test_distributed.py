@@ -7,8 +7,10 @@ from unittest.mock import patch
 import pytest
 import torch
 import torch.distributed as dist
+from pytorch_lightning.callbacks import EMAWeightAveraging
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel
 from torch.testing import assert_close
 
 from tbe import distributed
@@ -216,6 +218,19 @@ def test_all_processes_start_with_the_buffers_of_the_first(on_two_processes):
         assert torch.equal(value, second[name])
 
 
+def _averages(number):
+    module, ema = nn.BatchNorm1d(3), EMAWeightAveraging()
+    ema._average_model = AveragedModel(module, use_buffers=True)
+    ema._average_model.module.running_mean.fill_(float(number))
+    SharedStatistics().on_validation_start(SimpleNamespace(callbacks=[ema]), module)
+    return ema._average_model.module.running_mean
+
+
+def test_the_statistics_of_a_moving_average_of_the_weights_are_averaged_too(on_two_processes):
+    for found in on_two_processes(_averages):
+        assert torch.equal(found, torch.full((3,), 0.5))
+
+
 def test_statistics_are_gathered_on_the_device_of_the_strategy(monkeypatch):
     """As for a checkpoint after training, when the module is on the CPU again."""
     gathered, checkpoint = [], {}
@@ -264,7 +279,7 @@ def test_nce_estimates_its_normalizer_over_all_processes(on_two_processes):
         assert_close(log_mean, loss.log_mean)
 
 
-WORKS = (_gathers, _mixes, _exchanges, _sends, _shares, _compares, _trains, _starts, _simclr, _nce)
+WORKS = (_gathers, _mixes, _exchanges, _sends, _shares, _compares, _trains, _starts, _simclr, _nce, _averages)
 
 
 def test_one_process_gathers_nothing():

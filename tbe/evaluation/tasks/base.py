@@ -152,12 +152,13 @@ class Evaluation:
         return None if found is None or (per_clip and found.vectors.ndim == 2) else found
 
     def _file(self, split: str, perturbation: Perturbation, per_clip: bool) -> Path:
-        source, masks = self.datamodule.source, None
-        if not isinstance(perturbation, ContextFree):
-            if split not in self._masks:
-                self._masks[split] = source.foreground_version(split)
-            masks = self._masks[split]
-        return self.cache.file(source.records(split), split, perturbation, per_clip, masks)
+        masks = None if isinstance(perturbation, ContextFree) else self._masks_of(split)
+        return self.cache.file(self.datamodule.source.records(split), split, perturbation, per_clip, masks)
+
+    def _masks_of(self, split: str) -> list | None:
+        if split not in self._masks:
+            self._masks[split] = self.datamodule.source.foreground_version(split)
+        return self._masks[split]
 
     def require_head(self, task: str, instead: str) -> Classifier:
         """Returns the trained classifier; raises UserError if there is none, or if it has other classes.

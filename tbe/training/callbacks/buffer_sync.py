@@ -45,10 +45,18 @@ class SharedStatistics(pl.Callback):
                 buffer.copy_(part.view_as(buffer))
 
     def on_validation_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        average_statistics(module)
+        _average_all(trainer, module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        average_statistics(module)
+        _average_all(trainer, module)
+
+
+def _average_all(trainer: pl.Trainer, module: pl.LightningModule) -> None:
+    """Averages the statistics of a module, and those of a moving average of it (callbacks=[..., ema])."""
+    averages = [getattr(callback, "_average_model", None) for callback in trainer.callbacks]  # type: ignore[attr-defined]
+    for part in [module, *averages]:
+        if part is not None:
+            average_statistics(part)
 
 
 def average_statistics(module: nn.Module) -> None:

@@ -40,8 +40,8 @@ class Scores(NamedTuple):
     def write(self, file: Path) -> None:
         """Writes a file for `read_scores`."""
         with replacing(file) as part, part.open("wb") as out:
-            parts = {"names": np.array(self.names), "of": np.array(self.of), "sums": self.sums, "counts": self.counts}
-            np.savez_compressed(out, **parts)
+            names, of = np.array(self.names), np.array(self.of)
+            np.savez_compressed(out, names=names, sums=self.sums, counts=self.counts, of=of)
 
 
 def read_scores(file: Path) -> Scores:
