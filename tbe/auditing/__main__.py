@@ -13,7 +13,7 @@ from pathlib import Path
 from tbe import runs
 from tbe.auditing.card.seeds import seeds_card, seeds_csv, verdicts
 from tbe.auditing.card.seeds_html import seeds_page
-from tbe.auditing.leaderboard import read, table
+from tbe.auditing.leaderboard import append, read, table
 from tbe.auditing.record import Audited, find_audits, told_apart
 from tbe.auditing.seeds import measure, read_models
 from tbe.auditing.task import write_card
@@ -28,21 +28,27 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m tbe.auditing", description=__doc__, formatter_class=form)
     parser.add_argument("sources", nargs="+", help="see above")
     parser.add_argument("--out", type=Path, help="the folder to write to; default: that of the first source")
+    parser.add_argument("--leaderboard", type=Path, help="a CSV to which a row is appended for each audit in folders")
     chosen = parser.parse_args(arguments)
     with ended_in_one_line():
-        for file in write(chosen.sources, chosen.out):
+        for file in write(chosen.sources, chosen.out, chosen.leaderboard):
             print(f"audit: {file}")
 
 
-def write(sources: Sequence[str | Path], out: Path | None = None) -> list[Path]:
-    """Writes <leaderboard>.md beside a leaderboard, or a card for each data set and split; returns the files."""
+def write(sources: Sequence[str | Path], out: Path | None = None, leaderboard: Path | None = None) -> list[Path]:
+    """Writes <leaderboard>.md beside a leaderboard, or a card for each data set and split; returns the files.
+
+    leaderboard: a CSV to which a row is appended for each audit of a card of single audits.
+    """
     names = [str(source) for source in sources]
     named = ["=" in name and not Path(name).exists() for name in names]
     if any(named):
         if not all(named):
             raise UserError(f"expected <name>=<folders> for all models or for none, got {', '.join(names)}")
+        if leaderboard:
+            raise UserError("--leaderboard: expected folders of audits, which get a row each, got models with seeds")
         return write_seeds(names, out or Path())
-    return _write(list(map(Path, names)), out)
+    return _write(list(map(Path, names)), out, leaderboard)
 
 
 def write_seeds(sources: Sequence[str], out: Path) -> list[Path]:
@@ -67,8 +73,10 @@ def write_seeds(sources: Sequence[str], out: Path) -> list[Path]:
     return files
 
 
-def _write(sources: list[Path], out: Path | None) -> list[Path]:
+def _write(sources: list[Path], out: Path | None, leaderboard: Path | None) -> list[Path]:
     if sources[0].suffix == ".csv":
+        if leaderboard:
+            raise UserError("--leaderboard: expected folders of audits, which get a row each, got a leaderboard")
         if sources[1:]:
             raise UserError(f"expected one leaderboard, got {', '.join(map(str, sources))}")
         file = (out or sources[0].parent) / f"{sources[0].stem}.md"
@@ -78,6 +86,8 @@ def _write(sources: list[Path], out: Path | None) -> list[Path]:
     audits = [audited for folder in sources for audited in find_audits(folder)]
     if not audits:
         raise UserError(f"expected folders with audits (audit.json), found none in {', '.join(map(str, sources))}")
+    for audited in audits if leaderboard else ():
+        append(leaderboard, audited)
     kinds = _kinds(audits)
     folder = out or sources[0]
     return [

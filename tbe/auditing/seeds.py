@@ -42,10 +42,10 @@ class Seeds(NamedTuple):
 
 
 class Order(NamedTuple):
-    """The models by a measure, the largest first; apart: whether no interval meets the next model's."""
+    """The models by a measure, the largest first, and the neighbors among them whose intervals meet."""
 
     names: list[str]
-    is_apart: bool
+    met: list[tuple[str, str]]
 
 
 def read_models(sources: Sequence[str]) -> dict[str, list[Audited]]:
@@ -87,8 +87,8 @@ def ordered(found: Mapping[str, Mapping[str, Seeds]], name: str) -> Order:
     """Returns the models by a measure; those that have none come last, and are not apart."""
     estimates = {model: measures[name].estimate for model, measures in found.items()}
     by_value = sorted(estimates, key=lambda model: np.nan_to_num(estimates[model].value, nan=-np.inf), reverse=True)
-    is_apart = all(estimates[one].low > estimates[other].high for one, other in pairwise(by_value))
-    return Order(by_value, is_apart)
+    met = [pair for pair in pairwise(by_value) if not estimates[pair[0]].low > estimates[pair[1]].high]
+    return Order(by_value, met)
 
 
 def _of_model(tables: Sequence[Answers], reader: str, draws: int, seed: int) -> dict[str, Seeds]:

@@ -87,13 +87,18 @@ def test_a_card_shows_all_models_and_needs_nothing_else(asked, tmp_path):
     assert "| **Background reliance** | 100.0 (100.0 to 100.0) | 0.0 (0.0 to 0.0) |" in text
     assert "-100.0 (-100.0 to -100.0)" in text  # the paired difference
     assert len(card) < 10 * 2**20
-    board = read(tmp_path / "results" / "audit.csv")
-    assert [row["model"] for row in board] == ["background", "actor"]
-    (drawn,) = write([tmp_path / "results" / "audit.csv"])
+    board = tmp_path / "results" / "audit.csv"
+    assert [row["model"] for row in read(board)] == ["background", "actor"]
+    (drawn,) = write([board])
     lines = [line for line in drawn.read_text().splitlines() if line.startswith("| ")]
     assert [line.split(" | ")[0] for line in lines] == ["| model", "| actor", "| background"]  # least reliant first
-    (again,) = write([tmp_path / "audit"], tmp_path / "again")
+    (again,) = write([tmp_path / "audit"], tmp_path / "again", tmp_path / "later.csv")
     assert "Background reliance" in again.read_text(encoding="utf-8")
+    by_model = [sorted(read(file), key=lambda row: row["model"]) for file in (tmp_path / "later.csv", board)]
+    assert by_model[0] == by_model[1]
+    for not_folders in ([board], [f"net={tmp_path / 'audit'}"]):
+        with pytest.raises(ValueError, match="--leaderboard: expected folders of audits"):
+            write(not_folders, tmp_path, tmp_path / "later.csv")
 
 
 class Wrong(nn.Module):

@@ -12,6 +12,7 @@ from tbe.reporting.html.markup import Markup, tag
 
 WIDTH, LEFT, RIGHT = 360, 108, 350  # of the drawing; of the plot area
 BAR, GAP = 8, 8  # the height of a bar, and between groups
+MAX_NAME = 17  # letters that have room left of the plot area
 HEIGHT, TOP, BOTTOM = 200, 8, 172  # of the curves
 
 
@@ -38,7 +39,8 @@ def dots(models: Sequence[tuple[str, Sequence[float], Estimate]], title: str) ->
     parts = [_tick(value, height - 18) for value in range(0, 101, 25)]
     for number, (name, seeds, mean) in enumerate(models):
         y = 24 * number + 12
-        parts.append(tag("text", name, x=LEFT - 6, y=y + 4, text_anchor="end"))
+        if len(name) <= MAX_NAME:
+            parts.append(tag("text", name, x=LEFT - 6, y=y + 4, text_anchor="end"))
         if mean.is_known:
             across = {"y1": y, "y2": y, "x1": _along(_within(mean.low)), "x2": _along(_within(mean.high))}
             parts.append(tag("line", class_="whisker", **across))
@@ -47,7 +49,7 @@ def dots(models: Sequence[tuple[str, Sequence[float], Estimate]], title: str) ->
         known = (value for value in seeds if value == value)
         parts += [tag("circle", cx=_along(_within(value)), cy=y, r=3.5, fill=_color(number)) for value in known]
     svg = tag("svg", *parts, viewBox=f"0 0 {WIDTH} {height}", role="img", aria_label=title)
-    return tag("figure", tag("figcaption", title), svg, class_="chart")
+    return tag("figure", tag("figcaption", title), svg, _legend([name for name, _, _ in models]), class_="chart")
 
 
 def curves(audits: list[Audited], reader: str, kind: str, title: str) -> Markup:

@@ -52,7 +52,8 @@ def orders(found: Found) -> Iterator[tuple[str, str]]:
     for name in HEADLINES:
         order = ordered(found, name)
         shown = " > ".join(f"{model} {texts.headline(found[model][name].estimate)}" for model in order.names)
-        met = "intervals apart" if order.is_apart else "intervals not apart"
+        met = ", ".join(" and ".join(pair) for pair in order.met)
+        met = f"intervals of {met} not apart" if met else "intervals apart"
         yield texts.TITLES[name], shown + (f": {met}" if len(order.names) > 1 else "")
 
 
@@ -71,7 +72,7 @@ def seeds_csv(found: Mapping[str, Found]) -> str:
 
 def heads(models: Mapping[str, Sequence[Audited]]) -> list[str]:
     """Returns the heads of the table's columns: each model with the number of its seeds."""
-    return [f"{name} ({len(audits)} seeds)" for name, audits in models.items()]
+    return [f"{name} ({len(audits)} seed{'s' * (len(audits) != 1)})" for name, audits in models.items()]
 
 
 def lines(found: Found) -> Iterator[tuple[texts.Line, list[Estimate]]]:
