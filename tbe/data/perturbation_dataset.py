@@ -110,7 +110,8 @@ def add_foreground(item: dict[str, Any], index: int, foreground: Foreground | No
     masks = foreground(index, item["frames"].flatten().tolist()) if foreground else None
     if masks is not None:
         levels = torch.as_tensor(masks).unsqueeze(1).float()
-        levels = F.interpolate(levels, item["clips"].shape[-2:], mode="area")  # downscaled like the clips
+        if levels.shape[-2:] != item["clips"].shape[-2:]:
+            levels = F.interpolate(levels, item["clips"].shape[-2:], mode="area")  # downscaled like the clips
         item["foreground"] = (255 * levels).round().byte().unflatten(0, item["frames"].shape)
 
 
