@@ -17,7 +17,7 @@ Found = Mapping[str, Mapping[str, Seeds]]
 HOW = (
     "Means over seeds, in percent, with 95 % intervals over seeds and videos: Student's, of the variance between seeds "
     "and of that over resampled videos; of one seed, over videos alone. Differences are of the same videos. A model of "
-    "which any seed is too weak to judge has no headline."
+    "which any seed is too weak to judge has no headline. An interval may reach beyond 0 and 100."
 )
 
 
