@@ -16,6 +16,7 @@ if sys.platform != "win32":
     import fcntl
 
 TEXT: Any = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}
+REPEATED = ("status", "settings")  # columns with the same few texts in millions of rows
 STATUSES = ("ok", "failed", "timeout", "crashed")
 
 
@@ -79,7 +80,7 @@ class Report:
 
     def _read(self) -> None:
         columns = self.row_type._fields
-        kinds = get_type_hints(self.row_type)
+        kinds = get_type_hints(self.row_type) | dict.fromkeys(REPEATED, sys.intern)  # each text once in memory
         with open(self.file, **TEXT) as file:
             rows = csv.reader(file)
             header = next(rows, list(columns))

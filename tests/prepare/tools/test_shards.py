@@ -9,7 +9,7 @@ import pytest
 
 from tbe.data.storage.shard_index import INDEX, read_index
 from tbe.prepare.tools.shards.looking import Looking
-from tbe.prepare.tools.shards.plan import Sample, plan_of
+from tbe.prepare.tools.shards.plan import Sample, in_order, plan_of
 from tbe.prepare.tools.shards.writing import Writing
 from tests.shards import make_shards
 
@@ -134,10 +134,10 @@ def test_other_settings_need_another_folder(videos, shards):
 
 def test_the_order_follows_from_seed_and_paths_not_from_the_list():
     rows = [Sample("", 0, 1000 + number, 0, f"{number}.mp4", 0, 1) for number in range(50)]
-    plans = [plan_of("train", given, 50_000, seed) for given, seed in ((rows, 0), (rows[::-1], 0), (rows, 1))]
+    plans = [plan_of("train", in_order(given, seed), 50_000) for given, seed in ((rows, 0), (rows[::-1], 0), (rows, 1))]
     assert plans[0] == plans[1] != plans[2]
     assert all(shard.length() <= 50_000 + 10_240 for shard in plans[0])
-    (large,) = plan_of("train", [Sample("", 0, 10**6, 0, "a.MKV", 0, 1)], 50_000, 0)
+    (large,) = plan_of("train", [Sample("", 0, 10**6, 0, "a.MKV", 0, 1)], 50_000)
     assert large.samples[0].members()[0] == ("000000000.mkv", None)
 
 

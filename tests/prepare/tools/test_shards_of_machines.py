@@ -9,8 +9,8 @@ import pytest
 from tbe.data.storage.pieces import FolderStore
 from tbe.data.storage.shard_index import INDEX, read_index
 from tbe.prepare.common.parts import Part
-from tbe.prepare.tools.shards.listed import Sample
 from tbe.prepare.tools.shards.machines import dealt, divided
+from tbe.prepare.tools.shards.plan import Sample, in_order
 from tests.shards import make_shards
 
 PARTS = 3
@@ -119,8 +119,17 @@ def test_a_part_that_runs_again_packs_only_what_changed_and_the_join_numbers_all
 def test_each_part_is_dealt_a_run_of_the_order():
     listed = {name: [Sample("", 0, 0, 0, f"{name}/{number}", 0, 0) for number in range(9)] for name in ("a", "b")}
     runs = divided(listed, 5, seed=0)
-    assert [[sample.path for _, sample in run] for run in runs] == [
-        Part(number, 5).of(dealt(runs)) for number in range(1, 6)
+    paths = [[sample.path for piece in run for sample in piece.samples] for run in runs]
+    assert paths == [Part(number, 5).of(dealt(runs)) for number in range(1, 6)]
+    assert [len(own) for own in paths] == [4, 4, 4, 3, 3]
+    assert [path for own in paths for path in own] == [
+        sample.path for name in ("a", "b") for sample in in_order(listed[name], 0)
     ]
-    assert [len(run) for run in runs] == [4, 4, 4, 3, 3]
-    assert [name for run in runs for name, _ in run] == ["a"] * 9 + ["b"] * 9
+    assert [(name, first) for run in runs for name, first, _ in run] == [
+        ("a", 0),
+        ("a", 4),
+        ("a", 8),
+        ("b", 0),
+        ("b", 3),
+        ("b", 6),
+    ]

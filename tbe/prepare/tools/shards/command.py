@@ -33,7 +33,7 @@ from tbe.prepare.tools.shards.machines import (
     plan_of_run,
     remove_part_folders,
 )
-from tbe.prepare.tools.shards.plan import Sample, Shard, plan_of
+from tbe.prepare.tools.shards.plan import Sample, Shard, in_order, plan_of
 from tbe.prepare.tools.shards.writing import ShardRow, Writing, outdated, write_index
 from tbe.runs import replacing
 
@@ -101,7 +101,7 @@ def packed(
     shards = [
         shard
         for name, samples in listed.items()
-        for shard in plan_of(name, looked_at(samples, report), limit, args.seed)
+        for shard in plan_of(name, looked_at(in_order(samples, args.seed), report), limit)
     ]
     with report.alone():
         write_missing(args.out, shards, "writing", args)
@@ -113,7 +113,7 @@ def pack_part(runs: list[Run], report: Report, settings: str, args: argparse.Nam
     part, paths = part_of(args), dealt(runs)
     look_at(paths, report, settings, args)
     with report.alone():
-        shards = plan_of_run(runs[part.number - 1], report, limit_of(args), args.seed)
+        shards = plan_of_run(runs[part.number - 1], report, limit_of(args))
         write_missing(part_folder(args.out, part), not_joined(args.out, shards), f"writing, part {part}", args)
     end_part(part.of(paths), report, args)
 
@@ -122,7 +122,7 @@ def joined(runs: list[Run], paths: list[str], report: Report, args: argparse.Nam
     """Joins what all parts have packed; returns the shards. Raises UserError that names what is missing."""
     check_complete(dealt(runs), report)
     with report.alone():
-        shards = join(args.out, [plan_of_run(run, report, limit_of(args), args.seed) for run in runs])
+        shards = join(args.out, [plan_of_run(run, report, limit_of(args)) for run in runs])
     report.rewrite(paths)
     return shards
 

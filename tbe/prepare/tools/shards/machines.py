@@ -26,7 +26,16 @@ from tbe.prepare.tools.shards.listed import looked_at
 from tbe.prepare.tools.shards.plan import Sample, Shard, in_order, plan_of, table_name
 from tbe.prepare.tools.shards.writing import is_there, numbered_tars, write_table
 
-Run = list[tuple[str, Sample]]  # videos of a part, with the names of their lists
+
+class Piece(NamedTuple):
+    """Videos of a part that follow each other in the order of a list, from the first-th on."""
+
+    name: str
+    first: int
+    samples: list[Sample]
+
+
+Run = list[Piece]  # the videos of a part
 
 
 def num_parts(report: Path, args: argparse.Namespace) -> int | None:
@@ -44,29 +53,39 @@ def part_folder(out: Path, part: Part) -> Path:
 def divided(listed: dict[str, list[Sample]], total: int, seed: int) -> list[Run]:
     """Returns the videos of each part: all in the order in which one machine packs them, cut into runs.
 
-    Each has a key, its number in the order of its list. The runs are as long, up to one video, the first ones longer.
+    The runs are as long, up to one video, the first ones longer.
     """
-    ordered = [
-        (name, sample._replace(key=f"{number:09d}"))
-        for name, samples in listed.items()
-        for number, sample in enumerate(in_order(samples, seed))
-    ]
-    length, longer = divmod(len(ordered), total)
+    ordered = {name: in_order(samples, seed) for name, samples in listed.items()}
+    length, longer = divmod(sum(map(len, ordered.values())), total)
     ends = [number * length + min(number, longer) for number in range(total + 1)]
-    return [ordered[start:end] for start, end in pairwise(ends)]
+    runs: list[Run] = []
+    for start, end in pairwise(ends):
+        runs.append([])
+        before = 0  # videos of the lists before this one
+        for name, samples in ordered.items():
+            first, last = max(0, start - before), min(len(samples), end - before)
+            if first < last:
+                runs[-1].append(Piece(name, first, samples[first:last]))
+            before += len(samples)
+    return runs
 
 
 def dealt(runs: list[Run]) -> list[str]:
     """Returns all paths in an order of which each part's every n-th path (`Part.of`) are those of its run."""
-    return [one[1].path for row in zip_longest(*runs) for one in row if one is not None]
+    paths = ((sample.path for piece in run for sample in piece.samples) for run in runs)
+    return [path for row in zip_longest(*paths) for path in row if path is not None]
 
 
-def plan_of_run(run: Run, report: Report, limit: int, seed: int) -> list[Shard]:
-    """Returns the shards of a part, of up to `limit` bytes, numbered from 0 for each list."""
-    by_list: dict[str, list[Sample]] = defaultdict(list)
-    for name, sample in run:
-        by_list[name].append(sample)
-    return [shard for name, own in by_list.items() for shard in plan_of(name, looked_at(own, report), limit, seed)]
+def plan_of_run(run: Run, report: Report, limit: int) -> list[Shard]:
+    """Returns the shards of a part, of up to `limit` bytes, numbered from 0 for each list.
+
+    The key of a video is its number in the order of its list, also of those that can't be opened.
+    """
+    shards: list[Shard] = []
+    for name, first, samples in run:
+        numbered = (sample._replace(key=f"{number:09d}") for number, sample in enumerate(samples, start=first))
+        shards += plan_of(name, looked_at(numbered, report), limit)
+    return shards
 
 
 def not_joined(out: Path, shards: list[Shard]) -> list[Shard]:

@@ -66,14 +66,14 @@ def table_name(shard: str) -> str:
     return shard.removesuffix(".tar") + ".csv"
 
 
-def plan_of(name: str, samples: Iterable[Sample], limit: int, seed: int) -> list[Shard]:
+def plan_of(name: str, samples: Iterable[Sample], limit: int) -> list[Shard]:
     """Distributes the videos of a list over shards of up to `limit` bytes; a larger video has one for itself.
 
-    samples: without offsets; without keys they are numbered. They come in their order.
+    samples: in their order, without offsets; without keys they are numbered.
     """
     shards: list[Shard] = []
     place = limit
-    for number, sample in enumerate(in_order(samples, seed)):
+    for number, sample in enumerate(samples):
         sample = sample._replace(key=sample.key or f"{number:09d}")
         length = sample.length()
         if place + length > limit - 2 * BLOCK:
