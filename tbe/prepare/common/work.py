@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -82,7 +82,7 @@ def work_on(
         raise SystemExit(130) from None
 
 
-def end_part(paths: Sequence[str], report: Report, args: argparse.Namespace) -> None:
+def end_part(paths: Sequence[str], report: Report, args: argparse.Namespace) -> NoReturn:
     """Ends the command after its part of the work, these videos, by `PartDone`, with status 1 if any failed."""
     num_failed = print_counts(report, paths)
     print(f"part {part_of(args)} is done: --join in place of --part, once all are, writes the lists")

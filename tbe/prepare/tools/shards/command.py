@@ -8,6 +8,7 @@ import io
 import os
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from tbe.data.sources.groups import groups_of
 from tbe.data.sources.records import write_list
@@ -108,7 +109,7 @@ def packed(
     return shards
 
 
-def pack_part(runs: list[Run], report: Report, settings: str, args: argparse.Namespace) -> None:
+def pack_part(runs: list[Run], report: Report, settings: str, args: argparse.Namespace) -> NoReturn:
     """Packs this machine's part of the videos into a folder of its own, and ends the command."""
     part, paths = part_of(args), dealt(runs)
     look_at(paths, report, settings, args)
