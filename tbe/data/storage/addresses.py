@@ -22,7 +22,7 @@ LIBRARIES = {
     "s3": Library("s3fs", "s3"),
     "gs": Library("gcsfs", "gs"),
     "az": Library("adlfs", "az"),
-    "hf": Library("huggingface_hub", "hf"),
+    "hf": Library("huggingface_hub", "hub"),
     "https": Library("aiohttp", "s3"),
     "http": Library("aiohttp", "s3"),
 }

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tbe.data.storage.addresses import check_address, check_library
+from tbe.data.storage.clients import file_system
 from tbe.data.storage.file_cache import FileCache
 from tbe.data.storage.pieces import LostPiece, Piece, checked
 from tbe.data.storage.reading_ahead import ReadingAhead
@@ -16,7 +17,6 @@ from tbe.data.storage.retrying import asked
 from tbe.errors import UserError
 
 GB, MB = 10**9, 10**6
-CONNECT = 10.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class BucketStore:
         path = f"{self.address}/{piece.file}"
         end = None if piece.size is None else piece.offset + piece.size
         if not files.async_impl:
-            return files.cat_file(path, start=piece.offset, end=end)
+            return files.cat_file(path, start=piece.offset, end=end, cache_type="none")  # no more than it is asked for
         seconds = self.settings.timeout * 10 if piece.size is None else self.settings.timeout + piece.size / MB
         stripped = files._strip_protocol(path)
         return sync(files.loop, files._cat_file, stripped, start=piece.offset, end=end, timeout=seconds)
@@ -137,31 +137,13 @@ class _Connection:
         """Returns the file system of fsspec, which is made when it is first asked for."""
         with self.lock:
             if self.found is None:
-                self.found = _file_system(self.store.address, self.store.settings)
+                self.found = file_system(self.store.address, self.store.settings.anonymous, self.store.settings.timeout)
             return self.found
 
     def renew(self) -> None:
         """Makes another file system, which looks for credentials anew, when it is asked for."""
         with self.lock:
             self.found = None
-
-
-def _file_system(address: str, settings: BucketSettings) -> Any:
-    import fsspec
-
-    scheme = address.split("://", 1)[0]
-    options: dict[str, Any] = {}
-    if scheme == "s3":
-        limits = {"connect_timeout": CONNECT, "read_timeout": settings.timeout, "retries": {"total_max_attempts": 1}}
-        options = {"anon": settings.anonymous, "config_kwargs": limits}
-    elif scheme == "gs":
-        options = {"token": "anon"} if settings.anonymous else {}
-    elif scheme == "az":
-        options = {"anon": settings.anonymous}
-    files = fsspec.filesystem(scheme, skip_instance_cache=True, use_listings_cache=False, **options)
-    if hasattr(files, "retries"):
-        files.retries = 1  # asked again here, after pauses that end
-    return files
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ WITHOUT_CREDENTIALS = (
     *("NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError", "ClientAuthenticationError"),
     *("TokenRetrievalError", "UnauthorizedSSOTokenError"),
 )
+FORBIDDEN = "Forbidden: "  # gcsfs has no error of its own for it
 NOT_THERE, REFUSED, OUTSIDE = 404, (401, 403), 416  # of HTTP
 SECRET = re.compile("SECRET|TOKEN|PASSWORD|CREDENTIAL|_KEY|SIGNATURE", re.IGNORECASE)  # in names of variables
 SHORTEST_SECRET = 6
@@ -87,7 +88,8 @@ def is_missing(error: Exception) -> bool:
 def is_refused(error: Exception) -> bool:
     """Checks whether an error says that one may not read."""
     is_without = type(error).__name__ in WITHOUT_CREDENTIALS
-    return isinstance(error, PermissionError) or is_without or status_of(error) in REFUSED
+    is_forbidden = isinstance(error, OSError) and str(error).startswith(FORBIDDEN)
+    return isinstance(error, PermissionError) or is_without or is_forbidden or status_of(error) in REFUSED
 
 
 def status_of(error: BaseException) -> int | None:
@@ -106,7 +108,7 @@ def status_of(error: BaseException) -> int | None:
 
 def said(error: Exception) -> str:
     """Returns an error as one line, without secrets of the environment and signatures of addresses."""
-    text = re.sub(r"\?\S*", "?...", first_line(error))
+    text = re.sub(r"\?\S*", "?...", first_line(error)).rstrip(".")
     for name, value in os.environ.items():
         if SECRET.search(name) and len(value) >= SHORTEST_SECRET:
             text = text.replace(value, "...")

@@ -1,6 +1,5 @@
 """A bucket on loopback with videos as files and as shards, put there once for all tests of this folder."""
 
-import dataclasses
 import functools
 import os
 
@@ -20,27 +19,20 @@ def _server():
 @pytest.fixture(autouse=True)
 def _clients_made_once(monkeypatch):
     """Clients of S3 take half a second to make: a process of the tests has one for each kind of settings."""
-    monkeypatch.setattr(
-        buckets, "_file_system", lambda address, settings: _client(address[:4], _of_client(settings), os.getpid())
-    )
+    monkeypatch.setattr(buckets, "file_system", lambda address, *settings: _client(address[:4], settings, os.getpid()))
 
 
-MAKE = buckets._file_system
-
-
-def _of_client(settings):
-    """What of the settings a client has."""
-    return dataclasses.replace(settings, patience=1, ahead=0)
+MAKE = buckets.file_system
 
 
 @functools.cache
 def _client(kind, settings, process):
-    return MAKE({"s3:/": "s3://bucket", "http": "http://host"}[kind], settings)
+    return MAKE({"s3:/": "s3://bucket", "http": "http://host"}[kind], *settings)
 
 
 @pytest.fixture
 def clients_made_anew(_clients_made_once, monkeypatch):
-    monkeypatch.setattr(buckets, "_file_system", MAKE)
+    monkeypatch.setattr(buckets, "file_system", MAKE)
 
 
 @pytest.fixture
