@@ -33,7 +33,7 @@ def agents_are_forked(monkeypatch, tmp_path):
     # Of torchrun, which is imported already, the level of the log is fixed: what our program says then.
     monkeypatch.setattr(elastic, "MET", ("Initializing distributed",))
     monkeypatch.setattr(elastic, "JOINED", ("stopping after this step",))
-    monkeypatch.setattr(elastic, "PATIENCE", 120)
+    monkeypatch.setattr(elastic, "PATIENCE", 300)
 
 
 @pytest.mark.slow
