@@ -76,7 +76,7 @@ def test_a_model_at_chance_is_too_weak_to_judge_and_no_difference_to_it_is_claim
     for kind in ("md", "html"):
         text = (tmp_path / f"{stem}.{kind}").read_text(encoding="utf-8")
         assert "too weak to judge" in text
-        assert over_seeds or "is not above chance, 25.0" in text
+        assert over_seeds or "told from chance, 25.0" in text
     rows = [line for line in (tmp_path / f"{stem}.md").read_text(encoding="utf-8").splitlines() if " − " in line]
     assert rows[0].split(" | ")[1:3] == ["–", "–"]
 

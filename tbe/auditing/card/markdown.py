@@ -14,8 +14,8 @@ def markdown(audits: list[Audited]) -> str:
     parts = [f"# Background bias: {about['data']}, {about['split']}", "", texts.units(audits), texts.READING, ""]
     for reader in texts.readers(audits):
         parts += [f"## By {texts.READERS[reader]}", "", *_headlines(audits, reader), ""]
-        parts += [*(f"- {said}" for one in audits for said in texts.too_weak(one, reader)), ""]
-        parts += [*_table(audits, reader), "", texts.BEYOND, ""]
+        weak = [f"- {said}" for one in audits for said in texts.too_weak(one, reader)]
+        parts += [*weak, *([""] if weak else []), *_table(audits, reader), "", texts.BEYOND, ""]
         parts += _differences(audits, reader)
     for name in HEADLINES:
         parts.append(f"- **{texts.TITLES[name]}** = {texts.FORMULAS[name]}. {texts.DEFINITIONS[name]}")

@@ -156,6 +156,6 @@ def too_weak(audited: Audited, reader: str) -> Iterator[str]:
         if found and not found[name].is_known:
             yield (
                 f"{audited.name}, {TITLES[name].lower()}: {WEAK}. Its top-1 on {base.removesuffix('_top1')}, "
-                f"{shown(found[base])}, is not above chance, {chance(audited.answers.valid()):.1f}: it has no right "
-                "answers that could rely on anything."
+                f"{shown(found[base])}, can't be told from chance, {chance(audited.answers.valid()):.1f}: it has no "
+                "right answers that could rely on anything."
             )
