@@ -86,8 +86,9 @@ def _write(sources: list[Path], out: Path | None, leaderboard: Path | None) -> l
     audits = [audited for folder in sources for audited in find_audits(folder)]
     if not audits:
         raise UserError(f"expected folders with audits (audit.json), found none in {', '.join(map(str, sources))}")
-    for audited in audits if leaderboard else ():
-        append(leaderboard, audited)
+    if leaderboard:
+        for audited in audits:
+            append(leaderboard, audited)
     kinds = _kinds(audits)
     folder = out or sources[0]
     return [

@@ -36,8 +36,8 @@ def _answers(models: Mapping[str, Sequence[Audited]], found: Found) -> Iterator[
         rows = [(model, found[model][name].values.tolist(), mean) for model, mean in of_models]
         yield dots(rows, f"{texts.TITLES[name]}, percent")
     yield tag("h3", "Numbers")
-    rows = ([row_head(line), *(tag("td", texts.shown(cell)) for cell in cells)] for line, cells in seeds.lines(found))
-    yield grid(["", *seeds.heads(models)], rows)
+    table = ([row_head(line), *(tag("td", texts.shown(cell)) for cell in cells)] for line, cells in seeds.lines(found))
+    yield grid(["", *seeds.heads(models)], table)
     if len(found) > 1:
         yield tag("h3", "Differences, of the same videos")
         pairs = ([pair, *map(texts.shown, cells)] for pair, cells in seeds.differences(found))
