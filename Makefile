@@ -1,5 +1,6 @@
 # make demo   sets up, then pretrains MoCo and the recommended variant on the embedded data set, a core each, and measures them
-# make test   sets up, then runs the tests, none of which sees a GPU; make test-gpu runs those that need one
+# make test   sets up, then runs the tests, none of which sees a GPU; make test-gpu runs those that need one, and
+#             make test-elastic the one that loses a machine
 # make docs   sets up, then builds the documentation into site/; a dead link or an unknown name is an error
 # make matrix trains, resumes and evaluates every method with every backbone; the table is results/matrix.md
 # make proof  sets up, then runs the controlled comparison, nine methods with three seeds, two runs at a time
@@ -11,7 +12,7 @@ VENV ?= .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.installed
 
-.PHONY: demo test test-gpu docs proof matrix lint audit coverage setup clean
+.PHONY: demo test test-gpu test-elastic docs proof matrix lint audit coverage setup clean
 
 setup: $(READY)
 
@@ -32,6 +33,9 @@ test: setup
 
 test-gpu: setup
 	$(RUN) -m pytest --gpu -m gpu -rs
+
+test-elastic: setup
+	$(RUN) -m pytest --elastic tests/benchmarks/test_elastic.py -rs
 
 proof: setup
 	$(RUN) train.py sweep=proof hydra/launcher=joblib hydra.launcher.n_jobs=2

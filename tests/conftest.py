@@ -45,6 +45,7 @@ NARROW = ["backbone.widths=[4,8,8,8]", "contrastive.queue_size=16", "datamodule.
 
 def pytest_addoption(parser):
     parser.addoption("--gpu", action="store_true", help="let the tests see the GPUs of this machine, for -m gpu")
+    parser.addoption("--elastic", action="store_true", help="lose a machine of an elastic run, which takes a minute")
     parser.addoption("--matrix", metavar="FILE", help="run the whole matrix of methods and backbones, and tabulate it")
 
 

@@ -36,10 +36,11 @@ def agents_are_forked(monkeypatch, tmp_path):
     monkeypatch.setattr(elastic, "PATIENCE", 300)
 
 
-@pytest.mark.slow
 def test_a_run_whose_second_machine_is_killed_and_comes_back_goes_on_in_its_folder_with_as_many_videos_a_step(
-    agents_are_forked,
+    agents_are_forked, request
 ):
+    if not request.config.getoption("--elastic"):
+        pytest.skip("loses a machine, which takes a minute and more where others work: make test-elastic")
     row = elastic.lost_and_returned()
     assert "on 2 / 1 / 2 processes" in row.happened
     assert row.lost == "the steps since the last epoch"  # as many videos a step, in order, and noticed in time
