@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tbe.augment.layout import check_layout, find_layout, is_video
+from tbe.data.medians import temporal_median
 from tbe.errors import UserError
 
 
@@ -276,13 +277,6 @@ def add_static_frame(clips: Tensor, frames: Tensor, weights: Tensor, out: Tensor
         return torch.lerp(clips, frames, weights.to(clips.dtype), out=out)
     mixed = torch.lerp(clips.float(), frames.float(), weights).round_()
     return mixed.to(clips.dtype) if out is None else out.copy_(mixed)
-
-
-def temporal_median(clips: Tensor) -> Tensor:
-    """Returns the median of each pixel of clips (B, C, T, H, W) over time, the lower one of two: (B, C, 1, H, W)."""
-    # Of a picture that is expanded over time (stride 0), torch's median mixes pixels (2.15 and before).
-    clips = clips if clips.stride(2) else clips.contiguous()
-    return clips.median(dim=2, keepdim=True).values
 
 
 def add_difference(clips: Tensor, gained: Tensor, lost: Tensor, weights: Tensor, out: Tensor | None = None) -> Tensor:

@@ -7,6 +7,7 @@ from torch.testing import assert_close
 
 from tbe import BackgroundErasing
 from tbe.config import build, plain
+from tbe.data.medians import temporal_median
 from tbe.erasing import (
     BackgroundSwap,
     ForegroundMerge,
@@ -16,7 +17,6 @@ from tbe.erasing import (
     draw_weights,
     moving_mask,
     random_frames,
-    temporal_median,
 )
 from tests.conftest import composed
 

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 
 from tbe.data.clip_samplers import UniformClips
 from tbe.data.dataset import VideoDataset, pad
+from tbe.data.medians import in_order, median_of_frames
 from tbe.data.perturbation_dataset import ContextDataset, Foreground, add_foreground, other_videos
 
 FRAMES = UniformClips(num_frames=1, num_clips=9)  # of a video: their median approximates its background
@@ -100,7 +101,7 @@ def background(frames: Tensor, masks: Tensor | None) -> Tensor:
     Masks are dilated by a thirty-second of the frame, as their edges show the actor too.
     """
     if masks is None:
-        return in_order(frames)[(len(frames) - 1) // 2]
+        return median_of_frames(frames).squeeze(0)
     size = max(3, min(frames.shape[-2:]) // 32) | 1  # odd, so that masks are not shifted
     covered = F.max_pool2d(masks.squeeze(1).float().unsqueeze(1), size, stride=1, padding=size // 2) > 0
     num_seen = (~covered).sum(dim=0, keepdim=True)
@@ -110,21 +111,6 @@ def background(frames: Tensor, masks: Tensor | None) -> Tensor:
     middle = ((num_seen - 1) // 2).clamp_min(0).expand_as(last[:1])
     seen = last.gather(0, middle).squeeze(0).float()
     return fill(seen, num_seen.squeeze(0) > 0).round().clamp(0, 255).byte()
-
-
-def in_order(frames: Tensor) -> Tensor:
-    """Returns frames (n, ...) with the values of each pixel in ascending order: neighbors are exchanged in n turns.
-
-    For the few frames of a background this is many times faster than sorting each pixel, or finding its median.
-    """
-    ordered = frames.clone()
-    for turn in range(len(ordered)):
-        first = turn % 2
-        lower, upper = ordered[first : len(ordered) - 1 : 2], ordered[first + 1 :: 2]
-        least, most = torch.minimum(lower, upper), torch.maximum(lower, upper)
-        lower.copy_(least)
-        upper.copy_(most)
-    return ordered
 
 
 def fill(picture: Tensor, known: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from tbe.data.clip_samplers import UniformClips
 from tbe.data.dataset import VideoDataset, collate, pad
+from tbe.data.medians import median_of_frames
 from tbe.data.video_ids import video_ids
 from tbe.errors import UserError
 
@@ -83,7 +84,7 @@ class PerturbationDataset(ContextDataset):
 
     def _backdrop(self, partner: int) -> Tensor:
         frames, _ = self.videos.clips(partner, BACKDROP_FRAMES)
-        return frames.squeeze(1).median(dim=0, keepdim=True).values
+        return median_of_frames(frames.squeeze(1))
 
 
 def collate_with_context(items: list[dict[str, Any]]) -> dict[str, Tensor]:

@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tbe.data.backgrounds import ROLES, in_order
+from tbe.data.backgrounds import ROLES
+from tbe.data.medians import temporal_median
 
 NUM_BINS = 64  # of the histogram for the motion threshold
-FEW = 16  # frames, of which a CPU finds the median faster by exchanging neighbors
 
 
 class PerturbationContext(NamedTuple):
@@ -64,7 +64,7 @@ class Median(ContextFree):
     """Repeats the median of all frames: with a static camera, the scene without the actor."""
 
     def __call__(self, clips: Tensor, surroundings: PerturbationContext) -> Tensor:
-        return median_frame(clips).expand_as(clips)
+        return temporal_median(clips).expand_as(clips)
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class ForegroundRemoved:
     """Removes the foreground: replaces it by the median of all frames."""
 
     def __call__(self, clips: Tensor, surroundings: PerturbationContext) -> Tensor:
-        return torch.where(surroundings.foreground, median_frame(clips), clips)
+        return torch.where(surroundings.foreground, temporal_median(clips), clips)
 
 
 @dataclass(frozen=True)
@@ -194,22 +194,13 @@ class ForegroundShare(Measured):
         return torch.stack([context.foreground.float().flatten(1).mean(dim=1), context.is_known.float()], 1)
 
 
-def median_frame(clips: Tensor) -> Tensor:
-    """Returns the median over time of clips (B, C, T, H, W): (B, C, 1, H, W)."""
-    num_frames = clips.shape[2]
-    if clips.device.type == "cpu" and num_frames <= FEW:
-        return in_order(clips.movedim(2, 0))[(num_frames - 1) // 2].unsqueeze(2)
-    # Contiguous, because torch 2.15 returns a wrong median of expanded tensors (stride 0, as from Static).
-    return clips.contiguous().median(dim=2, keepdim=True).values
-
-
 def moving_foreground(clips: Tensor) -> Tensor:
     """Returns a mask bool (B, 1, T, H, W) of what differs from the median frame; empty for a static clip.
 
     Differences are smoothed over a sixteenth of the frame, split at Otsu's threshold of the clip (IEEE Trans. SMC
     1979), and the moving part is dilated by as much. Assumes a nearly static camera.
     """
-    motion = motion_against(median_frame(clips), clips)
+    motion = motion_against(temporal_median(clips), clips)
     return moving_parts(motion, motion_threshold(motion))
 
 

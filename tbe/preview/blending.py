@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from tbe.erasing import temporal_median
+from tbe.data.medians import temporal_median
 
 TOLERANCE = 1e-3  # relative to the root mean square of the motion or picture
 MIN_WEIGHT = 1e-3

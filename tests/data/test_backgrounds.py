@@ -4,15 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tbe.data.backgrounds import background, in_order
-
-
-@pytest.mark.parametrize("num_frames", [1, 2, 5, 9])
-def test_frames_in_order_are_those_that_a_sort_of_each_pixel_gives(num_frames):
-    frames = torch.randint(0, 256, (num_frames, 3, 8, 9), dtype=torch.uint8)
-    before = frames.clone()
-    assert torch.equal(in_order(frames), frames.sort(dim=0).values)
-    assert torch.equal(frames, before)
+from tbe.data.backgrounds import background
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5])

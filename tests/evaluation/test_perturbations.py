@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from tbe.data.medians import temporal_median
 from tbe.evaluation import perturbations
 from tbe.evaluation.perturbations import (
     ForegroundShare,
     PerturbationContext,
-    median_frame,
     moving_foreground,
     otsu_threshold,
 )
@@ -119,7 +119,7 @@ def test_moving_regions_are_found_and_static_ones_are_not():
     assert found.shape == mask.shape
     assert (found & mask).sum() / mask.sum() > 0.95
     assert (found & mask).sum() / found.sum() > 0.5  # it is widened
-    assert not moving_foreground(median_frame(clip).expand_as(clip)).any()
+    assert not moving_foreground(temporal_median(clip).expand_as(clip)).any()
 
 
 def test_each_clip_of_a_batch_has_its_own_threshold():

@@ -8,14 +8,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tbe.evaluation.perturbations import median_frame, motion_against, motion_threshold, moving_parts
+from tbe.data.medians import temporal_median
+from tbe.evaluation.perturbations import motion_against, motion_threshold, moving_parts
 from tbe.prepare.tools.masks.finding import NUM_SAMPLED, Found, Video
 
 
 def find_motion(video: Video) -> Found:
     """Finds what differs from the median of the sampled frames; for up to NUM_SAMPLED frames as `moving_foreground`."""
     sample = as_clip(*video.sample(NUM_SAMPLED))
-    median = median_frame(sample)
+    median = temporal_median(sample)
     return Found(_mattes(video, median, motion_threshold(motion_against(median, sample))))
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from tbe.evaluation.perturbations import median_frame, motion_against, motion_threshold, moving_parts
+from tbe.data.medians import temporal_median
+from tbe.evaluation.perturbations import motion_against, motion_threshold, moving_parts
 from tbe.prepare.tools.masks.finding import NUM_SAMPLED, Video
 from tbe.prepare.tools.masks.motion import as_clip
 from tbe.prepare.tools.masks.people import PERSON, SURE, Detector
@@ -33,7 +34,7 @@ Prompter = Callable[[Video], Prompt | None]  # None where nobody is found
 def by_motion(video: Video) -> Prompt | None:
     """Returns boxes around what moves against the median frame; supposes a camera at rest."""
     sample = as_clip(*video.sample(NUM_SAMPLED))
-    median = median_frame(sample)
+    median = temporal_median(sample)
     threshold = motion_threshold(motion_against(median, sample))
     found = []
     for number, picture in _candidates(video):
