@@ -50,4 +50,6 @@ class _KeptVideo:
         return len(self.pictures)
 
     def frames(self, indices: Sequence[int]) -> Tensor:
-        return self.pictures[torch.as_tensor(list(indices), dtype=torch.long)]
+        # By rows of memory, (n, H, W, C): indexing them as (n, C, H, W) would go byte by byte.
+        rows = self.pictures.movedim(1, -1).index_select(0, torch.as_tensor(list(indices), dtype=torch.long))
+        return rows.movedim(-1, 1)
