@@ -153,7 +153,7 @@ def test_a_run_that_follows_computes_where_the_first_did_and_the_rest_is_its_own
     for part in ("accelerator", "devices", "num_nodes", "strategy"):
         assert second["trainer"][part] == first["trainer"][part]
     assert first["trainer"]["devices"] == 2
-    assert second["trainer"]["strategy"]["timeout"]["seconds"] == 7
+    assert second["trainer"]["strategy"]["timeout"]["process_timeout"] == 7
     assert (second["trainer"]["precision"], second["trainer"]["max_epochs"]) == ("32-true", 2)
     assert second["trainer"]["limit_train_batches"] is None
     assert [stage["trainer"]["limit_train_batches"] for stage in stages("trainer=debug")] == [2, 2]

@@ -1,13 +1,31 @@
-"""Runs whose number of processes changes from start to start: torchrun's --nnodes=1:8, where machines come and go."""
+"""Runs that torchrun starts again: when a process fails, and with --nnodes=1:8 where machines come and go."""
 
 from __future__ import annotations
 
 import copy
 import os
+from datetime import timedelta
 from typing import Any
 
 from tbe.errors import UserError
 from tbe.launch.stages import Stage, write_stage
+
+STARTING = 30  # seconds of process_timeout that torchrun and a program get to end, to meet and to start again
+
+
+def answer_limit(process_timeout: float) -> timedelta:
+    """Returns how long a process waits for the others before one of them counts as hung or lost.
+
+    process_timeout: seconds. Where torchrun starts processes again, the last STARTING of them, at most half, are left
+    for that, so that a run that loses a machine goes on within process_timeout.
+    """
+    reserve = min(STARTING, process_timeout / 2) if has_restarts() else 0
+    return timedelta(seconds=process_timeout - reserve)
+
+
+def has_restarts() -> bool:
+    """Returns whether torchrun starts processes that fail again (--max-restarts)."""
+    return int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", 0)) > 0
 
 
 def num_processes() -> int:

@@ -19,6 +19,7 @@ from threading import Thread
 from typing import Any
 
 from tbe.errors import UserError
+from tbe.launch.elastic import STARTING, has_restarts
 from tbe.launch.stages import Stage, from_plain, to_plain
 
 VARIABLE = "TBE_STAGES"
@@ -119,7 +120,8 @@ def _ending(number: int, process: subprocess.Popen) -> str:
 
 def _unknown(is_late: bool) -> str:
     if is_late:
-        return "another process did not answer within process_timeout: it hangs, was stopped, or needs longer"
+        less = f" (less the last {STARTING} s, at most half, for starting again)" if has_restarts() else ""
+        return f"another process did not answer within process_timeout{less}: it hangs, was stopped, or needs longer"
     return "the connection to another process broke: its own error, or the system's log where it was killed, says why"
 
 

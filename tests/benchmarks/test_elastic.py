@@ -44,3 +44,15 @@ def test_a_run_whose_second_machine_is_killed_and_comes_back_goes_on_in_its_fold
     row = elastic.lost_and_returned()
     assert "on 2 / 1 / 2 processes" in row.happened
     assert row.lost == "the steps since the last epoch"  # as many videos a step, in order, and noticed in time
+
+
+@pytest.mark.parametrize(
+    ("noticed", "said", "lost"), [(30, "after 42 s in all, within", "the steps"), (50, "62 s", "**")]
+)
+def test_a_loss_that_takes_longer_than_process_timeout_to_go_on_from_is_said_to(noticed, said, lost):
+    states = [elastic.State(2, 4, 3), elastic.State(1, 8, 5), elastic.State(2, 4, 9)]
+    taken = elastic.Phases(noticed, 4, 7, 1, 8), elastic.Phases(1, 3, 8, 1, 8)
+    row = elastic.outcome("the network is cut", taken, states, [1, 2, 3])
+    assert said in row.happened
+    assert ("**not** within process_timeout=60" in row.happened) == (noticed == 50)
+    assert row.lost.startswith(lost)

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from tbe.config import plain
-from tbe.launch import cli, cluster_jobs
+from tbe.config import build, plain
+from tbe.launch import cli, cluster_jobs, worker_processes
 from tbe.launch.elastic import with_processes
 from tbe.launch.stages import read_stage, write_stage
 from tests.conftest import composed
@@ -87,3 +87,19 @@ def test_a_process_that_waits_for_the_first_one_imports_meanwhile_what_both_need
     monkeypatch.setattr(cli, "import_module", imported.append)
     monkeypatch.setattr(cluster_jobs, "wait_for_stages", lambda job, arguments: list(imported))
     assert cli.train._stages_of_job() == ["tbe.train"]
+
+
+@pytest.mark.parametrize(
+    ("restarts", "process_timeout", "waited"),
+    [(None, 60, 60), ("0", 60, 60), ("5", 60, 30), ("5", 1800, 1770), ("5", 10, 5)],
+)
+def test_collectives_leave_time_to_start_again_where_torchrun_does(
+    tmp_path, monkeypatch, restarts, process_timeout, waited
+):
+    if restarts is not None:
+        monkeypatch.setenv("TORCHELASTIC_MAX_RESTARTS", restarts)
+    config = composed("train", "trainer=ddp_cpu", f"process_timeout={process_timeout}", run_dir=tmp_path)
+    timeout = build(config.trainer.strategy)._timeout
+    assert timeout.total_seconds() == waited
+    said = worker_processes._unknown(is_late=True)
+    assert ("less the last 30 s" in said) == (waited < process_timeout)
