@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,11 +34,11 @@ LEFT_OUT = re.compile(r"_drop$|_beyond_cut$|^(frame|backdrop)_")
 class Audit:
     """Measures how much the answers of a model depend on the background and on the motion, with intervals.
 
-    weights: of the frames and backgrounds that are mixed into clips; draws: of the bootstrap over videos; min_videos:
-    fewer with a valid mask are refused; pictures: videos whose clips are shown; leaderboard: a CSV to which a row is
-    appended for each model and split, None for none; command: what the card says it was made by, None for the
-    command line. Writes `audit/<model>[/<split>]` with `answers.csv`, one line per
-    video, from which all numbers follow, and for all models `audit.html` and `audit.md`, with several query splits
+    splits: the query splits to audit, None for all. weights: of the frames and backgrounds that are mixed into clips;
+    draws: of the bootstrap over videos; min_videos: fewer with a valid mask are refused; pictures: videos whose clips
+    are shown; leaderboard: a CSV to which a row is appended for each model and split, None for none; command: what the
+    card says it was made by, None for the command line. Writes `audit/<model>[/<split>]` with `answers.csv`, one line
+    per video, from which all numbers follow, and for all models `audit.html` and `audit.md`, with several query splits
     `audit_<split>.html` and so on. Metrics, in percent: `audit/<measure>` by a linear classifier, `audit/head/...` by
     the model's own, as `tbe.auditing.measures.ratios` names them; of the headlines also `_low` and `_high`.
     """
@@ -49,6 +50,7 @@ class Audit:
     min_videos: int = 10
     pictures: int = 3
     leaderboard: str | None = None
+    splits: Sequence[str] | None = None
     command: str | None = None
 
     def __post_init__(self) -> None:
@@ -60,7 +62,7 @@ class Audit:
 
     def run(self, evaluation: Evaluation) -> dict[str, float]:
         metrics: dict[str, float] = {}
-        for split in evaluation.queries:
+        for split in self._chosen(evaluation.queries):
             audited = self.audit(evaluation, split)
             for reader, found in audited.measures.items():
                 where = FOLDER if reader == "linear" else f"{FOLDER}/{reader}"
@@ -92,6 +94,17 @@ class Audit:
         splits = list(dict.fromkeys(one.about["split"] for one in of_models))
         for split in splits:
             write_card([one for one in of_models if one.about["split"] == split], folder, split if splits[1:] else "")
+
+    def _chosen(self, queries: Sequence[str]) -> Sequence[str]:
+        """Returns the splits to audit; raises UserError for one that is not measured."""
+        chosen = queries if self.splits is None else self.splits
+        unknown = [split for split in chosen if split not in queries]
+        if unknown or not chosen:
+            raise UserError(
+                f"audit.splits: expected some of the measured splits, {', '.join(queries)}, got "
+                f"{', '.join(unknown) or 'none'}: null audits all of them"
+            )
+        return chosen
 
     def _check(self, answers: Answers, split: str) -> None:
         """Raises UserError for fewer videos that count than intervals need."""

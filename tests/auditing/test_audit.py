@@ -1,5 +1,7 @@
 """Audits of networks that are known to read the background, the actor, or the motion, and nothing else."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -46,6 +48,15 @@ def test_an_audit_repeats_whatever_the_batch_and_all_numbers_follow_from_its_tab
     read_back = Audited.read(tmp_path / "audit" / "net")
     assert values(read_back) == pytest.approx(values(one), nan_ok=True)
     assert read_back.about == one.about
+
+
+def test_only_the_chosen_splits_are_audited(asked):
+    evaluation = asked(Actor())
+    evaluation.queries = ["train", "test"]
+    found = replace(AUDIT, splits=["test"]).run(evaluation)
+    assert {name.rpartition("/")[2] for name in found} == {"test"}
+    with pytest.raises(ValueError, match="audit.splits: expected some of the measured splits, train, test, got plain"):
+        replace(AUDIT, splits=["test", "plain"]).run(evaluation)
 
 
 def test_the_model_is_asked_by_its_own_head_too(asked):

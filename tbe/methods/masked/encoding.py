@@ -12,6 +12,7 @@ from tbe.backbones.base import VideoBackbone
 from tbe.backbones.vit import ViT, select
 from tbe.backbones.vit.positions import Grid
 from tbe.errors import UserError
+from tbe.methods.masked.whole_clips import look_at, statistics_kept
 
 
 class TokenEncoder(nn.Module):
@@ -19,7 +20,8 @@ class TokenEncoder(nn.Module):
 
     A ViT has them, and leaves the hidden ones out. Of any other backbone they are the feature maps, resized to the grid
     of tubelets of size `patch` (T, H, W), and hidden tubelets are gray in its clips, as in SimMIM (Xie et al., CVPR
-    2022, arXiv:2111.09886). Raises UserError for clips below a tubelet.
+    2022, arXiv:2111.09886); its batch norms keep the statistics of whole clips (`look_at`). Raises UserError for clips
+    below a tubelet.
     """
 
     def __init__(self, backbone: VideoBackbone, patch: Sequence[int]):
@@ -43,13 +45,15 @@ class TokenEncoder(nn.Module):
         if isinstance(self.backbone, ViT):
             return self.backbone.tokens(clips, keep)
         grid = self.grid_of(clips)
-        if keep is not None:
-            clips = clips * self._visible(clips, keep, grid)
-        maps = self.backbone.forward_features(clips)
-        if tuple(maps.shape[2:]) != grid:
-            maps = F.interpolate(maps, grid, mode="trilinear", align_corners=False)
-        tokens = maps.flatten(2).transpose(1, 2)
-        return tokens if keep is None else select(tokens, keep)
+        if keep is None:
+            return _as_tokens(self.backbone.forward_features(clips), grid)
+        with statistics_kept(self.backbone):
+            maps = self.backbone.forward_features(clips * self._visible(clips, keep, grid))
+        return select(_as_tokens(maps, grid), keep)
+
+    def look_at(self, clips: Tensor) -> None:
+        """Gives batch norms, in training, the statistics of whole clips; call it after passes with hidden places."""
+        look_at(self.backbone, clips)
 
     def _visible(self, clips: Tensor, keep: Tensor, grid: Grid) -> Tensor:
         """Returns 1 where tubelets are seen and 0 elsewhere: (B, 1, T, H, W)."""
@@ -59,6 +63,12 @@ class TokenEncoder(nn.Module):
             seen = seen.repeat_interleave(step, dim=axis)
         rest = [size - made for size, made in zip(clips.shape[2:], seen.shape[2:], strict=True)]
         return F.pad(seen, (0, rest[2], 0, rest[1], 0, rest[0]))
+
+
+def _as_tokens(maps: Tensor, grid: Grid) -> Tensor:
+    if tuple(maps.shape[2:]) != grid:
+        maps = F.interpolate(maps, grid, mode="trilinear", align_corners=False)
+    return maps.flatten(2).transpose(1, 2)
 
 
 def pixels(clips: Tensor, patch: Grid, is_normalized: bool) -> Tensor:

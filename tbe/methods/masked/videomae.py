@@ -55,6 +55,7 @@ class VideoMAE(Method):
         grid = self.encoder.grid_of(query)
         split = random_tubes(len(query), grid, self.ratio, query.device)
         predictions = self.decoder(self.encoder(query, split.seen), split, grid).float()
+        self.encoder.look_at(query)
         wanted = pixels(clip_to_predict(query, clean, self.reads_clean), self.encoder.patch, self.normalized)
         hidden = split.hidden.unsqueeze(2).expand(-1, -1, wanted.shape[2])
         return Reconstructions(predictions, wanted.gather(1, hidden))

@@ -77,6 +77,7 @@ class VJEPA(Method):
             split = random_blocks(batch, grid, self.ratio, blocks, scale, query.device)
             predictions.append(self.predictor(self.encoder(query, split.seen), split, grid).float())
             wanted.append(select(features, split.hidden))
+        self.encoder.look_at(query)
         return Reconstructions(torch.cat(predictions), torch.cat(wanted))
 
     @torch.no_grad()

@@ -101,6 +101,16 @@ def test_vjepa_predicts_the_features_of_a_moving_average_without_gradient_to_it(
         assert_close(new, old + 0.1)
 
 
+@pytest.mark.parametrize("method", [VideoMAE, VJEPA])
+def test_batch_norms_keep_the_statistics_of_whole_clips_as_in_evaluation(method):
+    network = made(method, convolutions).train()
+    other = copy.deepcopy(network.backbone)
+    for seed in (1, 2):
+        run(network, clips(seed), clips(3))
+        other.forward_features(clips(seed))
+    assert_close(dict(network.backbone.named_buffers()), dict(other.named_buffers()))
+
+
 @pytest.mark.parametrize(
     ("method", "settings", "message"),
     [
