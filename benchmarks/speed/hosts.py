@@ -1,14 +1,16 @@
 """Steps of all methods of the comparison of hosts beside MoCo's, and its monitors: `python -m benchmarks.speed.hosts`.
 
-The settings are those of sweep=proof_real_hosts, of its network and of vit_micro. Memory is what a step keeps for the
-backward pass, and parameters, gradients, moments and buffers; on a GPU the peak of a step. The share of the monitors is
-that of looking at the last batches of a period and of both ranks, with the callback's own settings.
+The settings are those of sweep=proof_real_hosts, of its network and of vit_micro. On a CPU times are the processor's,
+whatever else runs. Memory is what a step keeps for the backward pass, and parameters, gradients, moments and buffers;
+on a GPU the peak of a step. The share of the monitors is that of looking at the last batches of a period and of both
+ranks, with the callback's own settings.
 """
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -89,22 +91,27 @@ def measure(device: str, quick: bool = False) -> Iterator[Finding]:
     for name, network in {"the recipe's": QUICK}.items() if quick else NETWORKS.items():
         steps = {host: Step(host, network, device) for host in hosts}
         setting = f"{name} network, {steps['moco'].setting}"
-        times = in_turn(steps, 1 if quick else 9, warm_up=1)
+        times = in_turn(steps, 1 if quick else 9, warm_up=1, clock=clock_of(device))
         sizes = {host: step.memory() for host, step in steps.items()}
         for host in hosts:
             if host != "moco":
                 yield compare(times, host, "moco", f"{setting}, time of a step")
                 yield Finding(f"{host} / moco", f"{setting}, memory", *[sizes[host] / sizes["moco"]] * 3)
-        yield of_monitors(steps["moco"], setting, 1 if quick else 9)
+        yield of_monitors(steps["moco"], setting, 1 if quick else 9, device)
 
 
-def of_monitors(step: Step, setting: str, rounds: int) -> Finding:
+def clock_of(device: str) -> Callable[[], float]:
+    """Returns the clock of a device: work of a GPU goes on beside this process."""
+    return time.process_time if device == "cpu" else time.perf_counter
+
+
+def of_monitors(step: Step, setting: str, rounds: int, device: str) -> Finding:
     """Compares steps of a period with the ranks of its last batches to the steps alone, of one process."""
     views, backbone, monitor = [step.views["query"], step.views["key"]], step.module.backbone, step.monitor
     needed, period = monitor.period(len(views[0]))
     features = torch.cat([features_of(backbone, views)] * needed)
     ways = {"look": partial(features_of, backbone, views), "ranks": lambda: (rankme(features[:, 0]), lidar(features))}
-    times = in_turn({**ways, "step": step}, rounds, warm_up=1)
+    times = in_turn({**ways, "step": step}, rounds, warm_up=1, clock=clock_of(device))
     rows = zip(times["look"], times["ranks"], times["step"], strict=True)
     ratios = [1 + (needed * look + ranks) / (period * one) for look, ranks, one in rows]
     told = f"{setting}, {needed} of {period} batches"
