@@ -47,7 +47,7 @@ def write(file: Path, num_videos: int) -> None:
             out.write("path,label,num_frames,scene,group\n")
         row = "{},{},{},scene {},{}\n" if file.suffix == ".csv" else "{} {} {}\n"
         for first in range(0, num_videos, AT_ONCE):
-            out.writelines(row.format(*values) for values in zip(*_columns(first, num_videos).values(), strict=True))
+            out.writelines(row.format(*values) for values in zip(*columns(first, num_videos).values(), strict=True))
 
 
 def read(file: str) -> None:
@@ -65,7 +65,7 @@ def read(file: str) -> None:
     print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20]))
 
 
-def _columns(first: int, num_videos: int) -> dict[str, list]:
+def columns(first: int, num_videos: int) -> dict[str, list]:
     """Returns the columns of AT_ONCE videos from the first on."""
     numbers = np.arange(first, min(num_videos, first + AT_ONCE))
     labels = (numbers % NUM_CLASSES).tolist()
@@ -83,7 +83,7 @@ def _write_parquet(file: Path, num_videos: int) -> None:
     schema = pa.schema({**kinds, "group": pa.int64()})
     with pyarrow.parquet.ParquetWriter(file, schema) as out:
         for first in range(0, num_videos, AT_ONCE):
-            out.write_table(pa.table(_columns(first, num_videos), schema))
+            out.write_table(pa.table(columns(first, num_videos), schema))
 
 
 def _cost(file: Path) -> tuple[float, float]:

@@ -34,6 +34,7 @@ NAMES = (
     "lists",
     "shards",
     "long_lists",
+    "long_joins",
     "memory",
     "startup",
     "scaling",

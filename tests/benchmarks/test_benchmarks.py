@@ -33,6 +33,8 @@ def quickly(monkeypatch, name):
         monkeypatch.setattr(module.os, "cpu_count", lambda: 1)
     if name == "long_lists":
         monkeypatch.setattr(module, "_cost", lambda file: (10.0, module.read(str(file)) or 1.0))
+    if name == "long_joins":
+        monkeypatch.setattr(module, "_cost", lambda *joined: (10.0, module.join(module.arguments_of(*joined)) or 1.0))
     if name == "memory":
         monkeypatch.setattr(module, "readers", dict)  # reader=auto alone
     if name == "audit":
@@ -62,6 +64,7 @@ def quickly(monkeypatch, name):
             "input_pipeline",
             "lists",
             "loader",
+            "long_joins",
             "long_lists",
             "memory",
             "readers",

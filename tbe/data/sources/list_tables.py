@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ SUFFIXES = CSV, PARQUET = (".csv", ".parquet")
 REQUIRED, NUMBERS, NAMES = ("path", "label"), ("label", "num_frames"), ("scene", "group")
 COLUMNS = ("path", "label", "num_frames", "scene", "group")
 BYTES_AT_ONCE, ROWS_AT_ONCE = 2**23, 2**18
+GROUP = 2**20  # rows that lie together in a Parquet file
 HEAD = 2**16  # bytes in which the head of a CSV ends
 
 
@@ -63,29 +65,64 @@ def table_rows(file: str | os.PathLike) -> Rows:
     return Rows(paths, labels, num_frames, scenes, groups, is_table=True)
 
 
-def write_table(file: Path, columns: dict[str, Sequence[Any] | np.ndarray], suffix: str) -> None:
-    """Writes columns of equal length, at least one row, as the suffix says; paths and names are bytes."""
-    if suffix == PARQUET:
-        pa = pyarrow_package()
-        import pyarrow.parquet
+def write_table(file: Path, columns: Sequence[str], rows: Callable[[], Iterable[tuple]], suffix: str) -> None:
+    """Writes rows of these columns, at least one, as the suffix says, some at a time.
 
-        pyarrow.parquet.write_table(pa.table({name: _array(values) for name, values in columns.items()}), file)
+    rows: gives all of them each time it is called, texts as Python decodes file names.
+    """
+    if suffix == PARQUET:
+        _write_parquet(file, columns, rows)
         return
-    texts = [map(os.fsdecode, values) if isinstance(values[0], bytes) else values for values in columns.values()]
     with open(file, "w", encoding="utf-8", errors="surrogateescape", newline="") as out:
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(columns)
-        writer.writerows(zip(*texts, strict=True))
+        writer.writerows(rows())
 
 
-def _array(values: Sequence[Any] | np.ndarray) -> pa.Array:
-    """Returns a column of numbers, of texts, or of bytes where they are not UTF-8."""
+def _write_parquet(file: Path, columns: Sequence[str], rows: Callable[[], Iterable[tuple]]) -> None:
+    """Writes numbers, texts, and as bytes the columns in which some text is not UTF-8."""
     pa = pyarrow_package()
-    array = pa.array(list(values) if isinstance(values[0], bytes) else values)
+    import pyarrow.parquet
+
+    kinds = {name: pa.int64() if name in NUMBERS else pa.string() for name in columns}
+    while True:
+        try:
+            with pyarrow.parquet.ParquetWriter(file, pa.schema(kinds)) as out:
+                for group in _groups(kinds, rows()):
+                    out.write_table(group)
+        except _NotUtf8 as found:
+            kinds[found.column] = pa.binary()
+        else:
+            return
+
+
+def _groups(kinds: dict[str, pa.DataType], rows: Iterable[tuple]) -> Iterator[pa.Table]:
+    """Yields the rows that lie together in a file; raises _NotUtf8 for bytes in a column of texts."""
+    pa = pyarrow_package()
+    rows, schema = iter(rows), pa.schema(kinds)
+    parts = iter(lambda: list(zip(*islice(rows, ROWS_AT_ONCE), strict=True)), [])
+    batches = (pa.record_batch(list(map(_array, kinds.items(), values)), schema) for values in parts)
+    while some := list(islice(batches, GROUP // ROWS_AT_ONCE)):
+        yield pa.Table.from_batches(some).combine_chunks()
+
+
+def _array(column: tuple[str, pa.DataType], values: Sequence[Any]) -> pa.Array:
+    pa = pyarrow_package()
+    name, kind = column
+    if pa.types.is_integer(kind):
+        return pa.array(np.array(values, np.int64))
     try:
-        return array.cast(pa.string()) if pa.types.is_binary(array.type) else array
-    except pa.ArrowInvalid:
-        return array
+        return pa.array(list(map(os.fsencode, values)), pa.binary()).cast(kind)
+    except pa.ArrowInvalid as error:
+        raise _NotUtf8(name) from error
+
+
+class _NotUtf8(Exception):
+    """A column of texts has some that are not UTF-8."""
+
+    def __init__(self, column: str):
+        super().__init__(column)
+        self.column = column
 
 
 def _head(file: str | os.PathLike) -> list[str]:

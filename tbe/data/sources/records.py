@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -190,32 +191,60 @@ def read_list(file: str | os.PathLike, root: str | os.PathLike) -> Records:
     return Records(os.fspath(root), *rows[:3], scenes=rows.scenes, groups=rows.groups)
 
 
-def write_list(file: str | os.PathLike, rows: list[tuple]) -> None:
+def write_list(file: str | os.PathLike, rows: Iterable[tuple]) -> None:
     """Writes one row per line, fields joined by spaces; writes atomically.
 
     Paths are as Python decodes file names: bytes that are not UTF-8 are written as they were.
     """
-    content = "".join(" ".join(str(field) for field in row) + "\n" for row in rows)
-    with replacing(Path(file)) as part:
-        part.write_bytes(content.encode("utf-8", errors="surrogateescape"))
+    lines = (" ".join(str(field) for field in row) + "\n" for row in rows)
+    with replacing(Path(file)) as part, part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as out:
+        out.writelines(lines)
 
 
-def write_records(file: str | os.PathLike, records: Records) -> None:
+def write_records(file: str | os.PathLike, records: Records, kept: np.ndarray | None = None) -> None:
     """Writes a list of the columns that are known: a table for a name that ends in .csv or .parquet, else text.
 
-    Text lists have no scenes and groups. Writes atomically.
+    kept: bool (n,), the records to write, at least one; all by default. Text lists have no scenes and groups. Writes
+    atomically, some rows at a time.
     """
-    columns: dict[str, Any] = {"path": records.paths, "label": records.labels}
-    if records.num_frames.any():
-        columns["num_frames"] = records.num_frames
-    if Path(file).suffix.lower() not in SUFFIXES:
-        columns["path"] = map(os.fsdecode, records.paths)
-        write_list(file, list(zip(*columns.values(), strict=True)))
-        return
+    chosen = np.ones(len(records), bool) if kept is None else kept
+    has_frames = bool(records.num_frames[chosen].any())
+    names = names_of(records) if is_written_as_table(file) else {}
+
+    def rows() -> Iterator[tuple]:
+        columns = [map(os.fsdecode, records.paths), records.labels, *([records.num_frames] if has_frames else [])]
+        return compress(zip(*columns, *map(texts_of, names.values()), strict=True), chosen)
+
+    write_rows(file, ["path", "label", *(["num_frames"] if has_frames else []), *names], rows)
+
+
+def names_of(records: Records) -> dict[str, Names]:
+    """Returns the scenes and groups of records, if they have them, by the name of their column in a table."""
     names = {"scene": records.scenes, "group": records.groups}
-    columns |= {name: column.tolist() for name, column in names.items() if column}
+    return {name: column for name, column in names.items() if column is not None}
+
+
+def texts_of(names: Names) -> Iterator[str]:
+    """Yields the name of each video, as Python decodes file names."""
+    return map(os.fsdecode, names.each())
+
+
+def write_rows(file: str | os.PathLike, columns: Sequence[str], rows: Callable[[], Iterable[tuple]]) -> None:
+    """Writes a list of these columns: a table for a name that ends in .csv or .parquet, else text without their names.
+
+    rows: gives all of them, at least one, each time it is called, texts as Python decodes file names. Writes
+    atomically, some rows at a time.
+    """
+    if not is_written_as_table(file):
+        write_list(file, rows())
+        return
     with replacing(Path(file)) as part:
-        write_table(part, columns, Path(file).suffix.lower())
+        write_table(part, columns, rows, Path(file).suffix.lower())
+
+
+def is_written_as_table(file: str | os.PathLike) -> bool:
+    """Checks whether a list of this name is written as a table."""
+    return Path(file).suffix.lower() in SUFFIXES
 
 
 def list_suffix(file: Path) -> str:

@@ -109,10 +109,15 @@ class Names(NamedTuple):
         """Returns the names at these positions."""
         return Names(self.numbers[positions], self.known)
 
-    def tolist(self) -> list[bytes]:
-        """Returns all names, empty where unknown."""
+    def each(self) -> Iterator[bytes]:
+        """Yields the name of each video, empty where unknown."""
         known = [*self.known, b""]
-        return [known[number] for number in self.numbers.tolist()]
+        for first in range(0, len(self.numbers), CHUNK):
+            yield from (known[number] for number in self.numbers[first : first + CHUNK].tolist())
+
+    def tolist(self) -> list[bytes]:
+        """Returns the name of each video, empty where unknown."""
+        return list(self.each())
 
 
 def _digests(words: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
@@ -28,7 +29,11 @@ def add_out(parser: argparse.ArgumentParser, dataset: str) -> None:
 
 
 def write_lists(
-    dataset: str, out: Path, lists: dict[str, list[Row]], classes: list[str], official: dict[str, int] | None = None
+    dataset: str,
+    out: Path,
+    lists: Mapping[str, Sequence[Row]],
+    classes: list[str],
+    official: dict[str, int] | None = None,
 ) -> None:
     """Writes <name>.txt for each list and classes.txt, and prints the number of videos of each.
 
@@ -76,7 +81,7 @@ def _count_outside(root: Path, paths: list[str]) -> int:
     return sum(folders[os.path.dirname(path)] for path in paths) + sum(leads_out(root / path, root) for path in links)
 
 
-def check_disjoint(lists: dict[str, list[Row]]) -> None:
+def check_disjoint(lists: Mapping[str, Sequence[Row]]) -> None:
     """Raises UserError for lists with a repeated video, and lists with the same ending that share one."""
     for name, rows in lists.items():
         repeated = [path for path, count in Counter(row[0] for row in rows).items() if count > 1]

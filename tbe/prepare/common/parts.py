@@ -9,11 +9,12 @@ from __future__ import annotations
 import argparse
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from tbe.errors import UserError
+from tbe.prepare.common.path_column import PathColumn
 from tbe.prepare.common.report import Report
 
 T = TypeVar("T")
@@ -31,9 +32,9 @@ class Part(NamedTuple):
     def __str__(self) -> str:
         return f"{self.number}/{self.total}"
 
-    def of(self, items: Sequence[T]) -> list[T]:
+    def of(self, items: Sequence[T]) -> Sequence[T]:
         """Returns this part of some items: all parts have as many, up to one, and from all over the list."""
-        return list(items[self.number - 1 :: self.total])
+        return items[self.number - 1 :: self.total]
 
 
 class PartDone(SystemExit):
@@ -78,8 +79,8 @@ def whole(args: argparse.Namespace) -> argparse.Namespace:
     return argparse.Namespace(**{**vars(args), "part": None, "join": False})
 
 
-def opened_report(file: Path, row_type: type[NamedTuple], args: argparse.Namespace) -> Report:
-    """Opens the report of the work: that of a part, or for a join one with the rows of all parts.
+def opened_report(file: Path, row_type: type[NamedTuple], args: argparse.Namespace, paths: Sequence[str]) -> Report:
+    """Opens the report of the work: that of a part, or for a join one with the rows of all parts for these videos.
 
     Raises UserError for a join without parts, and with parts of several numbers.
     """
@@ -88,10 +89,12 @@ def opened_report(file: Path, row_type: type[NamedTuple], args: argparse.Namespa
     if is_part(args):
         number, count = part_of(args)
         return Report(file.with_name(f"{file.stem}.part-{number:05d}-of-{count:05d}{file.suffix}"), row_type)
-    parts = part_files(file) if is_joining(args) else {}
-    report = Report(file, row_type)
+    if not is_joining(args):
+        return Report(file, row_type)
+    parts = part_files(file)
+    report = Report(file, row_type, PathColumn.of(paths))
     for part in parts.values():
-        report.rows |= Report(part, row_type).rows
+        report.include(part)
     return report
 
 
@@ -113,13 +116,15 @@ def part_files(file: Path) -> dict[Part, Path]:
 def check_complete(paths: Sequence[str], report: Report) -> None:
     """Raises UserError that names the parts of which videos are missing in a joined report."""
     (count,) = {part.total for part in part_files(report.file)}
-    missing = {place: path for place, path in enumerate(paths) if path not in report.rows}
-    if not missing:
+    places = (place for place, is_there in enumerate(report.has(paths)) if not is_there)
+    first = next(places, None)
+    if first is None:
         return
-    first = next(iter(missing.values()))
+    missing = Counter([first % count + 1])
+    missing.update(place % count + 1 for place in places)
     raise UserError(
-        f"--join: expected all {len(paths)} videos, got none of {len(missing)}, such as {first!r}: "
-        f"{run_again(Counter(place % count + 1 for place in missing), count)}"
+        f"--join: expected all {len(paths)} videos, got none of {missing.total()}, such as {paths[first]!r}: "
+        f"{run_again(missing, count)}"
     )
 
 
@@ -130,6 +135,6 @@ def run_again(missing: Counter[int], count: int) -> str:
     return f"run again with --part {', '.join(named)}{more}"
 
 
-def unique(paths: Iterable[str], args: argparse.Namespace) -> list[str]:
-    """Returns each path once, and of those this part's."""
-    return part_of(args).of(list(dict.fromkeys(paths)))
+def unique(paths: Sequence[str], args: argparse.Namespace) -> Sequence[str]:
+    """Returns each path once, and of those this part's; paths: those of a column are there once."""
+    return part_of(args).of(paths if isinstance(paths, PathColumn) else list(dict.fromkeys(paths)))

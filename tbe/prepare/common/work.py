@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from typing import Any, NamedTuple, NoReturn
@@ -36,7 +36,7 @@ def check_work_options(args: argparse.Namespace) -> None:
 
 def work_through(
     title: str,
-    paths: Iterable[str],
+    paths: Sequence[str],
     report: Report,
     work: Callable[[str], Any],
     row_of: Callable[[Outcome], NamedTuple],
@@ -59,7 +59,7 @@ def work_through(
 
 def work_on(
     title: str,
-    paths: Iterable[str],
+    paths: Sequence[str],
     report: Report,
     work: Callable[[str], Any],
     row_of: Callable[[Outcome], NamedTuple],
@@ -119,9 +119,9 @@ def _work_on_missing(
         print(f"{name}: {throughput.at_the_end()}")
 
 
-def print_counts(report: Report, paths: Iterable[str]) -> int:
-    """Prints the number of these videos by status, and returns how many failed."""
-    counts = Counter(report.rows[path].status for path in dict.fromkeys(paths))
+def print_counts(report: Report, paths: Sequence[str]) -> int:
+    """Prints the number of these videos, each of which comes once, by status, and returns how many failed."""
+    counts = Counter(row.status for row in report.rows_of(paths))
     print(f"{report.file}: " + ", ".join(f"{number} {status}" for status, number in counts.most_common()))
     return counts.total() - counts["ok"]
 

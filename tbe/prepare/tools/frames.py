@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import shutil
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import torch
 from av.video.reformatter import VideoReformatter
@@ -21,7 +21,7 @@ from tbe.errors import UserError
 from tbe.launch.quoting import override
 from tbe.prepare.common.decoding import opened_video
 from tbe.prepare.common.given_lists import add_lists, given_lists
-from tbe.prepare.common.making import Made, make_of_each
+from tbe.prepare.common.making import Made, make_of_each, with_suffix
 from tbe.prepare.common.parts import add_part_options
 from tbe.prepare.common.work import add_work_options
 
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> None:
 
 def folder_name(path: str) -> str:
     """Returns the folder of a video's frames."""
-    return PurePosixPath(path).with_suffix("").as_posix()
+    return with_suffix(path, "")
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ import numpy as np
 from tbe.data.sources.records import Records, check_links, fence, list_suffix, read_list, write_records
 from tbe.data.sources.unicode_forms import path_on_disk
 from tbe.errors import MissingFile, UserError
-from tbe.prepare.common.parts import add_part_options, opened_report
+from tbe.prepare.common.parts import add_part_options, is_joining, opened_report
+from tbe.prepare.common.path_column import PathColumn, distinct
 from tbe.prepare.common.processes import Outcome
 from tbe.prepare.common.report import Report
 from tbe.prepare.common.work import (
@@ -120,10 +121,12 @@ def run(args: argparse.Namespace) -> None:
             raise MissingFile(f"{what}: expected {'the folder of the videos' if what is args.root else 'a list'}")
     records = read_list(args.list, args.root)
     records = records if args.allow_outside_root else fence(records, str(args.list))
-    paths = [os.fsdecode(path) for path in records.paths]
-    labels = dict(zip(paths, records.labels.tolist(), strict=True))
-    decoding = Decoding(args.root, not args.allow_outside_root, named_reader(args.reader))
-    report = opened_report(args.report or args.list.with_name(f"{args.list.stem}_report.csv"), Verified, args)
+    paths = distinct([records.paths])
+    pairs = () if is_joining(args) else zip(map(os.fsdecode, records.paths), records.labels.tolist(), strict=True)
+    labels = dict(pairs)
+    reader = None if is_joining(args) else named_reader(args.reader)
+    decoding = Decoding(args.root, not args.allow_outside_root, reader)
+    report = opened_report(args.report or args.list.with_name(f"{args.list.stem}_report.csv"), Verified, args, paths)
 
     def row_of(outcome: Outcome) -> Verified:
         path, status, decoded, reason = outcome
@@ -133,20 +136,19 @@ def run(args: argparse.Namespace) -> None:
     work_through("decoding", paths, report, decoding, row_of, args)
     out = args.out or args.list.with_name(f"{args.list.stem}_clean{list_suffix(args.list)}")
     write_clean_list(records, report, out)
-    exit_on_failures(print_counts(report, paths), len(labels), report)
+    exit_on_failures(print_counts(report, paths), len(paths), report)
 
 
 def write_clean_list(records: Records, report: Report, out: Path) -> None:
     """Writes the videos that decode, with labels and true frame counts; prints how many have fewer than listed."""
-    rows = [report.rows[os.fsdecode(path)] for path in records.paths]
-    listed = zip(rows, records.num_frames.tolist(), strict=True)
-    num_short = sum(row.status == "ok" and row.frames < num_frames for row, num_frames in listed)
+    num_frames, is_clean = np.zeros(len(records), np.int64), np.zeros(len(records), bool)
+    for place, row in enumerate(report.rows_of(PathColumn([records.paths]))):
+        num_frames[place], is_clean[place] = row.frames, row.status == "ok"
+    num_short = np.count_nonzero(is_clean & (num_frames < records.num_frames))
     if num_short:
         print(f"{num_short} videos have fewer frames than the list says")
-    clean = np.flatnonzero([row.status == "ok" for row in rows])
-    if len(clean):
-        num_frames = np.array([row.frames for row in rows], np.int64)
-        write_records(out, replace(records, num_frames=num_frames).select(clean))
-        print(f"{out}: {len(clean)} videos")
+    if is_clean.any():
+        write_records(out, replace(records, num_frames=num_frames), is_clean)
+        print(f"{out}: {np.count_nonzero(is_clean)} videos")
     else:
         print(f"{out}: not written, as no video is left")

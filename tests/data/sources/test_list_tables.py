@@ -2,12 +2,14 @@
 
 import os
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 
+from tbe.data.sources import list_tables
 from tbe.data.sources.records import make_records, read_list, write_list, write_records
 from tbe.data.sources.text_columns import Names, TextColumn
 from tbe.data.sources.video_lists import VideoLists
@@ -71,6 +73,24 @@ def test_written_records_are_read_back_whatever_the_bytes_of_a_name(tmp_path, na
     assert again.path(0) == f"/r/{odd}"
     assert name == "list.txt" or again.scenes.tolist() == [b"b", b""]
     assert os.listdir(tmp_path) == [name]
+
+
+@pytest.mark.parametrize("last", [b"caf\xe9.mp4", b"z.mp4"])
+def test_a_table_that_is_written_some_rows_at_a_time_is_the_one_that_is_written_at_once(tmp_path, monkeypatch, last):
+    monkeypatch.setattr(list_tables, "ROWS_AT_ONCE", 3)
+    monkeypatch.setattr(list_tables, "GROUP", 6)
+    paths = [f"{number}.mp4".encode() for number in range(16)] + [last]
+    scenes = Names(np.arange(17, dtype=np.int32) % 4 - 1, TextColumn.of([b"hall", b"park", b"street"]))
+    records = replace(make_records("", paths, range(17), [9] * 17), scenes=scenes)
+    kept = np.arange(17) != 5
+    write_records(tmp_path / "list.parquet", records, kept)
+    chosen = records.select(np.flatnonzero(kept))
+    columns = {"path": chosen.paths.tolist(), "label": chosen.labels, "num_frames": chosen.num_frames}
+    table = pa.table(columns | {"scene": chosen.scenes.tolist()})
+    kinds = {"path": pa.binary() if last.startswith(b"caf") else pa.string(), "scene": pa.string()}
+    table = table.cast(pa.schema([(name, kinds.get(name, pa.int64())) for name in table.column_names]))
+    parquet.write_table(table, tmp_path / "at_once.parquet", row_group_size=6)
+    assert (tmp_path / "list.parquet").read_bytes() == (tmp_path / "at_once.parquet").read_bytes()
 
 
 def listed_columns(records):

@@ -1,7 +1,6 @@
 import csv
 import os
 import sys
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -195,12 +194,9 @@ def test_impossible_options_are_refused(videos, listed, tmp_path):
 def test_the_clean_list_of_a_table_is_one_with_its_columns(tmp_path, capsys):
     file = tmp_path / "all.csv"
     file.write_text("path,label,num_frames,group\na.mp4,1,30,x\nb.mp4,0,9,y\nc.mp4,1,8,\n")
-    report = SimpleNamespace(
-        rows={
-            f"{name}.mp4": Verified(f"{name}.mp4", 1, status, 9)
-            for name, status in zip("abc", ("ok", "failed", "ok"), strict=True)
-        }
-    )
+    report = Report(tmp_path / "report.csv", Verified)
+    for name, status in zip("abc", ("ok", "failed", "ok"), strict=True):
+        report.add(Verified(f"{name}.mp4", 1, status, 9))
     write_clean_list(read_list(file, ""), report, tmp_path / f"clean{list_suffix(file)}")
     assert (tmp_path / "clean.csv").read_text() == "path,label,num_frames,group\na.mp4,1,9,x\nc.mp4,1,9,\n"
     assert "1 videos have fewer frames than the list says" in capsys.readouterr().out

@@ -86,7 +86,9 @@ def run(args: argparse.Namespace) -> None:
     moves = args.behind == "moving"
     making = Compositing(args.root, args.masks, args.out, recipes, size, moves, args.shrink, args.crf, args.preset)
     settings = _settings(args, plan)
-    opened_report("composite", settings, args)  # refuses other settings before their plan is overwritten
+    opened_report(
+        "composite", settings, args, [clip.path for clip in clips]
+    )  # refuses others before the plan is written
     _write_plan(args.out, clips, plan, names)
     for split in ("train", "iid"):
         print(f"{split}: {realized_bias(clips, split):.1%} of its clips are in their action's own place")

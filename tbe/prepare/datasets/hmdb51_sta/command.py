@@ -57,14 +57,15 @@ def run(args: argparse.Namespace) -> None:
     if not args.root.is_dir():
         raise MissingFile(f"{args.root}: expected the folder of the stabilised videos, got no such folder")
     given = hmdb51_lists(args.annotations)
-    report = opened_report(args.out / "motion.csv", MeasuredRow, args)
-    work_through("measuring", given.paths(), report, Measuring(args.root), row_of, args)
-    rows = [report.rows[path] for path in given.paths()]
+    paths = given.paths()
+    report = opened_report(args.out / "motion.csv", MeasuredRow, args, paths)
+    work_through("measuring", paths, report, Measuring(args.root), row_of, args)
+    rows = list(report.rows_of(paths))
     still = {row.path for row in rows if row.status == "ok" and row.motion <= args.max_motion}
     print_motion([row.motion for row in rows if row.status == "ok"], args.max_motion)
     lists = {name: [row for row in listed if row[0] in still] for name, listed in given.rows.items()}
     write_lists("hmdb51_sta", args.out, lists, given.classes)
-    exit_on_failures(print_counts(report, given.paths()), len(rows), report)
+    exit_on_failures(print_counts(report, paths), len(rows), report)
 
 
 def row_of(outcome: Outcome) -> MeasuredRow:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
 
 from tbe.data.sources.text_files import printable
 from tbe.errors import MissingFile, UserError
@@ -15,7 +16,9 @@ from tbe.launch.quoting import override
 from tbe.prepare.common.given_lists import add_lists, given_lists
 from tbe.prepare.common.making import make_missing, mp4_name, opened_report, unique_targets
 from tbe.prepare.common.parts import add_part_options
+from tbe.prepare.common.path_column import PathColumn
 from tbe.prepare.common.processes import Outcome
+from tbe.prepare.common.report import Report
 from tbe.prepare.common.work import add_work_options, exit_on_failures, print_counts
 from tbe.prepare.tools.masks.against import ABOVE, compare
 from tbe.prepare.tools.masks.making import Masking
@@ -67,7 +70,7 @@ def run(args: argparse.Namespace) -> None:
     num_threads = max(1, (os.cpu_count() or 1) // max(1, args.workers))
     options = checked(args.by, Options(args.weights, args.device, num_threads, args.prompt, args.detector))
     settings = f"by={args.by} short_side={args.short_side}" + _networks(args.weights, options)
-    report = opened_report("masks", settings, args, MaskRow)
+    report = opened_report("masks", settings, args, targets.paths, MaskRow)
 
     def row_of(outcome: Outcome) -> MaskRow:
         made = outcome.value or (0, 0, 0, 0.0, 0, "")
@@ -75,11 +78,10 @@ def run(args: argparse.Namespace) -> None:
 
     making = Masking(args.root, args.out, partial(WAYS[args.by], options), args.short_side)
     make_missing("masks", targets, report, making, row_of, args)
-    made = [report.rows[path] for path in targets if report.rows[path].status == "ok"]
-    num_failed = print_counts(report, targets)
-    if made:
-        _tell(made, args)
-    exit_on_failures(num_failed, len(targets), report)
+    num_failed = print_counts(report, targets.paths)
+    if num_failed < len(targets.paths):
+        _tell(targets.paths, report, args)
+    exit_on_failures(num_failed, len(targets.paths), report)
 
 
 def _networks(named: Path | None, options: Options) -> str:
@@ -90,22 +92,32 @@ def _networks(named: Path | None, options: Options) -> str:
     return "".join(f" {name}={value}" for name, value in parts.items() if value)
 
 
-def _tell(made: Sequence[MaskRow], args: argparse.Namespace) -> None:
+def _tell(paths: PathColumn, report: Report, args: argparse.Namespace) -> None:
     """Prints what the masks are like, and draws the sheet."""
-    print(f"foreground: {sum(row.foreground for row in made) / len(made):.1%} of a frame on average")
-    doubtful = [row for row in made if row.doubt]
-    empty = [row for row in made if row.without]
-    if empty:
-        num_frames = sum(row.without for row in empty)
-        worst = max(empty, key=lambda row: row.without / row.frames)
+    is_made, has_doubt = np.zeros((2, len(paths)), bool)
+    foreground, num_frames, num_empty = 0.0, 0, 0
+    worst = doubtful = None
+    for place, row in enumerate(report.rows_of(paths)):
+        if row.status != "ok":
+            continue
+        is_made[place], has_doubt[place] = True, bool(row.doubt)
+        foreground += row.foreground
+        doubtful = doubtful or (row if row.doubt else None)
+        if row.without:
+            num_frames, num_empty = num_frames + row.without, num_empty + 1
+            worst = max(worst or row, row, key=lambda one: one.without / one.frames)
+    num_made = np.count_nonzero(is_made)
+    print(f"foreground: {foreground / num_made:.1%} of a frame on average")
+    if worst:
         where = f"{printable(worst.path)}: {worst.without} of {worst.frames}"
-        print(f"no foreground in {num_frames} frames of {len(empty)} videos (column `without`), such as {where}")
+        print(f"no foreground in {num_frames} frames of {num_empty} videos (column `without`), such as {where}")
     if doubtful:
-        where = f"{printable(doubtful[0].path)}: {doubtful[0].doubt}"
-        print(f"look at {len(doubtful)} of {len(made)} videos (column `doubt`), such as {where}")
-    sheet = draw_sheet([row.path for row in doubtful], [row.path for row in made if not row.doubt], args.root, args.out)
+        where = f"{printable(doubtful.path)}: {doubtful.doubt}"
+        print(f"look at {np.count_nonzero(has_doubt)} of {num_made} videos (column `doubt`), such as {where}")
+    clear = paths[np.flatnonzero(is_made & ~has_doubt)]
+    sheet = draw_sheet(paths[np.flatnonzero(has_doubt)], clear, args.root, args.out)
     print(f"{sheet}: some videos with their foreground on green, doubtful ones first. Check their edges")
     if args.against:
-        compare([row.path for row in made], args)
+        compare(paths[np.flatnonzero(is_made)], args)
     masks = f"{override('++data.masks', args.out.resolve())} ++data.mask_above={ABOVE}"
     print(f"use them with: {masks}, or python -m tbe.prepare composite --masks {args.out}")

@@ -7,6 +7,8 @@ import csv
 import io
 import os
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -65,11 +67,11 @@ def run(args: argparse.Namespace) -> None:
     if not 0 < args.size < 1e6:
         raise UserError(f"--size: expected GB above 0, got {args.size}")
     given = given_lists(args.root, args.list)
-    paths = list(unique_targets(given.paths(), str))  # raises for paths that lead out of the root
+    paths = unique_targets(given.paths(), str).paths  # raises for paths that lead out of the root
     groups = groups_of(paths, args.group, "--group") if args.group else {}
     total = num_parts(args.out / f"{TITLE}_report.csv", args)
     settings = f"size={args.size:g} seed={args.seed}" + (f" parts={total}" if total else "")
-    report = opened_report(TITLE, settings, args, LookRow)
+    report = opened_report(TITLE, settings, args, paths, LookRow)
     listed = listed_videos(given, groups, args)
     if total is None:
         shards = packed(listed, paths, report, settings, args)
@@ -83,7 +85,7 @@ def run(args: argparse.Namespace) -> None:
     write_index(args.out, shards)
     write_facts(shards, args)
     ok = {sample.path: (listable(sample.path), sample.num_frames) for shard in shards for sample in shard.samples}
-    write_again(given, args.out, ok)
+    write_again(given, args.out, partial(map, ok.get))
     if total is not None:
         remove_part_folders(args.out, total)
     size = sum(shard.length() for shard in shards)
@@ -94,7 +96,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def packed(
-    listed: dict[str, list[Sample]], paths: list[str], report: Report, settings: str, args: argparse.Namespace
+    listed: dict[str, list[Sample]], paths: Sequence[str], report: Report, settings: str, args: argparse.Namespace
 ) -> list[Shard]:
     """Packs all videos on this machine; returns the shards."""
     look_at(paths, report, settings, args)
@@ -119,7 +121,7 @@ def pack_part(runs: list[Run], report: Report, settings: str, args: argparse.Nam
     end_part(part.of(paths), report, args)
 
 
-def joined(runs: list[Run], paths: list[str], report: Report, args: argparse.Namespace) -> list[Shard]:
+def joined(runs: list[Run], paths: Sequence[str], report: Report, args: argparse.Namespace) -> list[Shard]:
     """Joins what all parts have packed; returns the shards. Raises UserError that names what is missing."""
     check_complete(dealt(runs), report)
     with report.alone():
@@ -128,7 +130,7 @@ def joined(runs: list[Run], paths: list[str], report: Report, args: argparse.Nam
     return shards
 
 
-def look_at(paths: list[str], report: Report, settings: str, args: argparse.Namespace) -> None:
+def look_at(paths: Sequence[str], report: Report, settings: str, args: argparse.Namespace) -> None:
     """Opens the videos, or this part's, that the report lacks."""
 
     def row_of(outcome: Outcome) -> LookRow:

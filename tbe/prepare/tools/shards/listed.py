@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 from tbe.data.sources.records import make_records
 from tbe.data.sources.scene_lists import SceneLists
@@ -28,10 +28,9 @@ def listed_videos(given: GivenLists, groups: dict[str, str], args: argparse.Name
     return listed
 
 
-def looked_at(samples: Iterable[Sample], report: Report) -> Iterator[Sample]:
+def looked_at(samples: Sequence[Sample], report: Report) -> Iterator[Sample]:
     """Yields those of the videos that open, with what the report knows of them."""
-    for sample in samples:
-        look = report.rows[sample.path]
+    for sample, look in zip(samples, report.rows_of(sample.path for sample in samples), strict=True):
         if look.status == "ok":
             yield sample._replace(size=look.size, crc32=look.crc32, num_frames=look.frames)
 

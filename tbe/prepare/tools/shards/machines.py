@@ -83,7 +83,7 @@ def plan_of_run(run: Run, report: Report, limit: int) -> list[Shard]:
     """
     shards: list[Shard] = []
     for name, first, samples in run:
-        numbered = (sample._replace(key=f"{number:09d}") for number, sample in enumerate(samples, start=first))
+        numbered = [sample._replace(key=f"{number:09d}") for number, sample in enumerate(samples, start=first)]
         shards += plan_of(name, looked_at(numbered, report), limit)
     return shards
 
