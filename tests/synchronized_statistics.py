@@ -21,10 +21,11 @@ def synchronized(norm, values):
     mean = (total / count).view(1, -1, *[1] * (values.dim() - 2))
     # In a second pass: the difference of large sums of squares would cost half of float32's digits.
     variance = all_reduce((values - mean).square().sum(axes)) / count
-    with torch.no_grad():
-        norm.num_batches_tracked += 1
-        norm.running_mean.lerp_(mean.flatten(), norm.momentum)
-        norm.running_var.lerp_(variance * count / (count - 1), norm.momentum)
+    if norm.track_running_stats:
+        with torch.no_grad():
+            norm.num_batches_tracked += 1
+            norm.running_mean.lerp_(mean.flatten(), norm.momentum)
+            norm.running_var.lerp_(variance * count / (count - 1), norm.momentum)
     normal = (values - mean) / (variance + norm.eps).sqrt().view_as(mean)
     return normal * norm.weight.view_as(mean) + norm.bias.view_as(mean)
 
