@@ -47,7 +47,7 @@ def test_models_over_seeds_are_ordered_with_intervals_apart(tmp_path, capsys):
     assert verdict.endswith(": intervals apart")
     assert verdict in capsys.readouterr().out
     assert "- **Motion reliance**: BE 0.0 (0.0 to 0.0) > " in text  # nobody's: they meet
-    assert text.count(" not apart") == 1
+    assert text.count(" not apart, their difference 0.0 (0.0 to 0.0)") == 2
     assert "| BE − inter | " in text
     drawn = page.read_text(encoding="utf-8")
     assert 'name="viewport"' in drawn

@@ -52,9 +52,9 @@ def orders(found: Found) -> Iterator[tuple[str, str]]:
     for name in HEADLINES:
         order = ordered(found, name)
         shown = " > ".join(f"{model} {texts.headline(found[model][name].estimate)}" for model in order.names)
-        met = ", ".join(" and ".join(pair) for pair in order.met)
-        met = f"intervals of {met} not apart" if met else "intervals apart"
-        yield texts.TITLES[name], shown + (f": {met}" if len(order.names) > 1 else "")
+        met = [f"{' and '.join(pair)} not apart, {_difference(found, *pair, name)}" for pair in order.met]
+        verdict = f"intervals of {'; of '.join(met)}" if met else "intervals apart"
+        yield texts.TITLES[name], shown + (f": {verdict}" if len(order.names) > 1 else "")
 
 
 def seeds_csv(found: Mapping[str, Found]) -> str:
@@ -101,6 +101,11 @@ def origins(audits: Sequence[Audited]) -> str:
 def commands(audits: Sequence[Audited]) -> list[str]:
     """Returns the commands of the audits, each once."""
     return list(dict.fromkeys(audited.about["command"] for audited in audits))
+
+
+def _difference(found: Found, one: str, other: str, name: str) -> str:
+    difference = found[one][name].minus(found[other][name])
+    return f"their difference {texts.shown(difference)}"
 
 
 def _table(models: Mapping[str, Sequence[Audited]], found: Found) -> list[str]:
