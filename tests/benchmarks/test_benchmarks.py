@@ -173,6 +173,15 @@ def test_parts_that_are_not_measured_again_are_kept(tmp_path):
     assert file.read_text().index("## step") < file.read_text().index("## lists")  # in the order of the whole
 
 
+def test_the_pages_say_what_was_measured():
+    speed, faults = (importlib.import_module(f"benchmarks.{name}") for name in ("speed.run", "faults.report"))
+    page = speed.FILE.read_text(encoding="utf-8")
+    for name, part in speed.read(speed.FILE.with_suffix(".json")).items():
+        assert harness().page([*part.findings, *([part.text] if part.text else [])]) in page, name
+    page = FOLDER / "FAULTS.md"
+    assert faults.markdown(faults.read(page)) in page.read_text(encoding="utf-8")
+
+
 def test_gpu_and_cpu_results_are_kept_side_by_side(tmp_path):
     run, row = importlib.import_module("benchmarks.speed.run"), harness().Finding(**FOUND)
     parts = {
