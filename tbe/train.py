@@ -30,6 +30,7 @@ from tbe.reporting.summary import sentences, small_tables
 from tbe.training.acceleration import accelerate
 from tbe.training.callbacks.last_metrics import LastMetrics
 from tbe.training.callbacks.preemption import Interrupted, LeaveOnInterrupt
+from tbe.training.pretrain_module import PretrainModule
 
 __all__ = ["build_module", "continued", "prepare", "run"]  # what commands start, and what tests build
 
@@ -105,6 +106,8 @@ def load_initial_weights(module: Any, config: dict[str, Any]) -> dict[str, Any] 
         return {"path": config["init_from"]}
     source = checkpoints.read_any(config["init_from"], min_matched=config["min_matched"])
     source.load_into(module.backbone)
+    if isinstance(module, PretrainModule):
+        module.method.after_loading()
     return source.origin()
 
 

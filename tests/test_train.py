@@ -102,6 +102,14 @@ def test_no_epochs_leave_the_untrained_network(train):
     assert json.loads((untrained / "finetune" / "metrics.json").read_text())["protocol"]["steps"] > 0
 
 
+def test_pretraining_that_starts_from_weights_has_them_in_the_moving_average_too(trained_once, train):
+    run = train("epochs=0", f"init_from={trained_once}", "seed=7", folder="continued")
+    of, started = (weights(there)["state_dict"] for there in (trained_once, run))
+    for name in (name for name in of if name.startswith("method.encoder.backbone.")):
+        assert torch.equal(started[name], of[name])
+        assert torch.equal(started[name.replace("encoder", "key_encoder", 1)], of[name])
+
+
 def test_the_tasks_at_the_end_take_few_clips_at_once(train):
     seen = set()
 

@@ -68,5 +68,8 @@ class Method(nn.Module, ABC):
     def check_num_videos(self, num_videos: int) -> None:
         """Warns, before training starts, of settings that do not suit the number of training videos."""
 
+    def after_loading(self) -> None:
+        """Runs when `backbone` got weights from elsewhere, before training: moving averages begin as copies of them."""
+
     def after_step(self) -> None:
         """Runs after each optimizer step (not after each accumulated micro-batch)."""

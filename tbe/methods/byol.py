@@ -45,6 +45,9 @@ class BYOL(Method):
         positives = F.cosine_similarity(predictions.float(), targets, dim=1)
         return Comparisons(positives, positives.new_empty(len(positives), 0))
 
+    def after_loading(self) -> None:
+        self.target.load_state_dict(self.encoder.state_dict())
+
     @torch.no_grad()
     def after_step(self) -> None:
         """Updates the target encoder, a moving average of the encoder."""

@@ -9,18 +9,24 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tbe.backbones.base import VideoBackbone
+from tbe.errors import UserError
 
 
 class Projector(nn.Module):
     """Projects features (B, F) to embeddings (B, dim) by one linear layer, or an MLP with a hidden layer of width F.
 
-    The linear layer is BE's (arXiv:2009.05769), the MLP MoCo v2's (Chen et al. 2020, arXiv:2003.04297).
+    The linear layer is BE's (arXiv:2009.05769), the MLP MoCo v2's (Chen et al. 2020, arXiv:2003.04297), the MLP with
+    `batch_norm` in its hidden layer BYOL's (arXiv:2006.07733).
     """
 
-    def __init__(self, num_features: int, dim: int = 128, mlp: bool = False):
+    def __init__(self, num_features: int, dim: int = 128, mlp: bool = False, batch_norm: bool = False):
         super().__init__()
+        if batch_norm and not mlp:
+            raise UserError("batch_norm of a projector: expected mlp=true, whose hidden layer it normalizes, got false")
         self.dim = dim
-        hidden = [nn.Linear(num_features, num_features), nn.ReLU(inplace=True)] if mlp else []
+        hidden: list[nn.Module] = [nn.Linear(num_features, num_features)] if mlp else []
+        hidden += [nn.BatchNorm1d(num_features)] if batch_norm else []
+        hidden += [nn.ReLU(inplace=True)] if mlp else []
         self.layers = nn.Sequential(*hidden, nn.Linear(num_features, dim))
 
     def forward(self, features: Tensor) -> Tensor:
@@ -30,10 +36,10 @@ class Projector(nn.Module):
 class Encoder(nn.Module):
     """Maps clips (B, C, T, H, W) to float32 embeddings (B, dim) of unit length."""
 
-    def __init__(self, backbone: VideoBackbone, dim: int = 128, mlp: bool = False):
+    def __init__(self, backbone: VideoBackbone, dim: int = 128, mlp: bool = False, batch_norm: bool = False):
         super().__init__()
         self.backbone = backbone
-        self.projector = Projector(backbone.num_features, dim, mlp)
+        self.projector = Projector(backbone.num_features, dim, mlp, batch_norm)
 
     def forward(self, clips: Tensor) -> Tensor:
         embeddings = self.projector(self.backbone(clips))

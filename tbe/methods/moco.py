@@ -88,6 +88,9 @@ class MoCo(Method):
         mixed, restore = shuffle(key)
         return unshuffle(self.key_encoder(mixed), restore)
 
+    def after_loading(self) -> None:
+        self.key_encoder.load_state_dict(self.encoder.state_dict())
+
     @torch.no_grad()
     def after_step(self) -> None:
         """Updates the key encoder, a moving average of the query encoder."""

@@ -100,6 +100,26 @@ def test_byols_target_follows_without_gradient():
         assert_close(new, old + 0.1)
 
 
+@pytest.mark.parametrize("method", [MoCo, BYOL])
+def test_moving_averages_begin_as_copies_of_loaded_weights(method):
+    built = method(encoder())
+    with torch.no_grad():
+        for parameter in built.backbone.parameters():
+            parameter += 1
+    built.after_loading()
+    average = getattr(built, "target", None) or built.key_encoder
+    assert_close(average.state_dict(), built.encoder.state_dict())
+    assert not any(parameter.requires_grad for parameter in average.parameters())
+
+
+def test_the_hidden_layer_of_byols_projector_has_batch_norm():
+    net = Encoder(Mean(), dim=4, mlp=True, batch_norm=True)
+    kinds = [type(layer) for layer in net.projector.layers]
+    assert kinds == [torch.nn.Linear, torch.nn.BatchNorm1d, torch.nn.ReLU, torch.nn.Linear]
+    with pytest.raises(ValueError, match="expected mlp=true"):
+        Encoder(Mean(), dim=4, batch_norm=True)
+
+
 def test_a_method_reads_a_negative_only_where_it_has_one():
     for method in (MoCo, SimCLR):
         for negative in ("same_video", "other_video"):

@@ -28,7 +28,8 @@ class VJEPA(Method):
     frame, cover most: short-range and long-range masks. target: of which clip a moving average of the encoder
     (`momentum`, without gradient) makes the features, normalized token by token: 'clean', or 'seen', the query with
     what the distractor added. patch: of a backbone without tubelets. Returns predictions and targets (V * B, M, F) of V
-    masks. Use with loss=l1. Bardes et al. 2024 (arXiv:2404.08471), whose momentum rises to 1; ours is constant.
+    masks. Use with loss=l1. Bardes et al. 2024 (arXiv:2404.08471), whose momentum rises to 1
+    and who evaluate the moving average; ours is constant, and the encoder itself is kept.
     """
 
     views = ("query",)
@@ -79,6 +80,9 @@ class VJEPA(Method):
             wanted.append(select(features, split.hidden))
         self.encoder.look_at(query)
         return Reconstructions(torch.cat(predictions), torch.cat(wanted))
+
+    def after_loading(self) -> None:
+        self.target_encoder.load_state_dict(self.encoder.state_dict())
 
     @torch.no_grad()
     def after_step(self) -> None:

@@ -91,6 +91,11 @@ def test_vjepa_predicts_the_features_of_a_moving_average_without_gradient_to_it(
     features = method.target_encoder.backbone.tokens(clips())
     features = torch.nn.functional.layer_norm(features, (24,))
     assert (torch.cdist(targets, features).min(dim=2).values < 1e-2).all()  # each is one of them
+    method.encoder.backbone.load_state_dict({name: 2 * value for name, value in method.backbone.state_dict().items()})
+    method.after_loading()
+    assert_close(method.target_encoder.state_dict(), method.encoder.state_dict())
+    method = made(VJEPA, momentum=0.9, masks=[{"blocks": 2, "scale": 0.3}])
+    predictions, targets = run(method, clips(), clips())
     before = copy.deepcopy(method.target_encoder)
     torch.nn.functional.l1_loss(predictions, targets).backward()
     for parameter in method.encoder.parameters():
