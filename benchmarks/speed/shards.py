@@ -59,7 +59,7 @@ class Amount(NamedTuple):
 
 
 # Of 12 videos in turn, none comes in two batches of a worker that follow each other, for any of these workers.
-FULL, QUICK = Amount(12, 300, 4, (1, 2, 4, 8)), Amount(4, 20, 1, (1,))
+FULL, QUICK = Amount(12, 300, 10, (1, 2, 4, 8)), Amount(4, 20, 1, (1,))
 
 
 @dataclass(frozen=True)
