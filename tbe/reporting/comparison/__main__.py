@@ -18,7 +18,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--against",
         metavar="VARIANT",
-        help="print what lies above this variant in bold and below it in italics, if intervals don't overlap",
+        help="print what lies above this variant in bold and below it in italics, if intervals don't overlap; with "
+        "some settings, such as be=none: the one that has them and is like each variant in all others",
     )
     parser.add_argument("--variants", "--arms", nargs="+", help="show these only")
     chosen = parser.parse_args(arguments)

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tbe.errors import UserError
-from tbe.reporting.comparison.drawing import draw_curves, draw_points, varied_number
+from tbe.reporting.comparison.drawing import draw_curves, draw_points
+from tbe.reporting.comparison.references import references
 from tbe.reporting.comparison.runs import Chosen, Run, read_chosen, read_runs, read_sweeps, variants, write_runs
 from tbe.reporting.comparison.table import markdown, paired_markdown
+from tbe.reporting.comparison.varied import Varied, varied_number
 
 FILE = "runs.json"
 MAX_METRICS = 6  # number of metrics shown by default
@@ -37,20 +39,22 @@ def compare(
     if only and (out / FILE).resolve() in {Path(part).resolve() for part in sweeps}:
         raise UserError(f"--variants: expected --out=<another folder>, as {out / FILE} would lose its other variants")
     found = variants(runs)
-    setting = varied_number(found)
-    if setting is not None:
-        found = _along(found, setting)
+    varied = varied_number([of_variant[0].settings for of_variant in found.values()])
+    if varied is not None:
+        found = _along(found, varied)
     shared = [name for name in runs[0].metrics if all(name in run.metrics for run in runs) and name[:3] != "lr-"]
     shown = metrics or before.metrics or shared[-MAX_METRICS:]
     chosen = Chosen(shown, against or before.against)
-    table = markdown(found, shown, chosen.against)
-    if chosen.against is not None and (paired := paired_markdown(found, shown, chosen.against)):
+    compared = references(found, chosen.against)
+    table = markdown(found, shown, compared)
+    alike = "" if chosen.against in found else ", all else alike"
+    if paired := paired_markdown(found, shown, compared, f"minus {chosen.against}{alike}"):
         table += f"\n{paired}"
     write_runs(runs, chosen, out / FILE)
     (out / "table.md").write_text(table, encoding="utf-8")
     draw_points(found, shown, out / "points.png")
-    if setting is not None:
-        draw_curves(found, setting, shown, out / "curves.png")
+    if varied is not None:
+        draw_curves(found, varied, shown, out / "curves.png")
     print(f"{table}\ncomparison: {out}")
 
 
@@ -72,13 +76,13 @@ def _read_all(parts: Sequence[str]) -> list[Run]:
     return [run for runs in by_part.values() for run in runs]
 
 
-def _along(found: dict[str, list[Run]], setting: str) -> dict[str, list[Run]]:
-    """Sorts variants by first appearance, then by the number of a setting."""
+def _along(found: dict[str, list[Run]], varied: Varied) -> dict[str, list[Run]]:
+    """Sorts variants by first appearance, then by the varied number."""
     names = list(dict.fromkeys(of_variant[0].settings.get("variant") for of_variant in found.values()))
 
     def place(item: tuple[str, list[Run]]) -> tuple[int, float]:
         settings = item[1][0].settings
-        return names.index(settings.get("variant")), float(settings[setting])
+        return names.index(settings.get("variant")), varied.of(settings)
 
     return dict(sorted(found.items(), key=place))
 

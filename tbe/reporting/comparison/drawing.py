@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from tbe.evaluation.intervals import t_interval
 from tbe.reporting.comparison.runs import Run, described
 from tbe.reporting.comparison.table import measured
+from tbe.reporting.comparison.varied import Varied
 from tbe.viz.palette import COLORS
 
 MARKERS = "os^DvPX*"
@@ -33,13 +34,13 @@ def draw_points(variants: dict[str, list[Run]], metrics: Sequence[str], file: Pa
     figure.savefig(file, dpi=150)
 
 
-def draw_curves(variants: dict[str, list[Run]], setting: str, metrics: Sequence[str], file: Path) -> None:
-    """Draws one panel per metric over the numbers of `setting`: means, with 95 % intervals as bands."""
+def draw_curves(variants: dict[str, list[Run]], varied: Varied, metrics: Sequence[str], file: Path) -> None:
+    """Draws one panel per metric over the varied number: means, with 95 % intervals as bands."""
     lines: dict[str, dict[float, list[Run]]] = {}
     for of_variant in variants.values():
         first = of_variant[0]
-        others = described({k: v for k, v in first.settings.items() if k not in (setting, "experiment")})
-        lines.setdefault(" ".join(others) or first.name, {})[float(first.settings[setting])] = of_variant
+        others = described({k: v for k, v in first.settings.items() if k not in (varied.setting, "experiment")})
+        lines.setdefault(" ".join(others) or first.name, {})[varied.of(first.settings)] = of_variant
     figure, panels = _panels(len(metrics), (3.2, 3.2), left=0.5)
     for panel, metric in zip(panels, metrics, strict=True):
         for number, (name, points) in enumerate(lines.items()):
@@ -50,18 +51,11 @@ def draw_curves(variants: dict[str, list[Run]], setting: str, metrics: Sequence[
             if min(map(len, values)) > 1:
                 low, high = zip(*map(t_interval, values), strict=True)
                 panel.fill_between(places, low, high, color=color, alpha=0.15, linewidth=0)
-        panel.set(xlabel=setting, title=metric)
+        panel.set(xlabel=varied.label, title=metric)
         panel.set_ylim(_limits([measured(of_variant, metric) for of_variant in variants.values()]))
         panel.spines[["top", "right"]].set_visible(False)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(4, len(lines)))
     figure.savefig(file, dpi=150)
-
-
-def varied_number(variants: dict[str, list[Run]]) -> str | None:
-    """Returns the only setting with a numeric value in every variant; None if there is none, or several."""
-    settings = [of_variant[0].settings for of_variant in variants.values()]
-    names = [name for name in settings[0] if all(_is_number(found.get(name, "")) for found in settings)]
-    return names[0] if len(names) == 1 and len(settings) > 1 else None
 
 
 def _panels(count: int, size: tuple[float, float], left: float) -> tuple[Figure, list[Axes]]:
@@ -93,11 +87,3 @@ def _limits(values_of: Sequence[np.ndarray]) -> tuple[float, float] | None:
     values = np.concatenate(values_of)
     is_percent = np.nanmin(values) >= 0 and 1 < np.nanmax(values) <= 100
     return (0, 102) if is_percent else None
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -22,45 +22,46 @@ def measured(of_variant: Sequence[Run], metric: str) -> np.ndarray:
     return np.array([run.metrics[metric] for run in of_variant])
 
 
-def markdown(variants: dict[str, list[Run]], metrics: Sequence[str], against: str | None = None) -> str:
+def markdown(variants: dict[str, list[Run]], metrics: Sequence[str], references: Mapping[str, str]) -> str:
     """Returns one line per variant, one column per metric: the mean, and half its 95 % interval over several seeds.
 
-    Bold: the interval is entirely above that of the variant `against`. Italics: entirely below. A dash: the number is
-    undefined for one of the seeds.
+    references: the variant that each is compared with. Bold: the interval is entirely above that one's. Italics:
+    entirely below. A dash: the number is undefined for one of the seeds.
     """
-    if against is not None and against not in variants:
-        raise UserError(f"expected the variant to compare against to be one of {', '.join(variants)}, got {against!r}")
     lines = ["| | seeds | " + " | ".join(metrics) + " |", "|---|---" + "|---:" * len(metrics) + "|"]
     for name, of_variant in variants.items():
+        reference = variants[references[name]] if name in references else None
         cells = []
         for metric in metrics:
             values = measured(of_variant, metric)
-            reference = None if against is None else measured(variants[against], metric)
-            mark = "" if reference is None or min(len(values), len(reference)) < 2 else _mark(values, reference)
+            others = None if reference is None else measured(reference, metric)
+            mark = "" if others is None or min(len(values), len(others)) < 2 else _mark(values, others)
             cells.append(f"{mark}{_cell(values)}{mark}")
         seeds = ", ".join(str(run.seed) for run in of_variant)
         lines.append(f"| {name} | {seeds} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
-def paired_markdown(variants: dict[str, list[Run]], metrics: Sequence[str], against: str) -> str:
-    """Returns one line per variant: the mean difference to `against` over the seeds that both have, with its interval.
+def paired_markdown(
+    variants: dict[str, list[Run]], metrics: Sequence[str], references: Mapping[str, str], title: str
+) -> str:
+    """Returns one line per variant: the mean difference to its reference over the seeds of both, with its interval.
 
-    Variants that share fewer than two seeds with it are left out; returns "" if none is left. Bold, italics: the 95 %
-    interval lies above zero, below it.
+    title: heads the first column. Variants that share fewer than two seeds with their reference are left out; returns
+    "" if none is left. Bold, italics: the 95 % interval lies above zero, below it.
     """
-    by_seed = {run.seed: run for run in variants[against]}
     lines = []
-    for name, of_variant in variants.items():
-        pairs = [(run, by_seed[run.seed]) for run in of_variant if run.seed in by_seed]
-        if name == against or len(pairs) < 2:
+    for name, reference in references.items():
+        by_seed = {run.seed: run for run in variants[reference]}
+        pairs = [(run, by_seed[run.seed]) for run in variants[name] if run.seed in by_seed]
+        if len(pairs) < 2:
             continue
         own, other = zip(*pairs, strict=True)
         cells = [_difference(measured(own, metric) - measured(other, metric)) for metric in metrics]
         lines.append(f"| {name} | {', '.join(str(run.seed) for run in own)} | " + " | ".join(cells) + " |")
     if not lines:
         return ""
-    head = [f"| minus {against} | seeds | " + " | ".join(metrics) + " |", "|---|---" + "|---:" * len(metrics) + "|"]
+    head = [f"| {title} | seeds | " + " | ".join(metrics) + " |", "|---|---" + "|---:" * len(metrics) + "|"]
     return "\n".join(head + lines) + "\n"
 
 

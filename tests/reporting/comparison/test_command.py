@@ -9,6 +9,7 @@ from PIL import Image
 from tbe.reporting.comparison.__main__ import main
 from tbe.reporting.comparison.drawing import _limits
 from tbe.reporting.comparison.runs import read_runs, read_sweeps, variants
+from tbe.reporting.comparison.varied import varied_number
 
 
 @pytest.fixture
@@ -211,7 +212,7 @@ def test_one_seed_has_no_interval_and_is_never_bold(sweep, tmp_path):
         (
             None,
             ["--against", "triplet"],
-            "expected the variant to compare against to be one of moco, be, got 'triplet'",
+            "expected the variant to compare against to be one of moco, be, or some of its settings, got 'triplet'",
         ),
     ],
 )
@@ -258,3 +259,39 @@ def test_a_file_of_runs_and_sweeps_are_parts_of_one_comparison(sweep, tmp_path):
         SystemExit, match=r"vary the same settings: .*runs.json varies variant, .*other epochs, variant"
     ):
         main([kept, sweep(rows(4, epochs=2) + rows(5, epochs=3), "other"), "--out", str(tmp_path / "all")])
+
+
+def test_each_is_compared_with_the_one_that_differs_in_the_settings_told_alone(sweep, tmp_path):
+    def rows(variant, root, shift):
+        told = [f"variant={variant}", f"data.root=/videos/{root}"]
+        return [([*told, f"seed={seed}"], "demo", {"top1": seed + shift}, {}) for seed in (1, 2, 3)]
+
+    parts = [("moco", "at_0.1", 10), ("swap", "at_0.1", 30), ("moco", "at_1", 0), ("swap", "at_1", 60)]
+    found = [row for part in parts for row in rows(*part)] + rows("labels", "at_0.1", 0)[:1]
+    main([sweep(found), "--against", "moco"])
+    table = (tmp_path / "sweep" / "table.md").read_text().split("\n\n")
+    assert table[1].splitlines()[0].startswith("| minus moco, all else alike | seeds |")
+    assert table[1].splitlines()[2:] == [
+        "| swap data.root=at_0.1 | 1, 2, 3 | **+20.0 ± 0.0** |",
+        "| swap data.root=at_1 | 1, 2, 3 | **+60.0 ± 0.0** |",
+    ]
+    assert (tmp_path / "sweep" / "curves.png").exists()  # over the number in the names of the folders
+
+
+@pytest.mark.parametrize(
+    ("values", "label", "numbers"),
+    [
+        (["0.3", "1e-1"], "data.root", [0.3, 0.1]),
+        (["at_96x72_0.1", "at_96x72_1"], "data.root: at_96x72_*", [0.1, 1.0]),
+        (["train_2_groups.txt", "train_10_groups.txt"], "data.root: train_*_groups.txt", [2.0, 10.0]),
+        (["at_0.1", "at"], None, None),
+        (["a_1", "b_2"], None, None),
+        (["at_1_of_2", "at_2_of_4"], None, None),
+        (["same_1", "same_1"], None, None),
+    ],
+)
+def test_names_that_differ_in_one_number_vary_it(values, label, numbers):
+    variants = [{"data.root": value, "be": "none"} for value in values]
+    varied = varied_number(variants)
+    assert (varied and varied.label) == label
+    assert (varied and [varied.of(settings) for settings in variants]) == numbers
