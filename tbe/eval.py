@@ -184,6 +184,7 @@ def describe(config: dict[str, Any]) -> dict[str, Any]:
         "data": build(config["data"]).name,
         "data_config": config["data"],
         **{name: config[name] for name in chosen},
+        "eval_augment": None if config["model"] else config["eval_augment"],  # a model says it itself
         "versions": runs.versions(),
     }
 

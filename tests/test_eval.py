@@ -133,6 +133,25 @@ def test_a_finetuned_network_is_tested_as_at_the_end_of_its_training(finetuned, 
         assert metrics[name] == metrics_of(finetuned)[name]
 
 
+def test_clips_are_cropped_and_normalized_as_in_the_run_unless_another_augmentation_is_chosen(trained, tmp_path):
+    def augmentation(*overrides):
+        overrides = (f"checkpoint={trained}", "trainer=cpu", *overrides)
+        (stage,) = entry.prepare(composed("eval", *overrides, run_dir=tmp_path / "evaluation"), list(overrides))
+        return stage.config["eval_augment"]
+
+    def crop_all(checkpoint):
+        augment = checkpoint["tbe"]["config"]["eval_augment"]
+        augment |= {"crop": augment["crop"] | {"share": 1.0}, "mean": [0.5, 0.4, 0.3]}
+
+    assert augmentation()["crop"]["share"] == 0.875
+    rewrite_checkpoint(trained, crop_all)
+    found = augmentation()
+    assert (found["crop"]["share"], found["mean"], found["size"]) == (1.0, [0.5, 0.4, 0.3], 32)
+    assert augmentation("eval_augment.crop.share=0.5")["crop"]["share"] == 0.5
+    chosen = augmentation("augment@eval_augment=center")
+    assert (chosen["crop"]["share"], "mean" in chosen) == (0.875, False)
+
+
 def test_latest_without_a_run_is_refused(evaluate):
     with pytest.raises(FileNotFoundError, match="checkpoint=latest: expected a run"):
         evaluate("task=retrieval")

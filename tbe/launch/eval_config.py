@@ -46,6 +46,7 @@ def prepare(config: DictConfig, overrides: list[str]) -> list[Stage]:
     carried = {"reader": usual_reader, **carried}
     for part in CARRIED:
         config[part] = _completed(part, config.get(part), carried.get(part))
+    _measure_as_trained(config, carried, overrides)
     if str(config.crops) not in config.crop_boxes:
         raise UserError(f"crops: expected {' or '.join(config.crop_boxes)}, got {config.crops}")
     chosen = plain(config)
@@ -84,6 +85,27 @@ def _completed(part: str, chosen: Any, carried: Any) -> Any:
     if chosen is None or carried is None or "_target_" in chosen or (part == "clip" and "size" in chosen):
         return carried if chosen is None else chosen
     return OmegaConf.merge(carried, chosen)
+
+
+def _measure_as_trained(config: DictConfig, carried: Mapping[str, Any], overrides: Iterable[str]) -> None:
+    """Sets crop and colors of `eval_augment` to those that the checkpoint's own measurements had, unless chosen.
+
+    They come as numbers: a checkpoint decides nothing else. Raises UserError for a crop that is no number.
+    """
+    keys = [override.lstrip("+").partition("=")[0].rpartition("@")[-1] for override in overrides]
+    before = carried.get("eval_augment")
+    if before is None or "eval_augment" in keys:
+        return
+    if not str(before["crop"]["_target_"]).endswith(".CenterCrop"):
+        raise UserError(
+            f"eval: expected augment@eval_augment=<choice> beside {carried['run_name']}, whose own measurements took "
+            "no center crop, got none"
+        )
+    own: dict[str, Any] = {"crop.share": float(before["crop"]["share"])}
+    own |= {part: [float(value) for value in before[part]] for part in ("mean", "std") if part in before}
+    for part, value in own.items():
+        if not any(key.startswith(f"eval_augment.{part.split('.')[0]}") for key in keys):
+            OmegaConf.update(config.eval_augment, part, value)
 
 
 def _check_chosen(config: DictConfig, file: str) -> None:
