@@ -29,7 +29,7 @@ from tbe.runs import run_folder
 
 log = logging.getLogger(__name__)
 
-LISTS = ("seeds", "variants", "values", "hosts", "distractors")  # of configs/sweep
+LISTS = ("seeds", "variants", "values", "hosts", "distractors", "roots", "lists")  # of configs/sweep
 
 
 @dataclass(frozen=True)

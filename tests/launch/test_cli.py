@@ -16,6 +16,7 @@ import yaml
 
 import tbe.train
 from tbe.launch.cli import quote_list_option
+from tbe.reporting.comparison.runs import NOT_SETTINGS
 from tests.conftest import NARROW, ROOT, SMALL, command_line, composed, once, run_command, started
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -86,10 +87,20 @@ def test_a_named_sweep_goes_over_the_variants_and_seeds_that_it_is_told(tmp_path
     assert "1: variant=moco" in done.stdout
     assert len(list((tmp_path / "sweep").glob("*/metrics.json"))) == 2
     assert quote_list_option("seeds=1") == "seeds=1"
-    for name in ("values", "hosts", "distractors"):
-        assert quote_list_option(f"{name}=0,1") == f"{name}='0,1'"
     assert quote_list_option("seeds='1,2'") == "seeds='1,2'"
     assert quote_list_option("be.ratio=0.1,0.3") == "be.ratio=0.1,0.3"
+
+
+def test_each_list_that_a_sweep_takes_stays_one_list_and_is_no_setting_of_its_runs():
+    files = [yaml.safe_load(file.read_text()) for file in (ROOT / "configs" / "sweep").glob("*.yaml")]
+    sweepers = [(config or {}).get("hydra", {}).get("sweeper", {}) for config in files]
+    lists = {
+        value[2:-1] for of_sweep in sweepers for value in of_sweep.get("params", {}).values() if str(value)[:2] == "${"
+    }
+    assert lists >= {"seeds", "variants", "values", "roots", "lists"}
+    for name in lists:
+        assert quote_list_option(f"{name}=/a,/b") == f"{name}='/a,/b'"
+        assert name in NOT_SETTINGS
 
 
 def test_a_repeated_sweep_does_what_is_not_done(tmp_path):

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tbe.evaluation.intervals import t_interval
-from tbe.reporting.comparison.runs import Run, described
+from tbe.reporting.comparison.runs import Run, called
 from tbe.reporting.comparison.table import measured
 from tbe.reporting.comparison.varied import Varied
 from tbe.viz.palette import COLORS
@@ -36,11 +36,11 @@ def draw_points(variants: dict[str, list[Run]], metrics: Sequence[str], file: Pa
 
 def draw_curves(variants: dict[str, list[Run]], varied: Varied, metrics: Sequence[str], file: Path) -> None:
     """Draws one panel per metric over the varied number: means, with 95 % intervals as bands."""
+    has_names = len({of_variant[0].name for of_variant in variants.values()}) > 1
     lines: dict[str, dict[float, list[Run]]] = {}
     for of_variant in variants.values():
         first = of_variant[0]
-        others = described({k: v for k, v in first.settings.items() if k not in (varied.setting, "experiment")})
-        lines.setdefault(" ".join(others) or first.name, {})[varied.of(first.settings)] = of_variant
+        lines.setdefault(called(first, has_names, varied.setting), {})[varied.of(first.settings)] = of_variant
     figure, panels = _panels(len(metrics), (3.2, 3.2), left=0.5)
     for panel, metric in zip(panels, metrics, strict=True):
         for number, (name, points) in enumerate(lines.items()):

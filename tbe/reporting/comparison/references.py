@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from tbe.errors import UserError
 from tbe.reporting.comparison.runs import Run
+from tbe.reporting.comparison.values import as_text
 
 
 def references(variants: Mapping[str, Sequence[Run]], against: str | None) -> dict[str, str]:
@@ -36,4 +37,4 @@ def references(variants: Mapping[str, Sequence[Run]], against: str | None) -> di
 def _settings(text: str) -> dict[str, str]:
     """Returns the settings that a name tells: 'moco be.ratio=0.3' is {'variant': 'moco', 'be.ratio': '0.3'}."""
     parted = (part.partition("=") for part in text.split())
-    return {key if equals else "variant": value if equals else key for key, equals, value in parted}
+    return {key if equals else "variant": as_text(value if equals else key) for key, equals, value in parted}

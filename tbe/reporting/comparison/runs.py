@@ -12,9 +12,11 @@ import yaml
 
 from tbe.checkpoints.moved_names import present_settings
 from tbe.errors import UserError
+from tbe.reporting.comparison.values import as_text
 
 NUMBERS = "metrics.json"
-NOT_SETTINGS = ("seed", "seeds", "variants", "values", "hosts", "distractors", "sweep", "then")
+LISTS = ("seeds", "variants", "values", "hosts", "distractors", "roots", "lists")  # of configs/sweep
+NOT_SETTINGS = ("seed", *LISTS, "sweep", "then")
 FILES = ("init_from", "resume")  # paths in a protocol
 FOLDERS = ("data.root", "data.lists")  # paths among settings, shown by name: the rest is this machine's
 
@@ -77,7 +79,7 @@ def write_runs(runs: Sequence[Run], chosen: Chosen, file: Path) -> None:
 def read_runs(file: str | Path) -> list[Run]:
     """Reads the runs from a file written by `write_runs`."""
     return [
-        Run(**{**row, "settings": present_settings(row["settings"])})
+        Run(**{**row, "settings": {key: as_text(value) for key, value in present_settings(row["settings"]).items()}})
         for row in json.loads(Path(file).read_text(encoding="utf-8"))["runs"]
     ]
 
@@ -95,15 +97,19 @@ def variants(runs: Sequence[Run]) -> dict[str, list[Run]]:
     has_names = len({run.name for run in runs}) > 1
     found: dict[str, list[Run]] = {}
     for run in runs:
-        settings = described(
-            {key: value for key, value in run.settings.items() if not (has_names and key == "experiment")}
-        )
-        found.setdefault(" ".join([run.name, *settings] if has_names or not settings else settings), []).append(run)
+        found.setdefault(called(run, has_names), []).append(run)
     for name, of_variant in found.items():
         seeds = [run.seed for run in of_variant]
         if len(set(seeds)) < len(seeds):
             raise UserError(f"{name}: expected a run of each seed, got seeds {seeds}. Compare the sweeps one by one")
     return found
+
+
+def called(run: Run, has_names: bool, without: str | None = None) -> str:
+    """Returns the name of a run's variant: its settings but `without`, behind the recipe's name if recipes differ."""
+    left_out = (without, "experiment") if has_names else (without,)
+    settings = described({key: value for key, value in run.settings.items() if key not in left_out})
+    return " ".join([run.name, *settings] if has_names or not settings else settings)
 
 
 def described(settings: dict[str, str]) -> list[str]:
@@ -115,7 +121,7 @@ def _overrides(folder: Path) -> dict[str, str]:
     """Returns the overrides of a run of a sweep by key, without its seed."""
     told = yaml.safe_load((folder / ".hydra" / "overrides.yaml").read_text(encoding="utf-8"))
     pairs = (override.split("=", 1) for override in told if "=" in override)
-    told = present_settings({key.lstrip("+"): value for key, value in pairs})
+    told = present_settings({key.lstrip("+"): as_text(value) for key, value in pairs})
     return {key: value for key, value in told.items() if key not in NOT_SETTINGS}
 
 
@@ -134,7 +140,7 @@ def _with_config(folder: Path, overrides: dict[str, str], keys: Iterable[str]) -
         return overrides
     config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     found = {key: overrides.get(key, _value(config, key)) for key in keys}
-    return {key: str(value) for key, value in found.items() if isinstance(value, bool | int | float | str)}
+    return {key: as_text(value) for key, value in found.items() if isinstance(value, bool | int | float | str | list)}
 
 
 def _value(config: Any, key: str) -> Any:

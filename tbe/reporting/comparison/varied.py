@@ -47,6 +47,9 @@ def _varied(setting: str, values: Sequence[str]) -> Varied | None:
     if len(differing) != 1 or differing[0] % 2 == 0:
         return None
     (place,) = differing
+    texts = {of_value[place] for of_value in parts}
+    if len(set(map(float, texts))) < len(texts):  # at_1 and at_1.0
+        return None
     return Varied(setting, f"{setting}: {''.join([*parts[0][:place], '*', *parts[0][place + 1 :]])}", place)
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from matplotlib.axes import Axes
 from PIL import Image
 
 from tbe.reporting.comparison.__main__ import main
@@ -147,6 +148,44 @@ def test_settings_that_only_some_runs_override_come_from_configs_of_the_others(w
     assert list(variants(read_sweeps(with_curve))) == ["be be.ratio=0.3", "inter be.ratio=0.6", "be be.ratio=0.9"]
 
 
+def test_equal_values_are_one_setting_however_command_lines_and_configs_write_them(sweep, tmp_path):
+    told = ["variant=be", "be.prob=1", "mlp=true", "splits=[iid, swap]", "data.root='/a b/c=1'"]
+    parts = [
+        sweep([([*told, "seed=1"], "proof", {"top1": 10.0}, {})], "told"),
+        sweep([(["variant=be", "seed=2"], "proof", {"top1": 50.0}, {})], "of the config"),
+        sweep([(["variant=moco", "be.prob=0.50", "mlp=False", "seed=1"], "proof", {"top1": 5.0}, {})], "other"),
+    ]
+    config = {"be": {"prob": 1.0}, "mlp": True, "splits": ["iid", "swap"], "data": {"root": "/a b/c=1"}}
+    for part in parts:
+        (Path(part) / "0" / "config.yaml").write_text(yaml.safe_dump(config))
+    main([*parts, "--out", str(tmp_path / "out")])
+    found = variants(read_runs(tmp_path / "out" / "runs.json"))
+    assert {name: [run.seed for run in of_variant] for name, of_variant in found.items()} == {
+        "be be.prob=1 mlp=true": [1, 2],
+        "moco be.prob=0.5 mlp=false": [1],
+    }
+
+
+def test_each_recipe_has_curves_of_its_own(sweep, tmp_path, monkeypatch):
+    rows = [
+        ([f"experiment={name}", f"variant={variant}", f"be.ratio={ratio}"], name, {"top1": 10 * ratio + more}, {})
+        for name, more in (("proof", 0), ("proof_gpu", 50))
+        for variant in ("be", "inter")
+        for ratio in (0.1, 0.9)
+    ]
+    drawn = {}
+    plot = Axes.plot
+
+    def note(panel, places, values, *rest, **style):
+        drawn[style.get("label")] = np.atleast_1d(values).tolist()
+        return plot(panel, places, values, *rest, **style)
+
+    monkeypatch.setattr(Axes, "plot", note)
+    main([sweep(rows), "--out", str(tmp_path / "out")])
+    names = ("proof be", "proof inter", "proof_gpu be", "proof_gpu inter")
+    assert {name: drawn[name] for name in names} == dict(zip(names, [[1, 9], [1, 9], [51, 59], [51, 59]], strict=True))
+
+
 def test_some_variants_alone_are_shown(with_curve, tmp_path):
     main([*with_curve, "--variants", "be", "--out", str(tmp_path / "out")])
     assert [run.settings["be.ratio"] for run in read_runs(tmp_path / "out" / "runs.json")] == ["0.3", "0.9"]
@@ -288,6 +327,7 @@ def test_each_is_compared_with_the_one_that_differs_in_the_settings_told_alone(s
         (["a_1", "b_2"], None, None),
         (["at_1_of_2", "at_2_of_4"], None, None),
         (["same_1", "same_1"], None, None),
+        (["at_1", "at_1.0"], None, None),
     ],
 )
 def test_names_that_differ_in_one_number_vary_it(values, label, numbers):
