@@ -129,12 +129,14 @@ class SweepSummary(Callback):
     def _compared(self, folder: Path) -> bool:
         from tbe.reporting.comparison.compare import compare  # matplotlib: not for those who only ask for --help
 
-        try:
-            compare([str(folder)], None, list(self.metrics or []), self.against)
-        except UserError as error:  # the runs are done: what can't be compared must not look like their failure
-            print(f"not compared: {error}")
-            return False
-        return True
+        for against in dict.fromkeys([self.against, None]):  # a part of a sweep may lack what others are compared with
+            try:
+                compare([str(folder)], None, list(self.metrics or []), against)
+            except UserError as error:  # the runs are done: what can't be compared must not look like their failure
+                print(f"not compared{f' with {against}' if against else ''}: {error}")
+            else:
+                return True
+        return False
 
 
 def _numbers(run: Path) -> dict[str, Any]:

@@ -54,3 +54,9 @@ def test_a_metric_that_no_run_has_is_said_and_the_table_shown(swept, tmp_path, c
     printed = capsys.readouterr().out
     assert "expected the metric mAP of every run, seed 1 of proof has: R@1, loss" in printed
     assert "3: variant=be seed=2" in printed
+
+
+def test_a_part_of_a_sweep_without_the_variant_to_compare_with_has_its_table(swept, tmp_path, capsys):
+    SweepSummary(metrics=["R@1"], against="inter").on_multirun_end(swept)
+    assert "not compared with inter: expected the variant to compare against" in capsys.readouterr().out
+    assert "| be | 1, 2 | 50.5 ± 6.4 |" in (tmp_path / "table.md").read_text()
