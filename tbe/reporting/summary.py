@@ -20,6 +20,9 @@ CURVE = re.compile(r"added_(frame|backdrop)_")  # one of many weights, shown in 
 # Settings, counts and ends of intervals, shown in the table of all numbers.
 NO_SCORE = re.compile(r"^(linear/strength|features/|tsne/|(scene_swap|audit)/.*_(low|high)\b)")
 MEASURES = ("head_top1", "linear_top1", "R@1")  # for perturbed clips, the first available one is shown
+# Of a column of one official split, of their mean or deviation: which of these.
+PART = re.compile(r"(?:^|, | / )(split \d+|mean|deviation)$")
+DEVIATION = "deviation"
 MIN_LOSS, MAX_LOSS = 0.15, 0.75  # lost fractions of a score: below the first it is called kept, above the second lost
 
 
@@ -61,7 +64,14 @@ def sentences(columns: Mapping[str, Metrics], splits: Iterable[str] = ()) -> lis
     """
     splits = list(splits)
     first = f"/{splits[0]}" if len(splits) > 1 else ""
-    return [f"{checkpoint}: {text}" for checkpoint, row in columns.items() for text in _findings(row, first)]
+    told = {checkpoint: row for checkpoint, row in columns.items() if _part(checkpoint) != DEVIATION}
+    return [f"{checkpoint}: {text}" for checkpoint, row in told.items() for text in _findings(row, first)]
+
+
+def _part(column: str) -> str:
+    """Returns the official split that a column is of, 'mean' or 'deviation'; '' if there is one split."""
+    found = PART.search(column)
+    return found[1] if found else ""
 
 
 def _findings(metrics: Metrics, split: str) -> Iterable[str]:
@@ -72,7 +82,7 @@ def _findings(metrics: Metrics, split: str) -> Iterable[str]:
     if home and away is not None:
         yield f"linear top-1 {_change(home, away)} in the scenes of other classes: {_verdict(home, away)}"
     measure = next((kind for kind in MEASURES if f"robustness/clean/{kind}{split}" in metrics), None)
-    if measure is None:
+    if measure is None or math.isnan(metrics.get(f"robustness/background_drop{split}", 0.0)):  # not above chance
         return
     where = f" ({split[1:]})" if split else ""
     clean, name = metrics[f"robustness/clean/{measure}{split}"], measure.replace("_", " ").replace("top1", "top-1")
@@ -146,11 +156,12 @@ def _perturbations(
 
 def _best(cells: list[float | None], heads: list[tuple[str, str]], lower: bool) -> Iterable[int]:
     """Yields the columns with the best value of each split, if several checkpoints differ."""
-    for split in dict.fromkeys(split for _, split in heads):
+    kinds = [(_part(checkpoint), split) for checkpoint, split in heads]
+    for kind in dict.fromkeys(kind for kind in kinds if kind[0] != DEVIATION):
         known = {
             column: value
-            for column, (value, head) in enumerate(zip(cells, heads, strict=True))
-            if head[1] == split and value is not None and not math.isnan(value)
+            for column, (value, of_column) in enumerate(zip(cells, kinds, strict=True))
+            if of_column == kind and value is not None and not math.isnan(value)
         }
         if len(known) > 1 and len(set(known.values())) > 1:
             best = min(known.values()) if lower else max(known.values())

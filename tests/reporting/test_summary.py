@@ -64,6 +64,22 @@ def test_findings_are_described_in_words():
     assert sentences({"nothing": {"linear/top1": 0.0, "robustness/clean/R@1": 0.0, "robustness/swap/R@1": 0.0}}) == []
 
 
+def test_nothing_is_said_of_a_score_that_is_not_above_chance():
+    assert sentences({"random": {**ROBUST, "robustness/background_drop": float("nan")}}) == []
+
+
+def test_official_splits_are_compared_one_by_one_and_deviations_not_at_all():
+    row = {"scenes/scene_R@1": 40.0, **ROBUST}
+    alone = {"split 1": row, "split 2": {name: value + 1 for name, value in row.items()}, "deviation": row}
+    assert all(not table.best for table in small_tables(alone))
+    assert [said.partition(":")[0] for said in sentences(alone)] == ["split 1"] * 3 + ["split 2"] * 3
+    beside = {f"{name}, {part}": row for name in "ab" for part in ("split 1", "mean", "deviation")}
+    beside["b, mean"] = {"scenes/scene_R@1": 30.0}
+    beside["b, deviation"] = {"scenes/scene_R@1": 1.0}
+    (scenes,) = (table for table in small_tables(beside) if table.title == "scenes")
+    assert scenes.best == {(0, list(beside).index("b, mean"))}
+
+
 @pytest.mark.parametrize("width", [40, 80, 300])
 def test_no_column_or_name_is_cut_at_any_width(monkeypatch, width):
     names = [f"a rather long name of checkpoint {number}" for number in range(4)]
