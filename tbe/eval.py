@@ -21,6 +21,7 @@ from tbe.checkpoints.foreign import ForeignWeights
 from tbe.config import build
 from tbe.distributed import rank
 from tbe.encoders import Encoder, load_encoder
+from tbe.encoders.load import is_function_name
 from tbe.evaluation import official_splits
 from tbe.evaluation.feature_cache import FeatureCache, weights_digest
 from tbe.evaluation.tasks.base import ComparingTask, Evaluation
@@ -222,10 +223,16 @@ def build_evaluation(config: dict[str, Any], subject: Subject) -> Evaluation:
         queries=config["query"],
         folder=Path(config["run_dir"]),
         cache=_cache(config, backbone, checkpoint),
-        backbone_config=getattr(checkpoint, "config", {}).get("backbone", config.get("backbone")),
+        backbone_config=_backbone_config(config, checkpoint),
         origin=_origin(checkpoint),
         max_clips_per_forward=config["max_clips_per_forward"],
     )
+
+
+def _backbone_config(config: dict[str, Any], checkpoint: Trained | None) -> dict[str, Any] | None:
+    """Returns the config that the network is built from; None for a model of another origin."""
+    found: dict[str, Any] | None = getattr(checkpoint, "config", {}).get("backbone", config.get("backbone"))
+    return found
 
 
 def _origin(checkpoint: Trained | None) -> dict[str, Any] | str:
@@ -255,14 +262,19 @@ def _cache(config: dict[str, Any], backbone: nn.Module, checkpoint: Trained | No
     """Returns the cache of features between runs; None on several machines, whose disks may differ.
 
     None with `trainer.limit_predict_batches`, as trainer=debug sets it: another run would take some videos for all.
+    None for a function of another package, whose code may change.
     """
     is_limited = config["trainer"].get("limit_predict_batches") not in (None, 1.0)
     if not config["cache"] or config["trainer"].get("num_nodes", 1) > 1 or is_limited:
         return None
+    if isinstance(checkpoint, Encoder) and is_function_name(checkpoint.name):
+        return None
     parts = ("data", "reader", "clip", "eval_augment", "clips", "crops", "precision", "seed")
     protocol = {part: config[part] for part in parts} | {"versions": runs.versions()}
-    if isinstance(checkpoint, Encoder):  # which may be a function without weights, of whatever library
-        protocol |= models.origin_of(checkpoint)
+    if isinstance(checkpoint, Encoder):
+        protocol |= models.origin_of(checkpoint) | {"model_options": config["model_options"]}
+    else:  # of which weights do not tell all, such as the positions of a ViT
+        protocol["backbone"] = _backbone_config(config, checkpoint)
     return FeatureCache(Path(config["cache"]), weights_digest(backbone), protocol)
 
 

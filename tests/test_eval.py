@@ -14,10 +14,13 @@ from tbe import eval as entry
 from tbe.augment.clip_augment import KINETICS_MEAN, KINETICS_STD
 from tbe.backbones.base import VideoBackbone
 from tbe.checkpoints import checkpoint as checkpoints
+from tbe.config import build
 from tbe.data.clip_samplers import UniformClips
 from tbe.data.readers import DecordReader
-from tbe.data.sources.records import write_list
+from tbe.data.sources.records import make_records, write_list
+from tbe.encoders import load_encoder
 from tbe.evaluation.features import extract
+from tbe.evaluation.perturbations import Clean
 from tests.conftest import NARROW, SMALL, composed, rewrite_checkpoint
 
 
@@ -81,6 +84,24 @@ def test_two_runs_of_a_name_keep_their_own_columns(trained, evaluate):
 def test_features_of_a_trainer_that_stops_early_are_not_kept_for_other_runs():
     trainer = {"num_nodes": 1, "limit_predict_batches": 2}
     assert entry._cache({"cache": "features", "trainer": trainer}, torch.nn.Identity(), None) is None
+
+
+def test_features_are_kept_by_all_that_a_network_is_built_of_and_those_of_a_function_not_at_all():
+    parts = dict.fromkeys(("data", "reader", "clip", "eval_augment", "clips", "crops", "precision", "seed"))
+    records = make_records("", ["a.mp4"], [0], [0])
+
+    def file(positions):
+        backbone = {"_target_": "tbe.backbones.vit.ViT", "width": 8, "depth": 1, "heads": 1, "positions": positions}
+        torch.manual_seed(0)
+        config = {**parts, "cache": "features", "trainer": {}, "backbone": backbone}
+        return entry._cache(config, build(backbone), None).file(records, "test", Clean(), False)
+
+    assert file("sincos") == file("sincos") != file("flat")  # whose weights are the same
+    encoder = load_encoder("torchvision:r3d_18@random", size=16, num_frames=4)
+    config = {**parts, "cache": "features", "trainer": {}, "model_options": {}}
+    assert entry._cache(config, torch.nn.Identity(), encoder) is not None
+    encoder.name = "my.package:function"
+    assert entry._cache(config, torch.nn.Identity(), encoder) is None
 
 
 def test_copies_of_a_run_in_folders_of_one_name_each_have_a_column():

@@ -58,6 +58,7 @@ def load_callable(name: str, settings: Settings, **options: Any) -> Encoder:
     made = _function(name)(**{key: value for key, value in options.items() if key not in FIELDS})
     of_spec = {key: value for key, value in options.items() if key in FIELDS}
     if isinstance(made, Encoder):
+        made.name = name
         return made
     if not callable(made):
         raise UserError(f"{name}: expected it to return a network or a function of clips, got a {type(made).__name__}")

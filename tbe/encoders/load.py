@@ -60,7 +60,7 @@ def _load(name: str, settings: Settings, runs: str | os.PathLike | None, options
     kind, _, rest = name.partition(":")
     if kind in LOADERS:
         return LOADERS[kind](name, rest, settings, **options)
-    if is_encoder_name(name):
+    if is_function_name(name):
         return load_callable(name, settings, **options)
     root = os.environ.get("TBE_RUNS", "runs") if runs is None else runs
     path = str(folders.find(name, root))
@@ -69,5 +69,10 @@ def _load(name: str, settings: Settings, runs: str | os.PathLike | None, options
 
 def is_encoder_name(name: str) -> bool:
     """Returns whether a name is that of a library's encoder rather than a checkpoint's."""
-    is_file = os.path.exists(name)
-    return name.partition(":")[0] in LOADERS or (CALLABLE.fullmatch(name) is not None and not is_file)
+    return name.partition(":")[0] in LOADERS or is_function_name(name)
+
+
+def is_function_name(name: str) -> bool:
+    """Returns whether a name is that of a function of another package, `<module>:<function>`."""
+    is_library = name.partition(":")[0] in LOADERS
+    return not is_library and CALLABLE.fullmatch(name) is not None and not os.path.exists(name)
