@@ -13,7 +13,9 @@ from tbe.auditing.measures import Estimate, measured
 from tbe.errors import MissingFile
 from tbe.runs import write_json
 
+FOLDER = "audit"  # of all audits of a run
 ANSWERS, RECORD = "answers.csv", "audit.json"
+STAGES = ("pretrain", "finetune", "linear")  # folders of runs that follow another one
 PICTURES = "clips"  # the folder of the films
 
 
@@ -34,10 +36,13 @@ class Audited:
     def weights(self) -> str:
         """Where the weights come from, in short: the folder of the run, or what the model was loaded by."""
         origin = self.about["origin"]
+        above = self.folder.absolute().parents
+        if origin is None and FOLDER in (names := [folder.name for folder in above]):
+            return _short(above[names.index(FOLDER) + 1])  # of the run that audited what it trained
         if not isinstance(origin, dict):
             return str(origin)
         path = Path(origin.get("path", ""))
-        return path.parent.parent.name or str(origin.get("model", path))
+        return _short(path.parent.parent) or str(origin.get("model", path))
 
     @property
     def readers(self) -> list[str]:
@@ -67,6 +72,12 @@ class Audited:
             raise MissingFile(f"{folder / RECORD}: expected the record of an audit, got no such file")
         about = json.loads((folder / RECORD).read_text(encoding="utf-8"))["about"]
         return cls(Answers.read(folder / ANSWERS), about, folder)
+
+
+def _short(run: Path) -> str:
+    """Returns the name of a run's folder; in a sweep, 0, 1, ..., or of a run that follows another, also those above."""
+    above = run.parent.name and (run.name.isdigit() or run.name in STAGES)
+    return f"{_short(run.parent)}/{run.name}" if above else run.name
 
 
 def find_audits(folder: Path) -> list[Audited]:

@@ -18,14 +18,13 @@ from tbe.auditing.card.markdown import markdown
 from tbe.auditing.leaderboard import append
 from tbe.auditing.measures import HEADLINES
 from tbe.auditing.pictures import write_pictures
-from tbe.auditing.record import PICTURES, Audited
+from tbe.auditing.record import FOLDER, PICTURES, Audited
 from tbe.data.sources.class_names import class_names
 from tbe.distributed import rank
 from tbe.errors import UserError
 from tbe.evaluation.tasks.base import Evaluation
 from tbe.evaluation.tasks.linear import LinearProbe
 
-FOLDER = "audit"
 # Not among the metrics, but in audit.json: what follows from two of them, and points of curves.
 LEFT_OUT = re.compile(r"_drop$|_beyond_cut$|^(frame|backdrop)_")
 

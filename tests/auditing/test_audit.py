@@ -1,6 +1,7 @@
 """Audits of networks that are known to read the background, the actor, or the motion, and nothing else."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -150,6 +151,17 @@ def test_masks_of_other_videos_and_too_few_videos_are_refused(asked):
         AUDIT.audit(asked(Actor(), Drawn(counts={"train": 6, "test": 2})), "test")
     with pytest.raises(ValueError, match="expected draws of at least 100"):
         Audit(AUDIT.linear, draws=1)
+
+
+def test_networks_of_sweeps_are_told_apart_by_the_folders_above_their_runs():
+    def weights(folder, origin):
+        return Audited(None, {"origin": origin}, Path(folder)).weights
+
+    assert weights("/x", {"path": "/runs/demo/2026-01-31_12-00-00/checkpoints/last.ckpt"}) == "2026-01-31_12-00-00"
+    assert weights("/x", {"path": "/runs/proof_sweep/0/finetune/checkpoints/last.ckpt"}) == "proof_sweep/0/finetune"
+    assert weights("/runs/hosts_sweep/3/audit/proof", None) == "hosts_sweep/3"  # of the run's own network
+    assert weights("/runs/hosts_sweep/3/audit/proof/iid", None) == "hosts_sweep/3"
+    assert weights("/runs/eval/1/audit/random init", "random") == "random"
 
 
 def test_other_columns_are_no_leaderboard_and_no_folder_an_audit(tmp_path):

@@ -9,7 +9,7 @@ from tbe.auditing.record import Audited
 def protocol(audited: Audited) -> dict[str, str]:
     """Returns what one needs to know to repeat the numbers."""
     about = audited.about
-    origin = about["origin"]
+    known = about["origin"] if isinstance(about["origin"], dict) else {}
     clips = about["clips"]
     return {
         "data": f"{about['data']}: {about['split']}, classifier trained on {about['gallery']}",
@@ -18,7 +18,7 @@ def protocol(audited: Audited) -> dict[str, str]:
         "answers by": "; ".join(READERS[reader] for reader in about["readers"]),
         "intervals": f"95 %, percentiles of {about['draws']} bootstrap draws of the videos (seed {about['seed']})",
         "pairs": f"drawn with seed {about['pairs_seed']}, the same for all models",
-        "weights": ", ".join(f"{key} {value}" for key, value in origin.items()) if isinstance(origin, dict) else origin,
+        "weights": ", ".join(f"{key} {value}" for key, value in known.items()) if known else audited.weights,
         "versions": ", ".join(f"{name} {number}" for name, number in about["versions"].items()),
         "command": about["command"],
     }
