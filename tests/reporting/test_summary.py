@@ -47,6 +47,14 @@ def test_lower_is_better_for_some_metrics():
     assert while_training.best == {(0, 1)}
 
 
+def test_no_score_without_motion_is_the_best():
+    clips = ("clean", "swap", "static", "median", "foreground_removed", "shuffled", "reversed")
+    for key in ("robustness/{}/R@1", "audit/{}_top1"):
+        rows = {name: {key.format(clip): score for clip in clips} for name, score in (("a", 9.0), ("b", 5.0))}
+        (table,) = small_tables(rows)
+        assert [table.rows[row].removesuffix("_top1") for row, _ in sorted(table.best)] == ["clean", "swap"]
+
+
 def test_settings_and_counts_are_no_scores():
     assert small_tables({"a": {"linear/strength": 0.1, "features/test_videos": 8, "tsne/videos": 8}}) == []
 
