@@ -14,6 +14,7 @@ import tbe.train
 from tbe.backbones.base import VideoBackbone
 from tbe.config import config_dir
 from tbe.data.views import ContrastiveViews
+from tbe.launch.train_config import resolve
 from tests.conftest import SMALL, composed, run_command
 
 
@@ -167,6 +168,19 @@ def test_a_run_that_follows_computes_where_the_first_did_and_the_rest_is_its_own
     assert [stage["trainer"]["limit_train_batches"] for stage in stages("trainer=debug")] == [2, 2]
     with pytest.raises(ValueError, match="then_with: expected the processes of the first run .*devices=2.*devices=1"):
         stages("trainer=ddp_cpu", "then_with=['trainer=cpu']")
+
+
+def test_settings_that_a_stage_does_not_have_are_named_and_a_variant_says_what_was_chosen_in_its_place(tmp_path):
+    def resolved(*overrides):
+        ((config,), messages) = resolve(composed("train", *overrides, run_dir=tmp_path), list(overrides))
+        return config["variant"], messages
+
+    assert resolved("experiment=demo", "be.ratio=0.2") == ("be", [])
+    assert resolved("experiment=demo", "be=inter") == ("be be=inter", [])
+    variant, (message,) = resolved("experiment=proof", "variant=labels", "be.ratio=0.2", "be=inter", "epochs=3")
+    assert variant == "labels"
+    assert message.startswith("be.ratio, be: without effect, settings of pretraining in a run of stage=finetune: ")
+    assert resolved("experiment=proof", "variant=labels", "be@module.distractor=inter")[1] == []
 
 
 def test_the_objective_of_a_sweep_is_returned(tmp_path):

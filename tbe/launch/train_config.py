@@ -55,6 +55,8 @@ def resolve(config: DictConfig, overrides: list[str]) -> tuple[list[dict[str, An
     Writes nothing. Raises UserError for settings that can't be run, or can't resume from their checkpoint.
     """
     checkpoint, messages = _resumed(config, overrides)
+    messages += _without_effect(config, overrides)
+    _name_changes(config, overrides)
     stages = [_with_weights(config, overrides)]
     if config.then:
         stages.append(_following(stages[0], overrides))
@@ -70,6 +72,22 @@ def resolve(config: DictConfig, overrides: list[str]) -> tuple[list[dict[str, An
         return resolved, messages
     _check_folders(resolved, checkpoint)
     return resolved, messages + check_changes(resolved[0], checkpoint, overrides)
+
+
+def _without_effect(config: DictConfig, overrides: list[str]) -> list[str]:
+    """Returns a message about settings of pretraining that are asked of another stage, which has none of them."""
+    keys = [_key(override) for override in overrides if _key(override).split(".")[0] in PRETRAINING_ONLY]
+    if config.stage == "pretrain" or not keys:
+        return []
+    instead = "its training clips are distracted by be@module.distractor=<choice>, its loss is module.loss"
+    return [f"{', '.join(keys)}: without effect, settings of pretraining in a run of stage={config.stage}: {instead}"]
+
+
+def _name_changes(config: DictConfig, overrides: list[str]) -> None:
+    """Adds to the variant, which names the run's network in tables, the distractor or method chosen in its place."""
+    changes = [override for override in overrides if _key(override) in ("be", "method")]
+    if config.get("variant") and config.stage == "pretrain" and changes:
+        config.variant = " ".join([config.variant, *changes])
 
 
 def _leave_out_tasks_not_chosen(config: DictConfig) -> None:
