@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -63,12 +64,12 @@ class MtebEncoder:
 
     @property
     def mteb_model_meta(self) -> Any:
-        """Returns what MTEB names its results by: the revision is a digest of the weights."""
+        """Returns what MTEB names its results by: the revision is a digest of the weights, and of how they are asked."""
         from mteb.models import ModelMeta
 
         known = {
             "name": self.name if self.name.count("/") == 1 else f"{AUTHOR}/{self.name.replace('/', '_')}",
-            "revision": weights_digest(self.network),
+            "revision": self._revision(),
             "n_parameters": sum(parameter.numel() for parameter in self.network.parameters()),
             "framework": ["PyTorch"],
             "modalities": ["video"],
@@ -77,6 +78,11 @@ class MtebEncoder:
             "training_datasets": set(),
         }
         return ModelMeta.create_empty(known)
+
+    def _revision(self) -> str:
+        """Returns a digest of all that vectors depend on: MTEB does not ask twice for results of one revision."""
+        asked = weights_digest(self.network), self.preprocessing, self.take, getattr(self.network, "pool", None)
+        return hashlib.blake2b(repr(asked).encode(), digest_size=16).hexdigest()
 
     def encode(self, inputs: Any, **_: Any) -> np.ndarray:
         """Returns float32 (V, F) of the videos of a DataLoader of MTEB, in its order."""

@@ -1,5 +1,6 @@
 """What MTEB gets of a video is what `tbe.embed` gives of its file."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -51,6 +52,17 @@ def test_what_mteb_can_not_be_given_is_one_line():
     broken = SimpleNamespace(metadata=SimpleNamespace(num_frames=40), get_frames_at=empty)
     with pytest.raises(ValueError, match="expected a video that can be decoded, got no more frames"):
         model.encode(DataLoader([{"video": broken}]))
+
+
+def test_what_is_asked_otherwise_is_another_revision_whose_results_are_not_those_of_the_first():
+    made = tbe.Preprocessing(num_frames=4, stride=1, size=8, mean=(0.5,) * 3, std=(0.5,) * 3)
+    settings = {"num_clips": 2}, {"preprocessing": replace(made, stride=2)}
+    first, again, *others = (
+        tbe.for_mteb(torch.nn.Flatten(), **{"preprocessing": made, "device": "cpu", **other})._revision()
+        for other in ({}, {}, *settings)
+    )
+    assert first == again
+    assert len({first, *others}) == 3
 
 
 def test_it_is_an_encoder_of_mtebs_with_a_name_of_its_own(run):

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from tbe.backbones.vit import ViT
 from tbe.data.sources.records import make_records, write_list
 from tbe.data.sources.video_lists import VideoLists
 from tbe.evaluation.feature_cache import FeatureCache, weights_digest
@@ -136,3 +137,8 @@ def test_every_weight_and_the_structure_are_in_the_fingerprint():
     network[1].running_mean[0] = 1e-6
     assert weights_digest(network) != before
     assert weights_digest(nn.Sequential(nn.Linear(2, 2), nn.ReLU())) != weights_digest(nn.Sequential(nn.Linear(2, 2)))
+    others = {"positions": "flat"}, {"positions": "rotary"}, {"heads": 2}, {"grid": (2, 2, 2)}
+    vits = [ViT(**{"width": 12, "depth": 1, "heads": 1, **other}) for other in ({}, *others)]
+    for vit in vits:  # whose weights all have the same shapes
+        vit.load_state_dict(vits[0].state_dict())
+    assert len(set(map(weights_digest, vits))) == len(vits)

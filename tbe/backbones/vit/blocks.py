@@ -70,6 +70,9 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
 
+    def extra_repr(self) -> str:
+        return f"heads={self.heads}"  # which weights do not tell
+
     def forward(self, tokens: Tensor, by: Rotation | None = None) -> Tensor:
         split = self.qkv(tokens).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         queries, keys, values = split.unbind(0)  # each (B, heads, N, width / heads)

@@ -56,6 +56,9 @@ class ViT(VideoBackbone):
         if self.registers is not None:
             nn.init.normal_(self.registers, std=0.02)
 
+    def extra_repr(self) -> str:
+        return f"positions={self.positions}, grid={self.grid}"  # which weights do not tell
+
     def forward_features(self, clips: Tensor) -> Tensor:
         return self.tokens(clips).transpose(1, 2).unflatten(2, self.grid_of(clips))
 
