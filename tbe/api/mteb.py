@@ -64,7 +64,7 @@ class MtebEncoder:
 
     @property
     def mteb_model_meta(self) -> Any:
-        """Returns what MTEB names its results by: the revision is a digest of the weights and of what they are asked."""
+        """Returns what MTEB names its results by: the revision is a digest of the weights and of their clips."""
         from mteb.models import ModelMeta
 
         known = {
