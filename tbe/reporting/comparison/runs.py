@@ -12,6 +12,7 @@ import yaml
 
 from tbe.checkpoints.moved_names import present_settings
 from tbe.errors import UserError
+from tbe.reporting.comparison.alike import check_alike
 from tbe.reporting.comparison.values import as_text
 
 NUMBERS = "metrics.json"
@@ -102,6 +103,7 @@ def variants(runs: Sequence[Run]) -> dict[str, list[Run]]:
         seeds = [run.seed for run in of_variant]
         if len(set(seeds)) < len(seeds):
             raise UserError(f"{name}: expected a run of each seed, got seeds {seeds}. Compare the sweeps one by one")
+        check_alike(name, {run.seed: run.protocol for run in of_variant})
     return found
 
 

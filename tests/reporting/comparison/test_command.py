@@ -300,6 +300,28 @@ def test_a_file_of_runs_and_sweeps_are_parts_of_one_comparison(sweep, tmp_path):
         main([kept, sweep(rows(4, epochs=2) + rows(5, epochs=3), "other"), "--out", str(tmp_path / "all")])
 
 
+def test_runs_that_were_trained_or_measured_otherwise_are_no_seeds_of_one_variant(sweep, tmp_path):
+    def part(folder, seed, **protocol):
+        place = Path(sweep([(["variant=be", f"seed={seed}"], "proof", {"top1": 10.0 * seed}, {})], folder))
+        file = place / "0" / "metrics.json"
+        content = json.loads(file.read_text())
+        file.write_text(json.dumps({**content, "protocol": {**content["protocol"], **protocol}}))
+        return str(place)
+
+    usual = {"epochs": 48, "steps": 1200, "be": {"ratio": 0.3, "prob": 1.0}}
+    fold = part("fold", 2, **usual | {"steps": 1175, "be": {"ratio": 0.3, "prob": 1, "layout": "BCTHW"}})
+    short = part("short", 3, **usual | {"epochs": 10, "steps": 250})
+    weak = part("weak", 4, **usual | {"be": {"ratio": 0.1}})
+    main([part("first", 1, **usual), "--out", str(tmp_path / "kept")])
+    kept = str(tmp_path / "kept" / "runs.json")
+    main([kept, fold, "--out", str(tmp_path / "both")])
+    assert "| 1, 2 | 15.0 ± 63.5 |" in (tmp_path / "both" / "table.md").read_text()
+    with pytest.raises(SystemExit, match="in their seed alone, got seed 1: epochs 48, steps 1200; seed 3: epochs 10, "):
+        main([kept, short, "--out", str(tmp_path / "both")])
+    with pytest.raises(SystemExit, match=r"seed 1: be.ratio 0.3; seed 4: be.ratio 0.1\. Compare"):
+        main([kept, weak, "--out", str(tmp_path / "both")])
+
+
 def test_each_is_compared_with_the_one_that_differs_in_the_settings_told_alone(sweep, tmp_path):
     def rows(variant, root, shift):
         told = [f"variant={variant}", f"data.root=/videos/{root}"]
