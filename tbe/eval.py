@@ -18,6 +18,7 @@ from tbe.backbones.classifier import Classifier
 from tbe.checkpoints import checkpoint as checkpoints
 from tbe.checkpoints.checkpoint import Checkpoint
 from tbe.checkpoints.foreign import ForeignWeights
+from tbe.checkpoints.preprocessing import of_other_clips
 from tbe.config import build
 from tbe.distributed import rank
 from tbe.encoders import Encoder, load_encoder
@@ -37,6 +38,8 @@ from tbe.training.callbacks.progress import ProgressBar
 __all__ = ["prepare", "run"]  # what a command starts
 
 Trained = Checkpoint | ForeignWeights | Encoder
+
+log = logging.getLogger(__name__)
 
 
 class Subject(NamedTuple):
@@ -87,6 +90,7 @@ def read_subjects(config: dict[str, Any]) -> list[Subject]:
             found.append(dict.fromkeys(splits, _read(entry, config)))
     first = [next(iter(of_split.values())) for of_split in found]
     names = models.names_of(config["model"]) if config["model"] else _names(first)
+    _warn_of_other_clips(names, first)
     return [
         Subject(name, split, checkpoint, isinstance(entry, dict))
         for name, entry, of_split in zip(names, config["checkpoint"], found, strict=True)
@@ -100,6 +104,16 @@ def _read(file: str, config: dict[str, Any]) -> Trained | None:
         pl.seed_everything(config["seed"], workers=True, verbose=False)  # of weights that are asked for as random
         return load_encoder(file, runs=config["runs"], **chosen)
     return None if file == RANDOM else checkpoints.read_any(file, config["backbone"], config["min_matched"])
+
+
+def _warn_of_other_clips(names: list[str], found: list[Trained | None]) -> None:
+    """Warns of networks that were trained on other clips than those of the first, on which all are measured."""
+    configs = {name: one.config for name, one in zip(names, found, strict=True) if isinstance(one, Checkpoint)}
+    if (others := of_other_clips(configs)) and rank() == 0:
+        log.warning(
+            f"{', '.join(others)}: trained on other clips, crops or colors than {next(iter(configs))}, and measured on "
+            "the same ones as it. Commands of their own measure each on its own"
+        )
 
 
 def _names(found: list[Trained | None]) -> list[str]:

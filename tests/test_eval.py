@@ -75,10 +75,18 @@ def test_the_untrained_network_stands_beside_the_trained_one(trained, evaluate):
     assert metrics["protocol"]["checkpoints"]["demo"]["step"] == 4
 
 
-def test_two_runs_of_a_name_keep_their_own_columns(trained, evaluate):
+def test_two_runs_of_a_name_keep_their_own_columns_and_other_clips_of_the_second_are_warned_of(
+    trained, evaluate, caplog
+):
     second = shutil.copytree(trained, trained.with_name("b"))
-    metrics = metrics_of(evaluate("task=retrieval", PLAIN, f"checkpoint=[{trained},{second}]"))
+    runs = f"checkpoint=[{trained},{second}]"
+    metrics = metrics_of(evaluate("task=retrieval", PLAIN, runs))
     assert list(metrics) == ["demo", "demo (b, last)", "protocol"]
+    assert "trained on other clips" not in caplog.text
+    rewrite_checkpoint(second, lambda checkpoint: checkpoint["tbe"]["config"]["clip"].update(stride=1))
+    files = [str(run / "checkpoints" / "last.ckpt") for run in (trained, second)]
+    entry.read_subjects({"split": None, "model": None, "checkpoint": files, "backbone": None, "min_matched": 0.9})
+    assert "demo (b, last): trained on other clips, crops or colors than demo, and measured on" in caplog.text
 
 
 def test_features_of_a_trainer_that_stops_early_are_not_kept_for_other_runs():

@@ -183,6 +183,19 @@ def test_settings_that_a_stage_does_not_have_are_named_and_a_variant_says_what_w
     assert resolved("experiment=proof", "variant=labels", "be@module.distractor=inter")[1] == []
 
 
+def test_data_that_is_chosen_for_the_first_of_two_runs_alone_is_named(tmp_path):
+    def messages(*overrides):
+        overrides = ("experiment=proof", "then=proof_finetune", *overrides)
+        config = composed("train", *overrides, run_dir=tmp_path)
+        with initialize_config_dir(config_dir(), version_base="1.3"):
+            return resolve(config, list(overrides))[1]
+
+    (message,) = messages("data.bias=0.5", "epochs=3")
+    assert message.startswith("data.bias: of the first run alone, not of then=proof_finetune")
+    assert messages("data.bias=0.5", "then_with=['data.bias=0.5']") == messages("data.bias=0.9") == []
+    assert messages("data=ucf101", "data.root=/videos") == []
+
+
 def test_the_objective_of_a_sweep_is_returned(tmp_path):
     config = composed("train", *SMALL, "trainer=cpu", "epochs=1", "objective=val/knn_top1", run_dir=tmp_path)
     assert 0 <= tbe.train.run(tbe.train.prepare(config, [])) <= 100

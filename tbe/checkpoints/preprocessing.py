@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from tbe.augment import KINETICS_MEAN, KINETICS_STD
@@ -30,3 +31,12 @@ def stored_preprocessing(clip: Mapping[str, Any], augment: Mapping[str, Any], wh
         short=clip["short"],
         crop=augment["crop"]["share"],
     )
+
+
+def of_other_clips(configs: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Returns the names of the training configs whose preprocessing is known and another one than the first's."""
+    known: dict[str, Preprocessing] = {}
+    for name, config in configs.items():
+        with suppress(KeyError, UserError):
+            known[name] = stored_preprocessing(config["clip"], config["eval_augment"], name)
+    return [name for name, made in known.items() if made != next(iter(known.values()))]

@@ -60,6 +60,7 @@ def resolve(config: DictConfig, overrides: list[str]) -> tuple[list[dict[str, An
     stages = [_with_weights(config, overrides)]
     if config.then:
         stages.append(_following(stages[0], overrides))
+        messages += _not_followed(stages[0], stages[1], overrides)
     for stage in stages:
         check_settings(stage)
         _leave_out_tasks_not_chosen(stage)
@@ -81,6 +82,16 @@ def _without_effect(config: DictConfig, overrides: list[str]) -> list[str]:
         return []
     instead = "its training clips are distracted by be@module.distractor=<choice>, its loss is module.loss"
     return [f"{', '.join(keys)}: without effect, settings of pretraining in a run of stage={config.stage}: {instead}"]
+
+
+def _not_followed(config: DictConfig, following: DictConfig, overrides: list[str]) -> list[str]:
+    """Returns a message about videos and clips that are chosen for the first of two runs on one data set alone."""
+    keys = [_key(override) for override in overrides if _key(override).split(".")[0] in ("data", "clip")]
+    kinds = [(stage.data.get("_target_"), stage.data.get("name")) for stage in (config, following)]
+    alone = [key for key in keys if OmegaConf.select(config, key) != OmegaConf.select(following, key)]
+    if kinds[0] != kinds[1] or not alone:
+        return []
+    return [f"{', '.join(alone)}: of the first run alone, not of then={config.then}, unless then_with says it, too"]
 
 
 def _name_changes(config: DictConfig, overrides: list[str]) -> None:
