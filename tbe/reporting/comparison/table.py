@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -29,6 +30,7 @@ def markdown(variants: dict[str, list[Run]], metrics: Sequence[str], references:
     entirely below. A dash: the number is undefined for one of the seeds.
     """
     lines = ["| | seeds | " + " | ".join(metrics) + " |", "|---|---" + "|---:" * len(metrics) + "|"]
+    digits = {metric: _digits(variants, metric) for metric in metrics}
     for name, of_variant in variants.items():
         reference = variants[references[name]] if name in references else None
         cells = []
@@ -36,7 +38,7 @@ def markdown(variants: dict[str, list[Run]], metrics: Sequence[str], references:
             values = measured(of_variant, metric)
             others = None if reference is None else measured(reference, metric)
             mark = "" if others is None or min(len(values), len(others)) < 2 else _mark(values, others)
-            cells.append(f"{mark}{_cell(values)}{mark}")
+            cells.append(f"{mark}{_cell(values, digits[metric])}{mark}")
         seeds = ", ".join(str(run.seed) for run in of_variant)
         lines.append(f"| {name} | {seeds} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
@@ -57,7 +59,10 @@ def paired_markdown(
         if len(pairs) < 2:
             continue
         own, other = zip(*pairs, strict=True)
-        cells = [_difference(measured(own, metric) - measured(other, metric)) for metric in metrics]
+        cells = [
+            _difference(measured(own, metric) - measured(other, metric), _digits(variants, metric))
+            for metric in metrics
+        ]
         lines.append(f"| {name} | {', '.join(str(run.seed) for run in own)} | " + " | ".join(cells) + " |")
     if not lines:
         return ""
@@ -65,12 +70,18 @@ def paired_markdown(
     return "\n".join(head + lines) + "\n"
 
 
-def _difference(values: np.ndarray) -> str:
+def _digits(variants: Mapping[str, Sequence[Run]], metric: str) -> int:
+    """Returns the decimals of a metric: one, as of percentages, or so many that its largest value has three digits."""
+    largest = max(float(np.nan_to_num(np.abs(measured(of, metric)), nan=0.0).max()) for of in variants.values())
+    return 1 if largest >= 1 or not largest else 2 - math.floor(math.log10(largest))
+
+
+def _difference(values: np.ndarray, digits: int) -> str:
     if np.isnan(values).any():
         return "-"
     interval = t_interval(values)
     mark = "**" if interval.low > 0 else "*" if interval.high < 0 else ""
-    return f"{mark}{values.mean():+.1f} ± {(interval.high - interval.low) / 2:.1f}{mark}"
+    return f"{mark}{values.mean():+.{digits}f} ± {(interval.high - interval.low) / 2:.{digits}f}{mark}"
 
 
 def _mark(values: np.ndarray, reference: np.ndarray) -> str:
@@ -78,10 +89,10 @@ def _mark(values: np.ndarray, reference: np.ndarray) -> str:
     return "**" if own.low > other.high else "*" if own.high < other.low else ""
 
 
-def _cell(values: np.ndarray) -> str:
+def _cell(values: np.ndarray, digits: int) -> str:
     if np.isnan(values).any():  # a fraction of zero in at least one of the seeds
         return "-"
     if len(values) == 1:
-        return f"{values[0]:.1f}"
+        return f"{values[0]:.{digits}f}"
     interval: Interval = t_interval(values)
-    return f"{values.mean():.1f} ± {(interval.high - interval.low) / 2:.1f}"
+    return f"{values.mean():.{digits}f} ± {(interval.high - interval.low) / 2:.{digits}f}"

@@ -237,6 +237,18 @@ def test_a_metric_missing_for_one_seed_has_no_mean(sweep, tmp_path):
     assert "| demo | 0, 1 | - |" in (tmp_path / "sweep" / "table.md").read_text()
 
 
+def test_a_loss_far_below_one_keeps_three_digits(sweep, tmp_path):
+    rows = [
+        ([f"variant={name}", f"seed={seed}"], "demo", {"loss": loss + 0.0002 * seed, "top1": 0.0}, {})
+        for name, loss in (("a", 0.012), ("b", 0.034))
+        for seed in (1, 2)
+    ]
+    main([sweep(rows), "--against", "a"])
+    table = (tmp_path / "sweep" / "table.md").read_text()
+    assert "| a | 1, 2 | 0.0123 ± 0.0013 | 0.0 ± 0.0 |" in table
+    assert "| b | 1, 2 | **+0.0220 ± 0.0000** | +0.0 ± 0.0 |" in table
+
+
 def test_one_seed_has_no_interval_and_is_never_bold(sweep, tmp_path):
     rows = [(["be=none"], "demo", {"R@1": 1.0}, {}), (["be=original"], "demo", {"R@1": 99.0}, {})]
     main([sweep(rows), "--against", "be=none"])
