@@ -13,6 +13,7 @@ from tbe.errors import MissingFile, UserError
 from tbe.runs import replacing
 
 FACTS = ("label", "is_known", "is_valid", "area")  # beside them who lent the backgrounds, and the scene
+PAIRED = "lender_other_class"
 AREA = "area"  # the only column that is no whole number
 
 
@@ -80,14 +81,32 @@ class Answers:
 
 
 def together(tables: list[Answers]) -> list[Answers]:
-    """Returns the same videos of several tables, in the same order: those that count in all of them."""
+    """Returns the same videos of several tables, in the same order: those that count in all of them.
+
+    Raises UserError if a video was asked about in front of another video's background in one table than in another.
+    """
     shared = set.intersection(*(set(table.valid().paths) for table in tables))
     ordered = [path for path in tables[0].paths if path in shared]
     rows = [{path: place for place, path in enumerate(table.paths)} for table in tables]
+    lenders = [_lenders(table) for table in tables]
+    for path in ordered:
+        if len({of_table[path] for of_table in lenders if of_table}) > 1:
+            raise UserError(
+                f"audit: expected the same pairs of videos in all audits, got several backgrounds for {path}: ask all "
+                "models with one seed and the same lists"
+            )
     return [
         table.select(np.array([row[path] for path in ordered], np.int64))
         for table, row in zip(tables, rows, strict=True)
     ]
+
+
+def _lenders(answers: Answers) -> dict[str, str]:
+    """Returns the path of the video of another class that lent its background to each; {} in older tables."""
+    if PAIRED not in answers.facts:
+        return {}
+    lenders = answers.facts[PAIRED].tolist()
+    return {path: "" if row == NOBODY else answers.paths[row] for path, row in zip(answers.paths, lenders, strict=True)}
 
 
 def lent(answers: Answers, role: str) -> np.ndarray:
