@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from tbe.evaluation.tasks.robustness.task import Robustness, _warn_of_motion, by_split, markdown, summary
+from tbe.evaluation.tasks.robustness.task import Robustness, _warn_of_motion, by_split, chance, markdown, summary
 
 
 def test_the_drop_is_the_share_of_the_clean_score_that_is_lost():
@@ -25,6 +25,11 @@ def test_the_head_is_what_counts_where_there_is_one():
     for name in ("swap", "swap_class", "foreground_only"):
         scores[name]["head_top1"] = 25.0
     assert summary(scores, chance=10)["robustness/background_drop"] == pytest.approx(50)
+
+
+def test_chance_is_what_the_most_frequent_class_alone_gives():
+    assert chance(torch.tensor([2, 0, 2, 2, 5])) == 60
+    assert chance(torch.arange(8)) == 12.5
 
 
 @pytest.mark.parametrize(("clean", "is_known"), [(0.0, False), (12.5, False), (13.0, True)])

@@ -71,8 +71,8 @@ class Robustness:
             scores_of_split = {
                 f"robustness/{name}/{kind}": value for name, row in scores.items() for kind, value in row.items()
             }
-            chance = 100 / len(found["clean"].labels.unique())
-            scores_of_split |= summary(scores, chance) | {TRUE_MASKS: 100 * masks[:, 1].mean().item()}
+            scores_of_split |= summary(scores, chance(found["clean"].labels))
+            scores_of_split[TRUE_MASKS] = 100 * masks[:, 1].mean().item()
             _warn_of_motion(masks, split)
             if has_scenes(evaluation) and can_be_told(evaluation, split):
                 scores_of_split |= {
@@ -102,6 +102,11 @@ class Robustness:
         for split, measured in by_split(rows).items():
             draw_bars(measured, [*CLEAN, *BACKGROUND, *MOTION], folder / f"probes{split}.png")
             draw_curves(measured, self.weights, folder / f"added{split}.png")
+
+
+def chance(labels: Tensor) -> float:
+    """Returns the percentage that the most frequent class alone gives, of labels (n,)."""
+    return 100 * labels.unique(return_counts=True)[1].max().item() / len(labels)
 
 
 def summary(scores: dict[str, dict[str, float]], chance: float) -> dict[str, float]:
