@@ -28,6 +28,10 @@ class SceneLists:
 
     folder: str
 
+    def has(self, file: str) -> bool:
+        """Checks whether there is a list for that of the videos, or a CSV, which is for all."""
+        return Path(self.folder).is_file() or Path(self.folder, file).is_file()
+
     def of(self, records: Records, file: str) -> np.ndarray:
         """Returns the scenes of these videos, int64 (n,); raises UserError if the list of this name lacks one."""
         if Path(self.folder).is_file():
@@ -90,7 +94,9 @@ class LabeledByScene(VideoSource):
 
     @property
     def num_classes(self) -> int:
-        return len(self.names) or 1 + max(int(self.records(split).labels.max()) for split in self.splits)
+        splits = [split for split in {*self.splits, "val"} if self.has(split)]  # also what is held out of train
+        known = [split for split in splits if self.source.scenes(split) is not None]
+        return len(self.names) or 1 + max(int(self.records(split).labels.max()) for split in known)
 
     @property
     def class_names(self) -> Sequence[str] | None:

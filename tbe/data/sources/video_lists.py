@@ -114,6 +114,7 @@ class VideoLists(VideoSource):
                     f"See the README, section {README_SECTION}."
                 )
         if not self._is_checked:
+            self._check_classes()
             self._check_videos()
             if self.masks:
                 self._check_masks(self.masks)
@@ -155,10 +156,17 @@ class VideoLists(VideoSource):
         return SceneLists(at_hand(self.scenes_file, "data.scenes", *self.remote)) if self.scenes_file else None
 
     def scenes(self, split: str) -> Tensor | None:
-        """Returns the scene of each video of a split, int64 (n,), None without scene lists or a column of scenes."""
+        """Returns the scene of each video of a split, int64 (n,), None without scene lists or a column of scenes.
+
+        A list that lies elsewhere, as those of further splits do, has that of its name, if there is one.
+        """
         if not self.scene_lists:
             return self._scenes_of_column(split)
         file = self.splits.get(split) or self.splits["train"]  # of which val may be a part
+        if os.path.isabs(file):  # joined to the folder of the scenes it would be the list of the videos itself
+            file = os.path.basename(file)
+            if not self.scene_lists.has(file):
+                return None
         return torch.from_numpy(self.scene_lists.of(self.records(split), file))
 
     def groups(self, split: str) -> Tensor | None:
@@ -219,6 +227,19 @@ class VideoLists(VideoSource):
                 f"got none of {path!r} ({len(unknown)} such)"
             )
         return names.numbers.astype(np.int64)
+
+    def _check_classes(self) -> None:
+        """Raises UserError for a list of another folder whose classes.txt numbers the classes otherwise."""
+        own = read_names(self.list_place.file(CLASSES))
+        for split, file in self.splits.items():
+            beside = self.list_place.file(file).with_name(CLASSES)
+            for label, (name, other) in enumerate(zip(own, read_names(beside), strict=False)):
+                if name != other:
+                    raise UserError(
+                        f"data={self.name}: expected lists with the same labels, got {label} for {name!r} in "
+                        f"{self.list_place.named(CLASSES)} and for {other!r} in {beside}, beside the list of {split}. "
+                        "Number its classes like the others"
+                    )
 
     def _check_videos(self) -> None:
         """Looks for a few videos of each list; warns of lists with none, raises MissingFile if all have none."""

@@ -41,7 +41,10 @@ def has_scenes(evaluation: Evaluation) -> bool:
 
 
 def can_be_told(evaluation: Evaluation, split: str) -> bool:
-    """Returns whether gallery and query split share scenes; logs if they don't."""
+    """Returns whether gallery and query split share scenes; logs if they don't, or if the query's are unknown."""
+    if evaluation.datamodule.source.scenes(split) is None and has_scenes(evaluation):
+        log.info("scenes: skipped %s, whose scenes are not known", split)
+        return False
     gallery, queries = (_labeled_by_scene(evaluation, part) for part in (evaluation.gallery, split))
     if np.isin(queries.labels.numpy(), gallery.labels.numpy()).any():
         return True

@@ -88,3 +88,14 @@ def test_a_csv_that_lacks_scenes_is_refused(text, message, of_csv):
 def test_a_source_of_before_is_told_the_present_name_of_a_method():
     with pytest.raises(ValueError, match="^Mine: labellings is now labelings: rename the method"):
         type("Mine", (VideoSource,), {"labellings": lambda self: {}})
+
+
+def test_a_list_that_lies_elsewhere_has_the_scenes_of_its_name_and_else_none_but_never_its_labels(source, tmp_path):
+    found = source({"train.txt": "a.mp4 3\nb.mp4 2\nc.mp4 1\nd.mp4 0\n", "known.txt": "b.mp4 2\n"})
+    for name in ("known", "unknown"):
+        (tmp_path / "more").mkdir(exist_ok=True)
+        (tmp_path / "more" / f"{name}.txt").write_text("b.mp4 1\n")
+        found.splits[name] = str(tmp_path / "more" / f"{name}.txt")
+    assert found.scenes("known").tolist() == [2]
+    assert found.scenes("unknown") is None
+    assert found.labelings()["scene"].num_classes == 4

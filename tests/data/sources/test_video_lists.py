@@ -194,3 +194,17 @@ def test_a_split_of_videos_outside_the_root_has_full_paths(video_folder, tmp_pat
     data = source(tmp_path, lists=str(video_folder), splits=splits, allow_outside_root=True)
     data.prepare()
     assert data.records("other").path(0) == f"{video_folder}/class 1/video 1.mp4"
+
+
+def test_a_list_whose_classes_are_numbered_otherwise_is_refused(video_folder, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "other").mkdir()
+    for folder, names in (("mine", "run\nwalk\n"), ("other", "walk\nrun\n")):
+        (tmp_path / folder / "classes.txt").write_text(names)
+        (tmp_path / folder / "test.txt").write_text((video_folder / "test.txt").read_text())
+    splits = {"test": "test.txt", "more": str(tmp_path / "other/test.txt")}
+    data = source(video_folder, lists=str(tmp_path / "mine"), splits=splits)
+    with pytest.raises(ValueError, match=r"got 0 for 'run' in .*mine/classes.txt and for 'walk' in .*other/classes"):
+        data.prepare()
+    (tmp_path / "other/classes.txt").write_text("run\nwalk\nfall\n")
+    data.prepare()
