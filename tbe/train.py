@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -33,6 +34,8 @@ from tbe.training.callbacks.preemption import Interrupted, LeaveOnInterrupt
 from tbe.training.pretrain_module import PretrainModule
 
 __all__ = ["build_module", "continued", "prepare", "run"]  # what commands start, and what tests build
+
+log = logging.getLogger(__name__)
 
 ACCELERATIONS = ("channels_last", "compile", "checkpoint_activations", "matmul_precision")
 
@@ -175,7 +178,11 @@ def measure(
 
     Calls `keep` with the metrics so far after each task, or once if there is none.
     """
-    queries = [split for split in config["evaluation"]["splits"] if datamodule.source.has(split)]
+    splits = config["evaluation"]["splits"]
+    queries = [split for split in splits if datamodule.source.has(split)]
+    if tasks.tasks and len(queries) < len(splits) and trainer.is_global_zero:
+        missing = ", ".join(split for split in splits if split not in queries)
+        log.warning("evaluation.splits: data=%s has no %s: no numbers of it", datamodule.source.name, missing)
     if not tasks.tasks or not queries:
         keep({}, {})
         return {}

@@ -124,13 +124,14 @@ def test_the_tasks_at_the_end_take_few_clips_at_once(train):
     assert seen == {5, 1}  # of 16 clips of 8 videos
 
 
-def test_pretraining_can_end_with_tasks_on_several_splits(train):
+def test_pretraining_can_end_with_tasks_on_several_splits_and_names_those_that_are_not_there(train, caplog):
     tasks = ["task=[linear,retrieval,scenes,cam]", "tasks.cam.videos=0", "tasks.cam.measured=4"]
-    run = train(*tasks, "evaluation.splits=[iid,swap]", "evaluation.clips=1", "trainer.limit_train_batches=1")
+    run = train(*tasks, "evaluation.splits=[iid,swap,swpa]", "evaluation.clips=1", "trainer.limit_train_batches=1")
     metrics = json.loads((run / "metrics.json").read_text())
     for name in ("linear/top1", "retrieval/R@1", "scenes/scene_R@1", "cam/foreground_share/energy"):
         assert {f"{name}/iid", f"{name}/swap"} <= metrics.keys()
-    assert metrics["protocol"]["test"] == {"splits": ["iid", "swap"], "clips": 1, "max_clips_per_forward": None}
+    assert metrics["protocol"]["test"]["clips"] == 1
+    assert "evaluation.splits: data=biased_scenes has no swpa: no numbers of it" in caplog.text
     assert not (run / "cam").exists()
 
 
@@ -165,6 +166,7 @@ def test_a_run_that_follows_computes_where_the_first_did_and_the_rest_is_its_own
     assert second["trainer"]["strategy"]["timeout"]["process_timeout"] == 7
     assert (second["trainer"]["precision"], second["trainer"]["max_epochs"]) == ("32-true", 2)
     assert second["trainer"]["limit_train_batches"] is None
+    assert stages("data_dir=/sets")[1]["data"]["root"] == "/sets/biased_scenes"
     assert [stage["trainer"]["limit_train_batches"] for stage in stages("trainer=debug")] == [2, 2]
     with pytest.raises(ValueError, match="then_with: expected the processes of the first run .*devices=2.*devices=1"):
         stages("trainer=ddp_cpu", "then_with=['trainer=cpu']")
@@ -172,7 +174,9 @@ def test_a_run_that_follows_computes_where_the_first_did_and_the_rest_is_its_own
 
 def test_settings_that_a_stage_does_not_have_are_named_and_a_variant_says_what_was_chosen_in_its_place(tmp_path):
     def resolved(*overrides):
-        ((config,), messages) = resolve(composed("train", *overrides, run_dir=tmp_path), list(overrides))
+        config = composed("train", *overrides, run_dir=tmp_path)
+        with initialize_config_dir(config_dir(), version_base="1.3"):
+            ((config,), messages) = resolve(config, list(overrides))
         return config["variant"], messages
 
     assert resolved("experiment=demo", "be.ratio=0.2") == ("be", [])
@@ -181,6 +185,9 @@ def test_settings_that_a_stage_does_not_have_are_named_and_a_variant_says_what_w
     assert variant == "labels"
     assert message.startswith("be.ratio, be: without effect, settings of pretraining in a run of stage=finetune: ")
     assert resolved("experiment=proof", "variant=labels", "be@module.distractor=inter")[1] == []
+    (message,) = resolved("experiment=proof_finetune", "variant=median_swap")[1]
+    assert message.startswith("variant=median_swap: without effect, settings of pretraining in a run of stage=finetune")
+    assert resolved("experiment=proof_finetune", "variant=random")[1] == []  # no epochs
 
 
 def test_data_that_is_chosen_for_the_first_of_two_runs_alone_is_named(tmp_path):
@@ -194,6 +201,8 @@ def test_data_that_is_chosen_for_the_first_of_two_runs_alone_is_named(tmp_path):
     assert message.startswith("data.bias: of the first run alone, not of then=proof_finetune")
     assert messages("data.bias=0.5", "then_with=['data.bias=0.5']") == messages("data.bias=0.9") == []
     assert messages("data=ucf101", "data.root=/videos") == []
+    (message,) = messages("augment@eval_augment=none", "evaluation.clips=10")
+    assert message.startswith("eval_augment, evaluation.clips: of the first run alone, not of then=proof_finetune")
 
 
 def test_the_objective_of_a_sweep_is_returned(tmp_path):

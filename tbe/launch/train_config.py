@@ -9,6 +9,7 @@ from typing import Any
 
 from hydra import compose
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
@@ -31,7 +32,12 @@ PRETRAINING_ONLY = ("method", "be", "loss", "consistency", "contrastive")
 # What says where a run computes. The one that follows it does so in the same processes, which are there already.
 PLACE = ("accelerator", "devices", "num_nodes", "strategy")
 # What a command line says of the machine, and so of both.
-OF_THE_MACHINE = ("trainer", "precision", "process_timeout", "datamodule.num_workers", "datamodule.read_timeout")
+OF_THE_MACHINE = (
+    *("trainer", "precision", "process_timeout", "data_dir"),
+    *("datamodule.num_workers", "datamodule.read_timeout"),
+)
+# What decides which clips a run takes, and how it is measured.
+OF_THE_CLIPS = ("data", "clip", "reader", "eval_augment", "evaluation")
 
 
 def prepare(config: DictConfig, overrides: list[str]) -> list[Stage]:
@@ -77,16 +83,34 @@ def resolve(config: DictConfig, overrides: list[str]) -> tuple[list[dict[str, An
 
 def _without_effect(config: DictConfig, overrides: list[str]) -> list[str]:
     """Returns a message about settings of pretraining that are asked of another stage, which has none of them."""
+    if config.stage == "pretrain":
+        return []
     keys = [_key(override) for override in overrides if _key(override).split(".")[0] in PRETRAINING_ONLY]
-    if config.stage == "pretrain" or not keys:
+    keys += [f"{part}={config[part]}" for part in ("variant", "host") if _names_alone(config, overrides, part)]
+    if not keys:
         return []
     instead = "its training clips are distracted by be@module.distractor=<choice>, its loss is module.loss"
     return [f"{', '.join(keys)}: without effect, settings of pretraining in a run of stage={config.stage}: {instead}"]
 
 
+def _names_alone(config: DictConfig, overrides: list[str], part: str) -> bool:
+    """Returns whether a variant or a host is chosen that changes nothing but settings of pretraining and names."""
+    others = [override for override in overrides if _key(override) != part]
+    if not config.get(part) or len(others) == len(overrides):
+        return False
+    try:
+        without = compose("train", overrides=others)
+    except HydraException:  # others change what it brings
+        return False
+    kept = [str(key) for key in without if key not in (*PRETRAINING_ONLY, "variant", "host", "run_dir")]
+    one, other = (OmegaConf.to_container(OmegaConf.masked_copy(whole, kept)) for whole in (config, without))
+    return one == other
+
+
 def _not_followed(config: DictConfig, following: DictConfig, overrides: list[str]) -> list[str]:
     """Returns a message about videos and clips that are chosen for the first of two runs on one data set alone."""
-    keys = [_key(override) for override in overrides if _key(override).split(".")[0] in ("data", "clip")]
+    named = [_key(override).rpartition("@")[-1] for override in overrides]
+    keys = [key for key in named if key.split(".")[0] in OF_THE_CLIPS]
     kinds = [(stage.data.get("_target_"), stage.data.get("name")) for stage in (config, following)]
     alone = [key for key in keys if OmegaConf.select(config, key) != OmegaConf.select(following, key)]
     if kinds[0] != kinds[1] or not alone:
