@@ -61,7 +61,8 @@ class VideoDataModule(pl.LightningDataModule):
     eval_clips, train_clips: samplers of frames. eval_views, train_views: turn a raw batch into what the module
     consumes. train_clips and train_views are needed for training only.
     batch_size: videos per process. val_splits: splits to validate on, in this order, each with at most val_limit videos
-    spread evenly over it; validation is skipped if the source lacks one of them.
+    spread evenly over it; validation is skipped if the source lacks one of them, and of a gallery and queries if all
+    have one label.
     num_workers: per process, null for one per core (at most 8). read_timeout: seconds after which a worker gives up on
     a video. on_error: 'raise' for an unreadable video, or 'skip': training and validation replace it by another draw,
     `quarantine` (a csv file) records it, and measurements leave out the recorded videos. max_failed: the share of
@@ -182,7 +183,20 @@ class VideoDataModule(pl.LightningDataModule):
                     ", ".join(missing),
                 )
             return []
+        if len(self.val_splits) > 1 and self._is_of_one_class():
+            if self.trainer.global_rank == 0:
+                log.warning(
+                    "data=%s: all videos of %s have one label, so validation is skipped: their neighbors would always "
+                    "be right, and the first network the best",
+                    self.source.name,
+                    " and ".join(self.val_splits),
+                )
+            return []
         return [self._val_dataloader(split) for split in self.val_splits]
+
+    def _is_of_one_class(self) -> bool:
+        """Returns whether there is nothing to tell apart in validation, as in videos without labels."""
+        return len(np.unique(np.concatenate([self.source.records(split).labels for split in self.val_splits]))) < 2
 
     def foreground(self, split: str) -> Foreground:
         """Returns the masks of a split's actors as a function of the video's index and its frame numbers."""

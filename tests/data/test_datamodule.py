@@ -180,6 +180,13 @@ def test_without_a_val_split_there_is_no_validation(video_folder, tmp_path, capl
     assert caplog.text.count("data=mine: no videos in val") == 1
 
 
+def test_without_labels_no_network_is_the_best_as_their_neighbors_would_always_be_right(video_folder, tmp_path, caplog):
+    lines = [f"class {number % 2}/video {number}.mp4 0\n" for number in range(4)]
+    (tmp_path / "train.txt").write_text("".join(lines))
+    assert fitted(datamodule(video_folder, lists=tmp_path), max_epochs=1).validated == []
+    assert caplog.text.count("all videos of train and val have one label, so validation is skipped") == 1
+
+
 def test_a_broken_file_stops_training_and_is_named(video_folder, tmp_path):
     for number in range(4):
         (tmp_path / f"broken {number}.mp4").write_bytes(b"x" * 1000)
