@@ -1,13 +1,14 @@
-"""Compares how many masks and how many frames a few videos have."""
+"""Compares masks with a few videos: how many there are, and whether they stand as the pictures do."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
-from tbe.data.sources.actor_masks import ActorMasks, mask_files
+from tbe.data.sources.actor_masks import ActorMasks, mask_files, picture_size
 from tbe.data.sources.records import Records
 from tbe.data.sources.unicode_forms import path_on_disk
 from tbe.errors import UserError
@@ -19,7 +20,8 @@ def check_mask_counts(masks: ActorMasks, records: Records, known: Sequence[int])
     """Raises UserError if one of a few of the videos at `known`, which have masks, has more or fewer frames than masks.
 
     Masks of another frame rate would lie over the wrong frames. One more or less, as of a damaged end, is let pass, and
-    so are boxes and videos that are no files on disk.
+    so are boxes and videos that are no files on disk. So it does for masks on their side, as of a video that was turned
+    only where it is shown.
     """
     from tbe.data.readers.base import DecodeError
     from tbe.data.readers.pyav_reader import PyAvReader  # takes seconds, which only those with masks need
@@ -33,7 +35,34 @@ def check_mask_counts(masks: ActorMasks, records: Records, known: Sequence[int])
         try:
             count = len(mask_files(place)) if place.is_dir() else len(PyAvReader(1)(str(video)))
             num_frames = len(PyAvReader(1)(file))
+            mask, picture = masks(path, file, [0]), picture_size(file)
         except DecodeError:  # said when it is to be read
             continue
         if abs(num_frames - count) > 1:
             raise UserError(f"data.masks: expected a mask of each of the {num_frames} frames of {path}, got {count}")
+        if mask is not None and lies_on_its_side(mask.shape[1:], picture):
+            got = f"{mask.shape[1]} x {mask.shape[2]}: turn them as the video is shown"
+            raise UserError(f"data.masks: expected masks shaped like {path}, {picture[0]} x {picture[1]}, got {got}")
+
+
+def check_one_video_each(masks: ActorMasks, paths: Sequence[str], split: str) -> None:
+    """Raises UserError for two of these videos that are looked up at one place, where only one of them can have masks.
+
+    They differ in their suffix, or lie outside the root in folders of the same name.
+    """
+    taken: dict[Path, str] = {}
+    for path in paths:
+        other = taken.setdefault(masks.place(path), path)
+        if os.path.normpath(other) != os.path.normpath(path):
+            raise UserError(
+                f"data.masks: expected masks of one video at {masks.place(path)}, got two of {split} that have theirs "
+                f"there, {other} and {path}: rename one"
+            )
+
+
+def lies_on_its_side(mask: Sequence[int], picture: Sequence[int]) -> bool:
+    """Checks whether a mask (height, width) has the proportions of a picture that was turned by a quarter."""
+    (high, wide), (height, width) = mask, picture
+    tolerance = height + width  # a pixel off
+    is_alike = abs(wide * height - high * width) <= tolerance
+    return not is_alike and abs(high * height - wide * width) <= tolerance

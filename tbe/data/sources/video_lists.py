@@ -16,7 +16,7 @@ from tbe.data.sources.actor_masks import ActorMasks
 from tbe.data.sources.base import VideoSource
 from tbe.data.sources.groups import groups_of
 from tbe.data.sources.list_hints import CLASSES
-from tbe.data.sources.mask_counts import check_mask_counts
+from tbe.data.sources.mask_counts import check_mask_counts, check_one_video_each
 from tbe.data.sources.records import Records, check_labels, fence, hold_out, read_list
 from tbe.data.sources.scene_lists import LabeledByScene, SceneLists, read_names
 from tbe.data.sources.text_columns import Names
@@ -269,6 +269,7 @@ class VideoLists(VideoSource):
             known = [number for number, path in enumerate(paths) if masks.has(path)]
             num_known = len(known)
             any_known |= num_known > 0
+            check_one_video_each(masks, [paths[number] for number in known], split)
             check_mask_counts(masks, self._read(split), known)
             log.info("data.masks: %d of the %d videos of %s have masks or boxes", num_known, len(paths), split)
             if num_boxes := sum(map(masks.is_boxes, paths)):

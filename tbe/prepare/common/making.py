@@ -18,6 +18,7 @@ from tbe.errors import UserError
 from tbe.launch.quoting import override
 from tbe.prepare.common.further_splits import print_use
 from tbe.prepare.common.given_lists import GivenLists, write_again
+from tbe.prepare.common.inputs import check_same, with_inputs
 from tbe.prepare.common.lists import listable
 from tbe.prepare.common.parts import is_joining, unique
 from tbe.prepare.common.parts import opened_report as report_of_part
@@ -63,11 +64,11 @@ def make_of_each(
     """Calls make(path), which writes <out>/<renamed(path)>, in processes, then writes the lists.
 
     Exits with 1 if any video failed. Keeps the outputs that an earlier run with the same settings made. Raises
-    UserError for a report of other settings, for paths outside the folders, and for two videos with the same output
-    name. use: options to read the outputs.
+    UserError for a report of other settings, or of these names and other folders, for paths outside the folders, and
+    for two videos with the same output name. use: options to read the outputs.
     further: whether the lists are further splits of another data set, with full paths.
     """
-    targets = unique_targets(given.paths(), renamed)
+    targets, settings = unique_targets(given.paths(), renamed), with_inputs(settings, args)
     report = opened_report(title, settings, args, targets.paths)
 
     def row_of(outcome: Outcome) -> MadeRow:
@@ -130,7 +131,7 @@ def opened_report(
     paths: Sequence[str],
     row_type: type[NamedTuple] = MadeRow,
 ) -> Report:
-    """Opens the report below --out; raises UserError for a report of other settings, and for invalid options.
+    """Opens the report below --out; raises UserError for a report of other settings or inputs, or invalid options.
 
     paths: of all videos. row_type: of a report with other columns, `settings` among them.
     """
@@ -138,12 +139,7 @@ def opened_report(
     if args.out.resolve() == args.root.resolve():
         raise UserError(f"--out: expected another folder than --root, got {args.out}")
     report = report_of_part(args.out / f"{title}_report.csv", row_type, args, paths)
-    for row in report:
-        if row.settings != settings:
-            raise UserError(
-                f"{report.file}: expected a report of a run with {settings}, got one with {row.settings}: "
-                "change --out, or remove the old output"
-            )
+    check_same(report, settings, paths)
     return report
 
 

@@ -3,8 +3,9 @@
 --fraction takes that share of each class, --per-class that many videos of each; at least one of each class either way.
 --num-groups takes all videos of that many groups, such as people, which --group tells: a regular expression on the path
 or a file of lines '<path> <group>'. The draw depends on --seed and the names of the videos, not on their order in the
-list or on its labels, so that a list of scenes loses the same videos. Subsets of one seed are nested: the 10 % contains
-the 1 %. Rows keep their order and their columns. Of a CSV or Parquet list with a column `group`, --group is not needed.
+list; that of groups not on its labels either, so that a list of scenes loses the same videos. Subsets of one seed are
+nested: the 10 % contains the 1 %. Rows keep their order and their columns. Of a CSV or Parquet list with a column
+`group`, --group is not needed.
 """
 
 from __future__ import annotations

@@ -221,11 +221,13 @@ def test_matte_pictures_equal_a_matte_video(actors, composites, tmp_path, here):
     assert contents(tmp_path / "out") == contents(composites)
 
 
-def test_square_mattes_of_a_wider_video_cover_its_actor_and_mattes_in_levels_of_0_and_1_are_refused(actors, tmp_path):
+def test_square_mattes_of_a_wider_video_cover_its_actor_and_turned_or_dark_ones_are_refused(actors, tmp_path):
     squashed = [levels(number)[:, np.arange(HEIGHT) * WIDTH // HEIGHT] for number in range(NUM_FRAMES)]
     recipes = {"new.mp4": Recipe("wave/ann_0.mp4", actors / "places" / "home_a.png")}
     settings = {"moves": False, "shrink": 0, "crf": 4, "preset": "veryfast"}
-    for folder, mattes in {"square": squashed, "dark": [matte // 255 for matte in squashed]}.items():
+    turned = [levels(number).T for number in range(NUM_FRAMES)]
+    made = {"square": squashed, "dark": [matte // 255 for matte in squashed], "turned": turned}
+    for folder, mattes in made.items():
         write_pictures(mattes, tmp_path / folder / "wave" / "ann_0")
     make = Compositing(
         actors / "videos", tmp_path / "square", tmp_path / "out", recipes, Size(HEIGHT, WIDTH), **settings
@@ -236,6 +238,8 @@ def test_square_mattes_of_a_wider_video_cover_its_actor_and_mattes_in_levels_of_
     assert (masks & actual).sum() > 0.85 * (masks | actual).sum()
     with pytest.raises(ValueError, match="ann_0.mp4: expected mattes with somebody .* got none above 1"):
         replace(make, masks=tmp_path / "dark", out=tmp_path / "other")("new.mp4")
+    with pytest.raises(ValueError, match="expected mattes that stand as the video is shown, 48 x 64, got 64 x 48"):
+        replace(make, masks=tmp_path / "turned", out=tmp_path / "other")("new.mp4")
     assert not list((tmp_path / "other").rglob("*.mp4"))
 
 

@@ -104,7 +104,8 @@ def test_the_command_writes_masks_and_makes_what_is_missing(folder, tmp_path):
     run(tmp_path / "videos", out, "--weights", folder, "--device", "cpu", by="sam2", of=of)
     assert (out / "0.mp4").read_bytes() == kept
     rows = report_of(out)
-    assert {row["settings"] for row in rows.values()} == {f"by=sam2 short_side=256 weights={folder.name} prompt=motion"}
+    settings = f"by=sam2 short_side=256 weights={folder.name} prompt=motion of root=videos"
+    assert {row["settings"] for row in rows.values()} == {settings}
     assert [row["frames"] for row in rows.values()] == [str(FRAMES)] * 2
     with opened_video(out / "1.mp4") as source:
         assert sum(1 for _ in source.frames) == FRAMES

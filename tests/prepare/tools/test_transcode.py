@@ -56,13 +56,14 @@ def run(videos, out, *options, lists=("train.txt", "val.txt")):
     prepare.main(["transcode", *map(str, options)])
 
 
-def test_lists_name_the_new_videos_and_failures_are_named(transcoded):
+def test_lists_name_the_new_videos_and_failures_are_named(transcoded, videos):
     out, ended = transcoded
     assert (out / "train.txt").read_text() == "run/a 1.mp4 0 40\nwalk/b.mp4 1 12\n"
     assert (out / "val.txt").read_text() == "walk/c.mp4 1 15\nwalk/d.mp4 1 40\n"
     assert "1 of 5 videos failed: see" in ended
     report = (out / "transcode_report.csv").read_text()
-    assert "run/a 1.mp4,ok,40,32,50,short_side=32 keyframes=12 crf=23 preset=medium,\n" in report
+    settings = f"short_side=32 keyframes=12 crf=23 preset=medium of root={videos.name}"
+    assert f"run/a 1.mp4,ok,40,32,50,{settings},\n" in report
     assert "walk/text.mp4,failed,0,0,0," in report
     assert not list(out.rglob("*.part"))
 

@@ -14,6 +14,7 @@ from tbe.data.sources.records import write_list
 from tbe.errors import MissingFile, UserError
 from tbe.prepare.common.given_lists import CLASSES, GivenLists, add_lists, given_lists
 from tbe.prepare.common.groups import test_groups
+from tbe.prepare.common.inputs import with_inputs
 from tbe.prepare.common.making import make_of_each, mp4_name, opened_report, remove_parts, unique_targets
 from tbe.prepare.common.mattes import with_mattes
 from tbe.prepare.common.parts import PartDone, add_part_options, is_joining, unique
@@ -87,7 +88,7 @@ def run(args: argparse.Namespace) -> None:
     making = Compositing(args.root, args.masks, args.out, recipes, size, moves, args.shrink, args.crf, args.preset)
     settings = _settings(args, plan)
     opened_report(
-        "composite", settings, args, [clip.path for clip in clips]
+        "composite", with_inputs(settings, args), args, [clip.path for clip in clips]
     )  # refuses others before the plan is written
     _write_plan(args.out, clips, plan, names)
     for split in ("train", "iid"):

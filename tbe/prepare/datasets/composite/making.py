@@ -11,6 +11,7 @@ from typing import NamedTuple
 import av
 import numpy as np
 
+from tbe.data.sources.mask_counts import lies_on_its_side
 from tbe.data.video_writer import video_file
 from tbe.errors import UserError
 from tbe.prepare.common.decoding import opened_video
@@ -84,6 +85,15 @@ class Compositing:
 
 
 def in_shape_of(frame: av.VideoFrame, matte: av.VideoFrame) -> av.VideoFrame:
-    """Returns a matte in the proportions of its frame: one of others, as detectors give, shows the whole frame, too."""
+    """Returns a matte in the proportions of its frame: one of others, as detectors give, shows the whole frame, too.
+
+    Raises UserError for one that lies on its side.
+    """
+    shapes = (matte.height, matte.width), (frame.height, frame.width)
+    if lies_on_its_side(*shapes):
+        (high, wide), (height, width) = shapes
+        raise UserError(
+            f"expected mattes that stand as the video is shown, {height} x {width}, got {high} x {wide}: turn them"
+        )
     is_alike = abs(matte.width * frame.height - matte.height * frame.width) <= frame.width + frame.height  # a pixel off
     return matte if is_alike else matte.reformat(frame.width, frame.height, "gray", interpolation="AREA")

@@ -14,6 +14,7 @@ from tbe.data.sources.text_files import printable
 from tbe.errors import MissingFile, UserError
 from tbe.launch.quoting import override
 from tbe.prepare.common.given_lists import add_lists, given_lists
+from tbe.prepare.common.inputs import with_inputs
 from tbe.prepare.common.making import make_missing, mp4_name, opened_report, unique_targets
 from tbe.prepare.common.parts import add_part_options
 from tbe.prepare.common.path_column import PathColumn
@@ -69,7 +70,7 @@ def run(args: argparse.Namespace) -> None:
     targets = unique_targets(given_lists(args.root, args.list).paths(), mp4_name)
     num_threads = max(1, (os.cpu_count() or 1) // max(1, args.workers))
     options = checked(args.by, Options(args.weights, args.device, num_threads, args.prompt, args.detector))
-    settings = f"by={args.by} short_side={args.short_side}" + _networks(args.weights, options)
+    settings = with_inputs(f"by={args.by} short_side={args.short_side}" + _networks(args.weights, options), args)
     report = opened_report("masks", settings, args, targets.paths, MaskRow)
 
     def row_of(outcome: Outcome) -> MaskRow:
