@@ -33,6 +33,15 @@ def stored_preprocessing(clip: Mapping[str, Any], augment: Mapping[str, Any], wh
     )
 
 
+def colors(config: Mapping[str, Any]) -> tuple[list[float], list[float]] | None:
+    """Returns the mean and the std by which the training clips of a config are normalized; None where it has none."""
+    augment = config.get("augment")
+    if augment is None:
+        return None
+    mean, std = (augment.get(name, usual) for name, usual in (("mean", KINETICS_MEAN), ("std", KINETICS_STD)))
+    return list(mean), list(std)
+
+
 def of_other_clips(configs: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Returns the names of the training configs whose preprocessing is known and another one than the first's."""
     known: dict[str, Preprocessing] = {}

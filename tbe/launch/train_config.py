@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tbe.checkpoints import checkpoint as checkpoints
 from tbe.checkpoints.atomic_io import latest_intact
 from tbe.checkpoints.checkpoint import Checkpoint
 from tbe.checkpoints.moved_names import read_config
+from tbe.checkpoints.preprocessing import colors
 from tbe.config import plain
 from tbe.errors import UserError
 from tbe.launch import moved_keys
@@ -63,10 +65,12 @@ def resolve(config: DictConfig, overrides: list[str]) -> tuple[list[dict[str, An
     checkpoint, messages = _resumed(config, overrides)
     messages += _without_effect(config, overrides)
     _name_changes(config, overrides)
-    stages = [_with_weights(config, overrides)]
+    stages = [config]
+    messages += _take_weights(config, overrides)
     if config.then:
         stages.append(_following(stages[0], overrides))
         messages += _not_followed(stages[0], stages[1], overrides)
+        messages += _of_other_colors(stages[1], config)
     for stage in stages:
         check_settings(stage)
         _leave_out_tasks_not_chosen(stage)
@@ -191,14 +195,27 @@ def _resumed(config: DictConfig, overrides: list[str]) -> tuple[Checkpoint | Non
     return checkpoint, [f"init_from={asked}: not read, the run goes on; it started from {config.init_from}"]
 
 
-def _with_weights(config: DictConfig, overrides: list[str]) -> DictConfig:
-    """Sets `init_from` to a file, and the backbone to that of the weights unless it is chosen; returns the config."""
-    if config.init_from and not config.resume:
-        config.init_from = str(runs.find(str(config.init_from), config.runs).resolve())
-        if not _chosen("backbone", overrides):
-            # A file of another project does not say its network: that of the config is then meant.
-            config.backbone = checkpoints.read_any(config.init_from).config.get("backbone", config.backbone)
-    return config
+def _take_weights(config: DictConfig, overrides: list[str]) -> list[str]:
+    """Sets `init_from` to a file, and the backbone to that of the weights unless it is chosen; returns messages."""
+    if not config.init_from or config.resume:
+        return []
+    config.init_from = str(runs.find(str(config.init_from), config.runs).resolve())
+    before = checkpoints.read_any(config.init_from).config
+    if not _chosen("backbone", overrides):
+        # A file of another project does not say its network: that of the config is then meant.
+        config.backbone = before.get("backbone", config.backbone)
+    return _of_other_colors(config, before)
+
+
+def _of_other_colors(config: DictConfig, before: Mapping[str, Any]) -> list[str]:
+    """Returns a message about colors that are normalized otherwise than in the training of the weights, `before`."""
+    theirs, ours = colors(before), colors(config)
+    if None in (theirs, ours) or theirs == ours:
+        return []
+    return [
+        f"init_from={config.init_from}: was trained on colors of mean and std {theirs}, what starts from it "
+        f"is on {ours}: set mean and std of augment and eval_augment alike, unless that is meant"
+    ]
 
 
 def _check_folders(stages: list[dict[str, Any]], checkpoint: Checkpoint) -> None:

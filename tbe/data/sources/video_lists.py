@@ -272,6 +272,12 @@ class VideoLists(VideoSource):
             check_one_video_each(masks, [paths[number] for number in known], split)
             check_mask_counts(masks, self._read(split), known)
             log.info("data.masks: %d of the %d videos of %s have masks or boxes", num_known, len(paths), split)
+            if not masks.above and known and masks.video(paths[known[0]]) and not masks.place(paths[known[0]]).is_dir():
+                log.warning(
+                    "data.mask_above=0: masks of %s are videos, in which soft edges and what the codec leaves of black "
+                    "count as the actor, with the place around: data.mask_above=127 is what is more than half covered",
+                    split,
+                )
             if num_boxes := sum(map(masks.is_boxes, paths)):
                 log.warning(
                     "data.masks: %d of the %d videos of %s have boxes, not masks: a box carries some of its own "
