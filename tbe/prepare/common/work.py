@@ -74,6 +74,8 @@ def work_on(
         report.forget(lambda row: row.status != "ok")
     wanted = unique(paths, args)
     missing = [path for path in wanted if path not in report.rows]
+    if known := len(wanted) - len(missing):
+        print(f"{title}: {known} of {len(wanted)} {unit} are in {report.file} already, and taken as they are there")
     try:
         with report.alone():
             _work_on_missing(title, missing, len(wanted), report, work, row_of, args, unit)

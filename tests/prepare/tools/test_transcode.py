@@ -113,7 +113,7 @@ def test_rotated_videos_become_upright(transcoded):
     assert (turned.float() - upright.float().rot90(1, dims=(1, 2))).abs().mean() < 5
 
 
-def test_a_second_run_resumes(videos, tmp_path, capsys):
+def test_a_second_run_resumes_and_says_what_it_does_not_make_again(videos, tmp_path, capsys):
     run(videos, tmp_path, lists=["val.txt"])
     (tmp_path / "walk" / "d.mp4").unlink()
     (tmp_path / "walk" / "c.mp4").write_bytes(b"kept")
@@ -121,6 +121,7 @@ def test_a_second_run_resumes(videos, tmp_path, capsys):
         (tmp_path / "walk" / name).touch()
     run(videos, tmp_path, lists=["val.txt"])
     assert (tmp_path / "walk" / "c.mp4").read_bytes() == b"kept"
+    assert f"transcode: 1 of 2 videos are in {tmp_path}/transcode_report.csv already" in capsys.readouterr().out
     assert len(DecordReader("cpu")(str(tmp_path / "walk" / "d.mp4"))) == 40
     assert [part.name for part in tmp_path.rglob("*.part")] == ["of somebody else.part"]
     with pytest.raises(SystemExit, match="expected a report of a run with .*crf=30.*, got one with .*crf=23"):

@@ -17,6 +17,7 @@ from tbe.data.sources.records import write_list
 from tbe.errors import UserError
 from tbe.launch.quoting import override
 from tbe.prepare.common.given_lists import add_lists, given_lists, write_again
+from tbe.prepare.common.inputs import with_inputs
 from tbe.prepare.common.lists import listable
 from tbe.prepare.common.making import opened_report, unique_targets
 from tbe.prepare.common.parts import add_part_options, check_complete, is_part, part_of, whole
@@ -70,7 +71,7 @@ def run(args: argparse.Namespace) -> None:
     paths = unique_targets(given.paths(), str).paths  # raises for paths that lead out of the root
     groups = groups_of(paths, args.group, "--group") if args.group else {}
     total = num_parts(args.out / f"{TITLE}_report.csv", args)
-    settings = f"size={args.size:g} seed={args.seed}" + (f" parts={total}" if total else "")
+    settings = with_inputs(f"size={args.size:g} seed={args.seed}" + (f" parts={total}" if total else ""), args)
     report = opened_report(TITLE, settings, args, paths, LookRow)
     listed = listed_videos(given, groups, args)
     if total is None:
