@@ -181,6 +181,7 @@ def test_settings_that_a_stage_does_not_have_are_named_and_a_variant_says_what_w
 
     assert resolved("experiment=demo", "be.ratio=0.2") == ("be", [])
     assert resolved("experiment=demo", "be=inter") == ("be be=inter", [])
+    assert resolved("experiment=demo", "stage=finetune") == (None, [])  # whatever it starts from
     variant, (message,) = resolved("experiment=proof", "variant=labels", "be.ratio=0.2", "be=inter", "epochs=3")
     assert variant == "labels"
     assert message.startswith("be.ratio, be: without effect, settings of pretraining in a run of stage=finetune: ")

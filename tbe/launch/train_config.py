@@ -123,7 +123,12 @@ def _not_followed(config: DictConfig, following: DictConfig, overrides: list[str
 
 
 def _name_changes(config: DictConfig, overrides: list[str]) -> None:
-    """Adds to the variant, which names the run's network in tables, the distractor or method chosen in its place."""
+    """Adds to the variant, which names the run's network in tables, the distractor or method chosen in its place.
+
+    A recipe of pretraining whose stage is another has none of its variant.
+    """
+    if config.stage != "pretrain" and not _chosen("variant", overrides):
+        config.variant = None
     changes = [override for override in overrides if _key(override) in ("be", "method")]
     if config.get("variant") and config.stage == "pretrain" and changes:
         config.variant = " ".join([config.variant, *changes])
