@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
+from tbe.data.sources.list_hints import CLASSES
 from tbe.data.sources.records import leads_out, write_list
+from tbe.data.sources.scene_lists import read_names
 from tbe.data.sources.unicode_forms import path_on_disk
 from tbe.errors import MissingFile, UserError
 from tbe.launch.quoting import override
@@ -38,12 +40,14 @@ def write_lists(
     """Writes <name>.txt for each list and classes.txt, and prints the number of videos of each.
 
     `official`: published numbers, for comparison. Raises UserError for an empty list, a path that a list can't hold,
-    and a video shared by lists whose names have the same ending ('train_1', 'test_1').
+    a video shared by lists whose names have the same ending ('train_1', 'test_1'), and where other lists would stay
+    whose labels are of other classes.
     """
     for name, rows in lists.items():
         if not rows:
             raise UserError(f"{out / name}.txt: expected at least one video, got none")
     check_disjoint(lists)
+    check_classes(out, classes, lists)
     lists = {name: [(listable(row[0]), *row[1:]) for row in rows] for name, rows in lists.items()}
     for name, rows in lists.items():
         write_list(out / f"{name}.txt", rows)
@@ -79,6 +83,20 @@ def _count_outside(root: Path, paths: list[str]) -> int:
     folders = {folder: leads_out(root / folder, root) for folder in set(map(os.path.dirname, paths))}
     links = (path for path in paths if not folders[os.path.dirname(path)] and os.path.islink(root / path))
     return sum(folders[os.path.dirname(path)] for path in paths) + sum(leads_out(root / path, root) for path in links)
+
+
+def check_classes(out: Path, classes: Sequence[str], lists: Iterable[str]) -> None:
+    """Raises UserError where classes.txt numbers the classes otherwise, and other lists beside it go by that."""
+    file = out / CLASSES
+    before = read_names(file)
+    changed = next((label for label, pair in enumerate(zip(before, classes, strict=False)) if pair[0] != pair[1]), None)
+    others = sorted({path.name for path in out.glob("*.txt")} - {CLASSES, *(f"{name}.txt" for name in lists)})
+    if changed is not None and others:
+        raise UserError(
+            f"{file}: expected the classes of the lists that lie beside it, such as {others[0]}, where {changed} is "
+            f"{before[changed]!r}; got {classes[changed]!r} for it. Make all lists in one command, or elsewhere, or "
+            "remove those that don't count"
+        )
 
 
 def check_disjoint(lists: Mapping[str, Sequence[Row]]) -> None:

@@ -1,4 +1,6 @@
-from tbe.prepare.common import existing_videos
+import pytest
+
+from tbe.prepare.common import existing_videos, write_lists
 
 
 def test_videos_linked_outside_the_root_are_counted(tmp_path, capsys):
@@ -14,3 +16,12 @@ def test_videos_linked_outside_the_root_are_counted(tmp_path, capsys):
     said = capsys.readouterr().out
     assert "4 of the 5 train videos found, 1 missing" in said
     assert "links lead 2 of them outside: train with data.allow_outside_root=true" in said
+
+
+def test_lists_of_classes_that_are_numbered_otherwise_do_not_come_beside_others(tmp_path, capsys):
+    write_lists("mine", tmp_path, {"train": [("walk/1.mp4", 0)]}, ["walk"])
+    with pytest.raises(ValueError, match=r"of the lists that lie beside it, such as train.txt, where 0 is 'walk'; got"):
+        write_lists("mine", tmp_path, {"val": [("run/2.mp4", 0), ("walk/2.mp4", 1)]}, ["run", "walk"])
+    assert not (tmp_path / "val.txt").exists()
+    write_lists("mine", tmp_path, {"val": [("yawn/2.mp4", 1)]}, ["walk", "yawn"])
+    write_lists("mine", tmp_path, {"train": [("run/1.mp4", 0)], "val": [("walk/2.mp4", 1)]}, ["run", "walk"])
