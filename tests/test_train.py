@@ -181,6 +181,9 @@ def test_settings_that_a_stage_does_not_have_are_named_and_a_variant_says_what_w
 
     assert resolved("experiment=demo", "be.ratio=0.2") == ("be", [])
     assert resolved("experiment=demo", "be=inter") == ("be be=inter", [])
+    (message,) = resolved("experiment=demo", "method=flip", "be=none")[1]
+    assert message.startswith("method=flip: nothing to learn of clips that are mirrored at random, augment.flip=0.5")
+    assert resolved("experiment=biased_scenes", "variant=flip_be")[1] == []
     assert resolved("experiment=demo", "stage=finetune") == (None, [])  # whatever it starts from
     variant, (message,) = resolved("experiment=proof", "variant=labels", "be.ratio=0.2", "be=inter", "epochs=3")
     assert variant == "labels"

@@ -64,6 +64,7 @@ def resolve(config: DictConfig, overrides: list[str]) -> tuple[list[dict[str, An
     """
     checkpoint, messages = _resumed(config, overrides)
     messages += _without_effect(config, overrides)
+    messages += _nothing_to_tell(config)
     _name_changes(config, overrides)
     stages = [config]
     messages += _take_weights(config, overrides)
@@ -95,6 +96,15 @@ def _without_effect(config: DictConfig, overrides: list[str]) -> list[str]:
         return []
     instead = "its training clips are distracted by be@module.distractor=<choice>, its loss is module.loss"
     return [f"{', '.join(keys)}: without effect, settings of pretraining in a run of stage={config.stage}: {instead}"]
+
+
+def _nothing_to_tell(config: DictConfig) -> list[str]:
+    """Returns a message about clips that are mirrored at random before it is to be told whether they are mirrored."""
+    task, share = OmegaConf.select(config, "method.pretext._target_"), config.augment.get("flip", 0.5)
+    if config.stage != "pretrain" or not str(task).endswith(".Flip") or share in (0, 1):
+        return []
+    mirrored = f"clips that are mirrored at random, augment.flip={share}"
+    return [f"method=flip: nothing to learn of {mirrored}: set augment.flip=0"]
 
 
 def _names_alone(config: DictConfig, overrides: list[str], part: str) -> bool:
