@@ -71,7 +71,7 @@ RULES = {
 }
 # Where a run lies, what it is called and what comes of it; and what no file may say of reading videos.
 ITS_OWN = {"run_dir", "runs", "data_dir", "resume", "run_name", "name", "objective", "then", "then_with"}
-ITS_OWN |= {"init_from", "min_matched", "data.allow_outside_root"}
+ITS_OWN |= {"init_from", "min_matched", "data.allow_outside_root", "variant"}
 # Keys that follow another one of another name: that one is told.
 FOLLOWS = {
     "trainer.max_epochs": "epochs",

@@ -25,6 +25,7 @@ def resuming(*before, now=(), epoch=0, edit=lambda config: None):
 
 def test_a_run_that_is_told_the_same_has_nothing_to_say():
     assert resuming() == []
+    assert resuming(edit=lambda config: config.update(variant="as earlier versions call it")) == []
 
 
 @pytest.mark.parametrize(
