@@ -87,3 +87,20 @@ def test_every_distractor_and_variant_is_in_its_table(group, title):
     named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
     files = {file.stem for file in (ROOT / "configs" / group).glob("[!_]*.yaml")}
     assert named - {"none"} == files - {"none"}
+
+
+def test_commands_that_pages_and_configs_name_are_there():
+    pages = [ROOT / "README.md", *(ROOT / "configs").rglob("*.yaml")]
+    pages += [page for part in ("docs", "results", "benchmarks") for page in (ROOT / part).rglob("*.md")]
+    named = {
+        (module.rstrip("."), page.name)
+        for page in pages
+        for module in re.findall(r"python -m ((?:tbe|benchmarks)[\w.]*)", page.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 20
+    files = {pair: ROOT / pair[0].replace(".", "/") for pair in named}
+    assert [
+        pair
+        for pair, file in files.items()
+        if not (file / "__main__.py").exists() and not file.with_suffix(".py").exists()
+    ] == []
