@@ -24,6 +24,7 @@ EXPORTED = Path("backbone.safetensors")  # in the folder that task=export writes
 ID = "run_id"  # the file with the id of a folder's run, which stays when the folder is moved
 
 CONFIG, METRICS = "config.yaml", "metrics.json"  # in a run's folder
+SWEPT = ("seeds", "variants", "values", "hosts", "distractors", "roots", "lists")  # lists that configs/sweep take
 UNMEASURED = "unmeasured"  # in the protocol of the metrics: the tasks whose numbers are missing, with the reason
 
 

@@ -25,11 +25,9 @@ from tbe.launch import cluster_jobs, moved_keys, worker_processes
 from tbe.launch.elastic import with_processes
 from tbe.launch.error_log import write_error
 from tbe.launch.stages import Stage
-from tbe.runs import run_folder
+from tbe.runs import SWEPT, run_folder
 
 log = logging.getLogger(__name__)
-
-LISTS = ("seeds", "variants", "values", "hosts", "distractors", "roots", "lists")  # of configs/sweep
 
 
 @dataclass(frozen=True)
@@ -153,7 +151,7 @@ def quote_list_option(argument: str) -> str:
     Every run of a sweep gets the whole list; without quotes Hydra would sweep over its entries.
     """
     key, _, value = argument.partition("=")
-    return f"{key}='{value}'" if key in LISTS and "," in value and value[0] not in "'\"" else argument
+    return f"{key}='{value}'" if key in SWEPT and "," in value and value[0] not in "'\"" else argument
 
 
 def _user_errors() -> tuple[type[Exception], ...]:

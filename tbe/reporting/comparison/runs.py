@@ -14,10 +14,10 @@ from tbe.checkpoints.moved_names import present_settings
 from tbe.errors import UserError
 from tbe.reporting.comparison.alike import check_alike
 from tbe.reporting.comparison.values import as_text
+from tbe.runs import SWEPT
 
 NUMBERS = "metrics.json"
-LISTS = ("seeds", "variants", "values", "hosts", "distractors", "roots", "lists")  # of configs/sweep
-NOT_SETTINGS = ("seed", *LISTS, "sweep", "then")
+NOT_SETTINGS = ("seed", *SWEPT, "sweep", "then")
 FILES = ("init_from", "resume")  # paths in a protocol
 FOLDERS = ("data.root", "data.lists")  # paths among settings, shown by name: the rest is this machine's
 
