@@ -25,8 +25,8 @@ $(READY): pyproject.toml
 
 demo: setup
 	$(RUN) train.py sweep=demo hydra/launcher=joblib hydra.launcher.n_jobs=2 hydra.sweep.dir=runs/demo
-	$(RUN) eval.py "task=[linear,retrieval,scenes]" "checkpoint=[random,runs/demo/0,runs/demo/1]" "query=[iid,swap]" clips=4 \
-		"tasks.retrieval.ks=[1,5]" tasks.retrieval.pictures=4
+	$(RUN) eval.py "task=[linear,retrieval,scenes,cam]" "checkpoint=[random,runs/demo/0,runs/demo/1]" "query=[iid,swap]" clips=4 \
+		"tasks.retrieval.ks=[1,5]" tasks.retrieval.pictures=4 tasks.cam.videos=4 "tasks.cam.kinds=[energy]"
 
 test: setup
 	$(RUN) -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal
