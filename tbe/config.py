@@ -21,13 +21,14 @@ def config_dir() -> str:
 
 
 def register_resolvers(checkpoint_folder=None) -> None:
-    """Registers `${absolute:}`, `${equal:}`, `${at_most:}`, `${run_name:}` and `${run_folder:}`.
+    """Registers `${absolute:}`, `${equal:}`, `${at_most:}`, `${part:}`, `${run_name:}` and `${run_folder:}`.
 
-    at_most: clamps a number to [1, limit].
+    at_most: clamps a number to [1, limit]. part: of a length in pixels, one of so many equal parts; at least 1.
     """
     OmegaConf.register_new_resolver("absolute", os.path.abspath, replace=True)
     OmegaConf.register_new_resolver("equal", lambda one, other: one == other, replace=True)
     OmegaConf.register_new_resolver("at_most", lambda value, limit: max(1, min(value, limit)), replace=True)
+    OmegaConf.register_new_resolver("part", lambda length, parts: max(1, length // parts), replace=True)
     OmegaConf.register_new_resolver("run_name", run_name, replace=True)
     if checkpoint_folder is not None:
         OmegaConf.register_new_resolver("run_folder", checkpoint_folder, replace=True, use_cache=True)
