@@ -334,6 +334,31 @@ def hold_out(labels: np.ndarray, share: float, seed: int = 0) -> np.ndarray:
     return held
 
 
+def hold_out_groups(groups: np.ndarray, labels: np.ndarray, share: float, seed: int = 0) -> np.ndarray:
+    """Draws which videos to hold out, bool (n,): whole groups (n,), until they have `share` of the videos.
+
+    So no person or recording is on both sides. Videos of the group -1 count alone. A class never loses all of its
+    videos: a group that has the last of a class stays, and with a single group nothing is held out. Deterministic by
+    seed.
+    """
+    held = np.zeros(len(labels), dtype=bool)
+    groups = np.where(groups < 0, groups.max(initial=0) + 1 + np.arange(len(groups)), groups)
+    classes = np.unique(labels, return_inverse=True)[1]
+    left = np.bincount(classes)
+    by_group = np.argsort(groups, kind="stable")
+    members = np.split(by_group, np.flatnonzero(np.diff(groups[by_group])) + 1)
+    wanted, taken = share * len(labels), 0
+    for number in np.random.default_rng(seed).permutation(len(members)):
+        if taken >= wanted:
+            break
+        found, counts = np.unique(classes[members[number]], return_counts=True)
+        if np.all(left[found] > counts):
+            left[found] -= counts
+            held[members[number]] = True
+            taken += len(members[number])
+    return held
+
+
 def _with_slashes(paths: TextColumn, root: str | os.PathLike, file: str | os.PathLike) -> TextColumn:
     """Returns Windows paths with '/'; unchanged if files are named with '\\', or if there is no root to look in."""
     if os.sep == "\\" or not os.fspath(root) or b"\\" not in paths.buffer:

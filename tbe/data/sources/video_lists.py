@@ -17,7 +17,7 @@ from tbe.data.sources.base import VideoSource
 from tbe.data.sources.groups import groups_of
 from tbe.data.sources.list_hints import CLASSES
 from tbe.data.sources.mask_counts import check_mask_counts, check_one_video_each
-from tbe.data.sources.records import Records, check_labels, fence, hold_out, read_list
+from tbe.data.sources.records import Records, check_labels, fence, hold_out, hold_out_groups, read_list
 from tbe.data.sources.scene_lists import LabeledByScene, SceneLists, read_names
 from tbe.data.sources.text_columns import Names
 from tbe.data.sources.video_root import VideoRoot, at_hand, on_disk
@@ -40,8 +40,9 @@ class VideoLists(VideoSource):
     lists: the folder of the list files, `root` if null. splits: split name -> file name, for example
     {train: train.txt, test: test.txt}, null for a missing one; '{split}' in a file name stands for the number `split`.
     num_classes: None for the number of names in classes.txt beside the lists. Without a val list, `val` is `val_share`
-    of each class of the train list, and `train` the rest: models are selected on it, never on the test list. variable:
-    the environment variable that the config reads for `root`, named in the error when the videos are missing.
+    of each class of the train list, or whole groups where these are known, and `train` the rest: models are selected on
+    it, never on the test list. variable: the environment variable that the config reads for `root`, named in the error
+    when the videos are missing.
     masks: the folder of actor masks or boxes, as ActorMasks reads them with `mask_above`, for the robustness probes; in
     videos without any, whatever moves counts as the actor. scenes: a folder of lists of the same names with scenes in
     place of labels, and of a classes.txt with scene names, or a CSV of `path` and `scene`; null for the column `scene`
@@ -171,12 +172,11 @@ class VideoLists(VideoSource):
 
     def groups(self, split: str) -> Tensor | None:
         """Returns the group of each video of a split, int64 (n,), None if unknown."""
-        if not self.group:
-            column = self.records(split).groups
-            return column and torch.from_numpy(self._numbers(column, split, "group"))
-        paths = [os.fsdecode(path) for path in self.records(split).paths]
-        found = groups_of(paths, at_hand(self.group, "data.groups", *self.remote), "data.groups")
-        return torch.from_numpy(np.unique([found[path] for path in paths], return_inverse=True)[1])
+        records = self.records(split)
+        if not self.group and records.groups:
+            return torch.from_numpy(self._numbers(records.groups, split, "group"))
+        found = self._groups_of(records)
+        return None if found is None else torch.from_numpy(found)
 
     def labelings(self) -> dict[str, VideoSource]:
         """Returns the same videos labelled by class and, if known, by scene."""
@@ -295,8 +295,21 @@ class VideoLists(VideoSource):
 
     def _held_out(self) -> np.ndarray:
         """Returns which videos of the train list are held out if there is no val list, bool (n,)."""
-        labels = self._read("train").labels
-        return hold_out(labels, self.val_share) if self.val_share else np.zeros(len(labels), bool)
+        records = self._read("train")
+        if not self.val_share:
+            return np.zeros(len(records), bool)
+        groups = self._groups_of(records)
+        if groups is None:
+            return hold_out(records.labels, self.val_share)
+        return hold_out_groups(groups, records.labels, self.val_share)
+
+    def _groups_of(self, records: Records) -> np.ndarray | None:
+        """Returns the group of each of these videos, int64 (n,), -1 where a list has none; None if unknown."""
+        if not self.group:
+            return records.groups and records.groups.numbers.astype(np.int64)
+        paths = [os.fsdecode(path) for path in records.paths]
+        found = groups_of(paths, at_hand(self.group, "data.groups", *self.remote), "data.groups")
+        return np.unique([found[path] for path in paths], return_inverse=True)[1]
 
     def _read(self, split: str) -> Records:
         """Returns all videos of a list, cached until the file or a setting changes."""

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from tbe.data.sources.records import check_labels, hold_out, make_records, read_list, write_list
+from tbe.data.sources.records import check_labels, hold_out, hold_out_groups, make_records, read_list, write_list
 
 
 def listed(tmp_path, text):
@@ -118,6 +118,19 @@ def test_a_share_of_each_class_is_held_out():
     held = hold_out(labels, 0.2)
     assert [int(held[labels == label].sum()) for label in range(4)] == [4, 2, 1, 0]
     assert np.array_equal(held, hold_out(labels, 0.2))
+
+
+def test_whole_groups_are_held_out_and_no_class_is_left_without_a_video():
+    groups = np.repeat([0, 1, 2, 3, -1], [10, 10, 10, 10, 10])
+    labels = np.arange(50) % 5
+    labels[groups == 3] = 5  # of one group alone
+    for seed in range(20):
+        held = hold_out_groups(groups, labels, 0.2, seed)
+        assert all(held[groups == group].all() or not held[groups == group].any() for group in range(4))
+        assert not held[groups == 3].any()
+        assert 10 <= held.sum() < 20  # of 50; the last group may go beyond the share
+        assert np.array_equal(held, hold_out_groups(groups, labels, 0.2, seed))
+    assert not hold_out_groups(np.zeros(50, int), np.arange(50) % 5, 0.2).any()
 
 
 @pytest.mark.parametrize("interruption", ["", "# a comment", "   "])

@@ -30,6 +30,20 @@ def test_without_a_val_list_a_share_of_each_class_is_held_out(video_folder):
     assert len(data.records("test")) == 4
 
 
+def test_without_a_val_list_whole_groups_are_held_out_where_they_are_known(video_folder, tmp_path):
+    persons = "ann", "bob", "cy"
+    rows = [f"class {label}/{persons[number % 3]} {number}.mp4,{label}" for number in range(9) for label in (0, 1)]
+    (tmp_path / "train.csv").write_text("\n".join(["path,label,group", *(f"{row},{row[8:11]}" for row in rows)]))
+    (tmp_path / "plain.csv").write_text("\n".join(["path,label", *rows]))
+    by_column = source(video_folder, lists=str(tmp_path), splits={"train": "train.csv"}, val_share=0.3)
+    settings = {"splits": {"train": "plain.csv"}, "groups": r"/(\w+) "}
+    by_path = source(video_folder, lists=str(tmp_path), val_share=0.3, **settings)
+    for data in (by_column, by_path):
+        of_train, of_val = ({path[8:11] for path in data.records(split).paths} for split in ("train", "val"))
+        assert (len(of_train), len(of_val)) == (2, 1)
+        assert not of_train & of_val
+
+
 def test_val_share_zero_trains_on_everything(video_folder):
     data = source(video_folder, val_share=0)
     assert not data.has("val")
