@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +20,21 @@ MAX_COLUMNS = 4
 
 
 def draw_points(variants: dict[str, list[Run]], metrics: Sequence[str], file: Path) -> None:
-    """Draws a panel per metric, a line per variant: seeds as rings, their mean as a dot, the 95 % interval as a bar."""
+    """Draws a panel per metric, a line per variant: seeds as rings, their mean as a dot, the 95 % interval as a bar.
+
+    Where all variants have several settings, those that are alike in the last one have one color, and lines part those
+    that differ in the others.
+    """
+    colors, breaks = _colors([of_variant[0].settings for of_variant in variants.values()])
     figure, panels = _panels(len(metrics), (3, 0.8 + 0.28 * len(variants)), left=1)
     for panel, metric in zip(panels, metrics, strict=True):
         for row, of_variant in enumerate(variants.values()):
-            values, color = measured(of_variant, metric), COLORS[row % len(COLORS)]
+            values, color = measured(of_variant, metric), colors[row]
             panel.plot(values, np.full(len(values), row), "o", markersize=4, markerfacecolor="none", color=color)
             _interval(panel, row, values, color)
         _frame(panel, metric, values_of=[measured(of_variant, metric) for of_variant in variants.values()])
+        for row in breaks:
+            panel.axhline(row - 0.5, color="0.8", linewidth=0.8)
         panel.set_yticks(range(len(variants)), list(variants), fontsize=8)
         panel.set_ylim(len(variants) - 0.5, -0.5)
         panel.tick_params(labelleft=panel.get_subplotspec().is_first_col())
@@ -56,6 +63,19 @@ def draw_curves(variants: dict[str, list[Run]], varied: Varied, metrics: Sequenc
         panel.spines[["top", "right"]].set_visible(False)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(4, len(lines)))
     figure.savefig(file, dpi=150)
+
+
+def _colors(settings: Sequence[Mapping[str, str]]) -> tuple[list[str], list[int]]:
+    """Returns the color of each variant, and the rows from which on the settings before the last one are others."""
+    keys = list(settings[0])
+    if len(keys) < 2 or any(list(own) != keys for own in settings):
+        return [COLORS[row % len(COLORS)] for row in range(len(settings))], []
+    values = list(dict.fromkeys(own[keys[-1]] for own in settings))
+    groups = [[own[key] for key in keys[:-1]] for own in settings]
+    breaks = [row for row in range(1, len(groups)) if groups[row] != groups[row - 1]]
+    if len(breaks) == len(groups) - 1:
+        return [COLORS[row % len(COLORS)] for row in range(len(settings))], []
+    return [COLORS[values.index(own[keys[-1]]) % len(COLORS)] for own in settings], breaks
 
 
 def _panels(count: int, size: tuple[float, float], left: float) -> tuple[Figure, list[Axes]]:

@@ -369,3 +369,18 @@ def test_names_that_differ_in_one_number_vary_it(values, label, numbers):
     varied = varied_number(variants)
     assert (varied and varied.label) == label
     assert (varied and [varied.of(settings) for settings in variants]) == numbers
+
+
+def test_what_shares_its_last_setting_shares_its_color_and_lines_part_the_others(sweep, tmp_path, monkeypatch):
+    overrides = [[f"host={host}", f"be={be}", "seed=1"] for host in ("moco", "byol") for be in ("none", "inter")]
+    drawn, lines = [], []
+    plot, axhline = Axes.plot, Axes.axhline
+    monkeypatch.setattr(
+        Axes, "plot", lambda *a, **k: drawn.append((a[2], k["color"]) if "markersize" in k else None) or plot(*a, **k)
+    )
+    monkeypatch.setattr(Axes, "axhline", lambda *a, **k: lines.append(a[1]) or axhline(*a, **k))
+    main([sweep([(own, "proof", {"top1": 50.0}, None) for own in overrides]), "--out", str(tmp_path)])
+    colors = [color for row, color in drawn if isinstance(row, int)]  # of the means
+    assert len(colors) == 4
+    assert colors[0] == colors[2] != colors[1] == colors[3]
+    assert lines == [1.5]
