@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate, groupby
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,8 @@ MAX_COLUMNS = 4
 def draw_points(variants: dict[str, list[Run]], metrics: Sequence[str], file: Path) -> None:
     """Draws a panel per metric, a line per variant: seeds as rings, their mean as a dot, the 95 % interval as a bar.
 
-    Where all variants have several settings, those that are alike in the last one have one color, and lines part those
-    that differ in the others.
+    Where each variant has others that differ from it in the last setting alone, that setting has the colors, and lines
+    part those that differ in the others.
     """
     colors, breaks = _colors([of_variant[0].settings for of_variant in variants.values()])
     figure, panels = _panels(len(metrics), (3, 0.8 + 0.28 * len(variants)), left=1)
@@ -66,16 +67,16 @@ def draw_curves(variants: dict[str, list[Run]], varied: Varied, metrics: Sequenc
 
 
 def _colors(settings: Sequence[Mapping[str, str]]) -> tuple[list[str], list[int]]:
-    """Returns the color of each variant, and the rows from which on the settings before the last one are others."""
+    """Returns the color of each variant, and the rows at which the settings before the last one become others."""
     keys = list(settings[0])
+    plain = [COLORS[row % len(COLORS)] for row in range(len(settings))]
     if len(keys) < 2 or any(list(own) != keys for own in settings):
-        return [COLORS[row % len(COLORS)] for row in range(len(settings))], []
+        return plain, []
     values = list(dict.fromkeys(own[keys[-1]] for own in settings))
-    groups = [[own[key] for key in keys[:-1]] for own in settings]
-    breaks = [row for row in range(1, len(groups)) if groups[row] != groups[row - 1]]
-    if len(breaks) == len(groups) - 1:
-        return [COLORS[row % len(COLORS)] for row in range(len(settings))], []
-    return [COLORS[values.index(own[keys[-1]]) % len(COLORS)] for own in settings], breaks
+    sizes = [len(list(group)) for _, group in groupby(settings, lambda own: [own[key] for key in keys[:-1]])]
+    if min(sizes) < 2:
+        return plain, []
+    return [COLORS[values.index(own[keys[-1]]) % len(COLORS)] for own in settings], list(accumulate(sizes))[:-1]
 
 
 def _panels(count: int, size: tuple[float, float], left: float) -> tuple[Figure, list[Axes]]:
