@@ -40,9 +40,9 @@ test-elastic: setup
 proof: setup
 	$(RUN) train.py sweep=proof hydra/launcher=joblib hydra.launcher.n_jobs=2
 
-docs: setup
+docs: setup    # without --quiet, with which mkdocs counts no warning as an error
 	$(RUN) -m pip install --disable-pip-version-check --quiet --editable ".[docs]"
-	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict
 	@echo "site: site/index.html"
 
 matrix: setup

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mkdocs.structure.files import Files
 
 ROOT = Path(__file__).resolve().parent.parent
-MIRRORED = ("results/**/*.md", "results/**/*.png", "benchmarks/*.md", "CONTRIBUTING.md")
+MIRRORED = ("benchmarks/*.md", "CONTRIBUTING.md", *(f"results/**/*.{kind}" for kind in ("md", "png", "csv", "json")))
 ORDER = (
     "stage",
     "experiment",
@@ -38,7 +38,8 @@ def on_files(files: Files, config) -> Files:
         for path in sorted(ROOT.glob(pattern)):
             name = path.relative_to(ROOT).as_posix()
             if path.suffix == ".md":
-                files.append(File.generated(config, name, content=path.read_text(encoding="utf-8")))
+                text = mirrored(path.read_text(encoding="utf-8"))
+                files.append(File.generated(config, name, content=text))
             else:
                 files.append(File.generated(config, name, abs_src_path=str(path)))
     files.append(File.generated(config, "reference/configuration.md", content=configuration(ROOT / "configs")))
@@ -48,6 +49,11 @@ def on_files(files: Files, config) -> Files:
         page = f"notebooks/{path.stem}.md"
         files.append(File.generated(config, page, content=notebook(path.read_text(encoding="utf-8"))))
     return files
+
+
+def mirrored(text: str) -> str:
+    """Returns a page of the repository with its links into docs/ as they are on the site, whose top docs/ is."""
+    return re.sub(r"\]\(((?:\.\./)*)docs/", r"](\1", text)
 
 
 def configuration(folder: Path) -> str:

@@ -54,6 +54,19 @@ def test_a_choice_is_described_by_the_first_sentence_of_its_comment():
     assert hooks._summary("a: 1  # no comment\n") == ""
 
 
+def test_links_of_mirrored_pages_lead_to_the_pages_of_the_site():
+    assert hooks.mirrored("[a](../docs/guides/audit.md#b) [c](docs/index.md) [d](recipes.md)") == (
+        "[a](../guides/audit.md#b) [c](index.md) [d](recipes.md)"
+    )
+
+
+def test_a_warning_fails_the_site():
+    """With --quiet mkdocs counts none, and --strict lets all pass."""
+    build = [line for line in (ROOT / "Makefile").read_text(encoding="utf-8").splitlines() if "mkdocs build" in line]
+    assert build
+    assert all("--strict" in line and "--quiet" not in line for line in build)
+
+
 def test_a_notebook_becomes_text_and_code():
     text = hooks.notebook("# %% [markdown]\n# # Title\n# words\n\n# %%\nprint(1)\n")
     assert text == "# Title\nwords\n\n```python\nprint(1)\n```\n"
