@@ -128,7 +128,8 @@ class VideoLists(VideoSource):
     def records(self, split: str) -> Records:
         if not self.has(split):
             is_empty = split == "val" and self.val_share and "train" in self.splits
-            hint = ": no class of the train list has two videos, or groups, of which one could be held out" if is_empty else ""
+            nothing = ": no class of the train list has two videos, or groups, of which one could be held out"
+            hint = nothing if is_empty else ""
             raise UserError(f"data={self.name}: expected a split among {', '.join(self.splits)}, got {split!r}{hint}")
         if split in self.splits and (split != "train" or "val" in self.splits or not self.val_share):
             return self._read(split)
