@@ -92,6 +92,7 @@ class VideoLists(VideoSource):
         self.masks = ActorMasks(on_disk(masks.replace(ROOT, self.root)), mask_above) if masks else None
         self._is_checked = False
         self._lists: dict[tuple, Records] = {}  # cached, by everything that they depend on
+        self._held: tuple[Records, tuple, np.ndarray] | None = None  # the train list, settings, and what they hold out
         self._masked: dict[str, Records] = {}  # records of the splits whose masks were requested
 
     def prepare(self) -> None:
@@ -296,13 +297,17 @@ class VideoLists(VideoSource):
 
     def _held_out(self) -> np.ndarray:
         """Returns which videos of the train list are held out if there is no val list, bool (n,)."""
-        records = self._read("train")
+        records, settings = self._read("train"), (self.val_share, self.group)
         if not self.val_share:
             return np.zeros(len(records), bool)
-        groups = self._groups_of(records)
-        if groups is None:
-            return hold_out(records.labels, self.val_share)
-        return hold_out_groups(groups, records.labels, self.val_share)
+        if self._held is None or self._held[0] is not records or self._held[1] != settings:
+            groups = self._groups_of(records)
+            if groups is None:
+                held = hold_out(records.labels, self.val_share)
+            else:
+                held = hold_out_groups(groups, records.labels, self.val_share)
+            self._held = records, settings, held
+        return self._held[2]
 
     def _groups_of(self, records: Records) -> np.ndarray | None:
         """Returns the group of each of these videos, int64 (n,), -1 where a list has none; None if unknown."""
