@@ -139,7 +139,7 @@ def test_the_backbone_comes_from_the_checkpoint_unless_it_is_chosen(train):
     pretrained = train("backbone.widths=[8,16,16,24]", folder="pretrained")
     run = train("stage=finetune", f"init_from={pretrained}", folder="finetuned")
     assert yaml.safe_load((run / "config.yaml").read_text())["backbone"]["widths"] == [8, 16, 16, 24]
-    with pytest.raises(ValueError, match="expected the weights of ResNet3D .* of another shape"):
+    with pytest.raises(ValueError, match="expected the backbone that its weights were trained in, .* widths"):
         train("stage=finetune", f"init_from={pretrained}", "backbone=tiny", folder="refused")
 
 

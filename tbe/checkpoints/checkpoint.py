@@ -7,6 +7,7 @@ A file without this entry is foreign: weights of another project, for the backbo
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
+from torchvision.ops import StochasticDepth
 
 from tbe.backbones.base import VideoBackbone
 from tbe.backbones.classifier import Classifier
@@ -25,8 +27,11 @@ from tbe.checkpoints.moved_names import with_present_names
 from tbe.config import build
 from tbe.errors import UserError
 
+log = logging.getLogger(__name__)
+
 KEY = "tbe"
 CLASSIFIER = "classifier."  # where FinetuneModule keeps its network
+TRAINED_ONLY = (nn.modules.dropout._DropoutNd, StochasticDepth)  # layers that do nothing in evaluation
 BUILT = ("backbone", "data", "reader", "clip")  # the parts of a stored config that are rebuilt
 
 
@@ -74,8 +79,18 @@ class Checkpoint:
         return classifier
 
     def load_into(self, backbone: nn.Module) -> None:
-        """Loads the trained weights into a backbone; raises UserError if its architecture differs."""
+        """Loads the trained weights into a backbone; raises UserError if its architecture differs.
+
+        Warns if the backbone computes something else with them, as with other positions or strides.
+        """
         load_exactly(backbone, self._part(self.prefix), self.path)
+        if differing := _computed_otherwise(self.config["backbone"], backbone):
+            log.warning(
+                "%s: these weights were trained in another computation, which they fit as well (%s). What is measured "
+                "is not the trained network, unless that is meant",
+                self.path,
+                "; ".join(differing[:3]) + ("; ..." if len(differing) > 3 else ""),
+            )
 
     def origin(self) -> dict[str, Any]:
         """Returns where the weights come from, for the protocol of a measurement."""
@@ -83,6 +98,28 @@ class Checkpoint:
 
     def _part(self, prefix: str) -> dict[str, Tensor]:
         return {name[len(prefix) :]: value for name, value in self.weights.items() if name.startswith(prefix)}
+
+
+def _computed_otherwise(config: dict[str, Any], backbone: nn.Module) -> list[str]:
+    """Returns in which layers a backbone differs from the one of a config whose weights fit it, as text."""
+    with torch.device("meta"):
+        untrained = {**config, "weights": None} if "weights" in config else config  # none are downloaded for this
+        before, now = (_said_by_layers(network) for network in (build(untrained), backbone))
+    names = sorted({*before, *now}, key=lambda name: (name.count("."), name))
+    return [
+        f"{name or 'as a whole'}: {before.get(name, 'none')} -> {now.get(name, 'none')}"
+        for name in names
+        if before.get(name) != now.get(name)
+    ]
+
+
+def _said_by_layers(network: nn.Module) -> dict[str, str]:
+    """Returns what the layers say of themselves, by name, but for those that act in training alone."""
+    return {
+        name: f"{type(layer).__name__}({layer.extra_repr()})"
+        for name, layer in network.named_modules()
+        if not isinstance(layer, TRAINED_ONLY)
+    }
 
 
 def load_exactly(network: nn.Module, weights: dict[str, Tensor], where: str) -> None:

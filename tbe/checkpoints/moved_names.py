@@ -39,6 +39,7 @@ MOVED = {
 }
 # Former class (in its present module) -> its present name.
 RENAMED = {
+    "pytorch_lightning.callbacks.EMAWeightAveraging": "tbe.training.callbacks.averaging.EMAWeightAveraging",
     "tbe.augment.ColourJitter": "tbe.augment.ColorJitter",
     "tbe.checkpoints.atomic_io.WholeCheckpoints": "tbe.checkpoints.atomic_io.AtomicCheckpoints",
     "tbe.data.clip_samplers.AnchorAndAnother": "tbe.data.clip_samplers.AnchorAndNegativeClips",

@@ -14,6 +14,7 @@ from tbe.checkpoints.checkpoint import Checkpoint
 from tbe.config import build, plain
 from tbe.errors import UserError
 from tbe.evaluation import official_splits
+from tbe.launch.same_backbone import check_same
 from tbe.launch.settings import check_settings
 from tbe.launch.stages import Stage, write_stage
 
@@ -52,7 +53,7 @@ def prepare(config: DictConfig, overrides: list[str]) -> list[Stage]:
     chosen = plain(config)
     official_splits.check(chosen["split"] or [], chosen["data"])
     if is_chosen:
-        _check_backbone(chosen["backbone"], files)
+        _check_backbone(chosen["backbone"], files, overrides)
     return [write_stage(chosen)]
 
 
@@ -119,10 +120,11 @@ def _check_chosen(config: DictConfig, file: str) -> None:
         )
 
 
-def _check_backbone(backbone: dict[str, Any], files: list[str]) -> None:
-    """Raises UserError for a checkpoint of ours whose weights do not fit the chosen backbone."""
+def _check_backbone(backbone: dict[str, Any], files: list[str], overrides: list[str]) -> None:
+    """Raises UserError for a checkpoint of ours whose weights the chosen backbone does not fit, or uses otherwise."""
     for checkpoint in map(checkpoints.read_any, files):
         if isinstance(checkpoint, Checkpoint):
+            check_same(checkpoint.config["backbone"], backbone, checkpoint.path, overrides)
             checkpoint.load_into(build(backbone))
 
 

@@ -46,6 +46,7 @@ RULES = {
     "reader": FREE,
     "eval_augment": FREE,
     "callbacks": FREE,
+    "callbacks.ema": ASKED,
     "logger": FREE,
     "tasks": FREE,
     "evaluation": FREE,
@@ -105,11 +106,13 @@ def check_changes(config: dict[str, Any], checkpoint: Checkpoint, overrides: Seq
     where, changes = f"resume={checkpoint.path}", _changes(checkpoint.config, config)
     named = {_key(text) for text in overrides}
     known = [change for change in changes if ABSENT not in (change.before, change.now)]
-    fixed = [change for change in known if _rule(change.key) == FIXED]
+    fixed = [change for change in known if _rule(change.key) == FIXED or _regroups(change)]
     if fixed and all(change.key in SHARE_OF_THE_BATCH for change in fixed) and _same_batch(checkpoint.config, config):
         fixed = []
-    unasked = [change for change in known if _rule(change.key) == ASKED and not _is_named(change.key, named)]
+    may_change = [change for change in known if _rule(change.key) == ASKED and not _regroups(change)]
+    unasked = [change for change in may_change if not _is_named(change.key, named)]
     epochs = checkpoint.epoch + 1 if checkpoint.step else 0
+    averages = [change for change in changes if change.key == "callbacks.ema" and change.now is ABSENT]
     refused = []
     if fixed:
         refused.append(
@@ -122,12 +125,23 @@ def check_changes(config: dict[str, Any], checkpoint: Checkpoint, overrides: Seq
             f"{_listed(unasked)}: the command does not say it. Repeat what was said before, or, to change it from here "
             f"on, add {change.key}={_told(change.now)}"
         )
+    if averages and not _is_named("callbacks.ema", {_key(text) for text in overrides if text.startswith("~")}):
+        refused.append(
+            "callbacks.ema is left out: the weights of the checkpoint are the average, which the run would go on from. "
+            "Repeat callbacks=[..., ema], or start a new run from the average with "
+            f"{override('init_from', checkpoint.path)}"
+        )
     if config["epochs"] < epochs:
         refused.append(f"epochs={config['epochs']}: expected at least {epochs}, as many as it has begun")
     if refused:
         raise UserError(f"{where}: expected the settings of the run that goes on, got others. {'. '.join(refused)}")
     unknown = [change for change in changes if change not in known and not _is_named(change.key, named)]
     return _said(where, [change for change in changes if change not in unknown], unknown)
+
+
+def _regroups(change: Change) -> bool:
+    """Returns whether the optimizer gets another number of groups of parameters: one for each layer, or one for all."""
+    return change.key == "optimizer.layer_decay" and 1 in (change.before, change.now)
 
 
 def _said(where: str, applied: list[Change], unknown: list[Change]) -> list[str]:

@@ -24,6 +24,7 @@ from tbe.config import plain
 from tbe.errors import UserError
 from tbe.launch import moved_keys
 from tbe.launch.resuming import check_changes
+from tbe.launch.same_backbone import check_same, chooses_group, named_over
 from tbe.launch.settings import check_settings
 from tbe.launch.stages import Stage, write_stage
 
@@ -160,8 +161,10 @@ def _following(config: DictConfig, overrides: list[str]) -> DictConfig:
     following = compose("train", overrides=[f"experiment={config.then}", *shared, *chosen])
     following.run_dir = os.path.join(config.run_dir, following.stage)
     following.init_from = os.path.join(config.run_dir, runs.LAST)
-    if not _chosen("backbone", chosen):
-        following.backbone = config.backbone
+    theirs = plain(config.backbone)
+    if not chooses_group(chosen):
+        following.backbone = named_over(theirs, following, chosen)
+    check_same(theirs, plain(following.backbone), f"then={config.then}", chosen)
     if not _chosen("seed", chosen):
         following.seed = config.seed
     if not _chosen("trainer", chosen):
@@ -216,9 +219,10 @@ def _take_weights(config: DictConfig, overrides: list[str]) -> list[str]:
         return []
     config.init_from = str(runs.find(str(config.init_from), config.runs).resolve())
     before = checkpoints.read_any(config.init_from).config
-    if not _chosen("backbone", overrides):
-        # A file of another project does not say its network: that of the config is then meant.
-        config.backbone = before.get("backbone", config.backbone)
+    theirs = before.get("backbone")  # a file of another project does not say its network: that of the config is meant
+    if theirs is not None and not chooses_group(overrides):
+        config.backbone = named_over(theirs, config, overrides)
+    check_same(theirs, plain(config.backbone), f"init_from={config.init_from}", overrides)
     return _of_other_colors(config, before)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -11,6 +9,7 @@ from torch import Tensor, nn
 from tbe.errors import UserError
 from tbe.methods.base import Comparisons, Method
 from tbe.methods.encoder import Encoder
+from tbe.methods.moving_average import moving_average_of
 
 
 class BYOL(Method):
@@ -28,7 +27,7 @@ class BYOL(Method):
             raise UserError(f"BYOL: expected a momentum from 0 to 1, got {momentum}")
         dim = encoder.projector.dim
         self.encoder = encoder
-        self.target = copy.deepcopy(encoder).requires_grad_(False)
+        self.target = moving_average_of(encoder)
         self.predictor = nn.Sequential(
             nn.Linear(dim, hidden), nn.BatchNorm1d(hidden), nn.ReLU(inplace=True), nn.Linear(hidden, dim)
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 
 import torch
@@ -15,6 +14,7 @@ from tbe.methods.encoder import Encoder
 from tbe.methods.extra_negatives import ExtraNegatives, Negatives, Sources
 from tbe.methods.float32_products import float32_products
 from tbe.methods.key_queue import KeyQueue
+from tbe.methods.moving_average import moving_average_of
 
 BATCH_NORMS = ("shuffle", "sync", "none")
 
@@ -46,7 +46,7 @@ class MoCo(Method):
         if batch_norm not in BATCH_NORMS:
             raise UserError(f"batch_norm: expected one of {', '.join(BATCH_NORMS)}, got {batch_norm!r}")
         self.encoder = encoder
-        self.key_encoder = copy.deepcopy(encoder).requires_grad_(False)
+        self.key_encoder = moving_average_of(encoder)
         self.queue = KeyQueue(queue_size, encoder.projector.dim)
         self.momentum = momentum
         self.extra_negatives = ExtraNegatives(negative, extra_weight)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,8 +15,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from tbe.distributed import rank
 from tbe.errors import UserError
 from tbe.training.parameter_groups import DECAYS, SCALE
+
+log = logging.getLogger(__name__)
 
 KERNELS = (
     "fused",
@@ -76,12 +80,24 @@ def configure(
     groups = getattr(optimizer, "groups", None)
     given = trainable if groups is None else groups(network, network.backbone)
     built = fused_on_gpus(optimizer, trainable, trainer)(given)
+    total, per_epoch = steps_of(trainer)
+    if (warmup := getattr(schedule, "warmup_epochs", 0)) * per_epoch >= total and rank() == 0:
+        log.warning(
+            "scheduler.warmup_epochs=%g: expected fewer than the %g epochs of this run, got a warm-up in which the "
+            "learning rate never reaches optimizer.lr",
+            warmup,
+            total / per_epoch,
+        )
+    scheduler = ConfiguredLR(built, lambda step: schedule(step, total, per_epoch))
+    return {"optimizer": built, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+
+def steps_of(trainer: pl.Trainer) -> tuple[int, int]:
+    """Returns the optimizer steps of a run, and those of an epoch."""
     # Not trainer.estimated_stepping_batches: it starts the loader before a resumed run restores its position.
     batches = trainer.datamodule.training_batches()  # type: ignore[attr-defined]  # not declared by Lightning
     per_epoch = math.ceil(batches / trainer.accumulate_grad_batches)
-    total = trainer.max_steps if trainer.max_steps > 0 else max(1, trainer.max_epochs or 1) * per_epoch
-    scheduler = ConfiguredLR(built, lambda step: schedule(step, total, per_epoch))
-    return {"optimizer": built, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+    return trainer.max_steps if trainer.max_steps > 0 else max(1, trainer.max_epochs or 1) * per_epoch, per_epoch
 
 
 class ConfiguredLR(LambdaLR):

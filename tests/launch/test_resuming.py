@@ -72,6 +72,23 @@ def test_what_cannot_change_is_refused_in_one_line(now, said):
     assert "\n" not in str(error.value)
 
 
+def test_layers_may_decay_otherwise_but_not_all_or_none_of_them():
+    layers = ["optimizer=adamw_vit", "backbone=vit_micro", "optimizer.layer_decay=0.75"]
+    (line,) = resuming(*layers, now=["optimizer.layer_decay=0.5"])
+    assert "optimizer.layer_decay 0.75 -> 0.5" in line
+    with pytest.raises(UserError, match=r"optimizer.layer_decay 0.75 -> 1: can't change"):
+        resuming(*layers, now=["optimizer.layer_decay=1"])
+
+
+def test_a_run_that_kept_an_average_does_not_go_on_from_it_without_a_word():
+    with pytest.raises(UserError, match=r"callbacks.ema is left out: .* are the average.*init_from=/runs/a"):
+        resuming("callbacks=[common,ema]", now=["callbacks=[common]"])
+    with pytest.raises(UserError, match=r"callbacks.ema.decay 0.5 -> 0.9999: the command does not say it"):
+        resuming("callbacks=[common,ema]", edit=lambda config: config["callbacks"]["ema"].update(decay=0.5))
+    (line,) = resuming("callbacks=[common]", now=["callbacks=[common,ema]"])
+    assert "callbacks.ema (not said) -> " in line
+
+
 def test_all_that_differs_is_named_at_once():
     with pytest.raises(
         UserError, match=r"seed 0 -> 1: .*optimizer.lr 0.5 -> 0.001: .* add optimizer.lr=0.001\. epochs"

@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from tbe.backbones.vit import ViT
 from tbe.methods.byol import BYOL
 from tbe.methods.encoder import Encoder
 from tbe.methods.losses import CosineRegression, InfoNCE, TripletMargin
+from tbe.methods.masked.vjepa import VJEPA
 from tbe.methods.moco import MoCo
 from tbe.methods.simclr import SimCLR
 from tbe.methods.triplet import Triplet
@@ -148,3 +150,14 @@ def test_losses_that_do_not_fit_the_method_are_refused():
         InfoNCE()(torch.ones(2), torch.ones(2, 0))
     with pytest.raises(ValueError, match="TripletMargin: expected 2 negatives a query, got 7"):
         TripletMargin()(torch.ones(2), torch.ones(2, 7))
+
+
+@pytest.mark.parametrize("make", [MoCo, BYOL, VJEPA])
+def test_a_moving_average_sees_all_blocks_whatever_the_trained_network_skips(make):
+    network = ViT(width=24, depth=3, heads=2, patch=(2, 4, 4), grid=(2, 4, 4), drop_path=0.5)
+    extra = {"queue_size": 8} if make is MoCo else {}
+    method = make(network if make is VJEPA else Encoder(network, dim=4), **extra).train()
+    averages = {MoCo: "key_encoder", BYOL: "target", VJEPA: "target_encoder"}
+    average, clips = getattr(method, averages[make]).backbone, torch.randn(8, 3, 4, 16, 16)
+    assert torch.equal(average(clips), average(clips))
+    assert not torch.equal(network(clips), network(clips))

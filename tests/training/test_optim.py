@@ -9,7 +9,8 @@ from torch import nn
 from torch.testing import assert_close
 
 from tbe.errors import UserError
-from tbe.training.optim import ConfiguredLR, Constant, Cosine, MultiStep, fused_on_gpus
+from tbe.training.callbacks.averaging import EMAWeightAveraging
+from tbe.training.optim import ConfiguredLR, Constant, Cosine, MultiStep, configure, fused_on_gpus
 from tests.pretended_gpu import PretendedGPU
 
 
@@ -121,3 +122,32 @@ def test_a_fused_optimizer_takes_the_same_steps(optimizer):
             built.step()
         ends.append(parameters)
     assert_close(ends[1], ends[0])
+
+
+def run_of(batches, epochs):
+    """A trainer of so many steps an epoch, as far as an optimizer's schedule asks it."""
+    made = trainer()
+    made.accumulate_grad_batches, made.max_steps, made.max_epochs = 1, -1, epochs
+    made.datamodule = SimpleNamespace(training_batches=lambda: batches)
+    return made
+
+
+def test_a_warmup_as_long_as_the_run_is_said(caplog):
+    network, sgd = nn.Linear(2, 2), partial(torch.optim.SGD, lr=0.1, fused=False)
+    configure(run_of(10, epochs=3), network, sgd, Cosine(warmup_epochs=2))
+    assert not caplog.records
+    configure(run_of(10, epochs=3), network, sgd, Cosine(warmup_epochs=5))
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith("scheduler.warmup_epochs=5: expected fewer than the 3 epochs of this run")
+
+
+def test_an_average_that_stays_at_the_first_weights_is_said(caplog):
+    EMAWeightAveraging(decay=0.99).on_train_start(run_of(100, epochs=3), None)
+    assert not caplog.records
+    EMAWeightAveraging(decay=0.9999).on_train_start(run_of(20, epochs=2), None)
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert "after the 40 updates" in said
+    assert "still 100 % what the first step made" in said
+    assert "callbacks.ema.decay=0.75" in said
+    with pytest.raises(UserError, match=r"callbacks.ema: expected decay in \[0, 1\)"):
+        EMAWeightAveraging(decay=1)

@@ -35,7 +35,7 @@ class Blocks(nn.ModuleList):
         if not 0 <= rate < 1:
             raise UserError(f"ViT: expected drop_path in [0, 1), got {rate}")
         for place, block in enumerate(self):
-            block.drop_path.p = rate * place / max(1, len(self) - 1)
+            block.drop_path.p = rate * place / (len(self) - 1) if len(self) > 1 else rate
 
     def forward(self, tokens: Tensor, by: Rotation | None = None) -> Tensor:
         """Returns tokens of the same shape. by: the rotation of queries and keys, if positions are not added."""

@@ -41,7 +41,12 @@ class ViT(VideoBackbone):
         in_channels: int = 3,
     ) -> None:
         super().__init__()
-        check_positions(positions)
+        if width < 1 or depth < 1 or heads < 1 or width % heads or registers < 0:
+            raise UserError(
+                "ViT: expected width, depth and heads of at least 1, heads that divide the width, and registers of at "
+                f"least 0, got width={width}, depth={depth}, heads={heads}, registers={registers}"
+            )
+        check_positions(positions, width, heads)
         self.in_channels = in_channels
         self.num_features = width
         self.positions = positions
@@ -78,7 +83,7 @@ class ViT(VideoBackbone):
         num_registers = 0
         if self.registers is not None:
             num_registers = self.registers.shape[1]
-            tokens = torch.cat([self.registers.to(tokens.dtype).expand(len(tokens), -1, -1), tokens], dim=1)
+            tokens = torch.cat([self.registers.to(tokens.dtype).expand(tokens.shape[0], -1, -1), tokens], dim=1)
         tokens = self.blocks(tokens, self._rotation(grid, keep, num_registers, tokens))
         return self.norm(tokens[:, num_registers:])
 

@@ -26,10 +26,17 @@ class Rotation(NamedTuple):
     sines: Tensor
 
 
-def check_positions(positions: str) -> None:
-    """Raises UserError for an unknown kind of positions."""
+def check_positions(positions: str, width: int, heads: int) -> None:
+    """Raises UserError for an unknown kind of positions, and for a width or heads that they can't be told with."""
     if positions not in ADDED + ROTATED:
         raise UserError(f"ViT: expected positions to be one of {', '.join(ADDED + ROTATED)}, got {positions!r}")
+    if positions == "flat" and width % 2:
+        raise UserError(f"ViT: expected an even width for positions=flat, sines and cosines, got {width}")
+    if positions in ROTATED and (width // heads < 6 or width // heads % 2):
+        raise UserError(
+            f"ViT: expected an even number of at least 6 channels a head for positions={positions}, a pair for each of "
+            f"T, H and W, got {width // heads}, of width={width} and heads={heads}"
+        )
 
 
 def vectors(positions: str, width: int, grid: Grid, reference: Grid, device: torch.device) -> Tensor:

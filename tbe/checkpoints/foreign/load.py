@@ -16,6 +16,7 @@ from tbe.checkpoints.foreign.files import locations
 from tbe.checkpoints.foreign.match import Found, Match, compare, listed
 from tbe.errors import UserError
 
+USUAL = 0.9  # of a backbone's tensors: a file has the whole network, but for names that none knows
 log = logging.getLogger(__name__)
 
 FAMILIES = (*resnets.FAMILIES, *inception.FAMILIES, *c3d.FAMILIES, *torchvision.FAMILIES, *vit.FAMILIES)
@@ -25,13 +26,14 @@ def load(backbone: nn.Module, content: Any, path: str | os.PathLike, min_matched
     """Loads the weights of a foreign file into a backbone; logs and returns the match.
 
     content: of the file at `path`. min_matched: the fraction of the backbone's tensors that it must provide. Raises
-    UserError if it provides fewer, has tensors of another shape or layers that the backbone lacks, or if the same
-    tensors would compute something else.
+    UserError if it provides fewer, lacks a whole block of a transformer unless `min_matched` is below 0.9, has tensors
+    of another shape or layers that the backbone lacks, or if the same tensors would compute something else.
     """
     found, *others = _best(backbone, content, path)
     match = found.match
     wrong = match.share < min_matched or match.reshaped or match.surplus or found.misfit
-    if wrong or not match.matched:
+    lacks_blocks = bool(match.lacking) and min_matched >= USUAL  # fewer are asked for where a part is meant
+    if wrong or lacks_blocks or not match.matched:
         raise UserError(_refusal(backbone, found, path, min_matched))
     if others:
         places = " and ".join(repr(one.match.where) for one in (found, *others))
@@ -80,9 +82,12 @@ def _same(one: Found, other: Found) -> bool:
 def _refusal(backbone: nn.Module, found: Found, path: str | os.PathLike, min_matched: float) -> str:
     match = found.match
     reason = f" It can't be used: {found.misfit}." if found.misfit and match.share >= 0.5 else ""
-    lower = (
-        ", or set min_matched lower" if match.share < min_matched and not match.reshaped and not match.surplus else ""
-    )
+    lower = ""
+    if not match.reshaped and not match.surplus:
+        lower = ", or set min_matched lower" if match.share < min_matched else ""
+        if match.lacking and not lower:
+            reason += f" It lacks whole blocks of this backbone ({listed(match.lacking)})."
+            lower = f", or, if a part of it is meant, set min_matched below {USUAL}"
     return (
         f"{path}: expected the weights of {type(backbone).__name__}, at least {min_matched:.0%} of its tensors and "
         f"none of another shape, got: {match}.{reason} The names are those of {match.family}: choose "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from itertools import pairwise
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from tbe.checkpoints.foreign.family import Family
 from tbe.checkpoints.foreign.files import Location
 
 COUNTER = "num_batches_tracked"  # of batch norms; missing in older files and not used in computation
+BLOCK = re.compile(r"blocks\.\d+")  # of our transformers
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
@@ -41,6 +43,12 @@ class Match(NamedTuple):
     def share(self) -> float:
         """Returns the fraction of the backbone's tensors that the file provides."""
         return len(self.matched) / max(1, self.total)
+
+    @property
+    def lacking(self) -> list[str]:
+        """Returns the blocks of a transformer of which the file has nothing, where it has others."""
+        missing, matched = (_blocks(names) for names in (self.missing, self.matched))
+        return sorted(missing - matched) if matched else []
 
     def __str__(self) -> str:
         where = f", under {self.where}" if self.where else ""
@@ -92,6 +100,10 @@ def listed(names: Collection[str], shown: int = 3) -> str:
     """Returns the number of names and the first few of them as text."""
     more = ", ..." if len(names) > shown else ""
     return f"{len(names)}: {', '.join(list(names)[:shown])}{more}"
+
+
+def _blocks(names: Iterable[str]) -> set[str]:
+    return {found[0] for found in map(BLOCK.match, names) if found}
 
 
 def _counted(names: Iterable[str]) -> tuple[str, ...]:

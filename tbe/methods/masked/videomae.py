@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from tbe.backbones.base import VideoBackbone
+from tbe.errors import UserError
 from tbe.methods.base import Method, Reconstructions
 from tbe.methods.masked.decoder import Decoder
 from tbe.methods.masked.encoding import TokenEncoder, pixels
@@ -42,6 +43,11 @@ class VideoMAE(Method):
         self.reads_clean = reads_clean(target)
         self.encoder = TokenEncoder(backbone, patch)
         t, h, w = self.encoder.patch
+        if normalized and t * h * w == 1:
+            raise UserError(
+                "VideoMAE: expected method.normalized=false for tubelets of a single pixel, which has no deviation, "
+                "or a larger patch, got patch=[1, 1, 1]"
+            )
         outputs = backbone.in_channels * t * h * w
         self.decoder = Decoder(backbone.num_features, outputs, decoder_depth, decoder_width, decoder_heads)
         self.ratio = ratio

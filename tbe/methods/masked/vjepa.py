@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -17,6 +16,7 @@ from tbe.methods.masked.decoder import Decoder
 from tbe.methods.masked.encoding import TokenEncoder
 from tbe.methods.masked.masks import check_ratio, random_blocks
 from tbe.methods.masked.target import clip_to_predict, reads_clean
+from tbe.methods.moving_average import moving_average_of
 
 MASKS = ({"blocks": 8, "scale": 0.15}, {"blocks": 2, "scale": 0.7})
 
@@ -50,15 +50,15 @@ class VJEPA(Method):
         check_ratio("VJEPA", ratio)
         if not 0 <= momentum <= 1:
             raise UserError(f"VJEPA: expected a momentum from 0 to 1, got {momentum}")
-        wrong = [mask for mask in masks if set(mask) != {"blocks", "scale"} or not 0 < mask["scale"] <= 1]
+        wrong = [mask for mask in masks if not _is_mask(mask)]
         if wrong or not masks:
             raise UserError(
-                "VJEPA: expected masks, each with blocks and scale, a share in (0, 1], got "
+                "VJEPA: expected masks, each with blocks, at least 1, and scale, a share in (0, 1], got "
                 f"{[dict(mask) for mask in wrong]}"
             )
         self.reads_clean = reads_clean(target)
         self.encoder = TokenEncoder(backbone, patch)
-        self.target_encoder = copy.deepcopy(self.encoder).requires_grad_(False)
+        self.target_encoder = moving_average_of(self.encoder)
         width = backbone.num_features
         self.predictor = Decoder(width, width, predictor_depth, predictor_width, predictor_heads)
         self.ratio, self.momentum = ratio, momentum
@@ -88,3 +88,7 @@ class VJEPA(Method):
     def after_step(self) -> None:
         """Updates the target encoder, a moving average of the encoder."""
         torch._foreach_lerp_(list(self.target_encoder.parameters()), list(self.encoder.parameters()), 1 - self.momentum)
+
+
+def _is_mask(mask: Mapping[str, float]) -> bool:
+    return set(mask) == {"blocks", "scale"} and mask["blocks"] >= 1 and 0 < mask["scale"] <= 1

@@ -22,8 +22,8 @@ class RepresentationRank(pl.Callback):
 
     They are computed of the features of `videos` training videos over all processes, with their views as augmented but
     not distracted: those of the last batches of each period, which is longer where these would be more than `max_share`
-    of it: each costs a third to half of a step. A RankMe below `collapsed_below` is warned of, once: then all clips
-    have nearly the same features.
+    of it: each costs a third to half of a step. A run that is shorter is measured once, at its end. A RankMe below
+    `collapsed_below` is warned of, once: then all clips have nearly the same features.
     """
 
     def __init__(self, every: int = 100, videos: int = 128, max_share: float = 0.025, collapsed_below: float = 1.5):
@@ -40,6 +40,7 @@ class RepresentationRank(pl.Callback):
         self.batches = 0  # seen, of all epochs
         self.features: list[Tensor] = []  # (videos, views, F) of the batches of this period
         self.has_warned = False
+        self.has_said_period = False
 
     def state_dict(self) -> dict[str, Any]:
         return {"batches": self.batches, "features": self.features, "has_warned": self.has_warned}
@@ -49,15 +50,23 @@ class RepresentationRank(pl.Callback):
         self.features = state_dict["features"]
         self.has_warned = state_dict["has_warned"]
 
-    def period(self, batch_size: int) -> tuple[int, int]:
-        """Returns how many batches are looked at, of how many; batch_size: of one process."""
+    def period(self, batch_size: int, total: float = math.inf) -> tuple[int, int]:
+        """Returns how many batches are looked at, of how many; batch_size: of a process, total: batches of the run."""
         needed = math.ceil(self.videos / (batch_size * world_size()))
-        return needed, max(self.every, math.ceil(needed / self.max_share))
+        period = max(self.every, math.ceil(needed / self.max_share))
+        return needed, period if period <= total else max(1, int(total))
 
     def on_train_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
         # All is done here, before the step: a checkpoint after it then holds the same whatever callback saves it.
         views = [batch[name] for name in ("query", "key") if name in batch]
-        needed, period = self.period(len(views[0]))
+        needed, period = self.period(len(views[0]), _batches_of(trainer))
+        if not self.has_said_period and period != self.every and rank() == 0:
+            log.info(
+                "callbacks.rank: measures every %d batches in place of every=%d, so that the %d that it looks at are "
+                "at most max_share=%g of them, or once in a shorter run",
+                *(period, self.every, needed, self.max_share),
+            )
+        self.has_said_period = True
         self.batches += 1
         left = -self.batches % period  # batches of the period after this one
         if left < needed:
@@ -88,6 +97,14 @@ class RepresentationRank(pl.Callback):
                 self.collapsed_below,
             )
         self.has_warned |= ranks["train/rankme"] < self.collapsed_below
+
+
+def _batches_of(trainer: pl.Trainer) -> float:
+    """Returns the batches of all epochs of a run, inf if it has no end."""
+    if trainer.max_steps > 0:
+        return trainer.max_steps * trainer.accumulate_grad_batches
+    epochs = trainer.max_epochs or -1
+    return trainer.num_training_batches * epochs if epochs > 0 else math.inf
 
 
 @torch.no_grad()

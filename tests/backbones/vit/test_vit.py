@@ -51,6 +51,15 @@ def test_without_positions_a_network_could_not_tell_two_places_apart(positions):
     assert torch.cdist(tokens, tokens).fill_diagonal_(1).min() > 1e-4
 
 
+@pytest.mark.parametrize("positions", ALL)
+def test_a_network_with_registers_is_exported_for_any_number_of_clips(positions):
+    network = vit(positions=positions, registers=2)
+    batch = {"clips": {0: torch.export.Dim("batch")}}
+    exported = torch.export.export(network, (clips(),), dynamic_shapes=batch).module()
+    more = torch.cat([clips(), clips() + 1])
+    assert_close(exported(more), network(more))
+
+
 @torch.no_grad()
 def test_registers_are_seen_and_not_returned():
     network = vit(registers=2)
@@ -93,7 +102,15 @@ def test_dropped_paths_skip_the_last_blocks_more_often():
     ("settings", "message"),
     [
         ({"positions": "learned"}, "positions to be one of sincos, flat, rotary, rotary_tiled, got 'learned'"),
-        ({"heads": 5}, "a width that 5 heads divide, got 24"),
+        ({"heads": 5}, "width, depth and heads of at least 1, heads that divide the width, .* heads=5"),
+        ({"heads": 0}, "width, depth and heads of at least 1, .* heads=0, registers=0"),
+        ({"registers": -1}, ".*registers of at least 0, got .* registers=-1"),
+        ({"positions": "flat", "width": 27, "heads": 3}, "an even width for positions=flat, sines and cosines, got 27"),
+        (
+            {"positions": "rotary", "heads": 6},
+            "an even number of at least 6 channels a head for .*, got 4, of width=24",
+        ),
+        ({"positions": "rotary_tiled", "width": 27, "heads": 3}, "an even number of at least 6 .*, got 9"),
         ({"patch": (2, 16)}, r"patch to be three numbers of at least 1, along T, H and W, got \[2, 16\]"),
         ({"drop_path": 1.0}, r"drop_path in \[0, 1\), got 1.0"),
     ],

@@ -168,6 +168,21 @@ def test_vjepa2s_tokens_are_those_of_transformers(whose):
         weights.load(SMALL(), state, "file")
 
 
+def test_a_file_without_a_whole_block_is_refused_unless_a_part_is_meant():
+    state = SMALL(depth=11).state_dict()
+    deeper = SMALL(depth=12)
+    with pytest.raises(
+        UserError, match=r"lacks whole blocks of this backbone \(1: blocks\.11\).*min_matched below 0.9"
+    ):
+        weights.load(deeper, state, "file")
+    assert weights.load(deeper, state, "file", min_matched=0.5).lacking == ["blocks.11"]
+
+
+def test_registers_in_the_file_are_those_of_another_network():
+    with pytest.raises(UserError, match="of layers that the backbone lacks 1: registers"):
+        weights.load(SMALL(), SMALL(registers=2).state_dict(), "file")
+
+
 @torch.no_grad()
 def test_a_network_that_normalizes_after_its_pooling_wants_a_backbone_without_norm():
     theirs = videomae(pooled=True)

@@ -121,6 +121,9 @@ def test_batch_norms_keep_the_statistics_of_whole_clips_as_in_evaluation(method)
     [
         (VideoMAE, {"ratio": 1.0}, "a ratio of hidden places between 0 and 1, got 1.0"),
         (VideoMAE, {"target": "both"}, "method.target: expected one of clean, seen, got 'both'"),
+        (VideoMAE, {"decoder_depth": 0}, "at least one block, through which .*depth=0, width=12, heads=1"),
+        (VJEPA, {"predictor_heads": 5}, "of a width that its heads divide .* width=12, heads=5"),
+        (VJEPA, {"masks": [{"blocks": 0, "scale": 0.5}]}, "masks, each with blocks, at least 1, and scale"),
         (VJEPA, {"momentum": 2}, "a momentum from 0 to 1, got 2"),
         (VJEPA, {"masks": [{"blocks": 2, "scale": 7}]}, r"scale, a share in \(0, 1\], got \[\{'blocks': 2, 'scale': 7"),
     ],
@@ -128,6 +131,12 @@ def test_batch_norms_keep_the_statistics_of_whole_clips_as_in_evaluation(method)
 def test_settings_that_make_no_task_are_refused(method, settings, message):
     with pytest.raises(UserError, match=message):
         made(method, **settings)
+
+
+def test_a_tubelet_of_one_pixel_has_no_deviation():
+    with pytest.raises(UserError, match="method.normalized=false for tubelets of a single pixel"):
+        VideoMAE(convolutions(), patch=(1, 1, 1))
+    VideoMAE(convolutions(), patch=(1, 1, 1), normalized=False)
 
 
 def test_clips_below_a_tubelet_are_refused():

@@ -1,3 +1,4 @@
+import math
 from contextlib import nullcontext
 from types import SimpleNamespace
 
@@ -17,11 +18,12 @@ class Logger:
         self.rows.append((step, metrics))
 
 
-def watched(callback, batches, network):
+def watched(callback, batches, network, ends=False):
     """The rows that the callback logs of these batches, and which of them it has looked at."""
     logger, looked = Logger(), []
     loop = SimpleNamespace(epoch_loop=SimpleNamespace(_batches_that_stepped=0))
     trainer = SimpleNamespace(loggers=[logger], fit_loop=loop, callback_metrics={}, global_step=0)
+    trainer.max_steps, trainer.max_epochs, trainer.num_training_batches = -1, 1, len(batches) if ends else math.inf
     trainer.strategy = SimpleNamespace(precision_plugin=SimpleNamespace(forward_context=nullcontext))
     module = SimpleNamespace(backbone=network, log_dict=lambda ranks, logger: None)
     for number, batch in enumerate(batches):
@@ -55,6 +57,16 @@ def test_the_last_batches_of_each_period_are_measured_together():
 def test_no_more_batches_are_looked_at_than_the_share_allows():
     batches = [drawn(number) for number in range(25)]
     assert watched(RepresentationRank(every=1, videos=8, max_share=0.2), batches, Mean())[1] == [8, 9, 18, 19]
+
+
+def test_a_run_shorter_than_a_period_is_measured_at_its_end_and_a_longer_period_than_asked_is_said(caplog):
+    batches = [drawn(number) for number in range(7)]
+    with caplog.at_level("INFO"):
+        rows, looked = watched(RepresentationRank(every=2, videos=8, max_share=0.2), batches, Mean(), ends=True)
+    assert looked == [5, 6]
+    assert len(rows) == 1
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert "every 7 batches in place of every=2" in said
 
 
 def test_the_network_goes_on_training_and_a_method_of_one_view_has_no_lidar():
