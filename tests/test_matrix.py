@@ -26,8 +26,8 @@ NARROW = {name: {"widths": [4, 8, 8, 16]} for name in RESIDUAL}
 NARROW |= {f"vit_{size}": {"width": 24, "depth": 2, "heads": 2} for size in ("micro", "ti", "s", "b", "l")}
 ALWAYS = {"moco", "flip"}
 EXCEPT = (
-    "`vicreg` with `tv_s3d` is trained and resumed, but not evaluated: after four steps of two clips its batch norms, of "
-    "momentum 0.001, give features that are not finite, which is refused."
+    "`vicreg` with `tv_s3d` is trained and resumed, but not evaluated: after four steps of two clips its batch norms, "
+    "of momentum 0.001, give features that are not finite, which is refused."
 )
 OF_EACH_FAMILY = {("flip", backbone) for backbone in ("r2plus1d_small", "tv_mvit_v2_s", "tv_swin3d_t", "vit_micro")}
 SMALLEST = [
