@@ -3,13 +3,13 @@
 import json
 import random
 
-import av
 import pytest
 import torch
 
 import tbe.prepare.__main__ as prepare
 from tbe.data.clip_samplers import UniformClips
 from tbe.data.dataset import VideoDataset, collate
+from tbe.data.opened_file import open_file
 from tbe.data.readers import DecordReader
 from tbe.data.readers.auto_reader import AutoReader
 from tbe.data.readers.stream_info import file_facts
@@ -124,7 +124,7 @@ def test_every_reader_matches_decoding_the_whole_clip(shared_clips):
     auto = AutoReader("cpu")
     chance, num_readers = random.Random(0), 0
     for path in sorted(path for path in shared_clips.rglob("*.*")):
-        with av.open(str(path), metadata_errors="ignore") as container:
+        with open_file(str(path)) as container:
             decoded = container.decode(container.streams.best("video"))
             whole = [torch.from_numpy(frame.to_ndarray(format="rgb24")) for frame in decoded]
         asked = [chance.randrange(len(whole)) for _ in range(6)] + [0, len(whole) - 1]

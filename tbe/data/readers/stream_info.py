@@ -9,6 +9,7 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from tbe.data.opened_file import open_file
 from tbe.data.orientation import is_mirrored
 from tbe.data.readers.base import DecodeError, explained
 from tbe.data.readers.shown_packets import LARGEST_NOT_CODED, ONE_EACH
@@ -43,7 +44,7 @@ class FileFacts(NamedTuple):
 
 def opened(path: Video) -> InputContainer:
     """A file that has a video stream; one of `ERRORS` for any other."""
-    container: InputContainer = av.open(to_open(path), metadata_errors="ignore")  # type: ignore[assignment]  # to read
+    container = open_file(to_open(path))
     has_video = bool(container.streams.video)
     if has_video and shown_stream(container).codec_context is not None:
         return container

@@ -164,10 +164,9 @@ def picture_size(video: Video) -> tuple[int, int]:
         first = min(file for file in Path(video).iterdir() if file.suffix.lower() in PICTURES)
         height, width = decoded_picture(str(first), ImageReadMode.UNCHANGED).shape[-2:]
         return height, width
-    import av
-
+    from tbe.data.opened_file import open_file
     from tbe.data.orientation import Orientation
 
-    with av.open(to_open(video), metadata_errors="ignore") as container:
+    with open_file(to_open(video)) as container:
         frame = next(container.decode(container.streams.best("video")))
     return Orientation.of(frame).size(frame.height, frame.width)

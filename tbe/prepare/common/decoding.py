@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeVar
 import av
 import numpy as np
 
+from tbe.data.opened_file import open_file
 from tbe.data.orientation import UPRIGHT, Orientation
 from tbe.data.shown_frames import shown_frames, torn_at
 from tbe.data.sources.unicode_forms import path_on_disk
@@ -32,8 +33,7 @@ def opened_video(path: str | os.PathLike) -> Iterator[Source]:
 
     Raises UserError for a file without a video stream or frame rate, or cut off, FFmpegError for an unreadable one.
     """
-    # Some HMDB51 files have metadata that is not UTF-8.
-    with av.open(path_on_disk(os.fspath(path)), metadata_errors="ignore") as container:
+    with open_file(path_on_disk(os.fspath(path))) as container:
         stream = container.streams.best("video")
         if stream is None:
             raise UserError(f"{path}: expected a video stream, got none")
