@@ -56,6 +56,7 @@ SIBLINGS = {
         "extra_negatives",
         "float32_products",
         "key_queue",
+        "moving_average",
         "losses",
         "sigreg",
     },
