@@ -66,7 +66,7 @@ class Checkpoint:
     def backbone(self) -> VideoBackbone:
         """Builds the backbone from the stored config and loads the trained weights."""
         backbone = build(self.config["backbone"])
-        self.load_into(backbone)
+        load_exactly(backbone, self._part(self.prefix), self.path)
         return backbone
 
     def classifier(self) -> Classifier | None:
