@@ -1,4 +1,4 @@
-"""Quotes values in printed commands, for Hydra's grammar and then for the shell, so that they can be pasted."""
+"""Reads the keys of overrides, and quotes values in printed commands, for Hydra and then for the shell, to be pasted."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ WORDS = ("true", "false", "null", "nan", "inf")  # which Hydra takes for somethi
 def override(key: str, value: object) -> str:
     """Returns `key=value` as one word of a shell's command line, which sets exactly this text whatever it contains."""
     return shlex.quote(f"{key}={quoted(str(value))}")
+
+
+def key_of(override: str) -> str:
+    """Returns the key or group that an override of a command line sets."""
+    return override.lstrip("+~").partition("=")[0]
 
 
 def quoted(text: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from tbe.checkpoints.checkpoint import Checkpoint
 from tbe.errors import UserError
-from tbe.launch.quoting import override
+from tbe.launch.quoting import key_of, override
 
 # May a setting change while a run goes on? FREE: it says how, not what is learned. ASKED: from there on, where the
 # command line says so; what it only leaves out is not meant. FIXED: weights, their optimizer or the place in the epoch
@@ -125,7 +125,7 @@ def check_changes(config: dict[str, Any], checkpoint: Checkpoint, overrides: Seq
             f"{_listed(unasked)}: the command does not say it. Repeat what was said before, or, to change it from here "
             f"on, add {change.key}={_told(change.now)}"
         )
-    if averages and not _is_named("callbacks.ema", {_key(text) for text in overrides if text.startswith("~")}):
+    if averages:
         refused.append(
             "callbacks.ema is left out: the weights of the checkpoint are the average, which the run would go on from. "
             "Repeat callbacks=[..., ema], or start a new run from the average with "
@@ -213,7 +213,7 @@ def _is_named(key: str, named: Iterable[str]) -> bool:
 
 def _key(text: str) -> str:
     """Returns the key that an override sets; of `augment@eval_augment=center` the latter."""
-    return text.lstrip("+~").partition("=")[0].rpartition("@")[-1]
+    return key_of(text).rpartition("@")[-1]
 
 
 def _listed(changes: Sequence[Change]) -> str:

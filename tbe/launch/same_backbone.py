@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from tbe.errors import UserError
+from tbe.launch.quoting import key_of
 
 # Says how the network is trained or where its first weights come from, not what it computes.
 NOT_COMPUTED = {"drop_path", "weights"}
@@ -23,7 +24,7 @@ def named_over(theirs: Mapping[str, Any], config: DictConfig, overrides: Iterabl
 
 def chooses_group(overrides: Iterable[str]) -> bool:
     """Returns whether the command line chooses a backbone, and not only keys of one."""
-    return any(_key(override) == "backbone" for override in overrides)
+    return any(key_of(override) == "backbone" for override in overrides)
 
 
 def check_same(theirs: Mapping[str, Any] | None, ours: Mapping[str, Any], where: str, overrides: Iterable[str]) -> None:
@@ -46,8 +47,4 @@ def check_same(theirs: Mapping[str, Any] | None, ours: Mapping[str, Any], where:
 
 
 def _named(overrides: Iterable[str]) -> list[str]:
-    return [key for key in map(_key, overrides) if key.startswith("backbone.")]
-
-
-def _key(override: str) -> str:
-    return override.lstrip("+~").partition("=")[0]
+    return [key for key in map(key_of, overrides) if key.startswith("backbone.")]

@@ -23,6 +23,7 @@ from tbe.checkpoints.preprocessing import colors
 from tbe.config import plain
 from tbe.errors import UserError
 from tbe.launch import moved_keys
+from tbe.launch.quoting import key_of
 from tbe.launch.resuming import check_changes
 from tbe.launch.same_backbone import check_same, chooses_group, named_over
 from tbe.launch.settings import check_settings
@@ -91,7 +92,7 @@ def _without_effect(config: DictConfig, overrides: list[str]) -> list[str]:
     """Returns a message about settings of pretraining that are asked of another stage, which has none of them."""
     if config.stage == "pretrain":
         return []
-    keys = [_key(override) for override in overrides if _key(override).split(".")[0] in PRETRAINING_ONLY]
+    keys = [key_of(override) for override in overrides if key_of(override).split(".")[0] in PRETRAINING_ONLY]
     keys += [f"{part}={config[part]}" for part in ("variant", "host") if _names_alone(config, overrides, part)]
     if not keys:
         return []
@@ -110,7 +111,7 @@ def _nothing_to_tell(config: DictConfig) -> list[str]:
 
 def _names_alone(config: DictConfig, overrides: list[str], part: str) -> bool:
     """Returns whether a variant or a host is chosen that changes nothing but settings of pretraining and names."""
-    others = [override for override in overrides if _key(override) != part]
+    others = [override for override in overrides if key_of(override) != part]
     if not config.get(part) or len(others) == len(overrides):
         return False
     try:
@@ -124,7 +125,7 @@ def _names_alone(config: DictConfig, overrides: list[str], part: str) -> bool:
 
 def _not_followed(config: DictConfig, following: DictConfig, overrides: list[str]) -> list[str]:
     """Returns a message about videos and clips that are chosen for the first of two runs on one data set alone."""
-    named = [_key(override).rpartition("@")[-1] for override in overrides]
+    named = [key_of(override).rpartition("@")[-1] for override in overrides]
     keys = [key for key in named if key.split(".")[0] in OF_THE_CLIPS]
     kinds = [(stage.data.get("_target_"), stage.data.get("name")) for stage in (config, following)]
     alone = [key for key in keys if OmegaConf.select(config, key) != OmegaConf.select(following, key)]
@@ -140,7 +141,7 @@ def _name_changes(config: DictConfig, overrides: list[str]) -> None:
     """
     if config.stage != "pretrain" and not _chosen("variant", overrides):
         config.variant = None
-    changes = [override for override in overrides if _key(override) in ("be", "method")]
+    changes = [override for override in overrides if key_of(override) in ("be", "method")]
     if config.get("variant") and config.stage == "pretrain" and changes:
         config.variant = " ".join([config.variant, *changes])
 
@@ -156,8 +157,8 @@ def _following(config: DictConfig, overrides: list[str]) -> DictConfig:
     """Returns the config of the follow-up run, which starts from the weights of this one, on the same devices."""
     chosen = list(config.then_with)
     moved_keys.check(chosen, moved_keys.TRAIN)
-    keys = {_key(override) for override in chosen}
-    shared = [override for override in overrides if _key(override) in OF_THE_MACHINE and _key(override) not in keys]
+    keys = {key_of(override) for override in chosen}
+    shared = [override for override in overrides if key_of(override) in OF_THE_MACHINE and key_of(override) not in keys]
     following = compose("train", overrides=[f"experiment={config.then}", *shared, *chosen])
     following.run_dir = os.path.join(config.run_dir, following.stage)
     following.init_from = os.path.join(config.run_dir, runs.LAST)
@@ -297,9 +298,4 @@ def _write(config: dict[str, Any], is_new: bool) -> Stage:
 
 def _chosen(group: str, overrides: list[str]) -> bool:
     """Returns whether a config group is set by an override."""
-    return any(_key(override).split(".")[0] == group for override in overrides)
-
-
-def _key(override: str) -> str:
-    """Returns the key or group that an override sets."""
-    return override.lstrip("+~").partition("=")[0]
+    return any(key_of(override).split(".")[0] == group for override in overrides)

@@ -25,8 +25,7 @@ class Blocks(nn.ModuleList):
     recomputed = False  # as in tbe.backbones.activation_checkpointing.Chain
 
     def __init__(self, depth: int, width: int, heads: int, mlp_ratio: float = 4.0, drop_path: float = 0.0):
-        if width % heads:
-            raise UserError(f"ViT: expected a width that {heads} heads divide, got {width}")
+        check_sizes(width, depth, heads)
         super().__init__(Block(width, heads, int(width * mlp_ratio)) for _ in range(depth))
         self.set_drop_path(drop_path)
 
@@ -43,6 +42,15 @@ class Blocks(nn.ModuleList):
         for block in self:
             tokens = recompute([block], tokens, by) if recomputed else block(tokens, by)
         return tokens
+
+
+def check_sizes(width: int, depth: int, heads: int) -> None:
+    """Raises UserError for sizes that make no transformer."""
+    if width < 1 or depth < 1 or heads < 1 or width % heads:
+        raise UserError(
+            "transformer: expected width, depth and heads of at least 1, and heads that divide the width, got "
+            f"width={width}, depth={depth}, heads={heads}"
+        )
 
 
 class Block(nn.Module):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tbe.backbones.base import Triple, VideoBackbone
-from tbe.backbones.vit.blocks import EPS, Blocks, init_transformer
+from tbe.backbones.vit.blocks import EPS, Blocks, check_sizes, init_transformer
 from tbe.backbones.vit.positions import ADDED, ROTATED, Grid, Rotation, check_positions, rotation, vectors
 from tbe.backbones.vit.selecting import select
 from tbe.errors import UserError
@@ -41,12 +41,10 @@ class ViT(VideoBackbone):
         in_channels: int = 3,
     ) -> None:
         super().__init__()
-        if width < 1 or depth < 1 or heads < 1 or width % heads or registers < 0:
-            raise UserError(
-                "ViT: expected width, depth and heads of at least 1, heads that divide the width, and registers of at "
-                f"least 0, got width={width}, depth={depth}, heads={heads}, registers={registers}"
-            )
+        check_sizes(width, depth, heads)
         check_positions(positions, width, heads)
+        if registers < 0:
+            raise UserError(f"ViT: expected registers of at least 0, got {registers}")
         self.in_channels = in_channels
         self.num_features = width
         self.positions = positions

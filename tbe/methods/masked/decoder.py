@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from tbe.backbones.vit import select
 from tbe.backbones.vit.blocks import EPS, Blocks, init_transformer
 from tbe.backbones.vit.positions import Grid, vectors
-from tbe.errors import UserError
 from tbe.methods.masked.masks import Split
 
 HEAD = 64  # channels of a head
@@ -27,12 +26,6 @@ class Decoder(nn.Module):
         super().__init__()
         self.width = width = num_features // 2 if width is None else width
         heads = max(1, width // HEAD) if heads is None else heads
-        if depth < 1 or heads < 1 or width < 1 or width % heads:
-            raise UserError(
-                "masked modelling: expected a decoder or predictor of at least one block, through which hidden places "
-                "learn of the seen ones, and of a width that its heads divide (null: one for each 64 channels), got "
-                f"depth={depth}, width={width}, heads={heads}"
-            )
         self.narrow = nn.Linear(num_features, width)
         self.hidden_token = nn.Parameter(torch.zeros(1, 1, width))
         self.blocks = Blocks(depth, width, heads)

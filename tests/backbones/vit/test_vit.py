@@ -102,9 +102,9 @@ def test_dropped_paths_skip_the_last_blocks_more_often():
     ("settings", "message"),
     [
         ({"positions": "learned"}, "positions to be one of sincos, flat, rotary, rotary_tiled, got 'learned'"),
-        ({"heads": 5}, "width, depth and heads of at least 1, heads that divide the width, .* heads=5"),
-        ({"heads": 0}, "width, depth and heads of at least 1, .* heads=0, registers=0"),
-        ({"registers": -1}, ".*registers of at least 0, got .* registers=-1"),
+        ({"heads": 5}, "width, depth and heads of at least 1, .* heads=5"),
+        ({"heads": 0}, "width, depth and heads of at least 1, .* heads=0"),
+        ({"registers": -1}, "registers of at least 0, got -1"),
         ({"positions": "flat", "width": 27, "heads": 3}, "an even width for positions=flat, sines and cosines, got 27"),
         (
             {"positions": "rotary", "heads": 6},
@@ -116,5 +116,5 @@ def test_dropped_paths_skip_the_last_blocks_more_often():
     ],
 )
 def test_settings_that_make_no_network_are_refused(settings, message):
-    with pytest.raises(UserError, match=f"ViT: expected {message}"):
+    with pytest.raises(UserError, match=f"(ViT|transformer): expected {message}"):
         vit(**settings)

@@ -121,8 +121,8 @@ def test_batch_norms_keep_the_statistics_of_whole_clips_as_in_evaluation(method)
     [
         (VideoMAE, {"ratio": 1.0}, "a ratio of hidden places between 0 and 1, got 1.0"),
         (VideoMAE, {"target": "both"}, "method.target: expected one of clean, seen, got 'both'"),
-        (VideoMAE, {"decoder_depth": 0}, "at least one block, through which .*depth=0, width=12, heads=1"),
-        (VJEPA, {"predictor_heads": 5}, "of a width that its heads divide .* width=12, heads=5"),
+        (VideoMAE, {"decoder_depth": 0}, "depth and heads of at least 1, .*width=12, depth=0, heads=1"),
+        (VJEPA, {"predictor_heads": 5}, "heads that divide the width, got width=12, depth=4, heads=5"),
         (VJEPA, {"masks": [{"blocks": 0, "scale": 0.5}]}, "masks, each with blocks, at least 1, and scale"),
         (VJEPA, {"momentum": 2}, "a momentum from 0 to 1, got 2"),
         (VJEPA, {"masks": [{"blocks": 2, "scale": 7}]}, r"scale, a share in \(0, 1\], got \[\{'blocks': 2, 'scale': 7"),
