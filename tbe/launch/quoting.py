@@ -1,4 +1,4 @@
-"""Reads the keys of overrides, and quotes values in printed commands, for Hydra and then for the shell, to be pasted."""
+"""Reads the keys of overrides, and quotes values in printed commands for Hydra and for the shell, to be pasted."""
 
 from __future__ import annotations
 
