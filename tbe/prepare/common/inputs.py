@@ -14,6 +14,7 @@ from tbe.prepare.common.report import Report
 
 FOLDERS = ("root", "masks", "boxes")  # options; where a folder lies may change, as on the nodes of a cluster
 OF = " of "  # between the settings of a row and its inputs, which reports of earlier versions do not tell
+ANEW = "change --out, or remove the old output"
 
 
 def with_inputs(settings: str, args: argparse.Namespace) -> str:
@@ -23,16 +24,18 @@ def with_inputs(settings: str, args: argparse.Namespace) -> str:
     return f"{settings}{OF}{' '.join(named)}"
 
 
-def check_same(report: Report, settings: str, paths: Sequence[str]) -> None:
-    """Raises UserError for rows of other settings, and for rows of these paths that were made of other folders."""
+def check_same(report: Report, settings: str, paths: Sequence[str], remedy: str = ANEW) -> None:
+    """Raises UserError for rows of other settings, and for rows of these paths that were made of other folders.
+
+    remedy: what the message says to do.
+    """
     own, _, inputs = settings.partition(OF)
     others: list[Any] = []
     for row in report:
         before, _, its_inputs = row.settings.partition(OF)
         if before != own:
             raise UserError(
-                f"{report.file}: expected a report of a run with {own}, got one with {before}: "
-                "change --out, or remove the old output"
+                f"{report.file}: expected a report of a run with {own}, got one with {before}: {remedy}"
             )
         if inputs and its_inputs and its_inputs != inputs:
             others.append(row)
@@ -41,5 +44,5 @@ def check_same(report: Report, settings: str, paths: Sequence[str]) -> None:
     if alike:
         raise UserError(
             f"{report.file}: expected videos of {inputs}, got {len(alike)} of the same names that were made of "
-            f"{alike[0].settings.partition(OF)[2]}, such as {alike[0].path!r}: change --out, or remove the old output"
+            f"{alike[0].settings.partition(OF)[2]}, such as {alike[0].path!r}: {remedy}"
         )

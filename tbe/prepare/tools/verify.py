@@ -1,10 +1,10 @@
 """Decodes every video of a list from its first to its last frame, with the reader of training.
 
-Writes a report, one row per video (path,label,status,frames,height,width,reason), and a clean list of those that
-decode, with the true number of frames in place of the listed one. The status is ok, failed (the decoder refuses it),
-timeout, or crashed (the process ended). A stopped run resumes when it is started again: videos in the report are not
-decoded again. Exits with 1 if any video failed. --reader selects another reader of training; give it a report of its
-own. A file that is cut off in a container that can be read up to there (avi, mkv) passes, with fewer frames. As in
+Writes a report, one row per video (path,label,status,frames,height,width,settings,reason), and a clean list of those
+that decode, with the true number of frames in place of the listed one. The status is ok, failed (the decoder refuses
+it), timeout, or crashed (the process ended). A stopped run resumes when it is started again: videos in the report are
+not decoded again; a report of another folder or reader is refused. Exits with 1 if any video failed. --reader selects
+another reader of training. A file that is cut off in a container that can be read up to there (avi, mkv) passes, with fewer frames. As in
 training, a list with paths outside --root is refused, and a video that a link leads there fails.
 """
 
@@ -22,6 +22,7 @@ import numpy as np
 from tbe.data.sources.records import Records, check_links, fence, list_suffix, read_list, write_records
 from tbe.data.sources.unicode_forms import path_on_disk
 from tbe.errors import MissingFile, UserError
+from tbe.prepare.common.inputs import check_same, with_inputs
 from tbe.prepare.common.parts import add_part_options, is_joining, opened_report
 from tbe.prepare.common.path_column import PathColumn, distinct
 from tbe.prepare.common.processes import Outcome
@@ -49,6 +50,7 @@ class Verified(NamedTuple):
     frames: int = 0
     height: int = 0
     width: int = 0
+    settings: str = ""
     reason: str = ""
 
 
@@ -127,11 +129,13 @@ def run(args: argparse.Namespace) -> None:
     reader = None if is_joining(args) else named_reader(args.reader)
     decoding = Decoding(args.root, not args.allow_outside_root, reader)
     report = opened_report(args.report or args.list.with_name(f"{args.list.stem}_report.csv"), Verified, args, paths)
+    settings = with_inputs(f"reader={' '.join(args.reader)}", args)
+    check_same(report, settings, paths, "name another one with --report, or remove it")
 
     def row_of(outcome: Outcome) -> Verified:
         path, status, decoded, reason = outcome
         frames, height, width = decoded or (0, 0, 0)
-        return Verified(path, labels[path], status, frames, height, width, reason)
+        return Verified(path, labels[path], status, frames, height, width, settings, reason)
 
     work_through("decoding", paths, report, decoding, row_of, args)
     out = args.out or args.list.with_name(f"{args.list.stem}_clean{list_suffix(args.list)}")

@@ -212,6 +212,17 @@ def test_a_stopped_run_resumes_to_the_same_result(actors, composites, tmp_path, 
     assert (tmp_path / "plan.csv").read_bytes() == plan
 
 
+def test_another_picture_of_a_place_of_the_same_name_is_not_taken_for_the_same(actors, composites, tmp_path):
+    shutil.copytree(actors / "places", tmp_path / "places")
+    changed = {"out": composites, "backgrounds": tmp_path / "places/home_*.png"}
+    before = contents(composites)
+    prepare.main(options(actors, **changed))  # where the files lie is of no matter
+    shutil.copy(actors / "places/home_a.png", tmp_path / "places/home_b.png")
+    with pytest.raises(SystemExit, match=r"expected a report of a run with plan=\S+ places=\S+ .*: change --out"):
+        prepare.main(options(actors, **changed))
+    assert contents(composites) == before
+
+
 def test_matte_pictures_equal_a_matte_video(actors, composites, tmp_path, here):
     for video in sorted((actors / "masks").rglob("*.mp4")):
         with opened_video(video) as source:

@@ -129,6 +129,14 @@ def test_another_threshold_reuses_the_measurements(stabilized, annotations, list
     assert ("run/run_panned.avi", 0) not in rows(folder / "train_1.txt")
 
 
+def test_measurements_of_another_folder_are_not_reused(stabilized, annotations, lists, refused, tmp_path):
+    given = ["--annotations", annotations(SPLITS), "--workers", 1]
+    folder = lists("hmdb51_sta", "--root", stabilized, *given)
+    (tmp_path / "others").mkdir()
+    message = f"{folder}/motion.csv: expected videos of root=others, got 6 of the same names that were made of"
+    refused(message, "hmdb51_sta", "--root", tmp_path / "others", *given)
+
+
 def test_missing_videos_are_named_and_the_rest_is_listed(stabilized, annotations, lists, tmp_path, rows, capsys):
     files = {**SPLITS, "run_test_split1.txt": "run_still.avi 1\nrun_slow.avi 2\nrun_gone.avi 1"}
     with pytest.raises(SystemExit, match=r"1 of 7 videos failed: see .*motion.csv; --retry tries them again"):

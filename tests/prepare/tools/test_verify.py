@@ -45,6 +45,10 @@ def verify(root, file, *options):
     prepare.main(["verify", "--root", str(root), "--list", str(file), "--workers", "2", *map(str, options)])
 
 
+def settings(root):
+    return f"reader=auto of root={root.name}"
+
+
 def reported(file):
     with open(file, newline="") as rows:
         return {row["path"]: row for row in csv.DictReader(rows)}
@@ -55,8 +59,8 @@ def test_decodable_videos_are_listed_and_the_rest_is_reported(videos, listed, ca
         verify(videos, listed)
     assert listed.with_name("train_clean.txt").read_text() == "good.avi 0 20\na b/[good] 1.mp4 2 19\n"
     report = reported(listed.with_name("train_report.csv"))
-    assert list(next(iter(report.values()))) == ["path", "label", "status", "frames", "height", "width", "reason"]
-    assert list(report["good.avi"].values()) == ["good.avi", "0", "ok", "20", "32", "40", ""]
+    assert list(next(iter(report.values()))) == list(Verified._fields)
+    assert list(report["good.avi"].values()) == ["good.avi", "0", "ok", "20", "32", "40", settings(videos), ""]
     assert {path for path, row in report.items() if row["status"] == "failed"} == {
         "truncated.mp4",
         "text.mp4",
@@ -80,7 +84,7 @@ def test_a_list_without_failures_passes(videos, tmp_path, capsys):
 def test_videos_in_the_report_are_not_decoded_again(videos, listed, tmp_path):
     report = Report(tmp_path / "report.csv", Verified)
     for path in PATHS[1:]:
-        report.add(Verified(path, 1, "ok", 99, 2, 2))
+        report.add(Verified(path, 1, "ok", 99, 2, 2, settings(videos)))
     with open(report.file, "a") as file:
         file.write("good.avi,0,ok,7")  # a run was killed while it wrote
     verify(videos, listed, "--report", report.file)
@@ -90,11 +94,22 @@ def test_videos_in_the_report_are_not_decoded_again(videos, listed, tmp_path):
     assert len(report.file.read_text().splitlines()) == 6
 
 
+def test_what_was_verified_in_another_folder_or_by_another_reader_is_verified_again(videos, tmp_path):
+    write_list(tmp_path / "list.txt", [("good.avi", 0)])
+    verify(videos, tmp_path / "list.txt")
+    remedy = "name another one with --report, or remove it"
+    with pytest.raises(SystemExit, match=f"of root={tmp_path.name}, got 1 .* of root={videos.name}, .*: {remedy}"):
+        verify(tmp_path, tmp_path / "list.txt")
+    with pytest.raises(SystemExit, match=f"of a run with reader=pyav, got one with reader=auto: {remedy}"):
+        verify(videos, tmp_path / "list.txt", "--reader", "pyav")
+    verify(videos, tmp_path / "list.txt", "--reader", "pyav", "--report", tmp_path / "pyav.csv")
+
+
 def test_failed_videos_are_retried_on_request(videos, tmp_path):
     write_list(tmp_path / "list.txt", [("good.avi", 0), ("a b/[good] 1.mp4", 1)])
     report = Report(tmp_path / "list_report.csv", Verified)
-    report.add(Verified("good.avi", 0, "failed", reason="the disk was away"))
-    report.add(Verified("a b/[good] 1.mp4", 1, "ok", 99, 2, 2))
+    report.add(Verified("good.avi", 0, "failed", settings=settings(videos), reason="the disk was away"))
+    report.add(Verified("a b/[good] 1.mp4", 1, "ok", 99, 2, 2, settings(videos)))
     with pytest.raises(SystemExit, match="1 of 2 videos failed: see .*list_report.csv; --retry tries them again"):
         verify(videos, tmp_path / "list.txt")
     verify(videos, tmp_path / "list.txt", "--retry")
@@ -123,11 +138,11 @@ def test_a_list_without_decodable_videos_gives_no_clean_list(videos, tmp_path, c
     [
         ("path,label\n", r"report.csv: expected a report of this command \(path,label,status,"),
         (
-            "path,label,status,frames,height,width,reason\na,0,fine,1,2,3,\n",
+            "path,label,status,frames,height,width,settings,reason\na,0,fine,1,2,3,,\n",
             r"report.csv:2: expected path,label,status",
         ),
         (
-            "path,label,status,frames,height,width,reason\na,0,ok,many,2,3,\n",
+            "path,label,status,frames,height,width,settings,reason\na,0,ok,many,2,3,,\n",
             r"report.csv:2: expected path,label,status",
         ),
     ],

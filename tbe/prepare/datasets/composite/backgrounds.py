@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +19,7 @@ from tbe.prepare.datasets.composite.pictures import Covering
 BEHIND = ("still", "moving")
 MAX_OF_MEDIAN = 50  # frames, evenly spread over a video
 MAX_MOVING = 300  # first frames of a place that are kept
+BLOCK = 2**20  # bytes that are read at once
 
 
 def place_files(named: Sequence[str]) -> list[Path]:
@@ -58,6 +60,24 @@ def split_places(named: Sequence[str], novel: Sequence[str], seed: int) -> tuple
     if twice:
         raise UserError(f"--novel: expected other names than those of --backgrounds, got {twice[0]!r} in both")
     return owned, held_out
+
+
+def digest_of(files: Sequence[Path]) -> str:
+    """Returns the SHA-256 of the contents of files in this order, so that another picture of the same name is noticed.
+
+    Raises MissingFile for one that can't be read.
+    """
+    digest = hashlib.sha256()
+    for file in files:
+        try:
+            content = hashlib.sha256()
+            with open(file, "rb") as opened:
+                while block := opened.read(BLOCK):
+                    content.update(block)
+        except OSError as error:
+            raise MissingFile(f"{file}: expected a picture or video of a place that can be read, got {error}") from error
+        digest.update(content.digest())
+    return digest.hexdigest()
 
 
 @lru_cache(maxsize=64)  # a process makes many clips in front of few places

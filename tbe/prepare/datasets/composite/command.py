@@ -19,7 +19,7 @@ from tbe.prepare.common.making import make_of_each, mp4_name, opened_report, rem
 from tbe.prepare.common.mattes import with_mattes
 from tbe.prepare.common.parts import PartDone, add_part_options, is_joining, unique
 from tbe.prepare.common.work import add_work_options
-from tbe.prepare.datasets.composite.backgrounds import BEHIND, split_places
+from tbe.prepare.datasets.composite.backgrounds import BEHIND, digest_of, split_places
 from tbe.prepare.datasets.composite.making import MASKS, Compositing, Recipe
 from tbe.prepare.datasets.composite.pictures import Size, parsed_size
 from tbe.prepare.datasets.composite.plan import (
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> None:
     recipes = {clip.path: Recipe(clip.source, files[clip.place] if clip.place < len(files) else None) for clip in clips}
     moves = args.behind == "moving"
     making = Compositing(args.root, args.masks, args.out, recipes, size, moves, args.shrink, args.crf, args.preset)
-    settings = _settings(args, plan)
+    settings = _settings(args, plan, files)
     opened_report(
         "composite", with_inputs(settings, args), args, [clip.path for clip in clips]
     )  # refuses others before the plan is written
@@ -145,11 +145,12 @@ def _actors(given: GivenLists, args: argparse.Namespace) -> tuple[list[Actor], l
     return [Actor(path, labels[path], groups[path], groups[path] in tested) for path in paths], classes
 
 
-def _settings(args: argparse.Namespace, plan: str) -> str:
-    """Returns all settings that affect a picture, with a hash of the plan."""
+def _settings(args: argparse.Namespace, plan: str, places: Sequence[Path]) -> str:
+    """Returns all settings that affect a picture, with hashes of the plan and of the files of the places."""
     digest = hashlib.sha256(plan.encode("utf-8", errors="surrogateescape")).hexdigest()[:8]
+    shown = digest_of(places)[:8]
     size = f"size={args.size}" if args.size else f"short_side={args.short_side}"
-    return f"plan={digest} {size} behind={args.behind} shrink={args.shrink} crf={args.crf} preset={args.preset}"
+    return f"plan={digest} places={shown} {size} behind={args.behind} shrink={args.shrink} crf={args.crf} preset={args.preset}"
 
 
 def _write_plan(out: Path, clips: Sequence[Clip], plan: str, places: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from tbe.errors import MissingFile, UserError
 from tbe.prepare.common import add_annotations, add_out, write_lists
 from tbe.prepare.common.decoding import opened_video
 from tbe.prepare.common.hmdb51_splits import FILES, hmdb51_lists
+from tbe.prepare.common.inputs import check_same, with_inputs
 from tbe.prepare.common.parts import add_part_options, opened_report
 from tbe.prepare.common.processes import Outcome
 from tbe.prepare.common.work import (
@@ -35,6 +37,7 @@ class MeasuredRow(NamedTuple):
     status: str
     motion: float = 0.0
     pairs: int = 0
+    settings: str = ""
     reason: str = ""
 
 
@@ -59,7 +62,9 @@ def run(args: argparse.Namespace) -> None:
     given = hmdb51_lists(args.annotations)
     paths = given.paths()
     report = opened_report(args.out / "motion.csv", MeasuredRow, args, paths)
-    work_through("measuring", paths, report, Measuring(args.root), row_of, args)
+    settings = with_inputs(f"short_side={SHORT_SIDE}", args)
+    check_same(report, settings, paths)
+    work_through("measuring", paths, report, Measuring(args.root), partial(row_of, settings), args)
     rows = list(report.rows_of(paths))
     still = {row.path for row in rows if row.status == "ok" and row.motion <= args.max_motion}
     print_motion([row.motion for row in rows if row.status == "ok"], args.max_motion)
@@ -68,10 +73,10 @@ def run(args: argparse.Namespace) -> None:
     exit_on_failures(print_counts(report, paths), len(rows), report)
 
 
-def row_of(outcome: Outcome) -> MeasuredRow:
+def row_of(settings: str, outcome: Outcome) -> MeasuredRow:
     """Returns the row of motion.csv for a video."""
     motion, pairs = outcome.value or (0.0, 0)
-    return MeasuredRow(outcome.item, outcome.status, motion, pairs, outcome.reason)
+    return MeasuredRow(outcome.item, outcome.status, motion, pairs, settings, outcome.reason)
 
 
 def print_motion(values: list[float], max_motion: float) -> None:
