@@ -34,9 +34,7 @@ def check_same(report: Report, settings: str, paths: Sequence[str], remedy: str 
     for row in report:
         before, _, its_inputs = row.settings.partition(OF)
         if before != own:
-            raise UserError(
-                f"{report.file}: expected a report of a run with {own}, got one with {before}: {remedy}"
-            )
+            raise UserError(f"{report.file}: expected a report of a run with {own}, got one with {before}: {remedy}")
         if inputs and its_inputs and its_inputs != inputs:
             others.append(row)
     places = PathColumn.of(paths).positions(TextColumn.of(os.fsencode(row.path) for row in others))

@@ -4,8 +4,8 @@ Writes a report, one row per video (path,label,status,frames,height,width,settin
 that decode, with the true number of frames in place of the listed one. The status is ok, failed (the decoder refuses
 it), timeout, or crashed (the process ended). A stopped run resumes when it is started again: videos in the report are
 not decoded again; a report of another folder or reader is refused. Exits with 1 if any video failed. --reader selects
-another reader of training. A file that is cut off in a container that can be read up to there (avi, mkv) passes, with fewer frames. As in
-training, a list with paths outside --root is refused, and a video that a link leads there fails.
+another reader of training. A file that is cut off in a container that can be read up to there (avi, mkv) passes, with
+fewer frames. As in training, a list with paths outside --root is refused, and a video that a link leads there fails.
 """
 
 from __future__ import annotations

@@ -75,7 +75,9 @@ def digest_of(files: Sequence[Path]) -> str:
                 while block := opened.read(BLOCK):
                     content.update(block)
         except OSError as error:
-            raise MissingFile(f"{file}: expected a picture or video of a place that can be read, got {error}") from error
+            raise MissingFile(
+                f"{file}: expected a picture or video of a place that can be read, got {error}"
+            ) from error
         digest.update(content.digest())
     return digest.hexdigest()
 

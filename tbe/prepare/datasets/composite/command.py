@@ -148,9 +148,9 @@ def _actors(given: GivenLists, args: argparse.Namespace) -> tuple[list[Actor], l
 def _settings(args: argparse.Namespace, plan: str, places: Sequence[Path]) -> str:
     """Returns all settings that affect a picture, with hashes of the plan and of the files of the places."""
     digest = hashlib.sha256(plan.encode("utf-8", errors="surrogateescape")).hexdigest()[:8]
-    shown = digest_of(places)[:8]
+    what = f"plan={digest} places={digest_of(places)[:8]}"
     size = f"size={args.size}" if args.size else f"short_side={args.short_side}"
-    return f"plan={digest} places={shown} {size} behind={args.behind} shrink={args.shrink} crf={args.crf} preset={args.preset}"
+    return f"{what} {size} behind={args.behind} shrink={args.shrink} crf={args.crf} preset={args.preset}"
 
 
 def _write_plan(out: Path, clips: Sequence[Clip], plan: str, places: Sequence[str]) -> None:
