@@ -14,6 +14,7 @@ from tbe.checkpoints.checkpoint import Checkpoint
 from tbe.config import build, plain
 from tbe.errors import UserError
 from tbe.evaluation import official_splits
+from tbe.launch.quoting import key_of
 from tbe.launch.same_backbone import check_same
 from tbe.launch.settings import check_settings
 from tbe.launch.stages import Stage, write_stage
@@ -93,7 +94,7 @@ def _measure_as_trained(config: DictConfig, carried: Mapping[str, Any], override
 
     They come as numbers: a checkpoint decides nothing else. Raises UserError for a crop that is no number.
     """
-    keys = [override.lstrip("+").partition("=")[0].rpartition("@")[-1] for override in overrides]
+    keys = [key_of(override).rpartition("@")[-1] for override in overrides]
     before = carried.get("eval_augment")
     if before is None or "eval_augment" in keys:
         return
