@@ -51,6 +51,22 @@ def on_files(files: Files, config) -> Files:
     return files
 
 
+def on_page_markdown(markdown: str, page, **_) -> str:
+    """Leads the links of a page to the site's pages."""
+    return led_to_site(markdown, depth=page.file.src_uri.count("/"))
+
+
+def led_to_site(text: str, depth: int) -> str:
+    """Returns a page of docs/ with its links as they are on the site, whose top docs/ is.
+
+    In the repository results/ and configs/ lie beside docs/. depth: the number of folders that the page is in.
+    """
+    up = "../" * depth
+    text = re.sub(rf"\]\({re.escape(up)}\.\./", f"]({up}", text)
+    text = text.replace(f"]({up}configs/)", f"]({up}reference/configuration.md)")
+    return re.sub(r"\]\(((?:\.\./)*notebooks/\w+)\.py\)", r"](\1.md)", text)
+
+
 def mirrored(text: str) -> str:
     """Returns a page of the repository with its links into docs/ as they are on the site, whose top docs/ is."""
     return re.sub(r"\]\(((?:\.\./)*)docs/", r"](\1", text)

@@ -60,6 +60,23 @@ def test_links_of_mirrored_pages_lead_to_the_pages_of_the_site():
     )
 
 
+def test_links_of_pages_lead_to_files_of_the_repository_and_to_pages_of_the_site():
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+    pages += [page for part in ("docs", "results", "benchmarks") for page in (ROOT / part).rglob("*.md")]
+    links = [
+        (page, link)
+        for page in pages
+        for link in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))
+        if not link.startswith(("http", "mailto"))
+    ]
+    assert len(links) > 100
+    assert [(page.name, link) for page, link in links if not (page.parent / link).exists()] == []
+    assert hooks.led_to_site("[a](../../results/x.md#y) [b](../../configs/) [c](../notebooks/d.py) [e](f.md)", 1) == (
+        "[a](../results/x.md#y) [b](../reference/configuration.md) [c](../notebooks/d.md) [e](f.md)"
+    )
+    assert hooks.led_to_site("![a](../results/x.png) [b](guides/f.md)", 0) == "![a](results/x.png) [b](guides/f.md)"
+
+
 def test_a_warning_fails_the_site():
     """With --quiet mkdocs counts none, and --strict lets all pass."""
     build = [line for line in (ROOT / "Makefile").read_text(encoding="utf-8").splitlines() if "mkdocs build" in line]

@@ -26,7 +26,7 @@ from tbe.errors import MissingFile, UserError
 
 __all__ = ["VideoLists", "VideoSource"]
 
-README_SECTION = "'Data sets'"
+GUIDE = "docs/guides/your-own-data.md, 'Public data sets'"
 ROOT = "{root}"  # stands for `root` in the names of other folders
 NUM_PROBED = 5  # videos of each list that are looked for before a run starts
 NUM_SEEN = 64  # videos of a split whose masks are looked at, to know whether they were made again
@@ -103,7 +103,7 @@ class VideoLists(VideoSource):
             variable = f", or the environment variable {self.variable}" if self.variable else ""
             raise MissingFile(
                 f"data={self.name}: expected the folder of its videos, got {got}. Set data.root=<folder>{variable}. "
-                f"See the README, section {README_SECTION}."
+                f"See {GUIDE}."
             )
         if os.path.isfile(self.lists):
             raise MissingFile(f"data={self.name}: expected data.lists to be a folder, got a file: {self.lists}")
@@ -113,7 +113,7 @@ class VideoLists(VideoSource):
                 raise MissingFile(
                     f"data={self.name}: expected the list of its {split} videos at {self.list_place.named(file)}, "
                     f"got no such file. Set data.lists=<folder> and data.splits.{split}=<file>.{how} "
-                    f"See the README, section {README_SECTION}."
+                    f"See {GUIDE}."
                 )
         if not self._is_checked:
             self._check_classes()
@@ -150,7 +150,10 @@ class VideoLists(VideoSource):
             return self._num_classes
         names = read_names(self.list_place.file(CLASSES))
         if not names:
-            raise MissingFile(f"{self.list_place.named(CLASSES)}: expected the names of the classes, got none")
+            raise MissingFile(
+                f"{self.list_place.named(CLASSES)}: expected the names of the classes, got none. Set "
+                "data.num_classes=<number>, 1 for videos without classes"
+            )
         return len(names)
 
     @cached_property

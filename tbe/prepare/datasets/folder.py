@@ -48,4 +48,4 @@ def run(args: argparse.Namespace) -> None:
     write_lists("folder", args.out, {name: rows for name, rows in lists.items() if rows}, classes)
     only_train = "" if lists["test"] else " '~data.splits.test'"
     outside = " data.allow_outside_root=true" if args.allow_outside_root else ""
-    print(f"and: {override('data.root', args.root)} data.num_classes={len(classes)}{only_train}{outside}")
+    print(f"and: {override('data.root', args.root)}{only_train}{outside}")

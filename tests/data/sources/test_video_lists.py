@@ -84,10 +84,10 @@ def test_a_split_of_null_is_absent(video_folder):
     assert len(data.records("train")) == 8
 
 
-def test_a_missing_folder_names_key_variable_and_readme(tmp_path):
+def test_a_missing_folder_names_key_variable_and_guide(tmp_path):
     for root in (None, tmp_path / "gone"):
         with pytest.raises(
-            FileNotFoundError, match=r"data=mine: .*data.root=<folder>.*MINE_ROOT.*README, section 'Data sets'"
+            FileNotFoundError, match=r"data=mine: .*data.root=<folder>.*MINE_ROOT.*your-own-data.md, 'Public data sets'"
         ):
             source(tmp_path, root=root).prepare()
 

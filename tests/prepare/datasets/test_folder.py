@@ -29,7 +29,7 @@ def test_class_folders_become_labels_and_a_share_of_each_is_held_out(videos, lis
     assert sorted(train + test) == [(name, 0) for name in names] + [(f"walk/clip {n}.MP4", 1) for n in range(5)]
     assert [label for _, label in test] == [0, 0, 1, 1]
     assert (folder / "classes.txt").read_text() == "jump high\nwalk\n"
-    assert f"""'data.root="{videos}"' data.num_classes=2""" in capsys.readouterr().out
+    assert f"""and: 'data.root="{videos}"'\n""" in capsys.readouterr().out
 
 
 def test_the_seed_draws_the_held_out_videos(videos, lists):
