@@ -19,7 +19,7 @@ import yaml
 import tbe
 from tbe.errors import MissingFile
 
-LAST = Path("checkpoints", "last.ckpt")
+LAST, BEST = Path("checkpoints", "last.ckpt"), Path("checkpoints", "best.ckpt")
 EXPORTED = Path("backbone.safetensors")  # in the folder that task=export writes
 ID = "run_id"  # the file with the id of a folder's run, which stays when the folder is moved
 

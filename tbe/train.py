@@ -186,7 +186,7 @@ def measure(
     if not tasks.tasks or not queries:
         keep({}, {})
         return {}
-    best = Path(config["run_dir"], "checkpoints", "best.ckpt")
+    best = Path(config["run_dir"], runs.BEST)
     if best.exists():
         checkpoints.load_module(module, best)
     evaluation = Evaluation(

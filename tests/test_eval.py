@@ -162,6 +162,15 @@ def test_a_finetuned_network_is_tested_as_at_the_end_of_its_training(finetuned, 
         assert metrics[name] == metrics_of(finetuned)[name]
 
 
+def test_a_run_whose_validation_chose_another_epoch_than_its_last_says_which_is_measured(finetuned, tmp_path, caplog):
+    caplog.set_level("INFO")
+    chosen = ("trainer=cpu", f"checkpoint={finetuned}")
+    entry.prepare(composed("eval", *chosen, run_dir=tmp_path / "evaluation"), list(chosen))
+    assert "last.ckpt, of the last epoch; the one that validation chose, which the run's own tasks measured, is best" in (
+        caplog.text
+    )
+
+
 def test_clips_are_cropped_and_normalized_as_in_the_run_unless_another_augmentation_is_chosen(trained, tmp_path):
     def augmentation(*overrides):
         overrides = (f"checkpoint={trained}", "trainer=cpu", *overrides)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -139,9 +140,18 @@ def _found(name: str, config: DictConfig) -> str | dict[int, str]:
                 f"checkpoint={name}: expected split=[1,2,3] beside it, for {official_splits.NUMBER}, got none"
             )
         names = {number: name.replace(official_splits.NUMBER, str(number)) for number in config.split}
-        return {number: str(runs.find(found, config.runs).resolve()) for number, found in names.items()}
-    file = runs.find(name, config.runs).resolve()
-    if name == "latest":
+        return {number: _file_of(found, config.runs) for number, found in names.items()}
+    return _file_of(name, config.runs)
+
+
+def _file_of(name: str, folder: str) -> str:
+    """Returns the file of a checkpoint's name, and tells which one it is where that is not said."""
+    file = runs.find(name, folder).resolve()
+    best = file.parent / runs.BEST.name
+    if not Path(name).is_file() and best.is_file():
+        chosen = "the one that validation chose, which the run's own tasks measured, is"
+        log.info("checkpoint=%s: %s, of the last epoch; %s %s", name, file, chosen, best.name)
+    elif name == "latest":
         log.info("checkpoint=latest: %s", file)
     return str(file)
 
