@@ -166,8 +166,9 @@ def test_a_run_whose_validation_chose_another_epoch_than_its_last_says_which_is_
     caplog.set_level("INFO")
     chosen = ("trainer=cpu", f"checkpoint={finetuned}")
     entry.prepare(composed("eval", *chosen, run_dir=tmp_path / "evaluation"), list(chosen))
-    assert "last.ckpt, of the last epoch; the one that validation chose, which the run's own tasks measured, is best" in (
-        caplog.text
+    assert (
+        "last.ckpt, of the last epoch; the one that validation chose, which the run's own tasks measured, is best"
+        in caplog.text
     )
 
 
