@@ -23,6 +23,7 @@ from tbe.config import build
 from tbe.distributed import rank
 from tbe.encoders import Encoder, load_encoder
 from tbe.encoders.load import is_function_name
+from tbe.errors import UserError
 from tbe.evaluation import official_splits
 from tbe.evaluation.feature_cache import FeatureCache, weights_digest
 from tbe.evaluation.tasks.base import ComparingTask, Evaluation
@@ -88,6 +89,10 @@ def read_subjects(config: dict[str, Any]) -> list[Subject]:
             found.append({split: _read(entry[split], config) for split in splits})
         else:
             found.append(dict.fromkeys(splits, _read(entry, config)))
+    for of_split in found:
+        for split, checkpoint in of_split.items():
+            if isinstance(checkpoint, Checkpoint):
+                _check_split(checkpoint, config["data"] if split is None else config["data"] | {"split": split})
     first = [next(iter(of_split.values())) for of_split in found]
     names = models.names_of(config["model"]) if config["model"] else _names(first)
     _warn_of_other_clips(names, first)
@@ -96,6 +101,21 @@ def read_subjects(config: dict[str, Any]) -> list[Subject]:
         for name, entry, of_split in zip(names, config["checkpoint"], found, strict=True)
         for split, checkpoint in of_split.items()
     ]
+
+
+def _check_split(checkpoint: Checkpoint, data: dict[str, Any]) -> None:
+    """Raises UserError for a network that was trained with the labels of another official split of this data set.
+
+    Official splits divide the same videos in other ways: most test videos of one are training videos of the others.
+    """
+    theirs = checkpoint.config["data"]
+    numbers = theirs.get("split"), data.get("split")
+    if checkpoint.stage != "pretrain" and theirs.get("name") == data.get("name") and numbers[0] != numbers[1]:
+        raise UserError(
+            f"{checkpoint.path}: expected a network that was trained on split {numbers[1]} of {data.get('name')}, got "
+            f"one that was trained with the labels of split {numbers[0]}, which has most of its test videos. Measure "
+            f"it on split={numbers[0]}, or one of each split: checkpoint='<runs>/<name>_{official_splits.NUMBER}'"
+        )
 
 
 def _read(file: str, config: dict[str, Any]) -> Trained | None:

@@ -79,6 +79,7 @@ def train(config: dict[str, Any]) -> float | None:
     trainer = build_trainer(config, last_metrics, leaving)
     switches = {name: config["performance"][name] for name in ACCELERATIONS}
     accelerate(module, trainer.strategy.root_device, precision=str(trainer.precision), **switches)
+    _tell_of_unvalidated_end(config, trainer)
     with leaving, exit_with_resume_hint(config, trainer), worker_processes.abort_together(trainer.strategy.launcher):
         fit(config, module, datamodule, trainer)
         if not trainer.global_step:  # epochs=0: the untrained network, to measure or to finetune beside trained ones
@@ -86,12 +87,26 @@ def train(config: dict[str, Any]) -> float | None:
             wait_for_checkpoints(trainer)
         trained = last_metrics.of(trainer)
         protocol = describe(config) | {"init": origin, "epochs": trainer.current_epoch, "steps": trainer.global_step}
+        best = Path(config["run_dir"], runs.BEST)
+        if best.exists() and tasks.tasks:
+            protocol["measured"] = checkpoints.read(best).origin()
         keep = partial(write_metrics, config, trainer, trained, protocol)
         metrics = trained | measure(config, module, datamodule, trainer, tasks, keep)
     if trainer.is_global_zero:
         report(config, metrics)
     tasks.check()
     return metrics.get(config["objective"]) if config["objective"] else None
+
+
+def _tell_of_unvalidated_end(config: dict[str, Any], trainer: pl.Trainer) -> None:
+    """Warns where the last epoch can't be chosen, because it is not validated."""
+    every, epochs = trainer.check_val_every_n_epoch or 1, trainer.max_epochs or 0
+    if config["tasks"] and "best" in (config["callbacks"] or {}) and epochs > 0 and epochs % every:
+        log.warning(
+            "epochs=%d: no multiple of validate_every=%d, so that the last epochs are not validated: best.ckpt, which "
+            "the final tasks measure, is of epoch %d at the latest",
+            *(epochs, every, epochs - epochs % every),
+        )
 
 
 def build_module(config: dict[str, Any], num_classes: int) -> pl.LightningModule:
@@ -205,12 +220,15 @@ def measure(
 
 def describe(config: dict[str, Any]) -> dict[str, Any]:
     """Returns what is needed to repeat the numbers."""
-    chosen = ("name", "stage", "seed", "batch_size", "precision", "clip", "init_from", "resume")
+    chosen = ("name", "stage", "seed", "batch_size", "clip", "init_from", "resume")
+    trainer = {"precision": "precision", "accumulate": "accumulate_grad_batches"}
+    trainer |= {"devices": "devices", "num_nodes": "num_nodes"}
     return {
         "data": build(config["data"]).name,
         "backbone": config["backbone"],
         "be": config.get("be"),
         **{name: config[name] for name in chosen},
+        **{name: config["trainer"][key] for name, key in trainer.items()},
         "eval_clips": config["datamodule"]["eval_clips"]["num_clips"],
         "test": config["evaluation"] if config["tasks"] else None,
         "versions": runs.versions(),

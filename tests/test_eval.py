@@ -85,7 +85,8 @@ def test_two_runs_of_a_name_keep_their_own_columns_and_other_clips_of_the_second
     assert "trained on other clips" not in caplog.text
     rewrite_checkpoint(second, lambda checkpoint: checkpoint["tbe"]["config"]["clip"].update(stride=1))
     files = [str(run / "checkpoints" / "last.ckpt") for run in (trained, second)]
-    entry.read_subjects({"split": None, "model": None, "checkpoint": files, "backbone": None, "min_matched": 0.9})
+    config = {"split": None, "model": None, "checkpoint": files, "backbone": None, "min_matched": 0.9, "data": {}}
+    entry.read_subjects(config)
     assert "demo (b, last): trained on other clips, crops or colors than demo, and measured on" in caplog.text
 
 
@@ -332,6 +333,14 @@ def test_each_split_is_measured_and_then_their_mean(trained, evaluate, video_fol
     for number in (1, 2, 3):
         written = (run / f"split_{number}" / "features" / "demo" / "test_paths.txt").read_text().splitlines()
         assert written == [path for path, _ in lists[f"test_{number}"]]
+
+    def train_with_labels(checkpoint):
+        config = checkpoint["tbe"]["config"]
+        checkpoint["tbe"]["stage"], config["data"] = "finetune", {"name": "ucf101", "split": 1}
+
+    rewrite_checkpoint(nets[2], train_with_labels)
+    with pytest.raises(ValueError, match=r"trained on split 3 of ucf101, got one that was .* labels of split 1, which"):
+        evaluate(*task, "split=[1,3]", f"checkpoint={nets[2]}", folder="labels")
 
     two = metrics_of(evaluate(*task, "split=[1,3]", f"checkpoint=[random,{nets[0]}]", folder="two"))
     assert list(two) == ["random init", "demo", "protocol"]

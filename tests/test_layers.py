@@ -60,7 +60,7 @@ SIBLINGS = {
         "losses",
         "sigreg",
     },
-    "backbones": {"activation_checkpointing", "base", "preprocessing"},
+    "backbones": {"activation_checkpointing", "statistics", "base", "preprocessing"},
     "training.callbacks": set(),
     "prepare.datasets": {"weizmann"},
     "prepare.benchmarks": set(),

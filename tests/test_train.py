@@ -42,7 +42,7 @@ def test_a_run_leaves_what_others_script_against(train, capsys):
     metrics = json.loads((run / "metrics.json").read_text())
     assert 0 <= metrics["val/knn_top1"] <= 100
     assert metrics["protocol"]["data"] == "biased_scenes"
-    assert {"seed", "clip", "versions", "stage"} <= metrics["protocol"].keys()
+    assert {"seed", "clip", "versions", "stage", "accumulate", "devices"} <= metrics["protocol"].keys()
     assert capsys.readouterr().out.strip().splitlines()[-1] == f"run: {run}"
 
 
@@ -181,6 +181,10 @@ def test_settings_that_a_stage_does_not_have_are_named_and_a_variant_says_what_w
 
     assert resolved("experiment=demo", "be.ratio=0.2") == ("be", [])
     assert resolved("experiment=demo", "be=inter") == ("be be=inter", [])
+    assert resolved("experiment=demo", "host=moco")[0] == "be host=moco"
+    assert resolved("experiment=demo", "contrastive.extra_negative=none", "contrastive.temperature=0.2")[1] == []
+    (message,) = resolved("experiment=demo", "method=byol", "contrastive.key_momentum=0.9")[1]
+    assert message == "contrastive.key_momentum: without effect, BYOL and CosineRegression don't read it"
     (message,) = resolved("experiment=demo", "method=flip", "be=none")[1]
     assert message.startswith("method=flip: nothing to learn of clips that are mirrored at random, augment.flip=0.5")
     assert resolved("experiment=biased_scenes", "variant=flip_be")[1] == []
@@ -269,7 +273,7 @@ def test_the_debug_trainer_runs_two_batches(train):
 
 def test_a_missing_data_set_is_one_clear_error(tmp_path, monkeypatch):
     monkeypatch.delenv("UCF101_ROOT", raising=False)
-    with pytest.raises(FileNotFoundError, match="data=ucf101.*data.root=<folder>.*UCF101_ROOT.*README"):
+    with pytest.raises(FileNotFoundError, match="data=ucf101.*data.root=<folder>.*UCF101_ROOT.*your-own-data"):
         run_command(tbe.train, "train", ["experiment=ucf101_be", "backbone=tiny", "trainer=cpu"], tmp_path / "run")
 
 

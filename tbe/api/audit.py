@@ -21,6 +21,7 @@ from tbe.data.datamodule import VideoDataModule
 from tbe.data.readers import OpenVideo
 from tbe.data.sources.actor_masks import ActorMasks
 from tbe.data.sources.base import VideoSource
+from tbe.data.sources.mask_counts import check_masks
 from tbe.data.sources.records import Records, hold_out, make_records
 from tbe.encoders import Encoder, load_encoder
 from tbe.errors import UserError
@@ -77,6 +78,7 @@ def audit(
         kinds = ", ".join(type(one).__name__ for one in named.values()) or "none"
         raise UserError(f"tbe.audit: expected networks (torch.nn.Module), encoders or names of encoders, got {kinds}")
     source = _source(data_name, videos, labels, train_videos, train_labels, masks, mask_above, seed)
+    source.prepare()
     opened = build("reader", reader) if isinstance(reader, str) else reader
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
@@ -117,6 +119,12 @@ class GivenVideos(VideoSource):
         self._records = records
         self._classes = classes
 
+    def prepare(self) -> None:
+        """Raises UserError for masks that don't fit the videos, and warns of soft ones."""
+        if self.masks is not None:
+            asked = self._records["test"]
+            check_masks(self.masks, asked, [self._named(asked.path(index)) for index in range(len(asked))], "test")
+
     def has(self, split: str) -> bool:
         return split in self._records
 
@@ -131,8 +139,12 @@ class GivenVideos(VideoSource):
         if self.masks is None:
             return None
         path = self._records[split].path(index)
+        return self.masks(self._named(path), path, frames)
+
+    def _named(self, path: str) -> str:
+        """Returns what a video's masks are named by: its path below the common folder, or else the whole path."""
         below = os.path.relpath(path, self.root)
-        return self.masks(below if self.masks.has(below) else path, path, frames)
+        return below if self.masks and self.masks.has(below) else path
 
 
 def _source(
@@ -177,6 +189,11 @@ def _network(model: Model, preprocessing: Preprocessing | None) -> tuple[Any, Pr
     """Returns a network of normalized clips and how they are made; raises UserError where nothing says that."""
     model = load_encoder(model) if isinstance(model, str) else model
     if isinstance(model, Encoder):
+        if preprocessing is not None:
+            raise UserError(
+                f"tbe.audit: expected no preprocessing= beside {model.name!r}, which says itself how its clips are "
+                "made: load it with the settings that you want, tbe.load_encoder(name, num_frames=..., size=...)"
+            )
         return models.NormalizedEncoder(model), models.preprocessing_of(model)
     made = preprocessing or getattr(model, "preprocessing", None)
     if made is None:

@@ -81,7 +81,8 @@ class MtebEncoder:
 
     def _revision(self) -> str:
         """Returns a digest of all that vectors depend on: MTEB does not ask twice for results of one revision."""
-        asked = weights_digest(self.network), self.preprocessing, self.take, getattr(self.network, "pool", None)
+        of_encoder = [getattr(self.network, name, None) for name in ("pool", "spec")]
+        asked = weights_digest(self.network), self.preprocessing, self.take, of_encoder
         return hashlib.blake2b(repr(asked).encode(), digest_size=16).hexdigest()
 
     def encode(self, inputs: Any, **_: Any) -> np.ndarray:

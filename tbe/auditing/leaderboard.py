@@ -57,9 +57,20 @@ def read(file: Path) -> list[dict[str, str]]:
 
 def table(rows: list[dict[str, str]]) -> str:
     """Returns the leaderboard in Markdown, by data set, least reliant on the background first; the newest of each."""
-    newest = {tuple(row[key] for key in KEYS): row for row in rows}
-    heads = ["model", "weights", "by", *(name.removesuffix("_top1").replace("_", " ") for name in MEASURES), "videos"]
-    lines = ["# Audits", "", "Percent, 95 % intervals over videos; of several audits of a model the newest."]
+    newest = {tuple(row[key] for key in (*KEYS, "masks")): row for row in rows}
+    heads = [
+        "model",
+        "weights",
+        "by",
+        "actors",
+        *(name.removesuffix("_top1").replace("_", " ") for name in MEASURES),
+        "videos",
+    ]
+    lines = [
+        "# Audits",
+        "",
+        "Percent, 95 % intervals over videos; of several audits of a model the newest. Actors: what counts as them.",
+    ]
     for data, split in dict.fromkeys((row["data"], row["split"]) for row in newest.values()):
         of_data = [row for row in newest.values() if (row["data"], row["split"]) == (data, split)]
         lines += [
@@ -67,7 +78,7 @@ def table(rows: list[dict[str, str]]) -> str:
             f"## {data}, {split}",
             "",
             f"| {' | '.join(heads)} |",
-            "|---|---|---|" + "---:|" * (len(heads) - 3),
+            "|---|---|---|---|" + "---:|" * (len(heads) - 4),
         ]
         lines += [f"| {' | '.join(_cells(row))} |" for row in sorted(of_data, key=_reliance)]
     return "\n".join(lines) + "\n"
@@ -90,5 +101,5 @@ def _reliance(row: dict[str, str]) -> tuple[bool, float]:
 def _cells(row: dict[str, str]) -> list[str]:
     numbers = [[float(row[f"{name}{end}"]) for end in ("", "_low", "_high")] for name in MEASURES]
     shown = ["–" if value != value else f"{value:.0f} ({low:.0f}–{high:.0f})" for value, low, high in numbers]
-    named = [row[name].replace("|", "\\|") for name in ("model", "weights", "reader")]
+    named = [row[name].replace("|", "\\|") for name in ("model", "weights", "reader", "masks")]
     return [*named, *shown, row["num_videos"]]

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from tbe import runs
 from tbe.auditing.answers import Answers
 from tbe.auditing.measures import Estimate, measured
 from tbe.errors import MissingFile
@@ -34,15 +35,23 @@ class Audited:
 
     @property
     def weights(self) -> str:
-        """Where the weights come from, in short: the folder of the run, or what the model was loaded by."""
+        """Where the weights come from, in short: the folder of the run and, unless it is the last one, the checkpoint.
+
+        Of other models the file and its folder, or what they were loaded by.
+        """
         origin = self.about["origin"]
         above = self.folder.absolute().parents
         if origin is None and FOLDER in (names := [folder.name for folder in above]):
             return _short(above[names.index(FOLDER) + 1])  # of the run that audited what it trained
         if not isinstance(origin, dict):
             return str(origin)
-        path = Path(origin.get("path", ""))
-        return _short(path.parent.parent) or str(origin.get("model", path))
+        if not origin.get("path"):
+            return str(origin.get("model", ""))
+        path = Path(origin["path"])
+        if path.parent.name != runs.LAST.parent.name:
+            return "/".join(path.parts[-2:])
+        run = _short(path.parent.parent)
+        return run if path.name == runs.LAST.name else f"{run}/{path.stem}"
 
     @property
     def readers(self) -> list[str]:

@@ -22,6 +22,9 @@ from tbe.auditing.measures import Estimate, bootstrap, measured, ratios
 from tbe.auditing.record import Audited, find_audits
 from tbe.errors import UserError
 
+OF_DATA = ("masks", "gallery")  # what audits that are compared must have in common
+ALIKE = (*OF_DATA, "clips", "size", "probe")  # and those of one model's seeds, too
+
 
 class Seeds(NamedTuple):
     """A measure of a model: of each seed, float (S,), and its mean over seeds over resampled videos, (draws,)."""
@@ -75,6 +78,9 @@ def measure(models: Mapping[str, Sequence[Audited]], reader: str) -> dict[str, d
     audits = [audited for of_model in models.values() for audited in of_model]
     if len({audited.about["pairs_seed"] for audited in audits}) > 1:
         raise UserError("expected audits with the same pairs of videos (seed=), got several seeds")
+    for of_model in models.values():
+        _check_alike(of_model, ALIKE)
+    _check_alike(audits, OF_DATA)
     tables = together([audited.answers for audited in audits])
     if not tables[0].paths:
         raise UserError("expected audits of the same videos, got none that counts in all of them")
@@ -89,6 +95,15 @@ def ordered(found: Mapping[str, Mapping[str, Seeds]], name: str) -> Order:
     by_value = sorted(estimates, key=lambda model: np.nan_to_num(estimates[model].value, nan=-np.inf), reverse=True)
     met = [pair for pair in pairwise(by_value) if not estimates[pair[0]].low > estimates[pair[1]].high]
     return Order(by_value, met)
+
+
+def _check_alike(audits: Sequence[Audited], keys: Sequence[str]) -> None:
+    """Raises UserError for audits that were made in different ways; what one of them does not tell does not count."""
+    for key in keys:
+        told = {repr(audited.about[key]): audited for audited in audits if key in audited.about}
+        if len(told) > 1:
+            got = " and ".join(f"{value} ({audited.folder})" for value, audited in list(told.items())[:2])
+            raise UserError(f"expected audits that were made alike, got {key.replace('_', ' ')} {got}")
 
 
 def _of_model(tables: Sequence[Answers], reader: str, draws: int, seed: int) -> dict[str, Seeds]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -80,6 +81,7 @@ class Audit:
         audited = Audited(answers, self._about(evaluation, split, answers), folder)
         if rank() == 0:
             audited.write(folder)
+            shutil.rmtree(folder / PICTURES, ignore_errors=True)  # of other videos, maybe
             if self.pictures:
                 write_pictures(evaluation, split, audited.answers, self.pictures, folder / PICTURES)
             if self.leaderboard:

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
+from tbe.backbones.statistics import StatisticsKept
 from tbe.errors import UserError
 
 
@@ -61,7 +61,7 @@ def segments(parts: Iterable[nn.Module]) -> list[list[nn.Module]]:
 def recompute(parts: Sequence[nn.Module], *inputs: Any) -> Any:
     """Runs parts in order, the first on `inputs`, and keeps only these for the backward pass."""
     run = partial(_run, parts)
-    return checkpoint(run, *inputs, use_reentrant=False, context_fn=lambda: (nullcontext(), _StatisticsKept(parts)))
+    return checkpoint(run, *inputs, use_reentrant=False, context_fn=lambda: (nullcontext(), StatisticsKept(*parts)))
 
 
 def _run(parts: Sequence[nn.Module], *inputs: Any) -> Any:
@@ -70,24 +70,6 @@ def _run(parts: Sequence[nn.Module], *inputs: Any) -> Any:
     for part in others:
         result = part(result)
     return result
-
-
-class _StatisticsKept:
-    """A context in which batch norms update copies of their statistics, so that a recomputed batch counts once."""
-
-    def __init__(self, parts: Sequence[nn.Module]):
-        self.norms = [module for part in parts for module in part.modules() if isinstance(module, _BatchNorm)]
-
-    def __enter__(self) -> None:
-        self.kept = [dict(norm.named_buffers(recurse=False)) for norm in self.norms]
-        for norm, buffers in zip(self.norms, self.kept, strict=True):
-            for name, buffer in buffers.items():
-                setattr(norm, name, buffer.clone())
-
-    def __exit__(self, *error: Any) -> None:
-        for norm, buffers in zip(self.norms, self.kept, strict=True):
-            for name, buffer in buffers.items():
-                setattr(norm, name, buffer)
 
 
 def _flattened(parts: Iterable[nn.Module]) -> Iterator[nn.Module]:

@@ -58,6 +58,12 @@ def load_callable(name: str, settings: Settings, **options: Any) -> Encoder:
     made = _function(name)(**{key: value for key, value in options.items() if key not in FIELDS})
     of_spec = {key: value for key, value in options.items() if key in FIELDS}
     if isinstance(made, Encoder):
+        given = [*of_spec, *(["pool"] if settings.pool not in (None, made.pool) else [])]
+        if given:
+            raise UserError(
+                f"{name}: expected no {', '.join(given)} beside it: it returns an Encoder, which says itself how its "
+                "clips are made and read. Let the function take them under another name"
+            )
         made.name = name
         return made
     if not callable(made):

@@ -93,7 +93,7 @@ def weights_digest(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _seen(records: Records) -> list[tuple[int, int]]:
+def _seen(records: Records) -> list[tuple[int, ...]]:
     """Returns the versions of some of the videos."""
     some = np.unique(np.linspace(0, len(records) - 1, NUM_FILES).round().astype(int))[: len(records)]
     versions = map(records.version, some.tolist())

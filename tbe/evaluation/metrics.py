@@ -145,8 +145,10 @@ def prototype_accuracy(support: Tensor, queries: Tensor) -> Tensor:
 def topk_accuracy(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
     """Returns how often the label is among the k highest scores, in percent: scores (n, num_classes), labels (n,).
 
-    It is 100 for at most k classes. A label without a column counts as wrong.
+    It is 100 for at most k classes. A label without a column counts as wrong, and so does one whose score is -inf, of
+    which nothing is known.
     """
     most = min(k, scores.shape[1])
     best = np.argpartition(-scores, most - 1, axis=1)[:, :most]
-    return 100 * float((best == labels[:, None]).any(axis=1).mean())
+    is_known = np.isfinite(np.take_along_axis(scores, best, axis=1))
+    return 100 * float(((best == labels[:, None]) & is_known).any(axis=1).mean())

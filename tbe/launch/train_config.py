@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,9 @@ OF_THE_MACHINE = (
     *("trainer", "precision", "process_timeout", "data_dir"),
     *("datamodule.num_workers", "datamodule.read_timeout"),
 )
+# What changes the method of a variant.
+NAMING = ("be", "method", "host", "contrastive.negative", "method.negative")
+CONTRASTIVE = re.compile(r"\bcontrastive\.(\w+)")  # in an interpolation
 # What decides which clips a run takes, and how it is measured.
 OF_THE_CLIPS = ("data", "clip", "reader", "eval_augment", "evaluation")
 
@@ -89,15 +93,32 @@ def resolve(config: DictConfig, overrides: list[str]) -> tuple[list[dict[str, An
 
 
 def _without_effect(config: DictConfig, overrides: list[str]) -> list[str]:
-    """Returns a message about settings of pretraining that are asked of another stage, which has none of them."""
+    """Returns a message about settings that nothing in this run reads.
+
+    Those of pretraining in another stage, and in pretraining those of `contrastive` that method and loss don't take.
+    """
     if config.stage == "pretrain":
-        return []
+        named = {key_of(override) for override in overrides if key_of(override).startswith("contrastive.")}
+        unread = sorted(key for key in named if key.split(".")[1] not in _read_of_contrastive(config))
+        by = " and ".join(str(config[part].get("_target_")).rpartition(".")[2] for part in ("method", "loss"))
+        return [f"{', '.join(unread)}: without effect, {by} don't read it"] if unread else []
     keys = [key_of(override) for override in overrides if key_of(override).split(".")[0] in PRETRAINING_ONLY]
     keys += [f"{part}={config[part]}" for part in ("variant", "host") if _names_alone(config, overrides, part)]
     if not keys:
         return []
     instead = "its training clips are distracted by be@module.distractor=<choice>, its loss is module.loss"
     return [f"{', '.join(keys)}: without effect, settings of pretraining in a run of stage={config.stage}: {instead}"]
+
+
+def _read_of_contrastive(config: DictConfig) -> set[str]:
+    """Returns the keys of `contrastive` that other settings of the run refer to."""
+    others = OmegaConf.masked_copy(config, [str(key) for key in config if key != "contrastive"])
+    read: set[str] = set()
+    found = CONTRASTIVE.findall(OmegaConf.to_yaml(others))
+    while new := set(found) - read:
+        read |= new
+        found = CONTRASTIVE.findall(OmegaConf.to_yaml(OmegaConf.masked_copy(config.contrastive, sorted(new))))
+    return read
 
 
 def _nothing_to_tell(config: DictConfig) -> list[str]:
@@ -141,7 +162,7 @@ def _name_changes(config: DictConfig, overrides: list[str]) -> None:
     """
     if config.stage != "pretrain" and not _chosen("variant", overrides):
         config.variant = None
-    changes = [override for override in overrides if key_of(override) in ("be", "method")]
+    changes = [override for override in overrides if key_of(override) in NAMING]
     if config.get("variant") and config.stage == "pretrain" and changes:
         config.variant = " ".join([config.variant, *changes])
 

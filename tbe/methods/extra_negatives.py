@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from tbe.backbones.statistics import StatisticsKept
 from tbe.distributed import previous_in_global_batch, world_size
 from tbe.errors import UserError
 from tbe.methods.base import Comparisons, WeightedComparisons
@@ -101,7 +102,8 @@ class ExtraNegatives(nn.Module):
         if self.reads_owners:
             embedded[OWNER] = sources.keys[_known(sources.owners)]
         for name in filter(BROKEN.__contains__, self.names):
-            embedded[name] = encoder(BROKEN[name](sources.key)).unsqueeze(1)
+            with StatisticsKept(encoder):  # of clips that evaluation never sees
+                embedded[name] = encoder(BROKEN[name](sources.key)).unsqueeze(1)
         return [embedded[name] for name in self.names]
 
     def _given(self, clips: Tensor | None) -> Tensor:

@@ -13,6 +13,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from tbe.augment.mixing import Mixing
 from tbe.backbones.base import VideoBackbone
 from tbe.backbones.classifier import Classifier
+from tbe.backbones.statistics import StatisticsKept
 from tbe.backbones.vit import ViT
 from tbe.errors import UserError
 from tbe.methods.broken_motion import hold_a_frame
@@ -92,7 +93,8 @@ class FinetuneModule(pl.LightningModule):
         labels = batch["label"].repeat_interleave(batch["clips"].shape[1])
         penalties = {}
         if self.static_weight:  # before a distractor that may write into the clips
-            penalties["static"] = self.static_weight * certainty(self.classifier(hold_a_frame(clips)))
+            with StatisticsKept(self.classifier):  # those of clips that move are what evaluation needs
+                penalties["static"] = self.static_weight * certainty(self.classifier(hold_a_frame(clips)))
         targets = labels
         if self.mix.is_on:
             clips, targets = self.mix(clips, labels, self.classifier.head.out_features)

@@ -93,11 +93,13 @@ def configure(
 
 
 def steps_of(trainer: pl.Trainer) -> tuple[int, int]:
-    """Returns the optimizer steps of a run, and those of an epoch."""
+    """Returns the optimizer steps of a run, which its epochs or trainer.max_steps end, and those of an epoch."""
     # Not trainer.estimated_stepping_batches: it starts the loader before a resumed run restores its position.
     batches = trainer.datamodule.training_batches()  # type: ignore[attr-defined]  # not declared by Lightning
     per_epoch = math.ceil(batches / trainer.accumulate_grad_batches)
-    return trainer.max_steps if trainer.max_steps > 0 else max(1, trainer.max_epochs or 1) * per_epoch, per_epoch
+    epochs = trainer.max_epochs
+    of_epochs = math.inf if epochs == -1 and trainer.max_steps > 0 else max(1, epochs or 1) * per_epoch
+    return int(min(of_epochs, trainer.max_steps if trainer.max_steps > 0 else math.inf)), per_epoch
 
 
 class ConfiguredLR(LambdaLR):

@@ -6,17 +6,19 @@ from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from torch import Tensor, nn
 
 from tbe.backbones.base import VideoBackbone
 from tbe.errors import UserError
 from tbe.methods.base import Comparisons, Embeddings, Method, Predictions, Reconstructions, WeightedComparisons
 from tbe.methods.consistency import Consistency
-from tbe.methods.losses import contrast_accuracy
+from tbe.methods.losses import NCE, CosineRegression, InfoNCE, TripletMargin, contrast_accuracy
 from tbe.training.optim import Schedule, configure
 
 Compared = Comparisons | WeightedComparisons | Predictions | Embeddings | Reconstructions
 REGRESSIONS = (nn.MSELoss, nn.L1Loss)  # of reconstructions
+OF_COMPARISONS = (InfoNCE, NCE, TripletMargin, CosineRegression)
 DISTRACTED = {"query": ("query",), "key": ("key",), "both": ("query", "key")}
 
 
@@ -52,6 +54,11 @@ class PretrainModule(pl.LightningModule):
             raise UserError(
                 "method.negative=background_owner: expected queries with frames of other videos (be=inter and "
                 f"distractor_views=query or both), got {type(distractor).__name__} on {distractor_views}"
+            )
+        if consistency.weight and "query" not in DISTRACTED[distractor_views]:
+            raise UserError(
+                "consistency: expected distractor_views=query or both, so that the query with the distractor is "
+                f"pulled to the one without, got {distractor_views}: it would be 0"
             )
         if consistency.weight and getattr(distractor, "inplace", False):
             raise UserError(
@@ -121,6 +128,17 @@ def _check_fits(loss: nn.Module, compared: Compared, method: Method) -> None:
         raise UserError(
             f"loss: expected {expected} with {type(method).__name__}, got {type(loss).__name__}: leave loss= out, or "
             "choose loss=mse and loss=l1 with method=videomae or method=vjepa only"
+        )
+    told, kind = isinstance(compared, Predictions), type(loss).__name__
+    if isinstance(loss, OF_COMPARISONS if told else nn.CrossEntropyLoss):
+        raise UserError(
+            f"loss: expected {'cross_entropy' if told else 'another than that of pretext tasks'} with "
+            f"{type(method).__name__}, got {kind}: leave loss= out"
+        )
+    if isinstance(loss, CosineRegression) and len(getattr(compared, "negatives", torch.zeros(0, 0)).flatten()):
+        raise UserError(
+            f"loss: expected one that reads the negatives of {type(method).__name__}, got {kind}: leave loss= out, or "
+            "choose loss=cosine with method=byol only"
         )
     if isinstance(compared, Embeddings) != hasattr(loss, "parts"):
         expected = "vicreg or lejepa" if isinstance(compared, Embeddings) else "the one that the method brings"

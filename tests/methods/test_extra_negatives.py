@@ -113,6 +113,17 @@ def test_gradient_reaches_clips_with_broken_motion_and_no_key():
     assert all(parameter.grad is None for parameter in method.key_encoder.parameters())
 
 
+def test_broken_motion_leaves_no_trace_in_the_statistics_of_evaluation():
+    torch.manual_seed(0)
+    net = Encoder(Last(batch_norm=True), dim=4)
+    query, key, _ = views()
+    of_query = copy.deepcopy(net)
+    of_query(query)
+    method = MoCo(net, queue_size=6, negative=["static", "shuffled"])
+    method(query, key)
+    assert_close(method.encoder.state_dict(), of_query.state_dict(), rtol=0, atol=0)
+
+
 def test_broken_motion_keeps_the_pictures():
     clips = torch.arange(7.0).view(1, 1, 7, 1, 1) + 10 * torch.arange(40.0).view(40, 1, 1, 1, 1)
     orders = [(break_(clips) - clips[:, :, :1])[:, 0, :, 0, 0].long() for break_ in BROKEN.values()]

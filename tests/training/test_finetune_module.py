@@ -74,6 +74,14 @@ def test_a_clip_that_stands_still_should_tell_nothing():
         module(static_weight=-1)
 
 
+def test_a_clip_that_stands_still_leaves_no_trace_in_the_statistics_of_evaluation():
+    with_penalty, without = module(static_weight=2), module()
+    for one in (with_penalty, without):
+        one.training_step(batch(), 0)
+    assert_close(with_penalty.state_dict(), without.state_dict(), rtol=0, atol=0)
+    assert not torch.equal(without.backbone.norm.running_mean, module().backbone.norm.running_mean)
+
+
 def test_certainty_is_what_is_missing_to_a_guess():
     assert_close(certainty(torch.zeros(2, 8)), torch.tensor(0.0))
     assert_close(certainty(torch.tensor([[0.0, 100.0, 0.0]])), torch.tensor(math.log(3)))

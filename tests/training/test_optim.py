@@ -10,7 +10,7 @@ from torch.testing import assert_close
 
 from tbe.errors import UserError
 from tbe.training.callbacks.averaging import EMAWeightAveraging
-from tbe.training.optim import ConfiguredLR, Constant, Cosine, MultiStep, configure, fused_on_gpus
+from tbe.training.optim import ConfiguredLR, Constant, Cosine, MultiStep, configure, fused_on_gpus, steps_of
 from tests.pretended_gpu import PretendedGPU
 
 
@@ -139,6 +139,16 @@ def test_a_warmup_as_long_as_the_run_is_said(caplog):
     configure(run_of(10, epochs=3), network, sgd, Cosine(warmup_epochs=5))
     (said,) = [record.getMessage() for record in caplog.records]
     assert said.startswith("scheduler.warmup_epochs=5: expected fewer than the 3 epochs of this run")
+
+
+def test_a_run_ends_with_its_epochs_or_its_steps_whichever_comes_first():
+    trainer = run_of(10, epochs=3)
+    assert steps_of(trainer) == (30, 10)
+    for max_steps, expected in ((12, 12), (5000, 30)):
+        trainer.max_steps = max_steps
+        assert steps_of(trainer) == (expected, 10)
+    trainer.max_epochs = -1
+    assert steps_of(trainer) == (5000, 10)
 
 
 def test_an_average_that_stays_at_the_first_weights_is_said(caplog):

@@ -5,7 +5,7 @@ from tbe import BackgroundErasing, InterVideoErasing
 from tbe.erasing import BackgroundSwap, ForegroundMerge
 from tbe.methods.consistency import Consistency
 from tbe.methods.encoder import Encoder
-from tbe.methods.losses import InfoNCE
+from tbe.methods.losses import CosineRegression, InfoNCE
 from tbe.methods.moco import MoCo
 from tbe.methods.pretext import Flip, PretextMethod
 from tbe.training.pretrain_module import PretrainModule
@@ -43,6 +43,21 @@ def test_the_chosen_view_is_distracted(distracted, expected):
     loss = built.training_step({name: torch.rand(2, 3, 2, 4, 4) for name in ("query", "key", "negative")}, 0)
     assert built.method.seen == expected
     assert loss.isfinite()
+
+
+def test_losses_of_other_methods_and_consistencies_of_nothing_are_refused():
+    built = module("query")
+    batch = {name: torch.rand(2, 3, 2, 4, 4) for name in ("query", "key", "negative")}
+    for loss in (CosineRegression(), torch.nn.CrossEntropyLoss()):
+        built.loss = loss
+        with pytest.raises(ValueError, match=f"loss: expected .* Seeing, got {type(loss).__name__}"):
+            built.training_step(batch, 0)
+    pretext = PretextMethod(Mean(), Flip())
+    told = PretrainModule(pretext, Marked(), CosineRegression(), None, None, Consistency(0.0))
+    with pytest.raises(ValueError, match="loss: expected cross_entropy with PretextMethod, got CosineRegression"):
+        told.training_step(batch, 0)
+    with pytest.raises(ValueError, match="consistency: expected distractor_views=query or both, .* got key"):
+        PretrainModule(built.method, Marked(), InfoNCE(), None, None, Consistency(1.0), "key")
 
 
 def test_an_unknown_view_is_refused():

@@ -138,7 +138,7 @@ def read_mask(file: Path, size: tuple[int, int] | None = None, above: int = 0) -
     mask = decoded_picture(str(file), ImageReadMode.GRAY)[0].numpy()
     if size is not None and mask.shape != size:
         raise UserError(f"{file}: expected {size[0]} x {size[1]} pixels, as the video has, got {mask.shape}")
-    return mask > above
+    return mask > above * (257 if mask.dtype == np.uint16 else 1)  # of 16 bits, where 65535 is what 255 is of 8
 
 
 def box_masks(place: Path, video: Video, frames: list[int]) -> np.ndarray:

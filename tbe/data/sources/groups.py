@@ -36,10 +36,11 @@ def _from_paths(paths: Sequence[str], expression: str, option: str) -> dict[str,
 
 
 def _from_file(file: Path) -> dict[str, str]:
-    groups = {}
+    groups: dict[str, str] = {}
     for place, line in numbered_lines(file):
         path, _, group = line.rpartition(" ")
         if not path:
             raise UserError(f"{place}: expected '<path> <group>', got {line!r}")
-        groups[path.strip()] = group
+        if groups.setdefault(path.strip(), group) != group:
+            raise UserError(f"{place}: expected one group of {path.strip()!r}, got {groups[path.strip()]} and {group}")
     return groups

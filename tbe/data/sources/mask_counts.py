@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,20 +16,48 @@ from tbe.errors import UserError
 
 NUM_COMPARED = 5  # videos of a split
 
+log = logging.getLogger(__name__)
 
-def check_mask_counts(masks: ActorMasks, records: Records, known: Sequence[int]) -> None:
+
+def check_masks(masks: ActorMasks, records: Records, names: Sequence[str], split: str) -> bool:
+    """Logs how many videos of a split have masks, and returns whether any has; warns of soft ones and of boxes.
+
+    names: what the masks of each video are looked up by. Raises UserError for masks that can't be of these videos.
+    """
+    known = [number for number, name in enumerate(names) if masks.has(name)]
+    check_one_video_each(masks, [names[number] for number in known], split)
+    check_mask_counts(masks, records, names, known)
+    log.info("data.masks: %d of the %d videos of %s have masks or boxes", len(known), len(names), split)
+    if not masks.above and known and masks.video(names[known[0]]) and not masks.place(names[known[0]]).is_dir():
+        log.warning(
+            "data.mask_above=0: masks of %s are videos, in which soft edges and what the codec leaves of black "
+            "count as the actor, with the place around: data.mask_above=127 is what is more than half covered",
+            split,
+        )
+    if num_boxes := sum(map(masks.is_boxes, names)):
+        log.warning(
+            "data.masks: %d of the %d videos of %s have boxes, not masks: a box carries some of its own background "
+            "along in front of another one and gives it away; prefer masks",
+            num_boxes,
+            len(names),
+            split,
+        )
+    return bool(known)
+
+
+def check_mask_counts(masks: ActorMasks, records: Records, names: Sequence[str], known: Sequence[int]) -> None:
     """Raises UserError if one of a few of the videos at `known`, which have masks, has more or fewer frames than masks.
 
-    Masks of another frame rate would lie over the wrong frames. One more or less, as of a damaged end, is let pass, and
-    so are boxes and videos that are no files on disk. So it does for masks on their side, as of a video that was turned
-    only where it is shown.
+    names: what the masks of each video are looked up by. Masks of another frame rate would lie over the wrong frames.
+    One more or less, as of a damaged end, is let pass, and so are boxes and videos that are no files on disk. So it
+    does for masks on their side, as of a video that was turned only where it is shown.
     """
     from tbe.data.readers.base import DecodeError
     from tbe.data.readers.pyav_reader import PyAvReader  # takes seconds, which only those with masks need
 
     few = np.unique(np.linspace(0, len(known) - 1, min(NUM_COMPARED, len(known))).round().astype(int)).tolist()
     for index in [known[place] for place in few] if records.store is None else []:
-        path, file = os.fsdecode(records.paths[index]), path_on_disk(records.path(index))
+        path, file = names[index], path_on_disk(records.path(index))
         place, video = masks.place(path), masks.video(path)
         if not os.path.isfile(file) or masks.is_boxes(path):
             continue

@@ -97,18 +97,20 @@ class Records:
         if self.store is not None and self._is_placed(index):
             self.store.wait(self._piece(index))
 
-    def version(self, index: int) -> tuple[int, int] | None:
+    def version(self, index: int) -> tuple[int, ...] | None:
         """Returns numbers that change with the content of a video: size and checksum, or size and time of its file.
 
-        None if there is no such file, or if it lies elsewhere as a file.
+        Of a folder of frames, of its first and last one, too. None if there is no such file, or if it lies elsewhere as
+        a file.
         """
         if self.places is not None:
             return int(self.places.size[index]), int(self.places.crc32[index])
         path = path_on_disk(self.path(index))
         if self.store is not None or not os.path.exists(path):
             return None
-        state = os.stat(path)
-        return state.st_size, state.st_mtime_ns
+        names = sorted(os.listdir(path)) if os.path.isdir(path) else []
+        seen = [path, *(os.path.join(path, name) for name in [*names[:1], *names[-1:]])]
+        return tuple(number for state in map(os.stat, seen) for number in (state.st_size, state.st_mtime_ns))
 
     def select(self, indices: np.ndarray) -> Records:
         """Returns the records at these positions, in this order."""

@@ -119,5 +119,6 @@ class LabeledByScene(VideoSource):
 
 
 def read_names(file: Path) -> list[str]:
-    """Reads a file of one name per line; empty without the file."""
-    return [line.strip() for line in read_text(file, errors="replace").splitlines()] if file.is_file() else []
+    """Reads a file of one name per line, without empty ones; empty without the file."""
+    lines = read_text(file, errors="replace").splitlines() if file.is_file() else []
+    return [line.strip() for line in lines if line.strip()]

@@ -16,7 +16,7 @@ from tbe.data.sources.actor_masks import ActorMasks
 from tbe.data.sources.base import VideoSource
 from tbe.data.sources.groups import groups_of
 from tbe.data.sources.list_hints import CLASSES
-from tbe.data.sources.mask_counts import check_mask_counts, check_one_video_each
+from tbe.data.sources.mask_counts import check_masks
 from tbe.data.sources.records import Records, check_labels, fence, hold_out, hold_out_groups, read_list
 from tbe.data.sources.scene_lists import LabeledByScene, SceneLists, read_names
 from tbe.data.sources.text_columns import Names
@@ -270,27 +270,9 @@ class VideoLists(VideoSource):
         """Logs how many videos of each list except train's have masks; raises MissingFile if none has."""
         any_known = False
         for split in [split for split in self.splits if split != "train"] or self.splits:
-            paths = [os.fsdecode(path) for path in self._read(split).paths]
-            known = [number for number, path in enumerate(paths) if masks.has(path)]
-            num_known = len(known)
-            any_known |= num_known > 0
-            check_one_video_each(masks, [paths[number] for number in known], split)
-            check_mask_counts(masks, self._read(split), known)
-            log.info("data.masks: %d of the %d videos of %s have masks or boxes", num_known, len(paths), split)
-            if not masks.above and known and masks.video(paths[known[0]]) and not masks.place(paths[known[0]]).is_dir():
-                log.warning(
-                    "data.mask_above=0: masks of %s are videos, in which soft edges and what the codec leaves of black "
-                    "count as the actor, with the place around: data.mask_above=127 is what is more than half covered",
-                    split,
-                )
-            if num_boxes := sum(map(masks.is_boxes, paths)):
-                log.warning(
-                    "data.masks: %d of the %d videos of %s have boxes, not masks: a box carries some of its own "
-                    "background along in front of another one and gives it away; prefer masks",
-                    num_boxes,
-                    len(paths),
-                    split,
-                )
+            records = self._read(split)
+            paths = [os.fsdecode(path) for path in records.paths]
+            any_known |= check_masks(masks, records, paths, split)
         if not any_known:
             place = masks.place(paths[0])
             raise MissingFile(

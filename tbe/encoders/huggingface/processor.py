@@ -41,7 +41,11 @@ def read_spec(
     std: tuple[float, ...] = (1.0,) * 3
     if not {"size", "mean", "std"} <= options.keys():
         processor, raw = _read(name, folder, layout, trust_remote_code)
-        frame = frame if "size" in options else _frame(name, processor, raw)
+        try:
+            frame = _frame(name, processor, raw)
+        except UserError:
+            if "size" not in options:
+                raise
         mean, std = _scales(name, processor)
     is_video = layout != "BCHW"
     spec = InputSpec(

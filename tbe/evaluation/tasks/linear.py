@@ -77,8 +77,8 @@ def _train(vectors: np.ndarray, labels: np.ndarray, strength: float) -> Pipeline
 
 
 def _scores(probe: Pipeline, vectors: np.ndarray) -> np.ndarray:
-    """Returns scores (n, num_classes), one column per label; labels not in training score lowest."""
+    """Returns scores (n, num_classes), one column per label; labels not in training have -inf."""
     known = probe.predict_proba(vectors)
-    scores = np.full((len(vectors), int(probe.classes_.max()) + 1), -1.0)
+    scores = np.full((len(vectors), int(probe.classes_.max()) + 1), -np.inf)
     scores[:, probe.classes_] = known
     return scores

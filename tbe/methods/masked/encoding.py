@@ -9,10 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tbe.backbones.base import VideoBackbone
+from tbe.backbones.statistics import StatisticsKept
 from tbe.backbones.vit import ViT, select
 from tbe.backbones.vit.positions import Grid
 from tbe.errors import UserError
-from tbe.methods.masked.whole_clips import look_at, statistics_kept
+from tbe.methods.masked.whole_clips import look_at
 
 
 class TokenEncoder(nn.Module):
@@ -47,7 +48,7 @@ class TokenEncoder(nn.Module):
         grid = self.grid_of(clips)
         if keep is None:
             return _as_tokens(self.backbone.forward_features(clips), grid)
-        with statistics_kept(self.backbone):
+        with StatisticsKept(self.backbone):
             maps = self.backbone.forward_features(clips * self._visible(clips, keep, grid))
         return select(_as_tokens(maps, grid), keep)
 

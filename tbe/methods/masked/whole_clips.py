@@ -2,27 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
-from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch import Tensor
 
 from tbe.backbones.base import VideoBackbone
-
-
-@contextmanager
-def statistics_kept(network: nn.Module) -> Iterator[None]:
-    """Lets batch norms, in training, normalize by their batch without moving their running means and variances."""
-    norms = _tracking(network)
-    for norm in norms:
-        norm.track_running_stats = False
-    try:
-        yield
-    finally:
-        for norm in norms:
-            norm.track_running_stats = True
+from tbe.backbones.statistics import batch_norms
 
 
 @torch.no_grad()
@@ -32,9 +16,5 @@ def look_at(backbone: VideoBackbone, clips: Tensor) -> None:
     Of clips of which nine tenths are gray they would be others, and the features of whole clips wrong by as much.
     After the passes with gradient: autocast keeps weights that it has cast, and those cast here have none.
     """
-    if backbone.training and _tracking(backbone):
+    if backbone.training and any(batch_norms([backbone])):
         backbone.forward_features(clips)
-
-
-def _tracking(network: nn.Module) -> list[_BatchNorm]:
-    return [part for part in network.modules() if isinstance(part, _BatchNorm) and part.track_running_stats]

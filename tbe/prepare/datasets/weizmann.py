@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Writes the lists and prints the number of videos of each."""
-    videos = sorted(args.root.glob("*/*_*.avi"))
+    videos = sorted(video for video in args.root.glob("*/*_*") if video.suffix.lower() == ".avi")
     if not videos:
         raise MissingFile(f"{args.root}: expected videos <class>/<person>_<class>.avi, found none")
     persons = sorted({person_of(video) for video in videos})

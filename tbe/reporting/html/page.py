@@ -81,10 +81,22 @@ def _all_numbers(runs: list[Run]) -> Iterable[Markup]:
 
 
 def _measured(runs: list[Run]) -> Iterable[tuple[str, list[Run]]]:
+    """Yields a title and the runs that were measured on the same data in the same way, of which the best is marked."""
     for kind, title in KINDS.items():
-        measured = [run for run in runs if run.kind == kind and run.metrics]
-        if measured:
-            yield title, measured
+        alike: dict[str, list[Run]] = {}
+        for run in runs:
+            if run.kind == kind and run.metrics:
+                alike.setdefault(_measured_on(run), []).append(run)
+        for asked, measured in alike.items():
+            yield f"{title}: {asked}" if len(alike) > 1 else title, measured
+
+
+def _measured_on(run: Run) -> str:
+    """Returns what a run's numbers are of, in words."""
+    told = run.protocol | (run.protocol.get("test") or {})
+    clips = f"{told['clips']} clips a video" if told.get("clips") else ""
+    gallery = f"gallery {told['gallery']}" if told.get("gallery", "train") != "train" else ""
+    return ", ".join(filter(None, [str(told.get("data") or "data unknown"), gallery, clips]))
 
 
 def _sweeps(runs: list[Run]) -> Iterable[Markup]:

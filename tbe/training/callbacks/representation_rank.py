@@ -101,10 +101,10 @@ class RepresentationRank(pl.Callback):
 
 def _batches_of(trainer: pl.Trainer) -> float:
     """Returns the batches of all epochs of a run, inf if it has no end."""
-    if trainer.max_steps > 0:
-        return trainer.max_steps * trainer.accumulate_grad_batches
+    of_steps = trainer.max_steps * trainer.accumulate_grad_batches if trainer.max_steps > 0 else math.inf
     epochs = trainer.max_epochs or -1
-    return trainer.num_training_batches * epochs if epochs > 0 else math.inf
+    of_epochs = trainer.num_training_batches * epochs if epochs > 0 else math.inf
+    return min(of_epochs, of_steps)
 
 
 @torch.no_grad()

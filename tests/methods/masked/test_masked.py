@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from tbe.backbones.activation_checkpointing import recompute_activations
 from tbe.backbones.resnet3d import ResNet3D
 from tbe.backbones.vit import ViT
 from tbe.errors import UserError
@@ -114,6 +115,17 @@ def test_batch_norms_keep_the_statistics_of_whole_clips_as_in_evaluation(method)
         run(network, clips(seed), clips(3))
         other.forward_features(clips(seed))
     assert_close(dict(network.backbone.named_buffers()), dict(other.named_buffers()))
+
+
+@pytest.mark.parametrize("method", [VideoMAE, VJEPA])
+def test_activations_that_are_computed_again_are_the_same_with_kept_statistics(method):
+    networks = [made(method, convolutions).train() for _ in range(2)]
+    recompute_activations(networks[1].backbone)
+    for network in networks:
+        torch.nn.functional.l1_loss(*run(network, clips(1), clips(3))).backward()
+    expected, found = ({name: one.grad for name, one in network.backbone.named_parameters()} for network in networks)
+    assert_close(found, expected)
+    assert_close(*(dict(network.backbone.named_buffers()) for network in networks))
 
 
 @pytest.mark.parametrize(

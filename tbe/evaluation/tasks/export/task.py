@@ -74,12 +74,18 @@ class Export:
     def _audits(self, evaluation: Evaluation) -> list[dict[str, Any]]:
         """Returns the records of the audits of this model; raises UserError for a folder without any."""
         folder = evaluation.folder / "audit" / evaluation.name if self.audit is None else Path(self.audit)
-        found = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.rglob("audit.json"))]
-        if self.audit is not None and not found:
+        found = {file: json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.rglob("audit.json"))}
+        if self.audit is None:
+            return list(found.values())
+        own = [record for file, record in found.items() if _is_of(evaluation.origin, record, file)]
+        if not own:
+            others = ", ".join(dict.fromkeys(str(record["about"]["model"]) for record in found.values()))
+            got = f"those of {others}, with other weights" if found else "none below it"
             raise UserError(
-                f"tasks.export.audit={folder}: expected a folder with audits (audit.json), got none below it"
+                f"tasks.export.audit={folder}: expected a folder with audits (audit.json) of {evaluation.name}, got "
+                f"{got}"
             )
-        return found
+        return own
 
     @torch.no_grad()
     def write(self, name: str, network: nn.Module, folder: Path, probes: list[Tensor]) -> dict[str, dict[str, Any]]:
@@ -125,3 +131,11 @@ def random_clips(shape: tuple[int, ...], dynamic_sizes: Sequence[str]) -> list[T
     for size in dynamic_sizes:
         larger[SIZES[size] - 1] += shape[1] // 2 if size == "frames" else 32
     return [torch.randn(batch, *sizes, generator=generator) for batch, sizes in ((2, shape), (1, shape), (3, larger))]
+
+
+def _is_of(origin: Any, record: dict[str, Any], file: Path) -> bool:
+    """Checks whether an audit is of these weights: it names them, or was made by the run that trained them."""
+    audited = record["about"]["origin"]
+    if audited is not None or not isinstance(origin, dict):
+        return bool(audited == origin)
+    return Path(origin.get("path", "")).resolve().parent.parent in file.resolve().parents
