@@ -108,9 +108,10 @@ def _check_split(checkpoint: Checkpoint, data: dict[str, Any]) -> None:
 
     Official splits divide the same videos in other ways: most test videos of one are training videos of the others.
     """
-    theirs = checkpoint.config["data"]
+    theirs = checkpoint.config.get("data") or {}  # none in an export
     numbers = theirs.get("split"), data.get("split")
-    if checkpoint.stage != "pretrain" and theirs.get("name") == data.get("name") and numbers[0] != numbers[1]:
+    is_of_data = "name" in theirs and theirs["name"] == data.get("name")
+    if checkpoint.stage != "pretrain" and is_of_data and numbers[0] != numbers[1]:
         raise UserError(
             f"{checkpoint.path}: expected a network that was trained on split {numbers[1]} of {data.get('name')}, got "
             f"one that was trained with the labels of split {numbers[0]}, which has most of its test videos. Measure "

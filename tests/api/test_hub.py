@@ -10,6 +10,7 @@ import torch
 from torch.testing import assert_close
 
 import tbe
+from tbe.checkpoints import checkpoint as checkpoints
 from tbe.encoders import load_encoder
 from tbe.evaluation.tasks.export.readme import AUDITED
 from tests.conftest import SMALL, once, run_command
@@ -26,9 +27,12 @@ def made(run, tmp_path_factory, data_dir):
     import tbe.eval
 
     def make(folder):
-        (folder / "audits").mkdir()
-        record = {"about": ABOUT, "measures": {"linear": {name: [41.5, 40.0, 43.0] for name in AUDITED}}}
-        (folder / "audits" / "audit.json").write_text(json.dumps(record))
+        origin = checkpoints.read(run / "checkpoints" / "last.ckpt").origin()
+        for name, of, value in (("own", origin, 41.5), ("other", {**origin, "step": -1}, 97.5)):  # left out of the card
+            about = ABOUT | {"origin": of, "model": name}
+            record = {"about": about, "measures": {"linear": {name: [value, 40.0, 43.0] for name in AUDITED}}}
+            (folder / "audits" / name).mkdir(parents=True)
+            (folder / "audits" / name / "audit.json").write_text(json.dumps(record))
         task = ["task=export", "tasks.export.formats=[safetensors]", f"tasks.export.audit={folder / 'audits'}"]
         run_command(tbe.eval, "eval", [f"checkpoint={run}", "trainer=cpu", *task], folder / "run")
 
@@ -108,6 +112,7 @@ def test_a_pushed_backbone_comes_back_with_its_card(run, exported, hub):
     card = (exported / "README.md").read_text()
     assert card.startswith("---\nlibrary_name: tbe-video\n")
     assert "| background reliance | 41.5 (40.0 to 43.0) |" in card
+    assert "97.5" not in card
     for network in (tbe.load("hf:me/net"), tbe.Pretrained.from_pretrained("me/net", revision="main")):
         assert_close(network(CLIPS), tbe.load(run)(CLIPS), atol=0, rtol=0)
     assert isinstance(network, hub_mixin.ModelHubMixin)
