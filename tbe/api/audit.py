@@ -22,7 +22,7 @@ from tbe.data.readers import OpenVideo
 from tbe.data.sources.actor_masks import ActorMasks
 from tbe.data.sources.base import VideoSource
 from tbe.data.sources.mask_counts import check_masks
-from tbe.data.sources.records import Records, hold_out, make_records
+from tbe.data.sources.records import UNLABELED, Records, hold_out, make_records
 from tbe.encoders import Encoder, load_encoder
 from tbe.errors import UserError
 from tbe.evaluation.tasks.base import Evaluation
@@ -167,6 +167,10 @@ def _source(
             count = "a single path" if is_one else len(paths)
             raise UserError(f"tbe.audit: expected videos with a label each ({part}), got {count} and {len(given)}")
     known: set[Any] = {label for _, given in pairs.values() for label in given}
+    if UNLABELED in known:
+        raise UserError(
+            f"tbe.audit: expected a label of each video, got {UNLABELED}, which stands for none: leave them out"
+        )
     if len({isinstance(label, str) for label in known}) > 1:
         raise UserError("tbe.audit: expected labels that are all numbers or all names, got both")
     classes = sorted(known)

@@ -159,6 +159,8 @@ def test_networks_of_sweeps_are_told_apart_by_the_folders_above_their_runs():
 
     assert weights("/x", {"path": "/runs/demo/2026-01-31_12-00-00/checkpoints/last.ckpt"}) == "2026-01-31_12-00-00"
     assert weights("/x", {"path": "/runs/proof_sweep/0/finetune/checkpoints/last.ckpt"}) == "proof_sweep/0/finetune"
+    assert weights("/x", {"path": "/runs/demo/first/checkpoints/best.ckpt"}) == "first/best"
+    assert weights("/x", {"path": "/models/a/r3d.pth"}) == "a/r3d.pth"
     assert weights("/runs/hosts_sweep/3/audit/proof", None) == "hosts_sweep/3"  # of the run's own network
     assert weights("/runs/hosts_sweep/3/audit/proof/iid", None) == "hosts_sweep/3"
     assert weights("/runs/eval/1/audit/random init", "random") == "random"

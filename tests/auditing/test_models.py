@@ -1,11 +1,13 @@
 """Models of any origin are audited: by name in a command, and as networks in Python."""
 
 import json
+import os
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torchvision.io import write_png
 
 import tbe
 from tbe.api.audit import _source
@@ -107,6 +109,15 @@ def test_networks_are_audited_in_python(video_folder, tmp_path):
         tbe.audit(Corner(), paths, labels[:1], **settings)
     with pytest.raises(ValueError, match=r"expected videos with a label each \(test\), got a single path and 1"):
         tbe.audit(Corner(), paths[0], labels[:1], **settings)
+    with pytest.raises(ValueError, match="expected a label of each video, got -1, which stands for none"):
+        tbe.audit(Corner(), paths, [-1, *range(len(paths) - 1)], **settings)
+    masks = tmp_path / "masks" / os.path.relpath(paths[0], video_folder)
+    masks.with_suffix("").mkdir(parents=True)
+    write_png(torch.zeros(1, 32, 40, dtype=torch.uint8), str(masks.with_suffix("") / "000001.png"))
+    with pytest.raises(ValueError, match=r"data.masks: expected a mask of each of the \d+ frames of .*, got 1"):
+        tbe.audit(
+            Corner(), paths, labels, train_videos=paths, train_labels=labels, masks=tmp_path / "masks", **settings
+        )
     with pytest.raises(ValueError, match="expected labels that are all numbers or all names, got both"):
         tbe.audit(Corner(), paths, [0, *labels[1:]], **settings)
     for models, got in (({}, "none"), (lambda clips: clips, "function")):

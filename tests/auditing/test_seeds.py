@@ -132,3 +132,12 @@ def test_audits_that_do_not_belong_together_are_refused(sources, message, tmp_pa
         found.write(tmp_path / name)
     with pytest.raises(ValueError, match=message):
         write([source.format(tmp_path) for source in sources], tmp_path / "card")
+
+
+@pytest.mark.parametrize("changed", [{"masks": "what moves"}, {"clips": {"per video": 10, "frames": 8, "stride": 1}}])
+def test_audits_that_were_made_otherwise_are_no_seeds_of_one_model(changed, tmp_path):
+    audited(tmp_path / "net" / "0", 0.5, 0)
+    audited(tmp_path / "net" / "1", 0.5, 1, ABOUT | changed)
+    (key,) = changed
+    with pytest.raises(ValueError, match=f"expected audits that were made alike, got {key} .* and .*"):
+        write([f"net={tmp_path / 'net' / '?'}"], tmp_path / "card")

@@ -106,6 +106,15 @@ def test_what_is_no_encoder_is_refused(name, options, message):
         load_encoder(name, **options)
 
 
+def test_what_an_encoder_says_itself_is_not_taken_beside_it(monkeypatch):
+    made = load_encoder("mine:vectors", **MADE)
+    monkeypatch.setattr("mine.encoder", lambda: made, raising=False)
+    assert load_encoder("mine:encoder").spec.num_frames == 4
+    for options in ({"size": 32}, {"pool": "mean_std"}):
+        with pytest.raises(ValueError, match=f"expected no {next(iter(options))} beside it: it returns an Encoder"):
+            load_encoder("mine:encoder", **options)
+
+
 def test_features_of_another_length_for_other_clips_are_refused():
     encoder = load_encoder("mine:of_other_lengths", **MADE)
     encoder(torch.zeros(2, 3, 4, 16, 16))

@@ -145,3 +145,5 @@ def test_topk_equals_sklearn():
 
 def test_a_label_nobody_scored_counts_as_missed():
     assert topk_accuracy(np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([0, 5]), 1) == 50
+    scores = np.array([[0.4, -np.inf, 0.6]] * 3)  # of three classes, one of which was never seen
+    assert topk_accuracy(scores, np.array([0, 1, 2]), 5) == pytest.approx(200 / 3)

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torchvision.io import write_jpeg, write_png
 
-from tbe.data.sources.actor_masks import ActorMasks
+from tbe.data.sources.actor_masks import ActorMasks, read_mask
 from tbe.data.video_writer import write_video
 from tests.conftest import moving_square
 from tests.prepare.videos import lying
@@ -41,6 +42,9 @@ def test_the_threshold_decides_where_the_actor_is(masks):
     folder = masks("run/a", [1, 2])
     assert ActorMasks(folder, above=199)("run/a.avi", "", [0]).any()
     assert not ActorMasks(folder, above=200)("run/a.avi", "", [0]).any()
+    Image.fromarray(np.array([[0, 100, 127 * 257, 128 * 257, 65535]], np.uint16)).save(folder / "deep.png")
+    assert read_mask(folder / "deep.png").tolist() == [[False, True, True, True, True]]
+    assert read_mask(folder / "deep.png", above=127).tolist() == [[False, False, False, True, True]]  # of 16 bits
     with pytest.raises(ValueError, match=r"data.mask_above: expected 0 to 254, got 255"):
         ActorMasks(folder, above=255)
 

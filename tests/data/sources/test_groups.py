@@ -18,6 +18,9 @@ def test_groups_are_told_by_an_expression_or_a_file(groups, tmp_path):
     assert groups(r"/(\w)_").tolist() == [0, 1, 0]
     assert groups(str(tmp_path / "groups.txt")).tolist() == [1, 0, 0]
     assert groups(None) is None
+    (tmp_path / "groups.txt").write_text("b/y_1.mp4 ann\na/x_2.mp4 ann\na/x_1.mp4 bob\nb/y_1.mp4 bob\n")
+    with pytest.raises(ValueError, match=r"groups.txt:4: expected one group of 'b/y_1.mp4', got ann and bob"):
+        groups(str(tmp_path / "groups.txt"))
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,8 @@ def test_classes_are_counted_by_their_names(tmp_path):
         _ = some.num_classes
     (tmp_path / "classes.txt").write_text("jump\nwalk\n")
     assert some.num_classes == 2
+    (tmp_path / "classes.txt").write_text("jump\n\nwalk\n\n")
+    assert (some.num_classes, some.class_names) == (2, ["jump", "walk"])
     assert some.class_names == ["jump", "walk"]
 
 

@@ -157,6 +157,16 @@ def test_an_unknown_split_is_refused(video_folder):
         source(video_folder).records("trial")
 
 
+def test_a_video_that_is_listed_twice_is_on_one_side(video_folder):
+    rows = (video_folder / "train.txt").read_text()
+    (video_folder / "train.txt").write_text(rows + rows)
+    data = source(video_folder, val_share=0.25)
+    train, val = ({bytes(path) for path in data.records(split).paths} for split in ("train", "val"))
+    assert train
+    assert val
+    assert not train & val
+
+
 def test_labels_above_num_classes_are_refused(video_folder):
     with pytest.raises(ValueError, match=r"train.txt \(data=mine, data.num_classes=1\): expected labels from 0 to 0"):
         source(video_folder, num_classes=1).records("train")

@@ -324,12 +324,16 @@ def test_runs_that_were_trained_or_measured_otherwise_are_no_seeds_of_one_varian
     fold = part("fold", 2, **usual | {"steps": 1175, "be": {"ratio": 0.3, "prob": 1, "layout": "BCTHW"}})
     short = part("short", 3, **usual | {"epochs": 10, "steps": 250})
     weak = part("weak", 4, **usual | {"be": {"ratio": 0.1}})
-    main([part("first", 1, **usual), "--out", str(tmp_path / "kept")])
+    clips = part("clips", 5, **usual | {"test": {"clips": 1, "splits": ["iid", "swap"]}})
+    test = {"test": {"clips": 10, "splits": ["iid"], "max_clips_per_forward": 16}}
+    main([part("first", 1, **usual | test), "--out", str(tmp_path / "kept")])
     kept = str(tmp_path / "kept" / "runs.json")
     main([kept, fold, "--out", str(tmp_path / "both")])
     assert "| 1, 2 | 15.0 ± 63.5 |" in (tmp_path / "both" / "table.md").read_text()
     with pytest.raises(SystemExit, match="in their seed alone, got seed 1: epochs 48, steps 1200; seed 3: epochs 10, "):
         main([kept, short, "--out", str(tmp_path / "both")])
+    with pytest.raises(SystemExit, match=r"seed 1: test.clips 10; seed 5: test.clips 1\. Compare"):
+        main([kept, clips, "--out", str(tmp_path / "both")])
     with pytest.raises(SystemExit, match=r"seed 1: be.ratio 0.3; seed 4: be.ratio 0.1\. Compare"):
         main([kept, weak, "--out", str(tmp_path / "both")])
 

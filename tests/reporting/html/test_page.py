@@ -1,5 +1,6 @@
 import base64
 import io
+import json
 from html.parser import HTMLParser
 
 import numpy as np
@@ -121,3 +122,14 @@ def test_the_command_line_says_what_is_wrong(tmp_path):
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: {tmp_path}: expected the folder of a run")
     assert "Traceback" not in done.stderr
+
+
+def test_runs_that_were_measured_on_other_data_are_not_compared(tmp_path):
+    for number, (data, score) in enumerate((("ucf101", 30.0), ("ucf101", 40.0), ("hmdb51", 70.0))):
+        folder = write_run(tmp_path / "runs" / str(number), name=f"run {number}")
+        protocol = {"data": data, "test": {"clips": 10}}
+        (folder / "metrics.json").write_text(json.dumps({"linear/top1": score, "protocol": protocol}))
+    main([str(tmp_path / "runs")])
+    text = Elements((tmp_path / "runs" / "report.html").read_text(encoding="utf-8")).text
+    assert "Training: ucf101, 10 clips a video" in text
+    assert "Training: hmdb51, 10 clips a video" in text
