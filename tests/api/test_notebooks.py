@@ -44,4 +44,4 @@ def test_a_notebook_runs_and_draws(name, folder, video_folder):
 def test_all_notebooks_are_linked(folder):
     page = (ROOT / "docs" / "reference" / "python-api.md").read_text(encoding="utf-8")
     for name in SMALL:
-        assert f"../notebooks/{name}.md" in page
+        assert f"../notebooks/{name}.py" in page
