@@ -63,6 +63,9 @@ def test_what_is_asked_otherwise_is_another_revision_whose_results_are_not_those
     )
     assert first == again
     assert len({first, *others}) == 3
+    of_encoder = torch.nn.Flatten()
+    of_encoder.spec = "mean=0.1"  # what an encoder normalizes by itself
+    assert tbe.for_mteb(of_encoder, preprocessing=made, device="cpu")._revision() != first
 
 
 def test_it_is_an_encoder_of_mtebs_with_a_name_of_its_own(run):

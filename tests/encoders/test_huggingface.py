@@ -329,6 +329,8 @@ def test_sizes_are_those_of_the_processor(keys, size, crop, squash, folder, tmp_
     spec = load_encoder(f"hf:{with_keys(folder('dinov2'), tmp_path / 'model', **keys)}").spec
     assert (spec.size, spec.crop, spec.squash) == (size, pytest.approx(crop), squash)
     assert spec.preprocessing().squash == squash
+    other = load_encoder(f"hf:{tmp_path / 'model'}", size=64).spec  # of another size, and else as the processor says
+    assert (other.size, other.crop, other.squash) == ((64, 64), pytest.approx(crop), squash)
 
 
 def test_a_processor_without_sizes_or_none_at_all_is_told(folder, tmp_path):

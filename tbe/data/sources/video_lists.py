@@ -287,8 +287,9 @@ class VideoLists(VideoSource):
             return np.zeros(len(records), bool)
         if self._held is None or self._held[0] is not records or self._held[1] != settings:
             groups = self._groups_of(records)
-            if groups is None and len(set(records.paths.digests().tolist())) < len(records):  # a video is one group
-                groups = np.unique(records.paths.digests(), return_inverse=True)[1]
+            if groups is None:
+                _, of_paths, counts = np.unique(records.paths.digests(), return_inverse=True, return_counts=True)
+                groups = of_paths if counts.max(initial=0) > 1 else None  # a video that is listed twice is on one side
             if groups is None:
                 held = hold_out(records.labels, self.val_share)
             else:

@@ -143,3 +143,14 @@ def test_a_list_reads_the_same_with_or_without_skipped_lines(tmp_path, interrupt
     assert rows.path(49) == str(tmp_path / "a folder" / "clip 49.avi")
     assert rows.labels.tolist() == interrupted.labels.tolist() == [number % 7 for number in range(50)]
     assert rows.num_frames.tolist() == interrupted.num_frames.tolist() == list(range(10, 60))
+
+
+def test_frames_that_were_extracted_again_are_another_version_of_their_video(tmp_path):
+    records = make_records(str(tmp_path), ["a"], [0], [0])
+    (tmp_path / "a").mkdir()
+    for number in range(3):
+        (tmp_path / "a" / f"{number}.jpg").write_bytes(b"before")
+    before = records.version(0)
+    assert records.version(0) == before
+    (tmp_path / "a" / "2.jpg").write_bytes(b"other")  # the folder itself is as it was
+    assert records.version(0) != before
