@@ -157,10 +157,9 @@ def test_an_unknown_split_is_refused(video_folder):
         source(video_folder).records("trial")
 
 
-def test_a_video_that_is_listed_twice_is_on_one_side(video_folder):
-    rows = (video_folder / "train.txt").read_text()
-    (video_folder / "train.txt").write_text(rows + rows)
-    data = source(video_folder, val_share=0.25)
+def test_a_video_that_is_listed_twice_is_on_one_side(video_folder, tmp_path):
+    (tmp_path / "train.txt").write_text(2 * (video_folder / "train.txt").read_text())
+    data = source(video_folder, lists=str(tmp_path), splits={"train": "train.txt"}, val_share=0.25)
     train, val = ({bytes(path) for path in data.records(split).paths} for split in ("train", "val"))
     assert train
     assert val
