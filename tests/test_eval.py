@@ -161,6 +161,10 @@ def test_a_finetuned_network_is_tested_as_at_the_end_of_its_training(finetuned, 
     metrics = metrics_of(evaluate("task=test", f"checkpoint={finetuned}/checkpoints/best.ckpt"))
     for name in ("test/top1", "test/clip_top1", "test/top5"):
         assert metrics[name] == metrics_of(finetuned)[name]
+    told = metrics_of(finetuned)["protocol"]["measured"]
+    (best,) = metrics["protocol"]["checkpoints"].values()
+    assert (told["epoch"], told["step"]) == (best["epoch"], best["step"])
+    assert told["path"].endswith("best.ckpt")
 
 
 def test_a_run_whose_validation_chose_another_epoch_than_its_last_says_which_is_measured(finetuned, tmp_path, caplog):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -196,6 +197,16 @@ def test_settings_that_a_stage_does_not_have_are_named_and_a_variant_says_what_w
     (message,) = resolved("experiment=proof_finetune", "variant=median_swap")[1]
     assert message.startswith("variant=median_swap: without effect, settings of pretraining in a run of stage=finetune")
     assert resolved("experiment=proof_finetune", "variant=random")[1] == []  # no epochs
+
+
+@pytest.mark.parametrize(("epochs", "latest"), [(8, None), (7, 4)])
+def test_epochs_that_are_not_validated_are_said_where_the_best_one_is_measured(epochs, latest, caplog):
+    config = {"tasks": {"test": {}}, "callbacks": {"best": {}}}
+    tbe.train._tell_of_unvalidated_end(config, SimpleNamespace(check_val_every_n_epoch=4, max_epochs=epochs))
+    said = [record.getMessage() for record in caplog.records]
+    assert [text.partition("measure, ")[2] for text in said] == (
+        [f"is of epoch {latest} at the latest"] if latest else []
+    )
 
 
 def test_data_that_is_chosen_for_the_first_of_two_runs_alone_is_named(tmp_path):

@@ -81,7 +81,8 @@ class Audit:
         audited = Audited(answers, self._about(evaluation, split, answers), folder)
         if rank() == 0:
             audited.write(folder)
-            shutil.rmtree(folder / PICTURES, ignore_errors=True)  # of other videos, maybe
+            if (folder / PICTURES).exists():  # of an audit before, maybe of other videos
+                shutil.rmtree(folder / PICTURES)
             if self.pictures:
                 write_pictures(evaluation, split, audited.answers, self.pictures, folder / PICTURES)
             if self.leaderboard:

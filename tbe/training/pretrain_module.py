@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from torch import Tensor, nn
 
 from tbe.backbones.base import VideoBackbone
@@ -135,7 +134,8 @@ def _check_fits(loss: nn.Module, compared: Compared, method: Method) -> None:
             f"loss: expected {'cross_entropy' if told else 'another than that of pretext tasks'} with "
             f"{type(method).__name__}, got {kind}: leave loss= out"
         )
-    if isinstance(loss, CosineRegression) and len(getattr(compared, "negatives", torch.zeros(0, 0)).flatten()):
+    negatives = getattr(compared, "negatives", None)
+    if isinstance(loss, CosineRegression) and negatives is not None and negatives.numel():
         raise UserError(
             f"loss: expected one that reads the negatives of {type(method).__name__}, got {kind}: leave loss= out, or "
             "choose loss=cosine with method=byol only"
