@@ -15,12 +15,12 @@ from tbe.augment.crops import Crop
 from tbe.augment.fused_color import change_and_normalize
 from tbe.augment.rand_augment import RandAugment
 from tbe.augment.resample import matrices, resample, resample_in_bands, resample_in_levels, rotate
+from tbe.augment.turned import FLOW
 from tbe.errors import UserError
 
 # Of Kinetics-400, as used by torchvision's video models.
 KINETICS_MEAN = (0.43216, 0.394666, 0.37645)
 KINETICS_STD = (0.22803, 0.22145, 0.216989)
-FLOW = 2  # channels of optical flow
 LARGE = 1_000_000  # values of a raw clip from which a CPU is faster clip by clip, within its cache, than by batch
 CACHED = 1_250_000  # values of a result that a CPU computes at a time, to stay within its cache and reuse memory
 

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tbe.augment.turned import reverse
 from tbe.data.backgrounds import ROLES
 from tbe.data.medians import temporal_median
 
@@ -80,7 +81,7 @@ class Reversed(ContextFree):
     """Reverses the order of the frames."""
 
     def __call__(self, clips: Tensor, surroundings: PerturbationContext) -> Tensor:
-        return clips.flip(2)
+        return reverse(clips)
 
 
 @dataclass(frozen=True)

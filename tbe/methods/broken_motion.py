@@ -10,13 +10,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from tbe.augment.turned import reverse
 from tbe.errors import UserError
 
 
 def play_backwards(clips: Tensor) -> Tensor:
     """Reverses the frames of clips (B, C, T, H, W). An action that looks the same backwards is no negative."""
     _check(clips)
-    return clips.flip(2)
+    return reverse(clips)
 
 
 def shuffle_frames(clips: Tensor) -> Tensor:

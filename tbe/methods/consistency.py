@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tbe.augment.turned import reverse
 from tbe.backbones.base import VideoBackbone
 from tbe.errors import UserError
 
@@ -29,5 +30,5 @@ class Consistency(nn.Module):
         """Returns the penalty, a scalar, for clips (B, C, T, H, W) and their distracted versions."""
         if not self.temporal_inversion:
             return self.weight * F.mse_loss(backbone(distracted), backbone(clips))
-        inverted = backbone.forward_features(distracted.flip(2)).mean(dim=(3, 4))  # (B, F, t)
+        inverted = backbone.forward_features(reverse(distracted)).mean(dim=(3, 4))  # (B, F, t)
         return self.weight * F.mse_loss(inverted.flip(2), backbone.forward_features(clips).mean(dim=(3, 4)))

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from tbe.augment.turned import mirror, reverse, rotate
 from tbe.backbones.base import VideoBackbone
 from tbe.errors import UserError
 from tbe.methods.base import Method, Predictions
@@ -19,7 +20,7 @@ class Pretext(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, clips: Tensor, choices: Tensor) -> Tensor:
-        """Transforms each clip (B, C, T, H, W) by its choice (B,) in [0, num_choices)."""
+        """Transforms each normalized clip (B, C, T, H, W) by its choice (B,) in [0, num_choices)."""
 
 
 class Rotation(Pretext):
@@ -30,7 +31,7 @@ class Rotation(Pretext):
     def forward(self, clips: Tensor, choices: Tensor) -> Tensor:
         if clips.shape[-1] != clips.shape[-2]:
             raise UserError(f"Rotation: expected square clips, got {tuple(clips.shape[-2:])}")
-        return _each(torch.stack([torch.rot90(clips, turns, (3, 4)) for turns in range(4)]), choices)
+        return _each(torch.stack([rotate(clips, turns) for turns in range(4)]), choices)
 
 
 class Flip(Pretext):
@@ -39,7 +40,7 @@ class Flip(Pretext):
     num_choices = 2
 
     def forward(self, clips: Tensor, choices: Tensor) -> Tensor:
-        return _each(torch.stack([clips, clips.flip(4)]), choices)
+        return _each(torch.stack([clips, mirror(clips)]), choices)
 
 
 class ArrowOfTime(Pretext):
@@ -48,7 +49,7 @@ class ArrowOfTime(Pretext):
     num_choices = 2
 
     def forward(self, clips: Tensor, choices: Tensor) -> Tensor:
-        return _each(torch.stack([clips, clips.flip(2)]), choices)
+        return _each(torch.stack([clips, reverse(clips)]), choices)
 
 
 class Pace(Pretext):

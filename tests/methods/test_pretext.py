@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from tbe.methods.broken_motion import play_backwards
 from tbe.methods.pretext import ArrowOfTime, Flip, Pace, PretextMethod, Rotation
 from tests.methods.networks import Mean
 
@@ -19,6 +20,15 @@ def test_clips_are_mirrored_or_played_backwards_or_not():
     for pretext, axis in ((Flip(), 3), (ArrowOfTime(), 1)):
         for clip, result, chosen in zip(CLIPS, pretext(CLIPS, choices), choices.tolist(), strict=True):
             assert torch.equal(result, clip.flip(axis) if chosen else clip)
+
+
+def test_directions_of_optical_flow_turn_with_it():
+    flow, choices = CLIPS[:, :2], torch.ones(6, dtype=torch.long)
+    right, down = flow.unbind(1)
+    assert torch.equal(Flip()(flow, choices), torch.stack([-right, down], dim=1).flip(4))
+    assert torch.equal(ArrowOfTime()(flow, choices), -flow.flip(2))
+    assert torch.equal(play_backwards(flow), -flow.flip(2))
+    assert torch.equal(Rotation()(flow, choices), torch.stack([down, -right], dim=1).rot90(1, (3, 4)))
 
 
 def test_paces_are_steps_of_frames_within_the_clip():

@@ -132,9 +132,12 @@ def test_tokens_are_the_places_of_a_backbones_maps_and_mirrored_clips_follow():
         assert_close(found[:, 1], tokens.tokens_of(backbone, clips.flip(-1)))
     with pytest.raises(ValueError, match=r"expected at most max_gigabytes=0.001 of tokens, got .*: 9000 clips, each"):
         tokens.Tokens(backbone, count_clips=lambda: 9000, max_gigabytes=0.001, flip=False)(clips)
-    flow = build("backbone", "tiny", in_channels=2).eval()
-    with pytest.raises(ValueError, match="expected flip=false with optical flow"):
-        tokens.Tokens(flow, count_clips=lambda: 2, max_gigabytes=1, flip=True)(clips[:, :2])
+    flow_network, flow = build("backbone", "tiny", in_channels=2).eval(), clips[:, :2]
+    with torch.no_grad():
+        network = tokens.Tokens(flow_network, count_clips=lambda: 2, max_gigabytes=1, flip=True)
+        found = network(flow).unflatten(1, (2, -1, network.width))
+        in_the_mirror = torch.stack([-flow[:, 0], flow[:, 1]], dim=1).flip(-1)
+        assert_close(found[:, 1], tokens.tokens_of(flow_network, in_the_mirror))
     with pytest.raises(ValueError, match="expected a network with tokens, got Flatten"):
         tokens.tokens_of(nn.Flatten(), clips)
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tbe.augment.clip_augment import FLOW
+from tbe.augment.turned import mirror
 from tbe.backbones.base import VideoBackbone
 from tbe.errors import UserError
 from tbe.evaluation.features import extract
@@ -33,12 +33,8 @@ class Tokens(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         tokens = tokens_of(self.network, clips)
-        if self.flip and clips.shape[1] == FLOW:
-            raise UserError(
-                "attentive: expected flip=false with optical flow, whose mirror image changes sign, got true"
-            )
         if self.flip:
-            tokens = torch.cat([tokens, tokens_of(self.network, clips.flip(-1))], dim=1)
+            tokens = torch.cat([tokens, tokens_of(self.network, mirror(clips))], dim=1)
         num_clips = self.count_clips()
         gigabytes = BYTES * tokens[0].numel() * num_clips / 1e9
         if gigabytes > self.max_gigabytes:
