@@ -37,14 +37,14 @@ class Audited:
     def weights(self) -> str:
         """Where the weights come from, in short: the folder of the run and, unless it is the last one, the checkpoint.
 
-        Of other models the file and its folder, or what they were loaded by.
+        Of other models the file and its folder, or what they were loaded by; of random weights the network and seed.
         """
         origin = self.about["origin"]
         above = self.folder.absolute().parents
         if origin is None and FOLDER in (names := [folder.name for folder in above]):
             return _short(above[names.index(FOLDER) + 1])  # of the run that audited what it trained
         if not isinstance(origin, dict):
-            return str(origin)
+            return f"{origin}{_network(self.about)}"
         if not origin.get("path"):
             return str(origin.get("model", ""))
         path = Path(origin["path"])
@@ -87,6 +87,16 @@ def _short(run: Path) -> str:
     """Returns the name of a run's folder; in a sweep, 0, 1, ..., or of a run that follows another, also those above."""
     above = run.parent.name and (run.name.isdigit() or run.name in STAGES)
     return f"{_short(run.parent)}/{run.name}" if above else run.name
+
+
+def _network(about: dict[str, Any]) -> str:
+    """Returns the network whose weights no file has, its settings and the seed, or nothing if it is not known."""
+    settings = dict(about.get("backbone") or {})
+    if not settings:
+        return ""
+    kind = settings.pop("_target_", "").rpartition(".")[2]
+    told = ", ".join(f"{name}={value}" for name, value in settings.items())
+    return f" {kind}({told}), seed {about['pairs_seed']}"
 
 
 def find_audits(folder: Path) -> list[Audited]:

@@ -142,6 +142,7 @@ class Audit:
             "seed": self.seed,
             "pairs_seed": data.seed,
             "origin": evaluation.origin,
+            "backbone": evaluation.backbone_config if isinstance(evaluation.origin, str) else None,  # of random weights
             "versions": runs.versions(),
             "command": self.command or shlex.join(["python", *sys.argv]),
         }

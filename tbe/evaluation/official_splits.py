@@ -12,6 +12,7 @@ from tbe.errors import UserError
 from tbe.evaluation.intervals import deviation
 
 NUMBER = "{split}"  # placeholder in the names of lists and checkpoints
+SPREADS = ("_low", "_high", "_interval", "_deviation")  # ends of the names of what says how far a metric may be off
 
 
 def check(numbers: list[int], data: Mapping[str, Any]) -> None:
@@ -39,9 +40,17 @@ def config_for_split(config: dict[str, Any], number: int | None, folder: Path) -
 
 
 def summarize(rows: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
-    """Returns the metrics of each split, plus `mean` and standard `deviation` of the metrics common to all."""
+    """Returns the metrics of each split, plus `mean` and standard `deviation` of the metrics common to all.
+
+    How far a metric of one split may be off has no mean: averaged, it would pass for that of the mean.
+    """
     every = list(rows.values())
-    common = [metric for metric in every[0] if all(metric in row for row in every)]
+    common = [metric for metric in every[0] if not _is_spread(metric) and all(metric in row for row in every)]
     values = {metric: [row[metric] for row in every] for metric in common}
     mean = {metric: float(np.mean(found)) for metric, found in values.items()}
     return {**rows, "mean": mean, "deviation": {metric: deviation(found) for metric, found in values.items()}}
+
+
+def _is_spread(metric: str) -> bool:
+    """Checks whether a metric, `task/name/split`, says how far another may be off."""
+    return any(part.endswith(SPREADS) for part in metric.split("/"))

@@ -164,6 +164,8 @@ def test_networks_of_sweeps_are_told_apart_by_the_folders_above_their_runs():
     assert weights("/runs/hosts_sweep/3/audit/proof", None) == "hosts_sweep/3"  # of the run's own network
     assert weights("/runs/hosts_sweep/3/audit/proof/iid", None) == "hosts_sweep/3"
     assert weights("/runs/eval/1/audit/random init", "random") == "random"
+    about = {"origin": "random", "backbone": {"_target_": "tbe.backbones.I3D", "in_channels": 3}, "pairs_seed": 4}
+    assert Audited(None, about, Path("/runs/eval/1")).weights == "random I3D(in_channels=3), seed 4"
 
 
 def test_other_columns_are_no_leaderboard_and_no_folder_an_audit(tmp_path):
