@@ -194,8 +194,8 @@ class ForegroundMerge(Distractor):
     """Pastes the moving part of each clip onto another clip of the batch, `owners` (B, 1) of the last one.
 
     The moving part is the share `foreground` of the pixels with the largest smoothed frame difference, one mask for all
-    frames of a clip. A clip stays unchanged with probability 1 - prob. Modeled on FAME (Ding et al., CVPR 2022,
-    arXiv:2109.15130), without its refinement by color.
+    frames of a clip; where nothing moves, any of them. A clip stays unchanged with probability 1 - prob. Modeled on
+    FAME (Ding et al., CVPR 2022, arXiv:2109.15130), without its refinement by color. Raises UserError for one frame.
     """
 
     has_owners = True
@@ -210,6 +210,10 @@ class ForegroundMerge(Distractor):
         self.prob = prob
 
     def distract(self, clips: Tensor) -> Tensor:
+        if clips.shape[2] < 2:
+            raise UserError(
+                f"ForegroundMerge: expected clips of at least 2 frames, of which some parts move, got {clips.shape[2]}"
+            )
         self.owners = owners = draw_owners(clips)
         others = clips[owners[:, 0]]
         mask = moving_mask(clips, self.foreground).view(len(clips), 1, 1, *clips.shape[-2:])

@@ -271,6 +271,8 @@ def test_merging_keeps_the_actor_and_replaces_the_background():
         assert torch.equal(merged[clip][:, :, mask[clip]], clips[clip][:, :, mask[clip]])
         assert torch.equal(merged[clip][:, :, ~mask[clip]], clips[other][:, :, ~mask[clip]])
     assert torch.equal(ForegroundMerge(prob=0.0)(clips), clips)
+    with pytest.raises(ValueError, match="at least 2 frames, of which some parts move, got 1"):
+        ForegroundMerge()(clips[:, :, :1])
 
 
 def test_swapping_exchanges_what_stands_still_and_keeps_what_moves():

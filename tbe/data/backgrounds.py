@@ -148,7 +148,9 @@ def choose_partners(
         role: _draw_from_class(of_video, target, ids, np.random.default_rng((seed, number)))
         for number, (role, target) in enumerate(targets.items(), start=2)
     }
-    own = np.arange(len(labels))
+    own, nobody = np.arange(len(labels)), np.full(len(labels), NOBODY)
+    if len(classes) < 2:
+        other_class, drawn = nobody, drawn | {"close": nobody, "far": nobody}
     found = {"own": own, "any": other_videos(labels, seed, False, ids), "other_class": other_class, **drawn}
     return found | {"still": other_class}
 

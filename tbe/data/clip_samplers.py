@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
@@ -22,6 +23,7 @@ class ClipShape:
     num_frames: int
     stride: int = 1
     short: str = "loop"
+    least: ClassVar[int] = 1  # frames that a video needs
 
     def __post_init__(self):
         for name in ("num_frames", "stride"):
@@ -80,6 +82,7 @@ class AnchorAndNegativeClips(ClipShape):
     """
 
     min_shift: int = 2
+    least: ClassVar[int] = 2  # or both clips are the same
 
     def anchor(self) -> RandomClip:
         """Returns a sampler that draws the same first clip, without the other."""
@@ -95,5 +98,5 @@ class AnchorAndNegativeClips(ClipShape):
             choice = int(torch.randint(choices, (1,), generator=generator))
             other = choice if choice < before else after + choice - before
         else:
-            other = (anchor + max(1, length // 3)) % max(1, length)
+            other = (anchor + max(1, length // 3)) % length
         return self.indices(torch.tensor([anchor, other]), length)

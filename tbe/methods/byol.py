@@ -16,7 +16,8 @@ class BYOL(Method):
     """Compares a prediction from each view with the other view's embedding, made by a moving average of the encoder.
 
     Returns positives (2B,) and no negatives (2B, 0). Use with `losses.CosineRegression`: its mean over both directions
-    is half of the published sum. The momentum is constant, where the published one rises to 1 along a cosine.
+    is half of the published sum. The momentum is constant, where the published one rises to 1 along a cosine, and the
+    predictor reads projections of unit length, where the published one reads them as they are.
     Grill et al., NeurIPS 2020 (arXiv:2006.07733).
     """
 

@@ -52,7 +52,7 @@ class NCE(nn.Module):
             raise UserError(f"NCE: expected a temperature above 0, got {temperature}")
         self.temperature = temperature
         self.register_buffer("log_mean", torch.tensor(float("nan")))  # unknown before the first batch
-        self._known = False  # a copy on the host, so that no step synchronizes with the device
+        self._known = False  # before a second batch; a copy on the host, so that no step synchronizes with the device
 
     def forward(self, positives: Tensor, negatives: Tensor, weights: Tensor | None = None) -> Tensor:
         if not negatives.shape[1]:
@@ -60,10 +60,10 @@ class NCE(nn.Module):
         scores = torch.cat([positives.unsqueeze(1), negatives], dim=1) / self.temperature
         weights = torch.ones_like(negatives[0]) if weights is None else weights
         if not self._known:
-            if self.log_mean.isnan():
+            self._known = not bool(self.log_mean.isnan())  # of an earlier batch: the first may be skipped, and undone
+            if not self._known:
                 everyone = gather((scores + _log_weights(weights)).detach())
                 self.log_mean.copy_(everyone.flatten().logsumexp(0) - (len(everyone) * (1 + weights.sum())).log())
-            self._known = True
         logits = scores - self.log_mean - weights.sum().log()
         return F.softplus(-logits[:, 0]).mean() + (weights * F.softplus(logits[:, 1:])).sum(dim=1).mean()
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torchmetrics.classification import MulticlassAccuracy
 
 from tbe.augment.mixing import Mixing
@@ -18,7 +19,7 @@ from tbe.backbones.vit import ViT
 from tbe.errors import UserError
 from tbe.methods.broken_motion import hold_a_frame
 from tbe.methods.consistency import Consistency
-from tbe.training.optim import Schedule, configure
+from tbe.training.optim import Schedule, average_last_step, configure
 
 
 class FinetuneModule(pl.LightningModule):
@@ -110,6 +111,9 @@ class FinetuneModule(pl.LightningModule):
         self.log("train/loss", loss)
         self.log("train/top1", 100 * (logits.argmax(dim=1) == labels).float().mean())
         return loss
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        average_last_step(self.trainer, optimizer)
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         clips = batch["clips"]

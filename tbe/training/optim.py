@@ -102,6 +102,19 @@ def steps_of(trainer: pl.Trainer) -> tuple[int, int]:
     return int(min(of_epochs, trainer.max_steps if trainer.max_steps > 0 else math.inf)), per_epoch
 
 
+@torch.no_grad()
+def average_last_step(trainer: pl.Trainer, optimizer: Optimizer) -> None:
+    """Brings the gradients of an epoch's last step to the mean of its batches, where these are fewer than `accumulate`.
+
+    Lightning divides each by the number of a whole step. To be called before a step, with gradients of their own scale.
+    """
+    whole = trainer.accumulate_grad_batches
+    if there := (trainer.fit_loop.epoch_loop.batch_idx + 1) % whole:
+        gradients = [weight.grad for group in optimizer.param_groups for weight in group["params"]]
+        if kept := [gradient for gradient in gradients if gradient is not None]:
+            torch._foreach_mul_(kept, whole / there)
+
+
 class ConfiguredLR(LambdaLR):
     """A schedule that resumes at the step of a checkpoint, with the optimizer settings of the config.
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytorch_lightning as pl
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from tbe.backbones.base import VideoBackbone
 from tbe.errors import UserError
 from tbe.methods.base import Comparisons, Embeddings, Method, Predictions, Reconstructions, WeightedComparisons
 from tbe.methods.consistency import Consistency
 from tbe.methods.losses import NCE, CosineRegression, InfoNCE, TripletMargin, contrast_accuracy
-from tbe.training.optim import Schedule, configure
+from tbe.training.optim import Schedule, average_last_step, configure
 
 Compared = Comparisons | WeightedComparisons | Predictions | Embeddings | Reconstructions
 REGRESSIONS = (nn.MSELoss, nn.L1Loss)  # of reconstructions
@@ -110,6 +111,9 @@ class PretrainModule(pl.LightningModule):
         clips = batch["clips"]
         features = self.backbone(clips.flatten(0, 1)).unflatten(0, clips.shape[:2]).mean(dim=1)
         return {"features": features.float(), "labels": batch["label"]}
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        average_last_step(self.trainer, optimizer)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)

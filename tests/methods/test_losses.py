@@ -72,3 +72,14 @@ def test_losses_of_negatives_refuse_none(loss):
 def test_contrast_accuracy_is_how_often_the_positive_wins():
     accuracy = contrast_accuracy(torch.tensor([0.9, 0.1]), torch.tensor([[0.2, 0.3], [0.0, 0.5]]))
     assert_close(accuracy, torch.tensor(50.0))
+
+
+def test_a_first_batch_that_was_skipped_leaves_nces_normalizer_to_the_next():
+    bad, good = [(torch.full((4,), value), torch.rand(4, 6)) for value in (float("nan"), 0.5)]
+    loss, fresh = NCE(), NCE()
+    assert loss(*bad).isnan()
+    assert_close(loss(*good), fresh(*good))
+    undone = NCE()
+    undone(*bad)
+    undone.log_mean.fill_(float("nan"))  # as the callback that skips a step restores buffers
+    assert_close(undone(*good), fresh(*good))

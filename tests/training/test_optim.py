@@ -3,6 +3,7 @@ from functools import partial
 from types import SimpleNamespace
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from pytorch_lightning.plugins.precision import MixedPrecision
 from torch import nn
@@ -10,7 +11,18 @@ from torch.testing import assert_close
 
 from tbe.errors import UserError
 from tbe.training.callbacks.averaging import EMAWeightAveraging
-from tbe.training.optim import ConfiguredLR, Constant, Cosine, MultiStep, configure, fused_on_gpus, steps_of
+from tbe.training.finetune_module import FinetuneModule
+from tbe.training.optim import (
+    ConfiguredLR,
+    Constant,
+    Cosine,
+    MultiStep,
+    average_last_step,
+    configure,
+    fused_on_gpus,
+    steps_of,
+)
+from tbe.training.pretrain_module import PretrainModule
 from tests.pretended_gpu import PretendedGPU
 
 
@@ -130,6 +142,44 @@ def run_of(batches, epochs):
     made.accumulate_grad_batches, made.max_steps, made.max_epochs = 1, -1, epochs
     made.datamodule = SimpleNamespace(training_batches=lambda: batches)
     return made
+
+
+class Sum(pl.LightningModule):
+    """Sums its weight times each batch, and notes its gradient at each step."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight, self.found = nn.Parameter(torch.ones(())), []
+
+    def training_step(self, batch, batch_idx):
+        return self.weight * batch.mean()
+
+    def on_before_optimizer_step(self, optimizer):
+        average_last_step(self.trainer, optimizer)
+        self.found.append(float(self.weight.grad))
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.0)
+
+
+def test_an_epochs_last_step_takes_the_mean_of_the_batches_that_are_left(tmp_path):
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    quiet |= {"enable_model_summary": False, "accelerator": "cpu", "default_root_dir": tmp_path}
+    for accumulate, expected in ((1, [1, 2, 3, 4, 5]), (2, [1.5, 3.5, 5]), (3, [2, 4.5]), (5, [3])):
+        module = Sum()
+        loader = torch.utils.data.DataLoader(torch.arange(1.0, 6).view(5, 1))
+        pl.Trainer(max_epochs=2, accumulate_grad_batches=accumulate, **quiet).fit(module, loader)
+        assert module.found == pytest.approx(expected * 2)
+
+
+@pytest.mark.parametrize("module", [PretrainModule, FinetuneModule])
+def test_both_stages_average_their_last_step(module):
+    weight = nn.Parameter(torch.ones(2))
+    weight.grad = torch.ones(2)
+    loop = SimpleNamespace(epoch_loop=SimpleNamespace(batch_idx=4))
+    trainer = SimpleNamespace(accumulate_grad_batches=4, fit_loop=loop)
+    module.on_before_optimizer_step(SimpleNamespace(trainer=trainer), torch.optim.SGD([weight], lr=0.1))
+    assert weight.grad.tolist() == [4, 4]
 
 
 def test_a_warmup_as_long_as_the_run_is_said(caplog):

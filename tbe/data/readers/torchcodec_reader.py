@@ -67,6 +67,6 @@ def _decoder():
         raise UserError(
             "reader=torchcodec: expected torchcodec and the system's FFmpeg, got "
             f"{type(error).__name__}. Install both (pip install -e '.[gpu-decode]'; Debian: apt install ffmpeg), "
-            "or set reader=decord."
+            "or set reader=auto."
         ) from error
     return VideoDecoder

@@ -40,6 +40,17 @@ def _named(batch: dict[str, Any]) -> dict[str, Any]:
     return {name: batch[name] for name in ("index", "frames") if name in batch}
 
 
+def _as_logged(trainer: pl.Trainer, loss: Tensor, scale: float = 1.0) -> Tensor:
+    """Returns a batch's own loss, of one that was divided by the batches of a step and multiplied by `scale`."""
+    return loss.detach() / scale * trainer.accumulate_grad_batches
+
+
+def _scale_of(trainer: pl.Trainer) -> float:
+    """Returns by what float16 training multiplies losses before the backward pass, so that gradients do not vanish."""
+    scaler = getattr(trainer.precision_plugin, "scaler", None)
+    return 1.0 if scaler is None else scaler.get_scale()
+
+
 class FiniteLoss(pl.Callback):
     """Stops a run at a loss that is not finite or exceeds `limit` ('stop'), or skips that step ('skip').
 
@@ -72,9 +83,10 @@ class FiniteLoss(pl.Callback):
     def on_before_backward(self, trainer: pl.Trainer, module: pl.LightningModule, loss: Tensor) -> None:
         if self.policy == "stop":
             return
+        loss = _as_logged(trainer, loss, _scale_of(trainer))
         is_bad = self._is_bad(loss)
         if is_bad:
-            self._write(trainer, _Seen(loss.detach(), None, self.batch, trainer.current_epoch, trainer.global_step))
+            self._write(trainer, _Seen(loss, None, self.batch, trainer.current_epoch, trainer.global_step))
         if trainer.strategy.reduce_boolean_decision(is_bad, all=False):
             self.is_bad = self.is_poisoned = True
 
@@ -102,7 +114,7 @@ class FiniteLoss(pl.Callback):
     ) -> None:
         if self.policy == "skip":
             return
-        loss = (outputs["loss"] if isinstance(outputs, dict) else outputs).detach()
+        loss = _as_logged(trainer, outputs["loss"] if isinstance(outputs, dict) else outputs)
         copied = None
         if loss.is_cuda:
             loss, copied = loss.to("cpu", non_blocking=True), torch.cuda.Event()

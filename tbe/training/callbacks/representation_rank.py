@@ -73,7 +73,7 @@ class RepresentationRank(pl.Callback):
             with trainer.strategy.precision_plugin.forward_context():
                 self.features.append(gather(features_of(module.backbone, views)).cpu())  # type: ignore[arg-type]
         if not left:
-            self._measure(trainer, module, torch.cat(self.features))
+            self._measure(trainer, module, torch.cat(self.features)[-self.videos :])
             self.features = []
 
     def _measure(self, trainer: pl.Trainer, module: pl.LightningModule, features: Tensor) -> None:

@@ -1,13 +1,16 @@
 import json
 import os
+from types import SimpleNamespace
 
 import pytest
 import torch
+from pytorch_lightning.plugins.precision import MixedPrecision
+from torch import nn
 from torch.testing import assert_close
 
 import tbe.train
 from tbe.methods.losses import InfoNCE
-from tbe.training.callbacks.loss_guard import LossExploded
+from tbe.training.callbacks.loss_guard import FiniteLoss, LossExploded
 from tbe.training.pretrain_module import PretrainModule
 from tests.conftest import NARROW, SMALL, composed, run_command
 from tests.forked import pair
@@ -86,6 +89,31 @@ def test_with_accumulation_the_whole_step_is_left_out_and_only_that(train, explo
     assert all(value.isfinite().all() for value in second.values())
     weights = [name for name in first if "encoder" in name and "running" not in name and "num_" not in name]
     assert any(not torch.equal(first[name], second[name]) for name in weights)
+
+
+@pytest.mark.parametrize("policy", ["stop", "skip"])
+@pytest.mark.parametrize("value", [5e3, 5e4])
+def test_the_limit_is_that_of_the_loss_itself_however_it_is_divided_and_scaled(tmp_path, policy, value):
+    """In float16 the loss is multiplied before the backward pass, and with accumulation it is divided."""
+    guard, loss, parts = FiniteLoss(str(tmp_path), policy, limit=1e4), torch.tensor(value), 6
+    precision = MixedPrecision("16-mixed", "cpu", scaler=torch.amp.GradScaler("cpu"))
+    videos = SimpleNamespace(path=str)
+    trainer = SimpleNamespace(accumulate_grad_batches=parts, precision_plugin=precision, current_epoch=0, global_step=0)
+    trainer.train_dataloader, trainer.datamodule = SimpleNamespace(dataset=videos), SimpleNamespace(seed=0)
+    trainer.global_rank, trainer.strategy = 0, SimpleNamespace(reduce_boolean_decision=lambda bad, all: bad)
+    batch = {"index": torch.tensor([0])}
+    guard.on_train_batch_start(trainer, nn.Identity(), batch, 0)
+    divided = loss / parts
+    if policy == "skip":
+        guard.on_before_backward(trainer, nn.Identity(), precision.scaler.scale(divided))
+        assert guard.is_bad == (value > 1e4)
+    elif value < 1e4:
+        guard.on_train_batch_end(trainer, nn.Identity(), {"loss": divided}, batch, 0)
+    else:
+        with pytest.raises(LossExploded):
+            guard.on_train_batch_end(trainer, nn.Identity(), {"loss": divided}, batch, 0)
+    if value > 1e4:
+        assert float(json.loads((tmp_path / "bad_batch.json").read_text())["loss"]) == pytest.approx(value)
 
 
 def test_a_run_that_skips_everything_ends(train, explode):

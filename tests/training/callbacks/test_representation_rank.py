@@ -54,6 +54,13 @@ def test_the_last_batches_of_each_period_are_measured_together():
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
+def test_of_large_batches_as_many_videos_are_measured_as_asked():
+    batches, network = [drawn(number) for number in range(2)], Mean()
+    ((_, found),), _ = watched(RepresentationRank(every=2, videos=6, max_share=1), batches, network)
+    last = torch.cat([network(batch["query"]) for batch in batches])[-6:]
+    assert found["train/rankme"] == pytest.approx(rankme(last.detach()))
+
+
 def test_no_more_batches_are_looked_at_than_the_share_allows():
     batches = [drawn(number) for number in range(25)]
     assert watched(RepresentationRank(every=1, videos=8, max_share=0.2), batches, Mean())[1] == [8, 9, 18, 19]
