@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -91,8 +92,9 @@ def read_subjects(config: dict[str, Any]) -> list[Subject]:
             found.append(dict.fromkeys(splits, _read(entry, config)))
     for of_split in found:
         for split, checkpoint in of_split.items():
-            if isinstance(checkpoint, Checkpoint):
-                _check_split(checkpoint, config["data"] if split is None else config["data"] | {"split": split})
+            run = getattr(checkpoint, "run", checkpoint)  # of an encoder, what it was read from
+            if isinstance(run, Checkpoint):
+                _check_split(run, config["data"] if split is None else config["data"] | {"split": split})
     first = [next(iter(of_split.values())) for of_split in found]
     names = models.names_of(config["model"]) if config["model"] else _names(first)
     _warn_of_other_clips(names, first)
@@ -229,6 +231,9 @@ def measure(config: dict[str, Any], subject: Subject, tasks: TaskRunner, results
     """Runs all tasks on a subject, and hands the metrics to `results` after each."""
     folder = results.folders[subject.split]
     folder.mkdir(parents=True, exist_ok=True)
+    if rank() == 0:  # what an evaluation before wrote of this subject, maybe of other splits, is not of this one
+        for name in tasks.tasks:
+            shutil.rmtree(folder / name / subject.name, ignore_errors=True)
     evaluation = build_evaluation(official_splits.config_for_split(config, subject.split, folder), subject)
     with worker_processes.abort_together(evaluation.trainer.strategy.launcher):
         tasks.run(evaluation, partial(results.keep, subject), subject.title)
@@ -297,12 +302,12 @@ def _cache(config: dict[str, Any], backbone: nn.Module, checkpoint: Trained | No
     """Returns the cache of features between runs; None on several machines, whose disks may differ.
 
     None with `trainer.limit_predict_batches`, as trainer=debug sets it: another run would take some videos for all.
-    None for a function of another package, whose code may change.
+    None for a function of another package, or a repository's own code, which may change.
     """
     is_limited = config["trainer"].get("limit_predict_batches") not in (None, 1.0)
     if not config["cache"] or config["trainer"].get("num_nodes", 1) > 1 or is_limited:
         return None
-    if isinstance(checkpoint, Encoder) and is_function_name(checkpoint.name):
+    if isinstance(checkpoint, Encoder) and (is_function_name(checkpoint.name) or checkpoint.report.custom_code):
         return None
     parts = ("data", "reader", "clip", "eval_augment", "clips", "crops", "precision", "seed")
     protocol = {part: config[part] for part in parts} | {"versions": runs.versions()}

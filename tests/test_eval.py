@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 import yaml
 
+import tbe as api
 from tbe import eval as entry
 from tbe.augment.clip_augment import KINETICS_MEAN, KINETICS_STD
 from tbe.backbones.base import VideoBackbone
@@ -21,6 +23,7 @@ from tbe.data.sources.records import make_records, write_list
 from tbe.encoders import load_encoder
 from tbe.evaluation.features import extract
 from tbe.evaluation.perturbations import Clean
+from tbe.launch import train_config
 from tests.conftest import NARROW, SMALL, composed, rewrite_checkpoint
 
 
@@ -111,6 +114,8 @@ def test_features_are_kept_by_all_that_a_network_is_built_of_and_those_of_a_func
     assert entry._cache(config, torch.nn.Identity(), encoder) is not None
     encoder.name = "my.package:function"
     assert entry._cache(config, torch.nn.Identity(), encoder) is None
+    encoder.name, encoder.report = "hf:a/b", replace(encoder.report, custom_code=True)
+    assert entry._cache(config, torch.nn.Identity(), encoder) is None
 
 
 def test_copies_of_a_run_in_folders_of_one_name_each_have_a_column():
@@ -194,6 +199,101 @@ def test_clips_are_cropped_and_normalized_as_in_the_run_unless_another_augmentat
     assert augmentation("eval_augment.crop.share=0.5")["crop"]["share"] == 0.5
     chosen = augmentation("augment@eval_augment=center")
     assert (chosen["crop"]["share"], "mean" in chosen) == (0.875, False)
+
+
+def prepared(folder, *overrides):
+    overrides = ("trainer=cpu", *overrides)
+    (stage,) = entry.prepare(composed("eval", *overrides, run_dir=folder), list(overrides))
+    return stage.config
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("datamodule.eval_clips.stride=8", "clip.stride"),
+        ("datamodule.eval_clips.num_clips=3", "clips"),
+        ("datamodule.short_side=16", "clip.short_side"),
+        ("datamodule.seed=7", "seed"),
+        ("+datamodule.eval_views.augment.mean=[0.5,0.5,0.5]", "eval_augment"),
+        ("datamodule.eval_views.crops=[{_target_:tbe.augment.UniformCrop}]", "crops"),
+        ("trainer.precision=bf16-mixed", "precision"),
+    ],
+)
+def test_what_the_protocol_and_the_kept_features_know_is_what_is_measured(trained, tmp_path, override, named):
+    match = rf"expected {override.lstrip('+').split('=')[0].removesuffix('.mean')} to be what {named} says.*set {named}"
+    with pytest.raises(ValueError, match=match):
+        prepared(tmp_path, f"checkpoint={trained}", override)
+    with pytest.raises(ValueError, match=match):
+        prepared(tmp_path, "model=torchvision:r3d_18@random", "data=biased_scenes", override)
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["checkpoint=latest", "+eval_augment.mean=[0.5,0.5,0.5]", "augment@eval_augment=none", "min_matched=0.5"],
+)
+def test_settings_that_a_model_does_not_read_are_refused(tmp_path, override):
+    key = override.lstrip("+").split("=")[0].rpartition("@")[-1]
+    with pytest.raises(ValueError, match=rf"expected no {key}= beside model="):
+        prepared(tmp_path, "model=torchvision:r3d_18@random", "data=biased_scenes", override)
+
+
+def as_videomae(network):
+    """A ViT's tensors under the names of VideoMAE's authors."""
+    names = {"tubelets.": "patch_embed.proj.", ".attention.qkv.": ".attn.qkv.", ".attention.out.": ".attn.proj."}
+    names |= {".mlp.0.": ".mlp.fc1.", ".mlp.2.": ".mlp.fc2."}
+    found = {}
+    for name, value in network.state_dict().items():
+        for ours, theirs in names.items():
+            name = name.replace(ours, theirs)
+        if name.endswith("qkv.bias"):
+            stem = name.removesuffix("qkv.bias")
+            found[f"{stem}q_bias"], _, found[f"{stem}v_bias"] = value.chunk(3)
+        else:
+            found[name] = value
+    return found
+
+
+def test_colors_of_another_projects_weights_are_its_own_unless_others_are_chosen(tmp_path):
+    file, imagenet = tmp_path / "videomae.pth", [0.485, 0.456, 0.406]
+    torch.save(as_videomae(api.build("backbone", "vit_micro", positions="flat")), file)
+    chosen = (
+        f"checkpoint={file}",
+        "backbone=vit_micro",
+        "backbone.positions=flat",
+        "clip=8x2_32",
+        "data=biased_scenes",
+    )
+    found = prepared(tmp_path, *chosen)["eval_augment"]
+    assert (found["mean"], found["std"], found["crop"]["share"]) == (imagenet, [0.229, 0.224, 0.225], 0.875)
+    assert prepared(tmp_path, *chosen, "+eval_augment.mean=[0.5,0.5,0.5]")["eval_augment"]["mean"] == [0.5] * 3
+    assert "mean" not in prepared(tmp_path, *chosen, "augment@eval_augment=center")["eval_augment"]
+    network = api.build("backbone", "vit_micro", positions="flat")
+    loaded = api.load(file, backbone=network, preprocessing="8x2_32").preprocessing
+    assert (loaded.mean, loaded.std, loaded.crop) == (tuple(imagenet), (0.229, 0.224, 0.225), 0.875)
+    with_colors = composed("train", "stage=finetune", f"init_from={file}", "backbone=vit_micro", run_dir=tmp_path)
+    with_colors.backbone.positions = "flat"
+    (said,) = train_config._take_weights(with_colors, ["backbone=vit_micro"])
+    assert f"was trained on colors of mean and std ({imagenet}" in said
+
+
+def test_a_run_that_is_named_as_a_model_is_not_measured_on_what_it_was_trained_on(trained, tmp_path):
+    def train_with_labels(checkpoint):
+        config = checkpoint["tbe"]["config"]
+        checkpoint["tbe"]["stage"], config["data"] = "finetune", {"name": "ucf101", "split": 1}
+
+    rewrite_checkpoint(trained, train_with_labels)
+    config = {"model": [str(trained)], "checkpoint": [str(trained)], "split": [1, 2], "model_options": {}}
+    config |= {"data": {"name": "ucf101"}, "seed": 0, "runs": str(tmp_path)}
+    with pytest.raises(ValueError, match=r"trained on split 2 of ucf101, got one that was .* labels of split 1, which"):
+        entry.read_subjects(config)
+
+
+def test_results_of_an_evaluation_before_in_its_folder_are_no_results_of_this_one(trained, evaluate):
+    task = ["task=retrieval", "tasks.retrieval.pictures=1", "clips=1"]
+    run = evaluate(*task, "query=[test,val]", "checkpoint=[latest,random]", folder="twice")
+    assert {file.name for file in (run / "retrieval" / "demo").iterdir()} == {"test", "val"}
+    assert evaluate(*task, "checkpoint=[latest,random]", folder="twice") == run
+    assert not any(file.is_dir() for file in (run / "retrieval" / "demo").iterdir())
 
 
 def test_latest_without_a_run_is_refused(evaluate):

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from tbe.api.build import build
 from tbe.api.read import read_clips
-from tbe.augment import CenterCrop, ClipAugment, StretchedCrop
+from tbe.augment import ClipAugment
+from tbe.augment.crops import middle
 from tbe.augment.layout import find_layout
 from tbe.backbones.preprocessing import Preprocessing
 from tbe.data.dataset import shrink
@@ -137,8 +138,13 @@ def _prepared(clips: Tensor, preprocessing: Preprocessing) -> Tensor:
 
 def _augment(preprocessing: Preprocessing) -> ClipAugment:
     """Returns the deterministic center crop and normalization of the preprocessing."""
-    crop = StretchedCrop(preprocessing.crop) if preprocessing.squash else CenterCrop(preprocessing.crop)
-    return ClipAugment(preprocessing.size, crop, flip=0.0, mean=preprocessing.mean, std=preprocessing.std)
+    return ClipAugment(
+        preprocessing.size,
+        middle(preprocessing.crop, preprocessing.squash),
+        flip=0.0,
+        mean=preprocessing.mean,
+        std=preprocessing.std,
+    )
 
 
 def _needed(preprocessing: Preprocessing | None) -> Preprocessing:

@@ -37,7 +37,8 @@ def load(
     folder on the Hub. A checkpoint of this project contains its backbone config and preprocessing. Weights of other
     projects need `backbone`, a choice of `configs/backbone` or a network, of whose tensors they must provide at least
     the fraction `min_matched`, and `preprocessing`, a choice of `configs/clip` or the numbers; with None, `embed` asks
-    for it.
+    for it. A choice of clips keeps colors and crop of the checkpoint, and colors of other projects' where these are
+    known.
     Raises MissingFile if there is no such file; UserError for a corrupt file or weights of another architecture, and
     for a Hub that can't be reached.
     """
@@ -57,14 +58,23 @@ def load(
         )
     else:
         network = found.backbone()
-    network.preprocessing = _preprocessing(preprocessing, found.config, network, str(path))
+    match = found.match if isinstance(found, ForeignWeights) else None
+    colors = match.colors._asdict() if match is not None and match.colors is not None else {}
+    network.preprocessing = _preprocessing(preprocessing, found.config, network, str(path), colors)
     return network.to(device).eval()
 
 
 def _preprocessing(
-    chosen: str | Preprocessing | None, carried: Mapping[str, Any], network: VideoBackbone, path: str
+    chosen: str | Preprocessing | None,
+    carried: Mapping[str, Any],
+    network: VideoBackbone,
+    path: str,
+    colors: Mapping[str, Any],
 ) -> Preprocessing | None:
-    """Returns the chosen preprocessing, else that of the checkpoint; None if there is neither."""
+    """Returns the chosen preprocessing, else that of the checkpoint; None if there is neither.
+
+    A choice of clips keeps crop and colors of the checkpoint; colors: those of another project's weights, where known.
+    """
     if isinstance(chosen, Preprocessing):
         return chosen
     if chosen is None and not carried:
@@ -72,5 +82,10 @@ def _preprocessing(
     if chosen is None:
         return stored_preprocessing(carried["clip"], carried["eval_augment"], path)
     clip = resolve(compose_choices({"clip": chosen}), "clip")
+    before = carried.get("eval_augment", {})
+    colors = {**colors, **{name: before[name] for name in ("mean", "std") if name in before}}
+    if str(before.get("crop", {}).get("_target_")).endswith(".CenterCrop"):
+        colors["crop"] = before["crop"]
     center = "flow_center" if network.in_channels == FLOW else "center"
-    return stored_preprocessing(clip, resolve(compose_choices({"augment": center}), "augment"), path)
+    augment = {**resolve(compose_choices({"augment": center}), "augment"), **colors}
+    return stored_preprocessing(clip, augment, path)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
-from tbe.augment import CenterCrop, ClipAugment, StretchedCrop
+from tbe.augment import ClipAugment
+from tbe.augment.crops import middle
 from tbe.backbones.preprocessing import Preprocessing
 from tbe.data.clip_samplers import UniformClips
 from tbe.data.datamodule import VideoDataModule
@@ -50,17 +52,17 @@ def preprocessing_of(encoder: Encoder) -> Preprocessing:
 
 
 def origin_of(encoder: Encoder) -> dict[str, Any]:
-    """Returns where an encoder's weights come from, what of them was loaded, and what is read out, as plain types."""
+    """Returns where an encoder's weights come from, what was loaded, what is read out and by whom, as plain types."""
     spec = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(encoder.spec).items()}
-    return {"model": encoder.name, "loaded": str(encoder.report), "pool": encoder.pool, "spec": spec}
+    by = {encoder.library: version(encoder.library)} if encoder.library else {}
+    return {"model": encoder.name, "loaded": str(encoder.report), "pool": encoder.pool, "spec": spec, "library": by}
 
 
 def make_clips_for(
     made: Preprocessing, datamodule: VideoDataModule, num_clips: int, crops: Sequence[Crop] = ()
 ) -> None:
     """Lets a datamodule make the clips of an evaluation as a network wants them."""
-    crop = StretchedCrop(made.crop) if made.squash else CenterCrop(made.crop)
-    augment = ClipAugment(made.size, crop, flip=0.0, mean=made.mean, std=made.std)
+    augment = ClipAugment(made.size, middle(made.crop, made.squash), flip=0.0, mean=made.mean, std=made.std)
     datamodule.eval_clips = UniformClips(made.num_frames, made.stride, made.short, num_clips=num_clips)
     datamodule.eval_views = LabeledClips(augment, crops)
     datamodule.short_side = made.short_side

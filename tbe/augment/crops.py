@@ -96,17 +96,33 @@ class CenterCrop:
 class StretchedCrop:
     """Takes `share` of the height and of the width in the middle, whose proportions change when it is resized.
 
-    The preprocessing of networks that were trained on whole frames, resized to a square.
+    The preprocessing of networks that were trained on frames resized to a fixed height and width. share: of both, or of
+    the height and of the width.
     """
 
-    share: float = 1.0
+    share: float | tuple[float, float] = 1.0
 
     def __post_init__(self):
-        _check_share(self.share)
+        for share in self._shares():
+            _check_share(share)
+
+    def _shares(self) -> tuple[float, float]:
+        height, width = (self.share,) * 2 if isinstance(self.share, (int, float)) else self.share
+        return height, width
 
     def __call__(self, sizes: Tensor) -> Tensor:
-        box = (sizes * self.share).round().long().clamp(min=1)
+        sides = [sizes[:, side] * share for side, share in enumerate(self._shares())]
+        box = torch.stack(sides, dim=1).round().long().clamp(min=1)
         return torch.cat([(sizes - box) // 2, box], dim=1)
+
+
+def middle(share: float | tuple[float, float], squash: bool) -> CenterCrop | StretchedCrop:
+    """Returns the crop of an evaluation; raises UserError for a share of each side without `squash`."""
+    if squash:
+        return StretchedCrop(share)
+    if isinstance(share, (int, float)):
+        return CenterCrop(share)
+    raise UserError(f"crop: expected one share of the short side, or squash=true with one of each side, got {share}")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ class Preprocessing:
     num_frames frames, `stride` frames apart; `short`: whether a shorter video starts again ('loop') or repeats its last
     frame ('pad'). Frames are downscaled to a short side of `short_side` pixels (None: not at all), the center square of
     `crop` times the short side is resized to size x size, and its values in [0, 1] become (value - mean) / std, per
-    channel. squash: whether the center is `crop` times both sides instead of a square, so that proportions change.
+    channel. squash: whether the center is `crop` times both sides instead of a square, so that proportions change; crop
+    may then be one share of the height and one of the width.
     """
 
     num_frames: int
@@ -22,5 +23,5 @@ class Preprocessing:
     std: tuple[float, ...]
     short_side: int | None = None
     short: str = "loop"
-    crop: float = 0.875
+    crop: float | tuple[float, float] = 0.875
     squash: bool = False

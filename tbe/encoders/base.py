@@ -10,7 +10,8 @@ from typing import Literal, final
 import torch
 from torch import Tensor, nn
 
-from tbe.augment import CenterCrop, ClipAugment, StretchedCrop
+from tbe.augment import ClipAugment
+from tbe.augment.crops import middle
 from tbe.backbones.preprocessing import Preprocessing
 from tbe.encoders import readouts
 from tbe.encoders.report import LoadReport
@@ -31,7 +32,8 @@ class InputSpec:
 
     num_frames frames, `frame_stride` frames apart; `short`: whether a shorter video starts again ('loop') or repeats
     its last frame ('pad'). Of each frame the middle is taken, `crop` times the short side, as a square, or with
-    `squash` as much of both sides, which changes proportions, and resized to `size`, height and width. Values in
+    `squash` as much of both sides, or so much of the height and of the width, which changes proportions, and resized to
+    `size`, height and width. Values in
     [0, 1] become (value - mean) / std, per channel. layout: of the encoder's input; 'BCHW': each frame is an image of
     its own, and what the encoder says of the frames is averaged.
     """
@@ -42,7 +44,7 @@ class InputSpec:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     layout: Layout = "BCTHW"
-    crop: float = 1.0
+    crop: float | tuple[float, float] = 1.0
     squash: bool = False
     short: str = "loop"
     short_side: int | None = None
@@ -86,8 +88,7 @@ class InputSpec:
     def augment(self) -> ClipAugment:
         """Returns the deterministic crop and resize from raw clips to clips in [0, 1], as in `preprocessing`."""
         made = self.preprocessing()
-        crop = StretchedCrop(made.crop) if made.squash else CenterCrop(made.crop)
-        return ClipAugment(made.size, crop, flip=0.0, mean=made.mean, std=made.std)
+        return ClipAugment(made.size, middle(made.crop, made.squash), flip=0.0, mean=made.mean, std=made.std)
 
 
 @dataclass
@@ -107,13 +108,15 @@ class Encoder(nn.Module, ABC):
     """A frozen network from clips (B, 3, T, H, W) with values in [0, 1] to features (B, D).
 
     name: as it was loaded. spec: of its clips. report: what was loaded. pool: the readout in use, one of `readouts`,
-    whose first is that of the model's own library. Clips are normalized and reordered here, never by the caller.
+    whose first is that of the model's own library. library: the package that computes it, '' for torch's and ours.
+    Clips are normalized and reordered here, never by the caller.
     """
 
     name: str
     spec: InputSpec
     report: LoadReport
     readouts: tuple[str, ...]
+    library: str = ""
 
     mean: Tensor
     std: Tensor

@@ -43,8 +43,8 @@ def changed(spec: InputSpec, options: Mapping[str, Any]) -> tuple[InputSpec, dic
     own = {name: value for name, value in options.items() if name in FIELDS}
     if isinstance(own.get("size"), int):
         own["size"] = (own["size"], own["size"])
-    for name in ("size", "mean", "std"):
-        if name in own:
+    for name in ("size", "mean", "std", "crop"):
+        if isinstance(own.get(name), (list, tuple)):
             own[name] = tuple(own[name])
     return dataclasses.replace(spec, **own), {name: value for name, value in options.items() if name not in own}
 
@@ -69,6 +69,29 @@ def reached(name: str, instead: str, files: str) -> Iterator[None]:
             f"{name}: expected to download its weights, got {first_line(error)}. Where there is no network, copy "
             f"{files} here and name it: {instead}"
         ) from error
+
+
+@contextmanager
+def takes_options(name: str, options: Mapping[str, Any]) -> Iterator[None]:
+    """Turns what a network says of options that it does not take into one line."""
+    try:
+        yield
+    except UserError as error:
+        cause = error.__cause__
+        if not options or not isinstance(cause, TypeError):
+            raise
+        raise _not_taken(name, options, cause) from cause
+    except TypeError as error:
+        if not options:
+            raise
+        raise _not_taken(name, options, error) from error
+
+
+def _not_taken(name: str, options: Mapping[str, Any], error: Exception) -> UserError:
+    return UserError(
+        f"{name}: expected options of the network or among {', '.join(FIELDS)}, got {', '.join(options)}, of which it "
+        f"says: {first_line(error)}"
+    )
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
@@ -9,6 +10,7 @@ from torch import Tensor
 from tbe.backbones.base import VideoBackbone
 from tbe.backbones.preprocessing import Preprocessing
 from tbe.checkpoints import checkpoint as checkpoints
+from tbe.checkpoints.checkpoint import Checkpoint
 from tbe.checkpoints.foreign import ForeignWeights
 from tbe.checkpoints.preprocessing import stored_preprocessing
 from tbe.encoders.base import Encoder, Encoding, InputSpec
@@ -32,6 +34,7 @@ class BackboneEncoder(Encoder):
             )
         super().__init__(name, spec, report, READOUTS, pool)
         self.backbone = backbone
+        self.run: Checkpoint | None = None  # what it was read from, without its weights
 
     def encode(self, inputs: Tensor) -> Encoding:
         maps = self.backbone.forward_features(inputs)
@@ -66,7 +69,9 @@ def load_own(
         preprocessing = stored_preprocessing(found.config["clip"], found.config["eval_augment"], path)
     spec, unknown = changed(spec_of(preprocessing), options)
     check_known(name, unknown)
-    return BackboneEncoder(name, backbone, spec, report_of(found, backbone, path), settings.pool)
+    encoder = BackboneEncoder(name, backbone, spec, report_of(found, backbone, path), settings.pool)
+    encoder.run = replace(found, weights={}) if isinstance(found, Checkpoint) else None
+    return encoder
 
 
 def spec_of(made: Preprocessing) -> InputSpec:

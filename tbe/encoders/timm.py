@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from tbe.checkpoints.foreign import read
 from tbe.encoders.base import Encoder, Encoding, InputSpec
-from tbe.encoders.names import FIELDS, RANDOM, Asked, Settings, answered, changed, reached
+from tbe.encoders.names import FIELDS, RANDOM, Asked, Settings, answered, changed, reached, takes_options
 from tbe.encoders.report import RANDOM as RANDOM_WEIGHTS
 from tbe.encoders.report import LoadReport
 from tbe.errors import UserError
@@ -25,6 +25,8 @@ READOUTS = ("mean", "mean_std", "moments")
 
 class TimmEncoder(Encoder):
     """An image model, run on each frame. Readouts: 'head', what its own classifier gets; 'cls', its class token."""
+
+    library = "timm"
 
     def __init__(
         self, name: str, network: nn.Module, spec: InputSpec, report: LoadReport, pool: str | None = None
@@ -76,7 +78,7 @@ def load_timm(name: str, asked: str, settings: Settings, **options: Any) -> Timm
         raise UserError(f"{name}: expected a model that timm has weights of, got {model!r}: timm:{model}@<file>")
     of_spec = {key: value for key, value in options.items() if key in FIELDS}
     own = {key: value for key, value in options.items() if key not in FIELDS}
-    with reached(name, f"timm:{model}@<file>", "its file of weights"):
+    with takes_options(name, own), reached(name, f"timm:{model}@<file>", "its file of weights"):
         network = timm.create_model(model, pretrained=weights == "DEFAULT", num_classes=0, **own)
     made = timm.data.resolve_model_data_config(network)
     spec, _ = changed(_spec(made), {**({"size": own["img_size"]} if "img_size" in own else {}), **of_spec})

@@ -11,7 +11,7 @@ from torchvision.models import get_model_weights
 from tbe.backbones.torchvision import BODIES, TorchvisionBackbone
 from tbe.checkpoints import checkpoint as checkpoints
 from tbe.encoders.base import Encoder, Encoding, InputSpec
-from tbe.encoders.names import RANDOM, Asked, Settings, changed, reached
+from tbe.encoders.names import RANDOM, Asked, Settings, changed, reached, takes_options
 from tbe.encoders.own import READOUTS, BackboneEncoder, report_of
 from tbe.encoders.report import RANDOM as RANDOM_WEIGHTS
 from tbe.encoders.report import LoadReport
@@ -64,7 +64,7 @@ def load_torchvision(name: str, asked: str, settings: Settings, **options: Any) 
     published = list(get_model_weights(network).__members__)
     if weights in (RANDOM, "DEFAULT", *published):
         chosen = None if weights == RANDOM else weights
-        with reached(name, f"torchvision:{network}@<file>", "its .pth file"):
+        with takes_options(name, options), reached(name, f"torchvision:{network}@<file>", "its .pth file"):
             backbone = TorchvisionBackbone(network, weights=chosen, **options)
         total = len(backbone.state_dict())
         source = RANDOM_WEIGHTS if chosen is None else f"torchvision's {chosen}"
@@ -74,7 +74,8 @@ def load_torchvision(name: str, asked: str, settings: Settings, **options: Any) 
         raise UserError(
             f"{name}: expected weights to be a file, {RANDOM}, DEFAULT or of {', '.join(published)}, got {weights!r}"
         )
-    backbone = TorchvisionBackbone(network, **options)
+    with takes_options(name, options):
+        backbone = TorchvisionBackbone(network, **options)
     found = checkpoints.read_any(weights, min_matched=settings.min_matched)
     found.load_into(backbone)
     return kind(name, backbone, spec, report_of(found, backbone, weights), settings.pool)
@@ -84,12 +85,14 @@ def _spec(network: str) -> InputSpec:
     """Returns the preprocessing of torchvision's weights of a network."""
     made = get_model_weights(network)["DEFAULT"].transforms()
     num_frames, rate = SAMPLING[network]
+    sides = [crop / resized for crop, resized in zip(made.crop_size, made.resize_size, strict=False)]
+    squash = len(made.resize_size) == 2  # both sides are brought to a size, whatever the proportions
     return InputSpec(
         num_frames=num_frames,
         frame_stride=round(RATE / rate),
         size=(made.crop_size[0], made.crop_size[0]),
         mean=tuple(made.mean),
         std=tuple(made.std),
-        crop=made.crop_size[0] / made.resize_size[0],
-        squash=len(set(made.resize_size)) == 1 and len(made.resize_size) == 2,
+        crop=(sides[0], sides[1]) if squash and len(set(sides)) > 1 else sides[0],
+        squash=squash,
     )

@@ -24,6 +24,24 @@ log = logging.getLogger(__name__)
 
 RANDOM = "random"
 CARRIED = ("data", "clip", "reader", "backbone")
+# Settings of loaders and trainer, and the keys that say them, of which the protocol and the cache of features are made.
+SAID_BY = {
+    "datamodule.source": "data",
+    "datamodule.open_video": "reader",
+    "datamodule.eval_clips.num_frames": "clip.num_frames",
+    "datamodule.eval_clips.stride": "clip.stride",
+    "datamodule.eval_clips.short": "clip.short",
+    "datamodule.eval_clips.num_clips": "clips",
+    "datamodule.eval_views.augment": "eval_augment",
+    "datamodule.short_side": "clip.short_side",
+    "datamodule.seed": "seed",
+    "trainer.precision": "precision",
+}
+UNREAD = {  # with model=, and what to do instead
+    "checkpoint": "name a run in model= too, such as model=[latest,<model>]",
+    "eval_augment": "set model_options.mean, std, crop or squash",
+    "min_matched": "set model_options.min_matched",
+}
 
 
 def prepare(config: DictConfig, overrides: list[str]) -> list[Stage]:
@@ -37,30 +55,35 @@ def prepare(config: DictConfig, overrides: list[str]) -> list[Stage]:
     config.query = _listed(config.query)
     config.split = None if config.split is None else _listed(config.split)
     if config.model is not None:
-        return [_for_models(config)]
+        return [_for_models(config, overrides)]
     config.checkpoint = [_found(str(name), config) for name in _listed(config.checkpoint)]
     files = [file for file in _files(config.checkpoint) if file != RANDOM]
     trained = map(checkpoints.read_any, files)
     carried = next((checkpoint.config for checkpoint in trained if checkpoint.config), {})
     usual_reader = config.pop("usual_reader")
-    if files and not carried:
+    is_foreign = bool(files) and not carried
+    if is_foreign:
         _check_chosen(config, files[0])
     is_chosen = config.get("backbone") is not None
     carried = {"reader": usual_reader, **carried}
     for part in CARRIED:
         config[part] = _completed(part, config.get(part), carried.get(part))
-    _measure_as_trained(config, carried, overrides)
+    _measure_as_trained(config, _of_publisher(files, config) if is_foreign else carried, overrides)
     if str(config.crops) not in config.crop_boxes:
         raise UserError(f"crops: expected {' or '.join(config.crop_boxes)}, got {config.crops}")
     chosen = plain(config)
+    _check_said_once(chosen)
     official_splits.check(chosen["split"] or [], chosen["data"])
     if is_chosen:
         _check_backbone(chosen["backbone"], files, overrides)
     return [write_stage(chosen)]
 
 
-def _for_models(config: DictConfig) -> Stage:
+def _for_models(config: DictConfig, overrides: list[str]) -> Stage:
     """Writes the config of an evaluation of models, each of which says how its clips are made."""
+    for key in (key_of(override).rpartition("@")[-1] for override in overrides):
+        if instead := UNREAD.get(key.split(".")[0]):
+            raise UserError(f"eval: expected no {key}= beside model=, which does not read it: {instead}")
     if config.get("data") is None:
         raise UserError("eval: expected data=<choice> beside model=, which does not say it, got none")
     for part in ("clip", "backbone"):
@@ -77,8 +100,27 @@ def _for_models(config: DictConfig) -> Stage:
     if str(config.crops) not in config.crop_boxes:
         raise UserError(f"crops: expected {' or '.join(config.crop_boxes)}, got {config.crops}")
     chosen = plain(config)
+    _check_said_once(chosen)
     official_splits.check(chosen["split"] or [], chosen["data"])
     return write_stage(chosen | {"clip": None})
+
+
+def _check_said_once(config: Mapping[str, Any]) -> None:
+    """Raises UserError for clips or a precision that are not those which the protocol and the features' cache know."""
+    crops = f"crop_boxes.{config['crops']}"
+    for key, named in {**SAID_BY, "datamodule.eval_views.crops": crops}.items():
+        value, said = (_at(config, name) for name in (key, named))
+        if value != said:
+            raise UserError(
+                f"eval: expected {key} to be what {'crops' if named == crops else named} says, {said}, got {value}: "
+                f"set {'crops' if named == crops else named} in its place"
+            )
+
+
+def _at(config: Any, key: str) -> Any:
+    for part in key.split("."):
+        config = config.get(part) if isinstance(config, Mapping) else None
+    return config
 
 
 def _completed(part: str, chosen: Any, carried: Any) -> Any:
@@ -99,16 +141,31 @@ def _measure_as_trained(config: DictConfig, carried: Mapping[str, Any], override
     before = carried.get("eval_augment")
     if before is None or "eval_augment" in keys:
         return
-    if not str(before["crop"]["_target_"]).endswith(".CenterCrop"):
+    own: dict[str, Any] = {}
+    if "crop" in before and not str(before["crop"]["_target_"]).endswith(".CenterCrop"):
         raise UserError(
             f"eval: expected augment@eval_augment=<choice> beside {carried['run_name']}, whose own measurements took "
             "no center crop, got none"
         )
-    own: dict[str, Any] = {"crop.share": float(before["crop"]["share"])}
+    own |= {"crop.share": float(before["crop"]["share"])} if "crop" in before else {}
     own |= {part: [float(value) for value in before[part]] for part in ("mean", "std") if part in before}
     for part, value in own.items():
         if not any(key.startswith(f"eval_augment.{part.split('.')[0]}") for key in keys):
             OmegaConf.update(config.eval_augment, part, value)
+
+
+def _of_publisher(files: Iterable[str], config: DictConfig) -> dict[str, Any]:
+    """Returns the colors that the first weights of another project were trained on, as `eval_augment`, if known."""
+    backbone = plain(config)["backbone"]
+    found = {file: checkpoints.read_any(file).colors(backbone) for file in files}  # type: ignore[union-attr]
+    known = {file: colors for file, colors in found.items() if colors is not None}
+    if not known:
+        return {}
+    (file, chosen), *others = known.items()
+    if differing := [other for other, colors in others if colors != chosen]:
+        log.warning("%s: trained on other colors than %s, and measured on its", ", ".join(differing), file)
+    log.info("%s: colors as it was trained on, mean %s and std %s", file, list(chosen.mean), list(chosen.std))
+    return {"eval_augment": chosen._asdict()}
 
 
 def _check_chosen(config: DictConfig, file: str) -> None:

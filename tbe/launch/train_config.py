@@ -19,6 +19,7 @@ from tbe import runs
 from tbe.checkpoints import checkpoint as checkpoints
 from tbe.checkpoints.atomic_io import latest_intact
 from tbe.checkpoints.checkpoint import Checkpoint
+from tbe.checkpoints.foreign import ForeignWeights
 from tbe.checkpoints.moved_names import read_config
 from tbe.checkpoints.preprocessing import colors
 from tbe.config import plain
@@ -240,11 +241,15 @@ def _take_weights(config: DictConfig, overrides: list[str]) -> list[str]:
     if not config.init_from or config.resume:
         return []
     config.init_from = str(runs.find(str(config.init_from), config.runs).resolve())
-    before = checkpoints.read_any(config.init_from).config
+    found = checkpoints.read_any(config.init_from)
+    before = found.config
     theirs = before.get("backbone")  # a file of another project does not say its network: that of the config is meant
     if theirs is not None and not chooses_group(overrides):
         config.backbone = named_over(theirs, config, overrides)
     check_same(theirs, plain(config.backbone), f"init_from={config.init_from}", overrides)
+    if isinstance(found, ForeignWeights):
+        own = found.colors(plain(config.backbone))
+        before = {"augment": own._asdict()} if own is not None else {}
     return _of_other_colors(config, before)
 
 

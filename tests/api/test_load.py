@@ -62,3 +62,12 @@ def test_clips_that_are_not_the_middle_of_a_video_are_refused(run, tmp_path):
     with pytest.raises(ValueError, match="expected an eval_augment with a CenterCrop, got tbe.augment.RandomCrop"):
         tbe.load(tmp_path / "other.ckpt")
     assert tbe.load(tmp_path / "other.ckpt", preprocessing="8x2_64").preprocessing.crop == 0.875
+
+
+def test_chosen_clips_keep_the_crop_and_the_colors_of_the_checkpoint(run, tmp_path):
+    content = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    content["tbe"]["config"]["eval_augment"] |= {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.2, 0.2]}
+    content["tbe"]["config"]["eval_augment"]["crop"]["share"] = 1.0
+    torch.save(content, tmp_path / "own.ckpt")
+    found = tbe.load(tmp_path / "own.ckpt", preprocessing="8x2_64").preprocessing
+    assert (found.size, found.crop, found.mean, found.std) == (64, 1.0, (0.5, 0.4, 0.3), (0.2, 0.2, 0.2))

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
 
 from tbe.encoders import load_encoder
+from tbe.encoders.huggingface import processor as processor_module
 
 transformers = pytest.importorskip("transformers", reason="needs transformers: pip install -e '.[hf]'")
 torch.set_num_threads(1)
@@ -57,6 +58,8 @@ SQUARE = {"size": {"height": 32, "width": 32}}
 JEPA_SIZES = {"crop_size": 32}
 RESNET = {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1]}
 CONVNEXT = {"hidden_sizes": [8, 8, 8, 16], "depths": [1, 1, 1, 1]}
+SHORT = {"size": {"shortest_edge": 32}}
+CVT = ("BitImageProcessor", lambda out: out.last_hidden_state.mean(dim=(2, 3)), SIZES, (4, 2, 2))
 VIVIT = CLIP | {"tubelet_size": [2, 16, 16]}
 DINO3 = IMAGE | {"num_register_tokens": 2}
 PAIRS = (2, 2, 2)  # the grid of tubes of two frames
@@ -74,6 +77,13 @@ FAMILIES = {
     "vit": Family("ViTModel", IMAGE, "ViTImageProcessor", pooler, SQUARE, readout="pooler"),
     "dinov3 convnext": Family("DINOv3ConvNextModel", CONVNEXT, "DINOv3ViTImageProcessor", pooler, SQUARE, (4, 1, 1)),
     "resnet": Family("ResNetModel", RESNET, "BitImageProcessor", pooler, grid=(4, 4, 4)),
+    "convnext": Family("ConvNextModel", CONVNEXT, "ConvNextImageProcessor", pooler, SHORT, (4, 1, 1), readout="pooler"),
+    "cvt": Family(
+        "CvtModel",
+        {"embed_dim": [8, 8, 16], "num_heads": [1, 1, 2], "depth": [1, 2, 3], "drop_path_rate": [0.0, 0.0, 0.0]},
+        *CVT,
+    ),
+    "resnet finetuned": Family("ResNetForImageClassification", RESNET, "BitImageProcessor", pooler, grid=(4, 4, 4)),
     "videomae finetuned": Family("VideoMAEForVideoClassification", CLIP, "VideoMAEImageProcessor", None, grid=PAIRS),
     "vjepa2 finetuned": Family("VJEPA2ForVideoClassification", JEPA, "VJEPA2VideoProcessor", None, JEPA_SIZES, PAIRS),
     "vivit finetuned": Family("VivitForVideoClassification", VIVIT, "VivitImageProcessor", None, grid=PAIRS),
@@ -128,7 +138,7 @@ def test_a_family_gives_what_the_librarys_own_forward_and_pooling_give(name, fol
         model.classifier = torch.nn.Identity()
         expected = model(inputs).logits
     else:
-        tower = getattr(model, "vision_model", model)
+        tower = getattr(model, "vision_model", getattr(model, "resnet", model))
         expected = family.pool(tower(inputs))
     if is_image:
         expected = expected.unflatten(0, (2, 4)).mean(dim=1)
@@ -322,7 +332,6 @@ def with_keys(folder, target, **keys):
         ({"size": {"height": 40, "width": 40}}, (32, 32), 32 / 40, True),
         ({"size": {"height": 40, "width": 40}, "do_center_crop": False}, (40, 40), 1.0, True),
         ({"do_resize": False}, (32, 32), 1.0, False),
-        ({"crop_size": {"height": 64, "width": 64}}, (64, 64), 1.0, False),
     ],
 )
 def test_sizes_are_those_of_the_processor(keys, size, crop, squash, folder, tmp_path):
@@ -404,3 +413,69 @@ def test_a_model_of_text_is_refused(tmp_path):
         ValueError, match="expected a model that takes pixel_values_videos or pixel_values, got BertModel"
     ):
         load_encoder(f"hf:{tmp_path}")
+
+
+PROCESSORS = {
+    "ConvNextImageProcessor": ({"size": {"shortest_edge": 64}}, 0.875, False),
+    "ConvNextImageProcessor at 384": ({"size": {"shortest_edge": 384}}, 1.0, True),
+    "LevitImageProcessor": ({"size": {"shortest_edge": 64}, "crop_size": {"height": 64, "width": 64}}, 0.877, False),
+    "PoolFormerImageProcessor": ({"size": {"shortest_edge": 64}, "crop_size": {"height": 64, "width": 64}}, 0.9, False),
+    "BitImageProcessor": (SIZES, 32 / 36, False),
+    "ViTImageProcessor": (SQUARE, 1.0, True),
+}
+
+
+def saved(folder, processor, **settings):
+    built(FAMILIES["resnet"]).save_pretrained(folder)
+    getattr(transformers, processor)(**settings).save_pretrained(folder)
+    return f"hf:{folder}"
+
+
+@pytest.mark.parametrize("kind", PROCESSORS)
+def test_the_picture_is_the_one_that_the_processor_makes(kind, tmp_path):
+    settings, crop, squash = PROCESSORS[kind]
+    processor = getattr(transformers, kind.split()[0])(**settings)
+    spec = load_encoder(saved(tmp_path, kind.split()[0], **settings)).spec
+    assert (spec.crop, spec.squash) == (pytest.approx(crop, abs=0.005), squash)
+    across, down = torch.meshgrid(torch.linspace(0, 255, 384), torch.linspace(0, 255, 256), indexing="xy")
+    picture = torch.stack([across, down, (across + down) / 2]).round().byte()
+    theirs = torch.as_tensor(processor(images=[picture.permute(1, 2, 0).numpy()], return_tensors="pt")["pixel_values"])
+    ours = spec.augment()(picture[None, None], torch.tensor([[256, 384]]))[:, :, 0]
+    ours = (ours - torch.tensor(spec.mean).view(3, 1, 1)) / torch.tensor(spec.std).view(3, 1, 1)
+    assert_close(ours, theirs, atol=0.06, rtol=0)  # of values with a range of about four
+
+
+def test_a_processor_of_its_own_ways_is_refused_until_it_is_said_what_it_keeps(tmp_path, monkeypatch):
+    class Zooming(transformers.BitImageProcessor):
+        def __call__(self, images, **options):
+            middle = [picture[64:-64, 96:-96] for picture in images] if options.get("do_resize", True) else images
+            return super().__call__(middle, **options)
+
+    target = saved(tmp_path, "BitImageProcessor", **SIZES)
+    real = transformers.AutoImageProcessor.from_pretrained
+    zooming = lambda folder, **options: Zooming(**real(folder, **options).to_dict())  # noqa: E731
+    monkeypatch.setattr(transformers.AutoImageProcessor, "from_pretrained", zooming)
+    with pytest.raises(
+        ValueError, match=r"0.89 of the height and 0.59 of the width .*, got \(32, 32\) of 0.4\d and 0.3\d"
+    ):
+        load_encoder(target)
+    assert load_encoder(target, crop=0.44).spec.crop == 0.44
+
+
+def test_a_processor_that_pads_is_refused(folder, tmp_path):
+    target = with_keys(folder("dinov2"), tmp_path / "model", crop_size={"height": 64, "width": 64})
+    with pytest.raises(ValueError, match=r"\(64, 64\) pixels of 1.00 of the height and 0.67 .* set size="):
+        load_encoder(f"hf:{target}")
+    assert load_encoder(f"hf:{target}", size=64).spec.size == (64, 64)
+
+
+def test_a_processor_that_swaps_colors_is_refused(tmp_path):
+    target = saved(tmp_path, "MobileViTImageProcessor", **SIZES)
+    with pytest.raises(ValueError, match=r"order red, green, blue, got one that makes red \[0.0, 0.0, 1.0\]"):
+        load_encoder(target)
+
+
+@pytest.mark.parametrize(("frames", "stride"), [(8, 32), (16, 16), (96, 4), (4, 4)])
+def test_timesformers_stride_is_that_of_its_number_of_frames(frames, stride):
+    config = transformers.TimesformerConfig(num_frames=frames)
+    assert processor_module._stride(config) == stride

@@ -12,6 +12,7 @@ from torch.testing import assert_close
 import tbe
 from tbe.augment import KINETICS_MEAN, KINETICS_STD
 from tbe.encoders import load_encoder
+from tbe.encoders.torchvision import _spec as torchvision_spec
 
 torch.set_num_threads(1)
 MEAN, STD = (torch.tensor(values).view(3, 1, 1, 1) for values in (KINETICS_MEAN, KINETICS_STD))
@@ -75,6 +76,23 @@ def test_a_file_of_torchvision_gives_what_its_own_classifier_gets(tmp_path):
         ValueError, match=r"at least 100% of its tensors.*matched 99 of 100.*missing 1: body.4.1.conv1.1.bias"
     ):
         load_encoder(f"torchvision:mc3_18@{tmp_path / 'broken.pth'}")
+
+
+def test_the_picture_is_the_one_that_torchvision_makes():
+    """Its ResNets bring frames to 128x171 whatever their proportions, then cut 112x112 out of the middle."""
+    across, down = torch.meshgrid(torch.linspace(0, 255, 640), torch.linspace(0, 255, 360), indexing="xy")
+    video = torch.stack([across, down, (across + down) / 2]).round().byte()[None, None]  # B T C H W
+    for name in ("r3d_18", "s3d", "mvit_v2_s"):
+        spec = load_encoder(f"torchvision:{name}@random").spec if name == "r3d_18" else torchvision_spec(name)
+        theirs = torchvision.models.get_model_weights(name)["DEFAULT"].transforms()(video)[:, :, 0]
+        ours = spec.augment()(video, torch.tensor([[360, 640]]))[:, :, 0]
+        ours = (ours - torch.tensor(spec.mean).view(3, 1, 1)) / torch.tensor(spec.std).view(3, 1, 1)
+        assert_close(ours, theirs, atol=0.06, rtol=0)
+
+
+def test_options_that_a_network_does_not_take_are_told_as_such():
+    with pytest.raises(ValueError, match=r"expected options of the network or among num_frames.*got frames"):
+        load_encoder("torchvision:r3d_18@random", frames=8)
 
 
 @torch.no_grad()

@@ -82,3 +82,7 @@ def test_what_timm_lacks_or_cannot_reach_is_one_line(monkeypatch, tmp_path):
             load_encoder(name)
         assert "\n" not in str(error.value)
     assert load_encoder("timm:resnet10t@random").report.is_random
+    with pytest.raises(
+        ValueError, match=r"expected options of the network or among .*got img_size, .*unexpected keyword"
+    ):
+        load_encoder("timm:resnet10t@random", img_size=64)

@@ -8,6 +8,16 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+
+class Colors(NamedTuple):
+    """How colors in [0, 1] are normalized, per channel: (value - mean) / std."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+IMAGENET = Colors((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+SYMMETRIC = Colors((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))  # to [-1, 1]
 Rule = tuple[str, str | Callable[[re.Match[str]], str]]
 
 
@@ -28,6 +38,7 @@ class Family(NamedTuple):
     marker: a pattern that some name must match; unmarked: one that no name may match.
     misfit: (backbone, tensors by their names) -> why the backbone computes something else although they fit, or ''.
     join: puts together tensors of the file of which several are one of ours, before any is renamed.
+    colors: those that the published weights were trained on; None: Kinetics', as ours, or not known.
     """
 
     name: str
@@ -39,6 +50,7 @@ class Family(NamedTuple):
     unmarked: str = ""
     misfit: Callable[[nn.Module, Mapping[str, Tensor]], str] = fits_always
     join: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = as_they_are
+    colors: Colors | None = None
 
     def applies(self, names: Collection[str]) -> bool:
         """Returns whether some names belong to the backbone and the names satisfy `marker` and `unmarked`."""

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from tbe.backbones.base import VideoBackbone
-from tbe.checkpoints.foreign.load import load
+from tbe.checkpoints.foreign.family import Colors
+from tbe.checkpoints.foreign.load import best, load
 from tbe.checkpoints.foreign.match import Match
 from tbe.config import build
 
@@ -51,6 +53,13 @@ class ForeignWeights:
     def load_into(self, backbone: nn.Module) -> None:
         """Loads the weights into a backbone; raises UserError if they do not fit."""
         self.match = load(backbone, self.content, self.path, self.min_matched)
+
+    def colors(self, backbone_config: dict[str, Any]) -> Colors | None:
+        """Returns the colors that weights of this family were trained on, None if they are Kinetics' or not known."""
+        untrained = {**backbone_config, "weights": None} if "weights" in backbone_config else backbone_config
+        with torch.device("meta"):
+            backbone = build(untrained)
+        return best(backbone, self.content, self.path)[0].match.colors
 
     def origin(self) -> dict[str, Any]:
         """Returns where the weights come from, for the protocol of a measurement."""

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from torch import nn
 
-from tbe.checkpoints.foreign.family import Family, Rule
+from tbe.checkpoints.foreign.family import SYMMETRIC, Family, Rule
 
 BRANCHES: Rule = (r"\.branch_?([0-3])\.", r".branches.\1.")
 # Many ports wrap a branch of one unit in a sequence of length one.
@@ -74,6 +74,7 @@ PYTORCH_I3D = Family(
     ),
     choose="backbone=i3d",
     eps=1e-3,
+    colors=SYMMETRIC,
 )
 # Two families share these names: weights converted from TensorFlow include their classifier, while pretraining
 # projects (BE, FAME) use torch's default epsilon and other names for heads.
@@ -92,8 +93,11 @@ KINETICS_I3D = Family(
     choose="backbone=i3d",
     eps=1e-3,
     marker=CONVERTED_CLASSIFIER,
+    colors=SYMMETRIC,
 )
-BE_I3D = KINETICS_I3D._replace(name="I3D of BE and FAME", eps=1e-5, marker="", unmarked=CONVERTED_CLASSIFIER)
+BE_I3D = KINETICS_I3D._replace(
+    name="I3D of BE and FAME", eps=1e-5, marker="", unmarked=CONVERTED_CLASSIFIER, colors=None
+)
 TORCHVISION_S3D = Family(
     name="torchvision s3d",
     part=r"features\.",

@@ -29,7 +29,7 @@ def load(backbone: nn.Module, content: Any, path: str | os.PathLike, min_matched
     UserError if it provides fewer, lacks a whole block of a transformer unless `min_matched` is below 0.9, has tensors
     of another shape or layers that the backbone lacks, or if the same tensors would compute something else.
     """
-    found, *others = _best(backbone, content, path)
+    found, *others = best(backbone, content, path)
     match = found.match
     wrong = match.share < min_matched or match.reshaped or match.surplus or found.misfit
     lacks_blocks = bool(match.lacking) and min_matched >= USUAL  # fewer are asked for where a part is meant
@@ -48,7 +48,7 @@ def load(backbone: nn.Module, content: Any, path: str | os.PathLike, min_matched
     return match
 
 
-def _best(backbone: nn.Module, content: Any, path: str | os.PathLike) -> list[Found]:
+def best(backbone: nn.Module, content: Any, path: str | os.PathLike) -> list[Found]:
     """Returns the best matches of a network in the file and a family; several if they tie but differ."""
     wanted = backbone.state_dict()
     candidates = [

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from tbe.checkpoints.foreign.family import Family
+from tbe.checkpoints.foreign.family import Colors, Family
 from tbe.checkpoints.foreign.files import Location
 
 COUNTER = "num_batches_tracked"  # of batch norms; missing in older files and not used in computation
@@ -20,12 +20,14 @@ NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 class Match(NamedTuple):
     """The result of matching a file with a backbone, as tensor names.
 
-    where: the keys and the prefix in the file. matched, missing: tensors of the backbone. reshaped: tensors of the
-    backbone that have another shape in the file. surplus: tensors of the file, of layers that the backbone lacks.
-    folded: biases merged into batch norms. unexpected: other tensors of the file: heads, queues, other networks.
+    colors: those of the family. where: the keys and the prefix in the file. matched, missing: tensors of the backbone.
+    reshaped: tensors of the backbone that have another shape in the file. surplus: tensors of the file, of layers that
+    the backbone lacks. folded: biases merged into batch norms. unexpected: other tensors of the file: heads, queues,
+    other networks.
     """
 
     family: str
+    colors: Colors | None
     where: str
     matched: tuple[str, ...]
     missing: tuple[str, ...]
@@ -84,6 +86,7 @@ def compare(backbone: nn.Module, wanted: dict[str, Tensor], family: Family, loca
     }
     match = Match(
         family=family.name,
+        colors=family.colors,
         where=location.where,
         matched=_counted(tensors),
         missing=_counted(wanted.keys() - renamed.keys()),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tbe.checkpoints.foreign.family import Family
+from tbe.checkpoints.foreign.family import IMAGENET, Colors, Family
 
 RESNET = Family(
     name="torchvision video resnet",
@@ -21,6 +21,7 @@ MVIT = Family(
     part=r"conv_proj\.|pos_encoding\.|blocks\.|norm\.",
     rules=((r"^", "body."),),
     choose="backbone=tv_mvit_v2_s",
+    colors=Colors((0.45, 0.45, 0.45), (0.225, 0.225, 0.225)),
 )
 SWIN = Family(
     name="torchvision swin3d",
@@ -31,5 +32,6 @@ SWIN = Family(
         (r"^norm\.", "body.stages.3."),
     ),
     choose="backbone=tv_swin3d_t",
+    colors=IMAGENET,
 )
 FAMILIES = (RESNET, S3D, MVIT, SWIN)

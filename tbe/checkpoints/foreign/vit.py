@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tbe.backbones.vit import ViT
 from tbe.backbones.vit.positions import vectors
-from tbe.checkpoints.foreign.family import Family, Rule
+from tbe.checkpoints.foreign.family import IMAGENET, Family, Rule
 
 QUERIES = re.compile(r"^(.*\.)(?:query\.bias|q_bias)$")
 LARGE = "vit_l for its ViT-L (width, depth and heads are keys of the backbone)"
@@ -90,6 +90,7 @@ VIDEOMAE = Family(
     marker=r"\.attn\.q_bias$",
     unmarked=r"^cls_token$",
     misfit=videomae_misfit,
+    colors=IMAGENET,
     join=joined,
 )
 VJEPA = Family(
@@ -100,6 +101,7 @@ VJEPA = Family(
     marker=r"^pos_embed$",
     unmarked=r"^cls_token$|\.attn\.q_bias$",
     misfit=vjepa_misfit,
+    colors=IMAGENET,
 )
 VJEPA2 = Family(
     name="V-JEPA 2",
@@ -109,6 +111,7 @@ VJEPA2 = Family(
     marker=r"\.attn\.qkv\.weight$",
     unmarked=r"^pos_embed$|^cls_token$|\.attn\.q_bias$",
     misfit=vjepa2_misfit,
+    colors=IMAGENET,
 )
 TRANSFORMERS_VIDEOMAE = Family(
     name="VideoMAE of transformers",
@@ -128,6 +131,7 @@ TRANSFORMERS_VIDEOMAE = Family(
     marker=r"^embeddings\.patch_embeddings\.projection\.",
     unmarked=r"cls_token|position_embeddings",
     misfit=videomae_misfit,
+    colors=IMAGENET,
     join=joined,
 )
 TRANSFORMERS_VJEPA2 = Family(
@@ -143,6 +147,7 @@ TRANSFORMERS_VJEPA2 = Family(
     choose=VJEPA2.choose,
     marker=r"^embeddings\.patch_embeddings\.proj\.",
     misfit=vjepa2_misfit,
+    colors=IMAGENET,
     join=joined,
 )
 FAMILIES = (VIDEOMAE, VJEPA, VJEPA2, TRANSFORMERS_VIDEOMAE, TRANSFORMERS_VJEPA2)

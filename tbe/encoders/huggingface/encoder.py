@@ -22,6 +22,7 @@ CLASS_TOKENS = (
 SPACE_FIRST = ("timesformer",)  # tokens in the order H, W, T
 POOLED_FIRST = ("dinov3_convnext",)  # a pooled vector before the maps, in place of a class token
 MASKING = ("vit_mae",)  # models that drop and shuffle tokens at random, unless they are told otherwise
+MAPS_ALONE = ("cvt",)  # whose class token is not among its features
 POOLER = "pooler"
 # Models whose own head reads something else than their class token, else than the mean of their tokens.
 OWN = {"clip_vision_model": POOLER, "siglip_vision_model": POOLER, "siglip2_vision_model": POOLER}
@@ -33,6 +34,8 @@ class TransformersEncoder(Encoder):
     tower: the part of `model` that takes pictures. Readouts, the first by what there is: 'head', the input of the
     model's own classifier; 'cls', its class token; 'pooler', its pooler_output; 'mean' and others of its tokens.
     """
+
+    library = "transformers"
 
     def __init__(
         self,
@@ -46,7 +49,10 @@ class TransformersEncoder(Encoder):
         has_head: bool,
     ) -> None:
         tensors = {tensor.split(".")[-1] for tensor in tower.state_dict()}
-        num_special = sum(token in tensors for token in CLASS_TOKENS) + (tower.config.model_type in POOLED_FIRST)
+        kind = tower.config.model_type
+        num_special = sum(token in tensors for token in CLASS_TOKENS) * (kind not in MAPS_ALONE) + (
+            kind in POOLED_FIRST
+        )
         has_cls = num_special > 0
         has_pooler = has_pooler and _gives_pooler(tower)
         own = [OWN[tower.config.model_type]] if has_pooler and tower.config.model_type in OWN else []

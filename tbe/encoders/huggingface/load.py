@@ -52,7 +52,9 @@ def load_huggingface(name: str, asked: str, settings: Settings, **options: Any) 
     with told(name, folder):
         config = library.AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
         model, found = _load(library, folder, config, folder != asked, trust_remote_code)
-    is_classifier = isinstance(getattr(model, "classifier", None), nn.Linear)
+        is_classifier = isinstance(getattr(model, "classifier", None), nn.Linear)
+        if isinstance(getattr(model, "classifier", None), nn.Sequential):  # whose input is not seen: without it
+            model, found = _load(library, folder, config, folder != asked, trust_remote_code, with_classifier=False)
     if is_classifier:
         model.classifier = nn.Identity()
     prefix, tower = _tower(name, model, is_classifier)
@@ -70,14 +72,20 @@ def load_huggingface(name: str, asked: str, settings: Settings, **options: Any) 
 
 
 def _load(
-    library: Any, folder: str, config: Any, is_random: bool, trust_remote_code: bool
+    library: Any,
+    folder: str,
+    config: Any,
+    is_random: bool,
+    trust_remote_code: bool,
+    with_classifier: bool = True,
 ) -> tuple[nn.Module, dict[str, Collection[Any]] | None]:
     """Returns a model in float32, with its classifier if its files are of one, and what was not loaded of it.
 
     None for random weights, of which nothing is.
     """
     kind = library.AutoModel
-    if any(name.endswith("Classification") for name in getattr(config, "architectures", None) or ()):
+    architectures = getattr(config, "architectures", None) or ()
+    if with_classifier and any(name.endswith("Classification") for name in architectures):
         known = (library.AutoModelForVideoClassification, library.AutoModelForImageClassification)
         kind = next((auto for auto in known if type(config) in auto._model_mapping), kind)
     if is_random:

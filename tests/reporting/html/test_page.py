@@ -133,3 +133,15 @@ def test_runs_that_were_measured_on_other_data_are_not_compared(tmp_path):
     text = Elements((tmp_path / "runs" / "report.html").read_text(encoding="utf-8")).text
     assert "Training: ucf101, 10 clips a video" in text
     assert "Training: hmdb51, 10 clips a video" in text
+
+
+def test_runs_that_were_measured_on_other_splits_queries_or_crops_are_not_compared(tmp_path):
+    asked = {"data": "ucf101", "clips": 10, "crops": 1, "query": ["test"], "split": None, "data_config": {"split": 1}}
+    others = [asked, asked | {"query": ["val"]}, asked | {"crops": 3}, asked | {"data_config": {"split": 2}}]
+    for number, protocol in enumerate(others):
+        folder = write_run(tmp_path / "runs" / str(number), name=f"run {number}")
+        (folder / "metrics.json").write_text(json.dumps({"linear/top1": 30.0 + number, "protocol": protocol}))
+    main([str(tmp_path / "runs")])
+    text = Elements((tmp_path / "runs" / "report.html").read_text(encoding="utf-8")).text
+    for said in ("split 1, test", "split 1, val", "split 1, test, 10 clips a video, 3 crops of each", "split 2, test"):
+        assert f"ucf101, {said}" in text
