@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,6 +42,9 @@ __all__ = ["prepare", "run"]  # what a command starts
 
 Trained = Checkpoint | ForeignWeights | Encoder
 
+# Of what features mean, in the names of those that are kept: raised where a perturbation or a partner becomes another.
+REVISION = 2
+
 log = logging.getLogger(__name__)
 
 
@@ -72,6 +76,8 @@ def run(stages: list[Stage]) -> None:
     tasks = TaskRunner({name: build(task) for name, task in config["tasks"].items()}, run_dir)
     results = Results(config, run_dir)
     subjects = read_subjects(config)
+    if rank() == 0:
+        remove_results(subjects, results.folders, tasks.tasks)
     for subject in subjects:
         pl.seed_everything(config["seed"], workers=True, verbose=False)
         measure(config, subject, tasks, results)
@@ -231,9 +237,6 @@ def measure(config: dict[str, Any], subject: Subject, tasks: TaskRunner, results
     """Runs all tasks on a subject, and hands the metrics to `results` after each."""
     folder = results.folders[subject.split]
     folder.mkdir(parents=True, exist_ok=True)
-    if rank() == 0:  # what an evaluation before wrote of this subject, maybe of other splits, is not of this one
-        for name in tasks.tasks:
-            shutil.rmtree(folder / name / subject.name, ignore_errors=True)
     evaluation = build_evaluation(official_splits.config_for_split(config, subject.split, folder), subject)
     with worker_processes.abort_together(evaluation.trainer.strategy.launcher):
         tasks.run(evaluation, partial(results.keep, subject), subject.title)
@@ -310,12 +313,23 @@ def _cache(config: dict[str, Any], backbone: nn.Module, checkpoint: Trained | No
     if isinstance(checkpoint, Encoder) and (is_function_name(checkpoint.name) or checkpoint.report.custom_code):
         return None
     parts = ("data", "reader", "clip", "eval_augment", "clips", "crops", "precision", "seed")
-    protocol = {part: config[part] for part in parts} | {"versions": runs.versions()}
+    made = {part: (config.get("datamodule") or {}).get(part) for part in ("eval_clips", "eval_views")}
+    protocol = {part: config[part] for part in parts} | made | {"versions": runs.versions(), "revision": REVISION}
     if isinstance(checkpoint, Encoder):
         protocol |= models.origin_of(checkpoint) | {"model_options": config["model_options"]}
     else:  # of which weights do not tell all, such as the positions of a ViT
         protocol["backbone"] = _backbone_config(config, checkpoint)
     return FeatureCache(Path(config["cache"]), weights_digest(backbone), protocol)
+
+
+def remove_results(subjects: list[Subject], folders: Mapping[int | None, Path], tasks: Iterable[str]) -> None:
+    """Removes what an evaluation before wrote of these subjects in these tasks, maybe of other splits."""
+    for subject in subjects:
+        for name in tasks:
+            top = (folders[subject.split] / name).resolve()
+            written = (top / subject.name).resolve()
+            if top in written.parents and written.is_dir():
+                shutil.rmtree(written)
 
 
 def compare(subjects: list[Subject], results: Results, tasks: TaskRunner) -> None:

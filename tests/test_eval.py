@@ -16,6 +16,7 @@ from tbe import eval as entry
 from tbe.augment.clip_augment import KINETICS_MEAN, KINETICS_STD
 from tbe.backbones.base import VideoBackbone
 from tbe.checkpoints import checkpoint as checkpoints
+from tbe.checkpoints.foreign.family import Colors
 from tbe.config import build
 from tbe.data.clip_samplers import UniformClips
 from tbe.data.readers import DecordReader
@@ -102,13 +103,14 @@ def test_features_are_kept_by_all_that_a_network_is_built_of_and_those_of_a_func
     parts = dict.fromkeys(("data", "reader", "clip", "eval_augment", "clips", "crops", "precision", "seed"))
     records = make_records("", ["a.mp4"], [0], [0])
 
-    def file(positions):
+    def file(positions, datamodule=None):
         backbone = {"_target_": "tbe.backbones.vit.ViT", "width": 8, "depth": 1, "heads": 1, "positions": positions}
         torch.manual_seed(0)
-        config = {**parts, "cache": "features", "trainer": {}, "backbone": backbone}
+        config = {**parts, "cache": "features", "trainer": {}, "backbone": backbone, "datamodule": datamodule}
         return entry._cache(config, build(backbone), None).file(records, "test", Clean(), False)
 
     assert file("sincos") == file("sincos") != file("flat")  # whose weights are the same
+    assert file("sincos") != file("sincos", {"eval_clips": {"_target_": "my.Sampler"}})
     encoder = load_encoder("torchvision:r3d_18@random", size=16, num_frames=4)
     config = {**parts, "cache": "features", "trainer": {}, "model_options": {}}
     assert entry._cache(config, torch.nn.Identity(), encoder) is not None
@@ -253,7 +255,9 @@ def as_videomae(network):
     return found
 
 
-def test_colors_of_another_projects_weights_are_its_own_unless_others_are_chosen(tmp_path):
+def test_colors_of_another_projects_weights_are_its_own_unless_others_are_chosen(
+    trained, tmp_path, caplog, monkeypatch
+):
     file, imagenet = tmp_path / "videomae.pth", [0.485, 0.456, 0.406]
     torch.save(as_videomae(api.build("backbone", "vit_micro", positions="flat")), file)
     chosen = (
@@ -265,8 +269,13 @@ def test_colors_of_another_projects_weights_are_its_own_unless_others_are_chosen
     )
     found = prepared(tmp_path, *chosen)["eval_augment"]
     assert (found["mean"], found["std"], found["crop"]["share"]) == (imagenet, [0.229, 0.224, 0.225], 0.875)
-    assert prepared(tmp_path, *chosen, "+eval_augment.mean=[0.5,0.5,0.5]")["eval_augment"]["mean"] == [0.5] * 3
+    assert not caplog.records
     assert "mean" not in prepared(tmp_path, *chosen, "augment@eval_augment=center")["eval_augment"]
+    assert "videomae.pth: was trained on colors of mean and std [0.485, 0.456, 0.406]" in caplog.text
+    caplog.clear()
+    prepared(tmp_path, f"checkpoint=[{trained},{file}]")  # which the network of the first does not fit
+    assert not caplog.records
+    assert prepared(tmp_path, *chosen, "+eval_augment.mean=[0.5,0.5,0.5]")["eval_augment"]["mean"] == [0.5] * 3
     network = api.build("backbone", "vit_micro", positions="flat")
     loaded = api.load(file, backbone=network, preprocessing="8x2_32").preprocessing
     assert (loaded.mean, loaded.std, loaded.crop) == (tuple(imagenet), (0.229, 0.224, 0.225), 0.875)
@@ -274,6 +283,9 @@ def test_colors_of_another_projects_weights_are_its_own_unless_others_are_chosen
     with_colors.backbone.positions = "flat"
     (said,) = train_config._take_weights(with_colors, ["backbone=vit_micro"])
     assert f"was trained on colors of mean and std ({imagenet}" in said
+    monkeypatch.setattr("tbe.checkpoints.foreign.ForeignWeights.colors", lambda *args: Colors(imagenet, imagenet))
+    prepared(tmp_path, f"checkpoint=[{trained},{file}]")
+    assert "videomae.pth: was trained on colors of mean and std [0.485, 0.456, 0.406]" in caplog.text
 
 
 def test_a_run_that_is_named_as_a_model_is_not_measured_on_what_it_was_trained_on(trained, tmp_path):
@@ -294,6 +306,17 @@ def test_results_of_an_evaluation_before_in_its_folder_are_no_results_of_this_on
     assert {file.name for file in (run / "retrieval" / "demo").iterdir()} == {"test", "val"}
     assert evaluate(*task, "checkpoint=[latest,random]", folder="twice") == run
     assert not any(file.is_dir() for file in (run / "retrieval" / "demo").iterdir())
+
+
+def test_results_of_a_subject_below_another_one_are_kept_beside_its(tmp_path):
+    subjects = [SimpleNamespace(name=name, split=None) for name in ("proof/inter", "proof", "..", ".", "../other")]
+    kept = [tmp_path / "retrieval" / "third" / "a.csv", tmp_path / "other" / "a.csv", tmp_path / "retrieval" / "a.csv"]
+    for file in (*kept, tmp_path / "retrieval" / "proof" / "inter" / "a.csv"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("")
+    entry.remove_results(subjects, {None: tmp_path}, ["retrieval"])
+    assert [file.exists() for file in kept] == [True] * 3
+    assert not (tmp_path / "retrieval" / "proof").exists()
 
 
 def test_latest_without_a_run_is_refused(evaluate):

@@ -98,5 +98,5 @@ class AnchorAndNegativeClips(ClipShape):
             choice = int(torch.randint(choices, (1,), generator=generator))
             other = choice if choice < before else after + choice - before
         else:
-            other = (anchor + max(1, length // 3)) % length
+            other = (anchor + max(1, length // 3)) % max(1, length)
         return self.indices(torch.tensor([anchor, other]), length)

@@ -44,7 +44,7 @@ def changed(spec: InputSpec, options: Mapping[str, Any]) -> tuple[InputSpec, dic
     if isinstance(own.get("size"), int):
         own["size"] = (own["size"], own["size"])
     for name in ("size", "mean", "std", "crop"):
-        if isinstance(own.get(name), (list, tuple)):
+        if name in own and not isinstance(own[name], (int, float)):
             own[name] = tuple(own[name])
     return dataclasses.replace(spec, **own), {name: value for name, value in options.items() if name not in own}
 

@@ -10,8 +10,11 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from tbe import runs
+from tbe.augment import KINETICS_MEAN, KINETICS_STD
 from tbe.checkpoints import checkpoint as checkpoints
 from tbe.checkpoints.checkpoint import Checkpoint
+from tbe.checkpoints.foreign import ForeignWeights
+from tbe.checkpoints.foreign.family import Colors
 from tbe.config import build, plain
 from tbe.errors import UserError
 from tbe.evaluation import official_splits
@@ -68,7 +71,11 @@ def prepare(config: DictConfig, overrides: list[str]) -> list[Stage]:
     carried = {"reader": usual_reader, **carried}
     for part in CARRIED:
         config[part] = _completed(part, config.get(part), carried.get(part))
-    _measure_as_trained(config, _of_publisher(files, config) if is_foreign else carried, overrides)
+    theirs = _published_colors(files, config) if is_foreign or len(files) > 1 else {}
+    first = next(iter(theirs.values()), None) if is_foreign else None
+    published = {} if first is None else {"eval_augment": first._asdict()}
+    _measure_as_trained(config, published if is_foreign else carried, overrides)
+    _tell_other_colors(theirs, config)
     if str(config.crops) not in config.crop_boxes:
         raise UserError(f"crops: expected {' or '.join(config.crop_boxes)}, got {config.crops}")
     chosen = plain(config)
@@ -154,18 +161,28 @@ def _measure_as_trained(config: DictConfig, carried: Mapping[str, Any], override
             OmegaConf.update(config.eval_augment, part, value)
 
 
-def _of_publisher(files: Iterable[str], config: DictConfig) -> dict[str, Any]:
-    """Returns the colors that the first weights of another project were trained on, as `eval_augment`, if known."""
-    backbone = plain(config)["backbone"]
-    found = {file: checkpoints.read_any(file).colors(backbone) for file in files}  # type: ignore[union-attr]
-    known = {file: colors for file, colors in found.items() if colors is not None}
-    if not known:
-        return {}
-    (file, chosen), *others = known.items()
-    if differing := [other for other, colors in others if colors != chosen]:
-        log.warning("%s: trained on other colors than %s, and measured on its", ", ".join(differing), file)
-    log.info("%s: colors as it was trained on, mean %s and std %s", file, list(chosen.mean), list(chosen.std))
-    return {"eval_augment": chosen._asdict()}
+def _published_colors(files: Iterable[str], config: DictConfig) -> dict[str, Colors | None]:
+    """Returns the colors that weights of other projects were trained on, by file; None if Kinetics' or not known."""
+    backbone, found = plain(config)["backbone"], {}
+    for file in files:
+        weights = checkpoints.read_any(file)
+        if isinstance(weights, ForeignWeights):
+            found[file] = weights.colors(backbone)
+    return found
+
+
+def _tell_other_colors(theirs: Mapping[str, Colors | None], config: DictConfig) -> None:
+    """Warns of weights of other projects that are measured on other colors than they were trained on."""
+    usual = {"mean": KINETICS_MEAN, "std": KINETICS_STD}
+    ours = Colors(*(tuple(config.eval_augment.get(name, values)) for name, values in usual.items()))
+    for file, colors in theirs.items():
+        if colors is not None and colors != ours:
+            log.warning(
+                "%s: was trained on colors of mean and std %s, %s, and is measured on %s, %s: set eval_augment.mean "
+                "and eval_augment.std, with a + before them, or measure it by a command of its own",
+                file,
+                *map(list, (*colors, *ours)),
+            )
 
 
 def _check_chosen(config: DictConfig, file: str) -> None:

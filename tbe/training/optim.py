@@ -108,11 +108,17 @@ def average_last_step(trainer: pl.Trainer, optimizer: Optimizer) -> None:
 
     Lightning divides each by the number of a whole step. To be called before a step, with gradients of their own scale.
     """
+    gradients = [weight.grad for group in optimizer.param_groups for weight in group["params"]]
+    kept = [gradient for gradient in gradients if gradient is not None]
+    if kept and (factor := factor_of_last_step(trainer)) > 1:
+        torch._foreach_mul_(kept, factor)
+
+
+def factor_of_last_step(trainer: pl.Trainer) -> float:
+    """Returns by what the gradients of this step are too small: of how many batches they should be, by how many."""
     whole = trainer.accumulate_grad_batches
-    if there := (trainer.fit_loop.epoch_loop.batch_idx + 1) % whole:
-        gradients = [weight.grad for group in optimizer.param_groups for weight in group["params"]]
-        if kept := [gradient for gradient in gradients if gradient is not None]:
-            torch._foreach_mul_(kept, whole / there)
+    there = (trainer.fit_loop.epoch_loop.batch_idx + 1) % whole
+    return whole / there if there else 1.0
 
 
 class ConfiguredLR(LambdaLR):

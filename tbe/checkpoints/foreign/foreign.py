@@ -57,9 +57,13 @@ class ForeignWeights:
     def colors(self, backbone_config: dict[str, Any]) -> Colors | None:
         """Returns the colors that weights of this family were trained on, None if they are Kinetics' or not known."""
         untrained = {**backbone_config, "weights": None} if "weights" in backbone_config else backbone_config
-        with torch.device("meta"):
+        try:
+            with torch.device("meta"):  # in no time; but not all networks of users can be built without values
+                backbone = build(untrained)
+        except Exception:
             backbone = build(untrained)
-        return best(backbone, self.content, self.path)[0].match.colors
+        match = best(backbone, self.content, self.path)[0].match
+        return match.colors if match.share > 0.5 else None  # else it is not known whose they are
 
     def origin(self) -> dict[str, Any]:
         """Returns where the weights come from, for the protocol of a measurement."""

@@ -95,10 +95,9 @@ def _measured_on(run: Run) -> str:
     """Returns what a run's numbers are of, in words."""
     told = run.protocol | (run.protocol.get("test") or {})
     clips = f"{told['clips']} clips a video" if told.get("clips") else ""
-    parts = told.get("split") or (told.get("data_config") or {}).get("split")
+    parts = told.get("split") or (told.get("data_config") or run.config.get("data") or {}).get("split")
     split = f"split {', '.join(map(str, parts if isinstance(parts, list) else [parts]))}" if parts else ""
-    queries = told.get("query") or []
-    query = ", ".join(queries if isinstance(queries, list) else [queries])
+    query = ", ".join(run.queries)
     crops = f"{told['crops']} crops of each" if (told.get("crops") or 1) > 1 else ""
     gallery = f"gallery {told['gallery']}" if told.get("gallery", "train") != "train" else ""
     known = [str(told.get("data") or "data unknown"), split, query, gallery, clips, crops]

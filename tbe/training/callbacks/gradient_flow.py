@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from tbe.errors import UserError
+from tbe.training.optim import factor_of_last_step
 from tbe.viz.gradient_plot import draw_layers
 
 COLUMNS = ("step", "layer", "mean", "max")
@@ -50,10 +51,10 @@ class GradientFlow(pl.Callback):
     def on_before_optimizer_step(self, trainer: pl.Trainer, module: pl.LightningModule, optimizer: Optimizer) -> None:
         if trainer.global_step % self.every == 0 and trainer.is_global_zero:
             found = layer_gradients(module)
-            sizes = torch.stack(
-                [torch.stack(pair) for pair in found.values()]
-            ).tolist()  # synchronizes with the device once
-            self._write([(trainer.global_step, name, *pair) for name, pair in zip(found, sizes, strict=True)], "a")
+            sizes = torch.stack([torch.stack(pair) for pair in found.values()])
+            # The module comes after its callbacks. This synchronizes with the device once.
+            rows = zip(found, (sizes * factor_of_last_step(trainer)).tolist(), strict=True)
+            self._write([(trainer.global_step, name, *pair) for name, pair in rows], "a")
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self._draw(trainer)

@@ -10,6 +10,8 @@ from torch.testing import assert_close
 
 from tbe.backbones.vit import ViT
 from tbe.checkpoints import foreign as weights
+from tbe.checkpoints.foreign import ForeignWeights
+from tbe.checkpoints.foreign.family import IMAGENET
 from tbe.errors import UserError
 
 transformers = pytest.importorskip("transformers")
@@ -199,3 +201,25 @@ def test_weights_of_ours_come_back_with_their_registers():
     saved, network = SMALL(registers=2), SMALL(registers=2)
     assert weights.load(network, prefixed(saved.state_dict(), "backbone."), "file").share == 1
     assert torch.equal(network.registers, saved.registers)
+
+
+def test_colors_of_a_network_that_needs_values_to_be_built_are_found_too(monkeypatch):
+    real, tried = torch.linspace, []
+
+    def linspace(*args, **kwargs):  # as many write the rates of drop path
+        values = real(*args, **kwargs)
+        tried.append(values.is_meta)
+        [value.item() for value in values]
+        return values
+
+    monkeypatch.setattr(torch, "linspace", linspace)
+    config = {"_target_": f"{__name__}.made_of_values"}
+    found = ForeignWeights("x", named_by_the_authors(videomae().state_dict()), None, 0.9).colors(config)
+    assert found == IMAGENET
+    assert tried[0]
+    assert not tried[-1]
+
+
+def made_of_values():
+    torch.linspace(0, 1, 3)
+    return SMALL(positions="flat")

@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from tbe.reporting.__main__ import main
@@ -136,12 +137,16 @@ def test_runs_that_were_measured_on_other_data_are_not_compared(tmp_path):
 
 
 def test_runs_that_were_measured_on_other_splits_queries_or_crops_are_not_compared(tmp_path):
-    asked = {"data": "ucf101", "clips": 10, "crops": 1, "query": ["test"], "split": None, "data_config": {"split": 1}}
-    others = [asked, asked | {"query": ["val"]}, asked | {"crops": 3}, asked | {"data_config": {"split": 2}}]
-    for number, protocol in enumerate(others):
+    asked = {"split": 1, "query": "test", "crops": 1}
+    for number, other in enumerate(({}, {"query": "val"}, {"crops": 3}, {"split": 2})):
+        chosen = asked | other
         folder = write_run(tmp_path / "runs" / str(number), name=f"run {number}")
+        config = yaml.safe_load((folder / "config.yaml").read_text())
+        config |= {"data": {"split": chosen["split"]}, "evaluation": {"splits": [chosen["query"]]}}
+        (folder / "config.yaml").write_text(yaml.safe_dump(config))
+        protocol = {"data": "ucf101", "test": {"clips": 10, "crops": chosen["crops"]}}
         (folder / "metrics.json").write_text(json.dumps({"linear/top1": 30.0 + number, "protocol": protocol}))
     main([str(tmp_path / "runs")])
     text = Elements((tmp_path / "runs" / "report.html").read_text(encoding="utf-8")).text
     for said in ("split 1, test", "split 1, val", "split 1, test, 10 clips a video, 3 crops of each", "split 2, test"):
-        assert f"ucf101, {said}" in text
+        assert f"Training: ucf101, {said}" in text

@@ -34,10 +34,11 @@ def test_a_layer_has_the_gradients_of_its_weight_and_bias():
     assert_close(torch.stack(found["2"]), torch.stack([expected.mean(), expected.max()]))
 
 
-def trained(callback, steps, start=0, stops=False):
-    """What a Trainer calls, for a network that learns by itself."""
+def trained(callback, steps, start=0, stops=False, accumulate=1):
+    """What a Trainer calls, for a network that learns by itself, at the first batch of each step."""
     layers = network()
-    trainer = SimpleNamespace(global_step=start, is_global_zero=True)
+    trainer = SimpleNamespace(global_step=start, is_global_zero=True, accumulate_grad_batches=accumulate)
+    trainer.fit_loop = SimpleNamespace(epoch_loop=SimpleNamespace(batch_idx=0))
     callback.on_train_start(trainer, layers)
     for step in range(start, start + steps):
         trainer.global_step = step
@@ -103,3 +104,12 @@ def test_the_callback_is_added_to_a_recipe_by_name(train, stage):
     assert layers[0].endswith("backbone.stem.0")
     assert layers[-1] == ("classifier.head" if stage == "finetune" else "method.encoder.projector.layers.0")
     assert (run / "checkpoints" / "last.ckpt").exists()
+
+
+def test_gradients_of_a_step_with_fewer_batches_are_those_that_it_takes(tmp_path):
+    found = []
+    for accumulate in (1, 4):
+        torch.manual_seed(1)
+        trained(GradientFlow(tmp_path / str(accumulate), every=1), 1, accumulate=accumulate)
+        found.append([float(row["mean"]) for row in rows_of(tmp_path / str(accumulate) / "gradients.csv")])
+    assert found[1] == pytest.approx([4 * value for value in found[0]], rel=1e-3)
