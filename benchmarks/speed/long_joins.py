@@ -94,7 +94,6 @@ def arguments_of(tool: Tool, folder: Path) -> list[str]:
 
 def join(arguments: list[str]) -> None:
     """Runs a command in this process, and prints the seconds of the processor and the GiB that it took."""
-    import resource
     import time
     from contextlib import suppress
     from unittest.mock import patch
@@ -105,7 +104,7 @@ def join(arguments: list[str]) -> None:
     made = patch("os.path.exists", lambda file: os.fspath(file).endswith(".mp4") or exists(file))
     with made, suppress(SystemExit):  # since some videos have failed
         main(arguments)
-    print(json.dumps([time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20]))
+    print(json.dumps([time.process_time(), long_lists.peak_gib()]))
 
 
 def _videos(num_videos: int) -> Iterator[dict]:

@@ -52,7 +52,6 @@ def write(file: Path, num_videos: int) -> None:
 
 def read(file: str) -> None:
     """Reads a list as a run does, and prints the seconds of the processor and the GiB of this process."""
-    import resource
     import time
 
     from tbe.data.sources.records import check_labels, fence, read_list
@@ -62,7 +61,13 @@ def read(file: str) -> None:
     check_labels(records, NUM_CLASSES, file)
     fence(records, file)
     seconds = time.process_time() - began
-    print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20]))
+    print(json.dumps([seconds, peak_gib()]))
+
+
+def peak_gib() -> float:
+    """Returns the largest memory of this process; getrusage would count that of the process which started it."""
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) / 2**20
 
 
 def columns(first: int, num_videos: int) -> dict[str, list]:

@@ -14,7 +14,7 @@ KINDS = {
     "batch norm": ("batch_norm",),
     "pooling": ("pool",),
     "matrix product": ("mm", "matmul", "linear", "einsum"),
-    "optimizer and moving average": ("_fused_", "_foreach_", "optimizer"),
+    "optimizer's own time, `_foreach_` operations": ("_fused_", "_foreach_", "optimizer"),
     "copy, change of type or layout": ("copy", "cat", "clone", "contiguous", "to_copy"),
     "compiled": ("triton", "compiled", "inductor", "cpp_fused"),
 }

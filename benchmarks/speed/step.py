@@ -77,7 +77,7 @@ def of_case(name: str, case: Case, device: str, rounds: int) -> Iterator[Finding
     yield from of_parts(case, device, chosen, setting, rounds)
     table = where_time_goes(before[ORIGINAL], chosen, device)
     yield f"Where the time of a step goes, {setting}: in the published way, and in ours with {best}.\n\n{table}"
-    yield from of_recomputation(case, device, fused, setting, rounds)
+    yield from of_recomputation(case, device, fused, f"{setting}, + fused, in bf16", rounds)
 
 
 def of_compiling(name: str, case: Case, device: str, rounds: int) -> Iterator[Finding]:

@@ -51,7 +51,7 @@ erased = erase(clips)
 
 # %% [markdown]
 # A stronger relative: `tbe.InterVideoErasing` takes the frame of another clip of the batch. In our comparisons it
-# makes networks the least dependent on the background, with weights up to 0.9.
+# makes networks far less dependent on the background, with weights up to 0.9.
 
 # %%
 replaced = tbe.InterVideoErasing(ratio=0.9)(clips)
@@ -76,14 +76,15 @@ show({"clip": clips[0], "a frame of its own": erased[0], "of another clip": repl
 
 # %% [markdown]
 # In the second row the scene has not changed: a frame of the clip has the same scene, only the actor leaves a ghost.
-# In the third row there are two scenes in one. Either way the still background says less about the clip; only what
-# moves is as before.
+# In the third row there are two scenes in one, and the own one says less about the clip. What moves is the same in
+# all rows.
 #
 # ## What is left
 #
 # That can be said exactly. The new frame is `(1 - w) * frame + w * added`, and `added` is the same in all frames, so
 # that it cancels out in the difference of two frames: every difference shrinks by the same factor `1 - w`, and keeps
-# its direction. Motion stays, weaker; what stands still is mixed with something else.
+# its direction. Motion stays, weaker. What stands still stays, too, where the
+# frame is the clip's own; the frame of another video replaces a part of it.
 
 # %%
 floats = clips.float()

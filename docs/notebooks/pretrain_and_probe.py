@@ -3,7 +3,7 @@
 #
 # Learn from videos without labels, freeze the network, and ask what it has learned: the action, or the background?
 #
-# We do it twice, once as it is usually done and once with the backgrounds erased, on the data set that comes with
+# We do it twice, with the same method and without and with backgrounds erased, on the data set that comes with
 # TBE: short clips of an actor who moves in front of a scene. Nine times in ten a training clip of an action has the
 # same scene, so that a network can do well by looking at the scene alone. The test set `swap` puts each action in
 # front of a scene of another one: there the shortcut fails.

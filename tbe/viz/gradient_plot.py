@@ -32,8 +32,9 @@ def draw_layers(rows: Sequence[tuple[int, str, float, float]], file: Path) -> No
         low, middle, high = (
             np.array([statistic(of_layer) for of_layer in values]) for statistic in (np.min, np.median, np.max)
         )
-        shown = middle > 0
-        panel.hlines(places[shown], np.maximum(low, left_end)[shown], high[shown], color, linewidth=2.5, alpha=0.35)
+        shown = high > 0
+        low, middle = (np.maximum(values, left_end) for values in (low, middle))  # of steps without a gradient
+        panel.hlines(places[shown], low[shown], high[shown], color, linewidth=2.5, alpha=0.35)
         panel.plot(middle[shown], places[shown], marker, color=color, markersize=4, label=f"{label} |gradient|")
     none = np.array([of_layer.max() == 0 for of_layer in sizes[1]])
     if none.any():

@@ -3,6 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from matplotlib.axes import Axes
 from PIL import Image
 from torch import nn
 from torch.testing import assert_close
@@ -87,6 +88,20 @@ def test_layers_have_a_line_each_and_those_without_gradients_too(num_layers, tmp
     draw_layers(rows, tmp_path / "layers.png")
     with Image.open(tmp_path / "layers.png") as picture:
         assert picture.height > 150 * 0.16 * num_layers
+
+
+def test_a_layer_with_gradients_in_few_of_the_steps_is_drawn(tmp_path, monkeypatch):
+    bars, real = [], Axes.hlines
+
+    def hlines(axes, places, *ends, **style):
+        bars.append(places.tolist())
+        return real(axes, places, *ends, **style)
+
+    monkeypatch.setattr(Axes, "hlines", hlines)
+    sizes = {"steady": (1, 1, 1), "sometimes": (0, 0, 1), "never": (0, 0, 0)}
+    rows = [(step, name, size[step] * 1e-3, size[step] * 1e-1) for step in range(3) for name, size in sizes.items()]
+    draw_layers(rows, tmp_path / "layers.png")
+    assert bars == [[0, 1], [0, 1]]  # of the means and of the largest
 
 
 @pytest.mark.parametrize("stage", ["pretrain", "finetune"])
