@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
@@ -23,7 +22,6 @@ class ClipShape:
     num_frames: int
     stride: int = 1
     short: str = "loop"
-    least: ClassVar[int] = 1  # frames that a video needs
 
     def __post_init__(self):
         for name in ("num_frames", "stride"):
@@ -78,11 +76,10 @@ class AnchorAndNegativeClips(ClipShape):
     """Draws a random clip and another clip of the same video, at least `min_shift` sampled frames away.
 
     If the video is too short for that, the other clip starts a third of the video later, wrapping around: the rule
-    of BE's reference implementation for its same-video negative.
+    of BE's reference implementation for its same-video negative. Both clips of a video of one frame are that frame.
     """
 
     min_shift: int = 2
-    least: ClassVar[int] = 2  # or both clips are the same
 
     def anchor(self) -> RandomClip:
         """Returns a sampler that draws the same first clip, without the other."""

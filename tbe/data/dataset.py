@@ -10,7 +10,7 @@ import torchvision.transforms.v2.functional as pictures
 from torch import Generator, Tensor
 from torch.utils.data import Dataset, default_collate
 
-from tbe.data.readers import DecodeError, OpenVideo
+from tbe.data.readers import OpenVideo
 from tbe.data.readers.decode_resize import reduced_size, reducing
 from tbe.data.sources.records import Records
 
@@ -69,8 +69,6 @@ class VideoDataset(Dataset):
     def clips(self, index: int, sampler: ClipSampler, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
         """Returns the clips of a video that `sampler` draws, uint8 (N, T, C, H, W), and their frame numbers (N, T)."""
         video = self.open_video(self.records.to_open(index))
-        if len(video) < (least := getattr(sampler, "least", 1)):
-            raise DecodeError(f"{self.path(index)}: expected at least {least} frames, got {len(video)}")
         indices = sampler(len(video), generator)
         frames = shrink(video.frames(indices.flatten().tolist()), self.short_side)
         return frames.unflatten(0, indices.shape), indices

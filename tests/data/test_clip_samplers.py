@@ -79,3 +79,7 @@ def test_invalid_settings_are_refused(settings):
 def test_an_empty_video_is_refused():
     with pytest.raises(ValueError, match="at least 1 frame, got 0"):
         RandomClip(4)(0)
+
+
+def test_both_clips_of_a_video_of_one_frame_are_that_frame():
+    assert AnchorAndNegativeClips(4)(1).tolist() == [[0, 0, 0, 0]] * 2
