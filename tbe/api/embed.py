@@ -17,6 +17,7 @@ from tbe.api.read import read_clips
 from tbe.augment import ClipAugment
 from tbe.augment.crops import middle
 from tbe.augment.layout import find_layout
+from tbe.augment.turned import FLOW
 from tbe.backbones.preprocessing import Preprocessing
 from tbe.data.dataset import shrink
 from tbe.data.readers import OpenVideo
@@ -26,7 +27,6 @@ from tbe.errors import UserError
 log = logging.getLogger(__name__)
 
 PathLike = str | os.PathLike
-FLOW = 2  # channels of optical flow
 ON_ERROR = ("raise", "skip")
 
 

@@ -10,6 +10,7 @@ import torch
 
 from tbe import runs as folders
 from tbe.api.build import build, compose_choices, resolve
+from tbe.augment.turned import FLOW
 from tbe.backbones.base import VideoBackbone
 from tbe.backbones.preprocessing import Preprocessing
 from tbe.checkpoints import checkpoint as checkpoints
@@ -17,8 +18,6 @@ from tbe.checkpoints import hub
 from tbe.checkpoints.foreign import ForeignWeights
 from tbe.checkpoints.preprocessing import stored_preprocessing
 from tbe.errors import UserError
-
-FLOW = 2  # channels of optical flow
 
 
 def load(

@@ -108,9 +108,11 @@ def average_last_step(trainer: pl.Trainer, optimizer: Optimizer) -> None:
 
     Lightning divides each by the number of a whole step. To be called before a step, with gradients of their own scale.
     """
+    factor = factor_of_last_step(trainer)
+    if factor == 1:
+        return
     gradients = [weight.grad for group in optimizer.param_groups for weight in group["params"]]
-    kept = [gradient for gradient in gradients if gradient is not None]
-    if kept and (factor := factor_of_last_step(trainer)) > 1:
+    if kept := [gradient for gradient in gradients if gradient is not None]:
         torch._foreach_mul_(kept, factor)
 
 

@@ -7,9 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tbe.augment.turned import FLOW
 from tbe.viz.palette import HEAT
-
-FLOW = 2  # channels of optical flow
 
 
 def pixels(clips: Tensor, mean: Tensor, std: Tensor) -> np.ndarray:
