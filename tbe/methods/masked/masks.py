@@ -1,4 +1,4 @@
-"""Which places of each clip are hidden, the same in all frames: tubes. All clips have equally many."""
+"""Which places of each clip are hidden, and predicted, the same in all frames: tubes. All clips have equally many."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ASPECTS = (0.75, 1.5)  # of blocks, height to width
 
 
 class Split(NamedTuple):
-    """Indices of the tokens of each clip that are seen (B, K), and of all others, the hidden ones (B, M)."""
+    """Indices of the tokens of each clip that are seen (B, K), and of the hidden ones that are predicted (B, M)."""
 
     seen: Tensor
     hidden: Tensor
@@ -27,12 +27,21 @@ def random_tubes(batch: int, grid: Grid, ratio: float, device: torch.device) -> 
     return _split(scores, grid, ratio)
 
 
-def random_blocks(batch: int, grid: Grid, ratio: float, blocks: int, scale: float, device: torch.device) -> Split:
+def random_blocks(
+    batch: int,
+    grid: Grid,
+    ratio: float,
+    blocks: int,
+    scale: float,
+    device: torch.device,
+    predicted: float | None = None,
+) -> Split:
     """Hides the `ratio` of the places that random blocks cover most, in all frames; of equals random ones.
 
-    blocks: how many for each clip, each covering the share `scale` of a frame. V-JEPA hides their union and cuts what
-    is seen to the fewest of the batch; with a fixed share no clip depends on the others of its batch. Bardes et al.
-    2024 (arXiv:2404.08471).
+    blocks: how many for each clip, each covering the share `scale` of a frame. predicted: the share of the places, the
+    most covered of the hidden ones, that is predicted; None: all hidden ones. V-JEPA predicts the union of the blocks
+    and cuts both it and what is seen to the fewest of the batch; with fixed shares no clip depends on the others of its
+    batch. Bardes et al. 2024 (arXiv:2404.08471).
     """
     _, height, width = grid
     draws = torch.rand(batch, blocks, 3, device=device)
@@ -43,7 +52,7 @@ def random_blocks(batch: int, grid: Grid, ratio: float, blocks: int, scale: floa
     is_row = _inside((draws[..., 1] * (height - rows + 1)).floor(), rows, height)
     is_column = _inside((draws[..., 2] * (width - columns + 1)).floor(), columns, width)
     covered = (is_row.unsqueeze(3) & is_column.unsqueeze(2)).sum(dim=1).flatten(1)
-    return _split(covered + torch.rand(batch, height * width, device=device), grid, ratio)
+    return _split(covered + torch.rand(batch, height * width, device=device), grid, ratio, predicted)
 
 
 def check_ratio(name: str, ratio: float) -> None:
@@ -58,8 +67,8 @@ def _inside(start: Tensor, length: Tensor, size: int) -> Tensor:
     return (places >= start.unsqueeze(-1)) & (places < (start + length).unsqueeze(-1))
 
 
-def _split(scores: Tensor, grid: Grid, ratio: float) -> Split:
-    """Hides the places of a frame with the highest scores (B, h * w); at least one is seen and one is hidden."""
+def _split(scores: Tensor, grid: Grid, ratio: float, predicted: float | None = None) -> Split:
+    """Hides the places of a frame with the highest scores (B, h * w); sees, hides and predicts at least one."""
     frames, places = grid[0], scores.shape[1]
     if places < 2:
         raise UserError(
@@ -67,7 +76,10 @@ def _split(scores: Tensor, grid: Grid, ratio: float) -> Split:
             "larger clip.size, or a smaller patch"
         )
     num_seen = min(max(1, math.floor((1 - ratio) * places + 0.5)), places - 1)
+    num_hidden = places - num_seen
+    num_predicted = num_hidden if predicted is None else min(max(1, math.floor(predicted * places + 0.5)), num_hidden)
     order = scores.argsort(dim=1)
     in_time = torch.arange(frames, device=scores.device).view(1, frames, 1) * places
-    seen, hidden = ((part.unsqueeze(1) + in_time).flatten(1) for part in order.split([num_seen, places - num_seen], 1))
+    parts = order[:, :num_seen], order[:, places - num_predicted :]
+    seen, hidden = ((part.unsqueeze(1) + in_time).flatten(1) for part in parts)
     return Split(seen, hidden)

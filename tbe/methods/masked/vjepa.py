@@ -24,8 +24,10 @@ MASKS = ({"blocks": 8, "scale": 0.15}, {"blocks": 2, "scale": 0.7})
 class VJEPA(Method):
     """Encodes the seen places of the query, and predicts the features of the hidden ones; reads no other view.
 
-    masks: one prediction for each, of the `ratio` of the places that so many `blocks`, each of the share `scale` of a
-    frame, cover most: short-range and long-range masks. target: of which clip a moving average of the encoder
+    masks: one prediction for each, with the `ratio` of the places hidden that so many `blocks`, each of the share
+    `scale` of a frame, cover most: short-range and long-range masks. predicted: the share of the places that is
+    predicted, those that blocks cover most, as V-JEPA predicts blocks alone; null: all hidden ones, of which
+    short-range blocks leave a quarter uncovered. target: of which clip a moving average of the encoder
     (`momentum`, without gradient) makes the features, normalized token by token: 'clean', or 'seen', the query with
     what the distractor added. patch: of a backbone without tubelets. Returns predictions and targets (V * B, M, F) of V
     masks. Use with loss=l1. Bardes et al. 2024 (arXiv:2404.08471), whose momentum rises to 1
@@ -39,6 +41,7 @@ class VJEPA(Method):
         backbone: VideoBackbone,
         ratio: float = 0.9,
         masks: Sequence[Mapping[str, float]] = MASKS,
+        predicted: float | None = 0.6,
         target: str = "clean",
         momentum: float = 0.998,
         patch: Sequence[int] = (2, 8, 8),
@@ -50,6 +53,8 @@ class VJEPA(Method):
         check_ratio("VJEPA", ratio)
         if not 0 <= momentum <= 1:
             raise UserError(f"VJEPA: expected a momentum from 0 to 1, got {momentum}")
+        if predicted is not None and not 0 < predicted <= 1:
+            raise UserError(f"VJEPA: expected a share of predicted places in (0, 1], or null, got {predicted}")
         wrong = [mask for mask in masks if not _is_mask(mask)]
         if wrong or not masks:
             raise UserError(
@@ -61,7 +66,7 @@ class VJEPA(Method):
         self.target_encoder = moving_average_of(self.encoder)
         width = backbone.num_features
         self.predictor = Decoder(width, width, predictor_depth, predictor_width, predictor_heads)
-        self.ratio, self.momentum = ratio, momentum
+        self.ratio, self.predicted, self.momentum = ratio, predicted, momentum
         self.masks = [(int(mask["blocks"]), float(mask["scale"])) for mask in masks]
 
     @property
@@ -75,7 +80,7 @@ class VJEPA(Method):
             features = F.layer_norm(features, features.shape[2:])
         predictions, wanted = [], []
         for blocks, scale in self.masks:
-            split = random_blocks(batch, grid, self.ratio, blocks, scale, query.device)
+            split = random_blocks(batch, grid, self.ratio, blocks, scale, query.device, self.predicted)
             predictions.append(self.predictor(self.encoder(query, split.seen), split, grid).float())
             wanted.append(select(features, split.hidden))
         self.encoder.look_at(query)

@@ -137,6 +137,7 @@ def test_activations_that_are_computed_again_are_the_same_with_kept_statistics(m
         (VJEPA, {"predictor_heads": 5}, "heads that divide the width, got width=12, depth=4, heads=5"),
         (VJEPA, {"masks": [{"blocks": 0, "scale": 0.5}]}, "masks, each with blocks, at least 1, and scale"),
         (VJEPA, {"momentum": 2}, "a momentum from 0 to 1, got 2"),
+        (VJEPA, {"predicted": 0}, r"a share of predicted places in \(0, 1\], or null, got 0"),
         (VJEPA, {"masks": [{"blocks": 2, "scale": 7}]}, r"scale, a share in \(0, 1\], got \[\{'blocks': 2, 'scale': 7"),
     ],
 )

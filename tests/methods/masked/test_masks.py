@@ -38,6 +38,25 @@ def test_a_block_is_hidden_as_a_whole(monkeypatch):
         assert clip.sum() == 25
 
 
+def test_of_the_hidden_places_those_that_blocks_cover_are_predicted(monkeypatch):
+    monkeypatch.setattr(masks, "ASPECTS", (1.0, 1.0))
+    grid = (2, 10, 10)
+    seen, predicted = random_blocks(20, grid, 0.6, 1, 0.25, CPU, predicted=0.25)
+    assert (seen.shape, predicted.shape) == ((20, 2 * 40), (20, 2 * 25))
+    assert not (seen.unsqueeze(2) == predicted.unsqueeze(1)).any()
+    for clip in torch.zeros(20, 200, dtype=torch.bool).scatter(1, predicted, True).view(-1, *grid):
+        assert torch.equal(clip[0], clip[1])
+        assert clip[0].any(dim=1).sum() == clip[0].any(dim=0).sum() == 5  # a square of 25: nothing beside the block
+
+
+def test_a_share_of_the_hidden_places_is_predicted_or_all_of_them():
+    torch.manual_seed(0)
+    whole, part = (random_blocks(400, (1, 14, 14), 0.9, 8, 0.15, CPU, predicted) for predicted in (None, 0.6))
+    assert (whole.hidden.shape[1], part.hidden.shape[1]) == (176, 118)
+    with_all = random_blocks(400, (1, 14, 14), 0.2, 8, 0.15, CPU, 0.9)
+    assert with_all.hidden.shape[1] == 39  # no more than are hidden
+
+
 def test_one_place_is_always_seen_and_one_hidden():
     for ratio in (0.01, 0.99):
         split = random_tubes(2, (3, 2, 1), ratio, CPU)
