@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from tbe.backbones.vit import ViT
 from tbe.checkpoints.foreign import c3d, inception, resnets, torchvision, vit
 from tbe.checkpoints.foreign.family import own
 from tbe.checkpoints.foreign.files import locations
@@ -17,6 +18,7 @@ from tbe.checkpoints.foreign.match import Found, Match, compare, listed
 from tbe.errors import UserError
 
 USUAL = 0.9  # of a backbone's tensors: a file has the whole network, but for names that none knows
+PUBLISHED_HEADS = (64, 80)  # channels of a head of VideoMAE and V-JEPA, in all sizes
 log = logging.getLogger(__name__)
 
 FAMILIES = (*resnets.FAMILIES, *inception.FAMILIES, *c3d.FAMILIES, *torchvision.FAMILIES, *vit.FAMILIES)
@@ -43,6 +45,14 @@ def load(backbone: nn.Module, content: Any, path: str | os.PathLike, min_matched
         )
     backbone.load_state_dict(found.tensors, strict=False)
     log.info("%s: %s", path, match)
+    if found.family in vit.FAMILIES and isinstance(backbone, ViT) and backbone.head_width not in PUBLISHED_HEADS:
+        log.warning(
+            "%s: weights do not tell the number of heads: expected that of their training, got backbone.heads of %d "
+            "channels each (published: %s)",
+            path,
+            backbone.head_width,
+            " or ".join(map(str, PUBLISHED_HEADS)),
+        )
     if match.missing:
         log.warning("%s: these tensors keep their random initialization: %s", path, listed(match.missing, shown=10))
     return match

@@ -13,6 +13,9 @@ from tbe.backbones.vit.positions import vectors
 from tbe.checkpoints.foreign.family import IMAGENET, Family, Rule
 
 QUERIES = re.compile(r"^(.*\.)(?:query\.bias|q_bias)$")
+UNUSED_TABLE = (
+    "If it is V-JEPA 2, which may hold a table of positions without using it, save its tensors without pos_embed"
+)
 LARGE = "vit_l for its ViT-L (width, depth and heads are keys of the backbone)"
 
 
@@ -43,27 +46,45 @@ def videomae_misfit(backbone: nn.Module, tensors: Mapping[str, Tensor]) -> str:
 
 def vjepa_misfit(backbone: nn.Module, tensors: Mapping[str, Tensor]) -> str:
     """Tells positions of other clips, or of other waves, from those that the backbone computes."""
-    if not isinstance(backbone, ViT) or (reason := _other_positions(backbone, "sincos")):
-        return reason if isinstance(backbone, ViT) else ""
+    if not isinstance(backbone, ViT):
+        return ""
+    if reason := _other_positions(backbone, "sincos"):
+        return f"{reason}. {UNUSED_TABLE}" if backbone.positions == "rotary_tiled" else reason
     theirs, grid = tensors["pos_embed"], backbone.grid
     ours = vectors("sincos", backbone.num_features, grid, grid, theirs.device)
     if theirs.shape[1] != ours.shape[1]:
         return (
             f"its positions are those of {theirs.shape[1]} tubelets, this backbone's of {ours.shape[1]}: set "
-            "backbone.grid=[T,H,W] to the tubelets of its clips"
+            f"backbone.grid=[T,H,W] to the tubelets of its clips. {UNUSED_TABLE}"
         )
+    if theirs.shape != ours.shape:  # of another width, as all else
+        return ""
     is_same = torch.allclose(theirs.float(), ours, atol=1e-4)
-    return "" if is_same else "its positions are others than backbone.positions=sincos"
+    return _lacks_norm(backbone, tensors) if is_same else "its positions are others than backbone.positions=sincos"
 
 
 def vjepa2_misfit(backbone: nn.Module, tensors: Mapping[str, Tensor]) -> str:
-    return _other_positions(backbone, "rotary_tiled")
+    return _other_positions(backbone, "rotary_tiled") or _lacks_norm(backbone, tensors)
+
+
+def vjepa21_misfit(backbone: nn.Module, tensors: Mapping[str, Tensor]) -> str:
+    return (
+        "V-JEPA 2.1 adds an embedding of videos to its tokens, scales its positions and has a norm for each of several "
+        "layers, which no backbone here does"
+    )
 
 
 def _other_positions(backbone: nn.Module, wanted: str) -> str:
     if not isinstance(backbone, ViT) or backbone.positions == wanted:
         return ""
     return f"its positions are {wanted}, this backbone's are {backbone.positions}: choose backbone.positions={wanted}"
+
+
+def _lacks_norm(backbone: nn.Module, tensors: Mapping[str, Tensor]) -> str:
+    """Tells files without the last norm, two tensors of many: an untrained one would change all features."""
+    if any(re.fullmatch(r"(layer)?norm\.weight", name) for name in tensors) or not isinstance(backbone, ViT):
+        return ""
+    return "" if isinstance(backbone.norm, nn.Identity) else "it lacks the norm that follows the last block"
 
 
 def _norm_misfit(backbone: nn.Module, tensors: Mapping[str, Tensor]) -> str:
@@ -109,8 +130,17 @@ VJEPA2 = Family(
     rules=AUTHORS,
     choose=f"backbone={LARGE} with backbone.positions=rotary_tiled",
     marker=r"\.attn\.qkv\.weight$",
-    unmarked=r"^pos_embed$|^cls_token$|\.attn\.q_bias$",
+    unmarked=r"^pos_embed$|^cls_token$|\.attn\.q_bias$|^norms_block\.",
     misfit=vjepa2_misfit,
+    colors=IMAGENET,
+)
+VJEPA21 = Family(
+    name="V-JEPA 2.1",
+    part=rf"{PART}|norms_block\.",
+    rules=AUTHORS,
+    choose="other weights, or its authors' code as model=<file>:<function>",
+    marker=r"^norms_block\.",
+    misfit=vjepa21_misfit,
     colors=IMAGENET,
 )
 TRANSFORMERS_VIDEOMAE = Family(
@@ -150,4 +180,4 @@ TRANSFORMERS_VJEPA2 = Family(
     colors=IMAGENET,
     join=joined,
 )
-FAMILIES = (VIDEOMAE, VJEPA, VJEPA2, TRANSFORMERS_VIDEOMAE, TRANSFORMERS_VJEPA2)
+FAMILIES = (VIDEOMAE, VJEPA, VJEPA2, VJEPA21, TRANSFORMERS_VIDEOMAE, TRANSFORMERS_VJEPA2)

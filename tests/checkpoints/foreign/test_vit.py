@@ -97,6 +97,20 @@ def older(state):
     }
 
 
+def named_by_the_authors_of_vjepa2(state):
+    """Our tensors under the names of V-JEPA's and V-JEPA 2's authors."""
+    renames = {
+        "tubelets.": "patch_embed.proj.",
+        ".attention.qkv.": ".attn.qkv.",
+        ".attention.out.": ".attn.proj.",
+        ".mlp.0.": ".mlp.fc1.",
+        ".mlp.2.": ".mlp.fc2.",
+    }
+    for ours, theirs in renames.items():
+        state = {name.replace(ours, theirs): value for name, value in state.items()}
+    return state
+
+
 def prefixed(state, prefix):
     return {prefix + name: value for name, value in state.items()}
 
@@ -138,6 +152,10 @@ def test_vjepas_tokens_are_those_of_the_same_network_with_its_positions():
         UserError, match=r"positions are those of 64 tubelets, this backbone's of 32: set backbone.grid"
     ):
         weights.load(SMALL(grid=(2, 4, 4)), content, "file")
+    with pytest.raises(UserError, match="choose backbone.positions=sincos. If it is V-JEPA 2, .* without pos_embed"):
+        weights.load(SMALL(positions="rotary_tiled"), content, "file")
+    with pytest.raises(UserError, match="of another shape"):  # of all else too
+        weights.load(SMALL(width=48), content, "file")
     content["encoder"]["module.backbone.pos_embed"] = positions.flip(2)
     with pytest.raises(UserError, match="its positions are others than backbone.positions=sincos"):
         weights.load(SMALL(), content, "file")
@@ -170,6 +188,30 @@ def test_vjepa2s_tokens_are_those_of_transformers(whose):
         weights.load(SMALL(), state, "file")
 
 
+def test_a_file_without_the_last_norm_is_refused_although_it_has_nearly_all_tensors():
+    saved = SMALL(depth=12, positions="rotary_tiled")
+    state = named_by_the_authors_of_vjepa2(saved.state_dict())
+    assert weights.load(SMALL(depth=12, positions="rotary_tiled"), state, "file").family == "V-JEPA 2"
+    without = {name: value for name, value in state.items() if not name.startswith("norm.")}
+    with pytest.raises(UserError, match="can't be used: it lacks the norm that follows the last block"):
+        weights.load(SMALL(depth=12, positions="rotary_tiled"), without, "file")
+    state["pos_embed"] = sines_and_cosines()
+    assert weights.load(SMALL(depth=12), state, "file").family == "V-JEPA"
+    del state["norm.weight"], state["norm.bias"]
+    with pytest.raises(UserError, match="can't be used: it lacks the norm that follows the last block"):
+        weights.load(SMALL(depth=12), state, "file")
+
+
+@pytest.mark.parametrize("positions", ["rotary_tiled", "rotary"])
+def test_vjepa21_is_refused_by_its_name(positions):
+    state = named_by_the_authors_of_vjepa2(SMALL(depth=12, positions=positions, norm=False).state_dict())
+    state |= {f"norms_block.{layer}.{kind}": torch.ones(24) for layer in range(4) for kind in ("weight", "bias")}
+    state |= {"img_mod_embed": torch.zeros(1, 1, 24), "video_mod_embed": torch.zeros(1, 1, 24)}
+    for norm in (True, False):
+        with pytest.raises(UserError, match=r"V-JEPA 2\.1 adds an embedding of videos"):
+            weights.load(SMALL(depth=12, positions=positions, norm=norm), {"encoder": state}, "file")
+
+
 def test_a_file_without_a_whole_block_is_refused_unless_a_part_is_meant():
     state = SMALL(depth=11).state_dict()
     deeper = SMALL(depth=12)
@@ -178,6 +220,17 @@ def test_a_file_without_a_whole_block_is_refused_unless_a_part_is_meant():
     ):
         weights.load(deeper, state, "file")
     assert weights.load(deeper, state, "file", min_matched=0.5).lacking == ["blocks.11"]
+
+
+def test_heads_which_weights_do_not_tell_are_said_where_no_published_network_has_them(caplog):
+    state = named_by_the_authors_of_vjepa2(SMALL(positions="rotary_tiled").state_dict())
+    weights.load(SMALL(positions="rotary_tiled"), state, "file")
+    assert "do not tell the number of heads" in caplog.text
+    assert "backbone.heads of 12 channels each (published: 64 or 80)" in caplog.text
+    caplog.clear()
+    wide = SMALL(positions="rotary_tiled", width=128)
+    weights.load(wide, named_by_the_authors_of_vjepa2(wide.state_dict()), "file")
+    assert "heads" not in caplog.text
 
 
 def test_registers_in_the_file_are_those_of_another_network():
@@ -204,6 +257,8 @@ def test_weights_of_ours_come_back_with_their_registers():
 
 
 def test_colors_of_a_network_that_needs_values_to_be_built_are_found_too(monkeypatch):
+    with torch.device("meta"):  # torch keeps at the first use which functions make tensors: the real ones
+        torch.linspace(0, 1, 3)
     real, tried = torch.linspace, []
 
     def linspace(*args, **kwargs):  # as many write the rates of drop path
