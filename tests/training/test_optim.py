@@ -209,5 +209,10 @@ def test_an_average_that_stays_at_the_first_weights_is_said(caplog):
     assert "after the 40 updates" in said
     assert "still 100 % what the first step made" in said
     assert "callbacks.ema.decay=0.75" in said
+    caplog.clear()
+    EMAWeightAveraging(decay=0.5, update_every_n_steps=2).on_train_start(run_of(5, epochs=1), None)
+    (said,) = [record.getMessage() for record in caplog.records]  # updates after steps 1, 3 and 5; the first copies
+    assert "after the 3 updates" in said
+    assert "still 25 % what the first step made" in said
     with pytest.raises(UserError, match=r"callbacks.ema: expected decay in \[0, 1\)"):
         EMAWeightAveraging(decay=1)

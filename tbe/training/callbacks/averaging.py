@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any
 
 import pytorch_lightning as pl
@@ -31,8 +32,8 @@ class EMAWeightAveraging(callbacks.EMAWeightAveraging):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
-        updates = steps_of(trainer)[0] // self.update_every_n_steps
-        first = self.decay**updates
+        updates = math.ceil(steps_of(trainer)[0] / self.update_every_n_steps)  # the first is at the first step
+        first = self.decay ** max(0, updates - 1)  # which copies the weights
         if first > FIRST_WEIGHTS and rank() == 0:
             log.warning(
                 "callbacks.ema: after the %d updates of this run the average, which is measured and kept, is still "

@@ -1,5 +1,7 @@
 """The attentive probe: what it learns, that it is the same each time, and that it goes on where it was stopped."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
@@ -140,6 +142,23 @@ def test_tokens_are_the_places_of_a_backbones_maps_and_mirrored_clips_follow():
         assert_close(found[:, 1], tokens.tokens_of(flow_network, in_the_mirror))
     with pytest.raises(ValueError, match="expected a network with tokens, got Flatten"):
         tokens.tokens_of(nn.Flatten(), clips)
+
+
+def test_the_limit_counts_each_crop_of_each_clip(monkeypatch):
+    counted = []
+
+    def extract(network, *_, **__):
+        counted.append(network.count_clips())
+        network.width = 4
+        return {"clean": (torch.zeros(5, 6, 4), torch.zeros(5))}
+
+    monkeypatch.setattr(tokens, "extract", extract)
+    source, clips = SimpleNamespace(records=lambda split: range(5)), SimpleNamespace(num_clips=2)
+    data = SimpleNamespace(source=source, eval_clips=clips, eval_views=SimpleNamespace(cropped=[None] * 3))
+    tokens.extract_tokens(
+        SimpleNamespace(datamodule=data, backbone=None, trainer=None, max_clips_per_forward=1), "iid", max_gigabytes=1
+    )
+    assert counted == [5 * 2 * 3]
 
 
 @pytest.mark.parametrize(

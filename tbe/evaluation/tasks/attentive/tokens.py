@@ -63,7 +63,7 @@ def extract_tokens(
     data: Any = evaluation.datamodule
 
     def count_clips() -> int:
-        return len(data.source.records(split)) * data.eval_clips.num_clips
+        return len(data.source.records(split)) * data.eval_clips.num_clips * len(data.eval_views.cropped)
 
     network = Tokens(evaluation.backbone, count_clips, max_gigabytes, flip)
     vectors, labels = extract(
