@@ -22,7 +22,8 @@ class RandAugment:
 
     The strength of each is normal around `magnitude` of 10 with deviation `deviation`, larger ones stronger. Which ones
     is drawn for each clip, their order once a batch. Cubuk et al., NeurIPS 2020 (arXiv:1909.13719); defaults are those
-    that VideoMAE finetunes with. Raises UserError for settings outside their range.
+    that VideoMAE finetunes with, but that it may draw an operation twice. Raises UserError for settings outside their
+    range.
     """
 
     num_ops: int = 4

@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torchvision.transforms.v2.functional as theirs
+from PIL import ImageEnhance
 from torch.testing import assert_close
 
 from tbe.augment.rand_augment import RandAugment
@@ -32,6 +33,15 @@ def test_an_operation_is_that_of_torchvision_on_each_frame(ours, amount, referen
             expected = reference((255 * given[:, frame]).round().byte()).float() / 255
             # Of posterized colors the levels are equal, but are those of 2 bits and not of 8.
             assert_close(clip[:, frame], expected, atol=0.02, rtol=0)
+
+
+@pytest.mark.parametrize("amount", [0.63, -0.63])
+def test_sharpening_is_as_strong_as_that_of_pil(amount):
+    many = clips()
+    for clip, given in zip(sharpen(many, torch.full((3,), amount)), many, strict=True):
+        pixels = (255 * given[:, 0]).round().byte()
+        expected = ImageEnhance.Sharpness(theirs.to_pil_image(pixels)).enhance(1 + amount)
+        assert_close(clip[:, 0], theirs.pil_to_tensor(expected).float() / 255, atol=0.01, rtol=0)
 
 
 def test_sharpening_moves_away_from_the_neighbors_and_its_opposite_to_them():
