@@ -14,8 +14,8 @@ from torch.testing import assert_close
 import tbe.train
 from tbe.evaluation.tasks.knn import Knn
 from tbe.training.callbacks.preemption import SIGNALS, SaveOnInterrupt
-from tests.conftest import NARROW, SMALL, composed
-from tests.forked import Forked, pair
+from tests.conftest import NARROW, SMALL, composed, started
+from tests.forked import pair
 
 INT, TERM = signal.SIGINT, signal.SIGTERM
 # 4 batches an epoch, of a network as small as can be.
@@ -150,7 +150,7 @@ def test_a_run_interrupted_while_measuring_measures_after_it_resumes(straight, t
 def test_a_killed_run_resumes_as_if_it_had_not_been(straight, tmp_path):
     settings = (*MOCO, "epochs=4", "validate_every=4")
     expected = straight(settings)
-    process = Forked(lambda: run(tmp_path, settings))
+    process = started("train.py", *TINY, *settings, f"hydra.run.dir={tmp_path}")
     while not (tmp_path / "checkpoints" / "last.ckpt.previous").exists() and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
