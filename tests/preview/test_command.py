@@ -48,9 +48,9 @@ def test_the_preview_shows_the_first_training_batch(train, monkeypatch):
 
 
 def test_views_and_classes_are_drawn(preview, capsys):
-    run = preview("be=strong", "videos=3")
+    run = preview("be=strong", "videos=3", "fps=5")
     with Image.open(run / "views.gif") as film:
-        assert film.n_frames == 8
+        assert (film.n_frames, film.info["duration"]) == (8, 200)
     assert {"views.mp4", "views.png", "classes.png", "config.yaml"} <= {file.name for file in run.iterdir()}
     assert metrics_of(run)["preview/videos"] == 3
     assert 0 < metrics_of(run)["preview/query_weight"] < 0.5

@@ -7,6 +7,7 @@ from sklearn.metrics import balanced_accuracy_score, top_k_accuracy_score
 
 from tbe.backbones.classifier import Classifier
 from tbe.data.sources.records import make_records
+from tbe.evaluation.intervals import bootstrap_interval
 from tbe.evaluation.tasks.accuracy import Accuracy, write_tables
 
 
@@ -42,9 +43,16 @@ def test_a_video_is_classified_by_all_its_views_and_a_view_by_itself():
     assert 0 < metrics["top1_low"] < metrics["top1"] < metrics["top1_high"] <= 100
 
 
-def test_the_interval_repeats_by_its_seed():
-    found = [Accuracy(draws=200, seed=seed).measure(*views())["top1_low"] for seed in (0, 0)]
-    assert found[0] == found[1]
+def test_the_interval_repeats_by_its_seed_and_is_that_of_so_many_draws():
+    probabilities, labels = views(num_videos=500, num_views=1)
+    correct = probabilities.mean(axis=1).argmax(axis=1) == labels
+    settings = [(200, 0), (200, 0), (200, 1), (300, 0)]
+    found = [Accuracy(draws, seed).measure(probabilities, labels) for draws, seed in settings]
+    intervals = [(metrics["top1_low"] / 100, metrics["top1_high"] / 100) for metrics in found]
+    assert intervals[0] == intervals[1]
+    assert len(set(intervals)) == 3
+    for interval, (draws, seed) in zip(intervals, settings, strict=True):
+        assert interval == pytest.approx(bootstrap_interval(correct, draws, seed))
 
 
 def test_the_tables_say_what_is_right_of_each_class_and_each_video(tmp_path):

@@ -152,8 +152,11 @@ def test_a_network_that_sees_motion_looks_at_the_actor(tmp_path):
     assert metrics["cam/foreground_ratio/energy"] == pytest.approx(share / area)
 
 
+DRAWN = ["tasks.cam.videos=2", "tasks.cam.fps=5"]
+
+
 def test_maps_of_several_networks_stand_beside_each_other(finetuned, evaluate):
-    run = evaluate("task=cam", "checkpoint=[random,latest]", "query=swap", "tasks.cam.measured=5", "tasks.cam.videos=2")
+    run = evaluate("task=cam", "checkpoint=[random,latest]", "query=swap", "tasks.cam.measured=5", *DRAWN)
     metrics = json.loads((run / "metrics.json").read_text())
     assert {"cam/foreground_share/energy", "cam/foreground_ratio/similarity"} <= metrics["random init"].keys()
     assert "cam/foreground_share/class" in metrics["demo_finetune"]
@@ -166,7 +169,9 @@ def test_maps_of_several_networks_stand_beside_each_other(finetuned, evaluate):
     assert films.titles[1].splitlines()[0::2] == ["spin", "swap/00015.mp4"]
     assert all(0 <= heat.min() < heat.max() <= 1 for heat in films.heat.values())
     with Image.open(run / "cam" / "swap_energy.gif") as film:
-        assert film.n_frames == 8
+        assert (film.n_frames, film.info["duration"]) == (8, 200)
+    with Image.open(run / "cam" / "demo_finetune" / "swap.gif") as film:
+        assert (film.n_frames, film.info["duration"]) == (8, 200)
 
 
 def test_videos_without_masks_are_measured_by_motion(trained, evaluate, video_folder):

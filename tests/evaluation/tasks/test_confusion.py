@@ -10,7 +10,7 @@ from sklearn.metrics import balanced_accuracy_score, confusion_matrix
 from tbe.backbones.classifier import Classifier
 from tbe.evaluation.metrics import knn_accuracy
 from tbe.evaluation.neighbors import Exclusion
-from tbe.evaluation.tasks.confusion import Confusion
+from tbe.evaluation.tasks.confusion import Confusion, task
 from tbe.evaluation.tasks.confusion.drawing import draw_matrix
 from tbe.evaluation.tasks.confusion.pairs import confused_pairs, write_markdown
 from tbe.evaluation.tasks.confusion.task import count_confusions, shares
@@ -69,6 +69,29 @@ def test_neighbors_are_those_of_the_knn_task(known):
     found = rows_of(evaluation.folder / "confusion" / "net" / "test_pairs.csv")
     wrong = sum(int(row["videos"]) for row in found)
     assert 100 * (40 - wrong) / 40 == pytest.approx(metrics["confusion/top1"])
+
+
+def test_the_temperature_weighs_the_votes_of_neighbors(known, monkeypatch):
+    monkeypatch.setattr(task, "draw_matrix", lambda *_: None)
+    gallery, queries = drawn(60), drawn(41)
+    found = []
+    for temperature in (0.01, 10.0):
+        confusion = Confusion(temperature=temperature)
+        found.append(confusion.run(known(train=gallery, test=queries, num_classes=5))["confusion/top1"])
+        assert found[-1] == pytest.approx(knn_accuracy(*queries, *gallery, temperature=temperature))
+    assert found[0] != found[1]
+
+
+def test_the_table_has_the_first_pairs_and_the_file_all(known, monkeypatch):
+    monkeypatch.setattr(task, "draw_matrix", lambda *_: None)
+    evaluation = known(train=drawn(60), test=drawn(40), num_classes=5)
+    Confusion(k=1, pairs=2).run(evaluation)
+    folder = evaluation.folder / "confusion" / "net"
+    lines = (folder / "test_pairs.md").read_text().splitlines()[2:]
+    pairs = rows_of(folder / "test_pairs.csv")
+    assert len(lines) == 2 < len(pairs)
+    for line, pair in zip(lines, pairs, strict=False):
+        assert line.startswith(f"| {pair['true']} | {pair['predicted']} | {pair['videos']} |")
 
 
 def test_no_video_is_its_own_neighbor(known):

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import sys
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -129,6 +130,18 @@ def test_a_file_that_differs_is_deleted_and_refused(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"backbone.safetensors: expected outputs within 0.0001 of the network's"):
         exported("tiny", tmp_path, formats=["safetensors"])
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("tolerance", "is_accepted"), [(0.1, True), (0.001, False)])
+def test_a_difference_is_accepted_up_to_the_tolerance(tmp_path, monkeypatch, tolerance, is_accepted):
+    def read_rounded(file, network):
+        return lambda clips: network(clips) * 1.01
+
+    monkeypatch.setitem(FORMATS, "safetensors", FORMATS["safetensors"]._replace(read=read_rounded))
+    expected = nullcontext() if is_accepted else pytest.raises(ValueError, match="expected outputs within 0.001 of")
+    with expected:
+        exported("tiny", tmp_path, formats=["safetensors"], tolerance=tolerance)
+    assert (tmp_path / "backbone.safetensors").exists() is is_accepted
 
 
 def test_a_missing_package_is_one_error_that_names_the_extra(monkeypatch):

@@ -30,6 +30,16 @@ def test_a_gallery_smaller_than_k_votes_as_a_whole_with_a_warning(known, caplog)
     assert "knn: all 7 videos of train vote, fewer than k=20" in caplog.text
 
 
+def test_the_temperature_weighs_the_votes(known):
+    gallery, queries = videos(40, 0), videos(40, 1)
+    found = [
+        Knn(k=20, temperature=temperature).run(known(train=gallery, test=queries))["knn/top1"]
+        for temperature in (0.01, 10.0)
+    ]
+    assert found == [knn_accuracy(*queries, *gallery, k=20, temperature=temperature) for temperature in (0.01, 10.0)]
+    assert found[0] != found[1]
+
+
 def test_invalid_settings_are_refused():
     for settings in ({"k": 0}, {"temperature": 0}):
         with pytest.raises(ValueError, match="expected k of at least 1 and temperature above 0"):

@@ -4,8 +4,8 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from tbe.evaluation.metrics import mean_average_precision, recall_at_k
-from tbe.evaluation.neighbors import Exclusion
+from tbe.evaluation.metrics import hit_rates, mean_average_precision, recall_at_k
+from tbe.evaluation.neighbors import Exclusion, nearest
 from tbe.evaluation.tasks.retrieval import Retrieval
 
 
@@ -24,6 +24,20 @@ def test_the_query_split_is_searched_for_in_the_gallery(known):
         "retrieval/R@5": recalls[5],
         "retrieval/mAP": mean_average_precision(*queries, *gallery, "euclidean"),
     }
+
+
+def test_the_search_is_of_the_precision_that_is_asked_for(known):
+    angles = torch.linspace(0, 1, 200)  # neighbors whose cosines are equal in three digits
+    vectors = torch.stack([angles.cos(), angles.sin()], dim=1)
+    gallery = vectors, torch.arange(200)
+    queries = vectors + 1e-4, torch.arange(200)
+    found = {}
+    for precision in ("fp32", "bf16"):
+        indices = nearest(queries[0], gallery[0], 1, precision=precision)[1]
+        task = Retrieval(ks=(1,), pictures=0, precision=precision)
+        found[precision] = task.run(known(train=gallery, test=queries))["retrieval/R@1"]
+        assert found[precision] == hit_rates(indices, queries[1], gallery[1], (1,))[1]
+    assert found["fp32"] == 100 > found["bf16"]
 
 
 def test_no_video_finds_itself_whatever_its_split_is_called(known):

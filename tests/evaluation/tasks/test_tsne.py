@@ -7,9 +7,10 @@ import re
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from tbe.evaluation.tasks.tsne import Tsne
+from tbe.evaluation.tasks.tsne import Tsne, task
 from tbe.evaluation.tasks.tsne.drawing import draw_points
 from tbe.evaluation.tasks.tsne.embedding import embed
 from tbe.evaluation.tasks.tsne.page import write_page
@@ -38,6 +39,19 @@ def test_alike_videos_lie_beside_each_other_wherever_they_point():
 def test_an_embedding_repeats():
     first, second = (embed(clusters()[0], "tsne", 30, seed=3) for _ in range(2))
     assert np.array_equal(first, second)
+
+
+def test_the_perplexity_is_that_which_is_asked_for(known, monkeypatch):
+    monkeypatch.setattr(task, "draw_points", lambda points, file: None)
+    vectors, labels = (torch.from_numpy(part) for part in clusters(40))
+    evaluation = known(test=(vectors, labels))
+    found = []
+    for perplexity in (4, 12):
+        Tsne(perplexity=perplexity, thumbnail=0, seed=3).run(evaluation)
+        found.append(read_points(evaluation.folder / "tsne" / "net" / "test.csv").xy)
+        expected = embed(vectors.numpy(), "tsne", perplexity, seed=3)
+        assert np.allclose(found[-1], expected, rtol=1e-3, atol=1e-3)
+    assert not np.allclose(*found, atol=1)
 
 
 @pytest.mark.parametrize(("num_videos", "num_features"), [(4, 8), (5, 1), (12, 2)])

@@ -96,6 +96,14 @@ def test_a_collapse_is_said_once_in_one_line(caplog):
     assert "\n" not in said
 
 
+@pytest.mark.parametrize(("threshold", "is_said"), [(1.5, False), (8.0, True)])
+def test_a_collapse_is_below_the_threshold_that_is_asked_for(threshold, is_said, caplog):
+    batches = [drawn(number) for number in range(2)]
+    rows, _ = watched(RepresentationRank(every=2, videos=4, max_share=1, collapsed_below=threshold), batches, Mean())
+    assert 1.5 < rows[0][1]["train/rankme"] < 8
+    assert ["callbacks.rank.collapsed_below=8)" in record.getMessage() for record in caplog.records] == [True] * is_said
+
+
 def test_settings_out_of_range_are_refused():
     with pytest.raises(ValueError, match="callbacks.rank: expected .* a max_share above 0 and up to 1"):
         RepresentationRank(max_share=0)
