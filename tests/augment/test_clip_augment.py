@@ -92,10 +92,12 @@ def test_large_clips_are_the_same_one_by_one_and_in_a_batch(monkeypatch, channel
     assert_close(*one_by_one_and_as_a_batch(monkeypatch, augment, clips), atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("blur", [0.0, 1e-9])  # none, and one that is drawn for none of them
 @pytest.mark.parametrize("channels", [3, 2])
-def test_large_clips_without_blur_are_accurate_to_one_level(monkeypatch, channels):
-    augment = ClipAugment(24, RandomResizedCrop(), blur=0.3, mean=[0.0] * channels, std=[1.0] * channels)
+def test_large_clips_without_blur_are_accurate_to_one_level(monkeypatch, channels, blur):
+    augment = ClipAugment(24, RandomResizedCrop(), blur=blur, mean=[0.0] * channels, std=[1.0] * channels)
     levels = [255 * clips for clips in one_by_one_and_as_a_batch(monkeypatch, augment, random_clips(channels=channels))]
+    assert_close(levels[0], levels[0].round(), atol=1e-3, rtol=0)
     apart = (levels[0] - levels[1]).abs()
     assert apart.max() < 1.01
     assert apart.mean() < 0.3  # as rounding once or twice, up or down, has it
@@ -125,6 +127,25 @@ def test_flip_and_gray_occur_with_their_probability():
     unflipped = (result - plain).abs().amax(dim=(1, 2, 3, 4))[is_gray] < 1e-5
     assert 0.5 < is_gray.float().mean() < 0.7
     assert 0.6 < unflipped.float().mean() < 0.8
+
+
+def test_blur_is_a_probability_its_deviation_and_the_angle_of_rotation_are_drawn_from_their_ranges(monkeypatch):
+    torch.manual_seed(0)
+    sigmas, angles = [], []
+    resample, rotate = clip_augment.resample, clip_augment.rotate
+    monkeypatch.setattr(clip_augment, "resample", lambda *given: sigmas.append(given[4]) or resample(*given))
+    monkeypatch.setattr(clip_augment, "rotate", lambda *given: angles.append(given[1]) or rotate(*given))
+    clips, sizes = torch.zeros(400, 1, 3, 8, 8, dtype=torch.uint8), torch.full((400, 2), 8)
+    ClipAugment(8, CenterCrop(), blur=0.7, blur_sigma=(0.5, 1.5), rotation=20.0)(clips, sizes)
+    (sigma,), (degrees,) = sigmas, angles
+    blurred = sigma[sigma > 0]
+    assert 0.6 < len(blurred) / 400 < 0.8
+    assert 0.5 <= blurred.min() < 0.55
+    assert 1.45 < blurred.max() <= 1.5
+    assert blurred.mean().item() == pytest.approx(1.0, abs=0.06)
+    assert -20 <= degrees.min() < -19
+    assert 19 < degrees.max() <= 20
+    assert degrees.mean().abs() < 2
 
 
 FLOW = {"mean": (0.5, 0.5), "std": (0.25, 0.25)}

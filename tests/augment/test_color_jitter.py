@@ -70,6 +70,19 @@ def test_jitter_changes_a_share_of_the_clips_each_by_its_own_factor():
     assert 1.35 < factors.max() <= 1.4
 
 
+@pytest.mark.parametrize("strength", [0.2, 0.5])
+@pytest.mark.parametrize(("name", "neutral"), [("brightness", 1), ("contrast", 1), ("saturation", 1), ("hue", 0)])
+def test_amounts_are_drawn_evenly_from_the_range_that_is_asked_for(name, neutral, strength):
+    torch.manual_seed(0)
+    (change,) = ColorJitter(**{name: strength}).draw(400, torch.device("cpu"))
+    assert change.adjust_ is getattr(color_jitter, f"adjust_{name}_")
+    apart = (change.amounts - neutral) / strength
+    assert -1 - 1e-5 <= apart.min() < -0.95
+    assert 0.95 < apart.max() <= 1 + 1e-5
+    assert apart.mean().abs() < 0.1
+    assert apart.abs().mean().item() == pytest.approx(0.5, abs=0.05)
+
+
 def test_the_order_of_the_changes_is_drawn_for_each_batch(monkeypatch):
     torch.manual_seed(0)
     calls = []

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from tbe.augment import mixing
 from tbe.augment.mixing import Mixing
 from tbe.errors import UserError
 
@@ -47,6 +48,37 @@ def test_with_both_ways_some_clips_are_blended_and_some_cut_and_some_left_alone(
     assert 70 < alone.sum() < 140
     assert 25 < (is_whole & ~alone).sum() < 75
     assert 25 < (~is_whole).sum() < 75
+
+
+def pairs(count):
+    """Clips that are black and white in turn, and their labels: what is added to one is always of the other."""
+    labels = torch.arange(count) % 2
+    return labels.view(-1, 1, 1, 1, 1).expand(count, 1, 1, 32, 32).float(), labels
+
+
+@pytest.mark.parametrize("strength", [0.2, 2.0])
+@pytest.mark.parametrize("kind", ["mixup", "cutmix"])
+def test_shares_are_of_a_beta_distribution_of_the_strength(kind, strength, monkeypatch):
+    torch.manual_seed(0)
+    areas = []
+    draw_boxes = mixing._random_boxes
+    monkeypatch.setattr(mixing, "_random_boxes", lambda share, clips: areas.append(share) or draw_boxes(share, clips))
+    given, labels = pairs(2000)
+    _, targets = Mixing(**{"mixup": 0.0, "cutmix": 0.0, kind: strength})(given, labels, 2)
+    own = targets.gather(1, labels.unsqueeze(1)).flatten()
+    shares = own if kind == "mixup" else 1 - areas[0]  # of a box before it is cut off at the border
+    assert shares.mean().item() == pytest.approx(0.5, abs=0.04)
+    assert shares.var().item() == pytest.approx(1 / (4 * (2 * strength + 1)), rel=0.1)
+    assert (own >= shares - 0.05).all()
+
+
+@pytest.mark.parametrize("switch", [0.0, 0.25, 0.8])
+def test_with_both_ways_clips_are_cut_with_the_probability_of_the_switch(switch):
+    torch.manual_seed(0)
+    given, labels = pairs(1000)
+    mixed, _ = Mixing(switch=switch)(given, labels, 2)
+    is_cut = (mixed.flatten(1) % 1 == 0).all(dim=1)
+    assert is_cut.float().mean().item() == pytest.approx(switch, abs=0.04)
 
 
 def test_without_strength_nothing_is_on():

@@ -78,6 +78,27 @@ def test_each_clip_has_operations_of_its_own_and_those_without_any_stay_as_they_
     assert 0 < untouched.sum() < 3
 
 
+@pytest.mark.parametrize(("magnitude", "deviation"), [(7.0, 0.5), (4.0, 1.0), (5.0, 0.0)])
+def test_strengths_are_spread_around_the_magnitude_by_the_deviation(magnitude, deviation):
+    torch.manual_seed(0)
+    augment = RandAugment(len(OPERATIONS), magnitude, deviation, prob=1.0)
+    amounts = {change.adjust_.args[0]: change.amounts for change in augment.draw(400, torch.device("cpu"))}
+    strengths = torch.stack([10 * amounts[operation.change] / operation.extent for operation in OPERATIONS])
+    assert strengths.abs().mean().item() == pytest.approx(magnitude, abs=0.1)
+    assert strengths.abs().std(dim=1).tolist() == pytest.approx([deviation] * len(OPERATIONS), abs=0.15)
+    weakened = (strengths < 0).float().mean(dim=1)
+    for share, operation in zip(weakened.tolist(), OPERATIONS, strict=True):
+        assert 0.4 < share < 0.6 if operation.is_signed else share == 0
+
+
+def test_so_many_operations_are_chosen_and_each_is_applied_with_its_probability():
+    torch.manual_seed(0)
+    changes = RandAugment(num_ops=5, prob=0.4).draw(400, torch.device("cpu"))
+    applied = torch.stack([change.amounts != 0 for change in changes]).sum(dim=0)
+    assert applied.max() == 5
+    assert applied.float().mean().item() == pytest.approx(5 * 0.4, abs=0.15)
+
+
 def test_settings_outside_their_range_are_refused():
     with pytest.raises(UserError, match="num_ops from 1 to 15 and magnitude from 0 to 10, got 16 and 7"):
         RandAugment(num_ops=16)
