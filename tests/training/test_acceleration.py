@@ -7,7 +7,9 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
+import tbe.train
 from tbe.backbones.activation_checkpointing import Chain
+from tbe.backbones.base import VideoBackbone
 from tbe.backbones.resnet3d import ResNet3D
 from tbe.methods.encoder import Encoder
 from tbe.methods.losses import InfoNCE
@@ -24,6 +26,14 @@ CPU = torch.device("cpu")
 # Three steps at the learning rate of the recipe: what differs by rounding alone stays close.
 SHORT = ("trainer.limit_train_batches=3", "trainer.log_every_n_steps=1")
 WITHOUT = {}  # the weights of a run of each stage without any switch
+USUAL = {
+    "compile": False,
+    "checkpoint_activations": False,
+    "channels_last": True,  # of the recipe
+    "fused": False,
+    "matmul_precision": "high",
+    "cudnn_benchmark": True,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -35,36 +45,73 @@ def _global_settings():
     torch.backends.cudnn.benchmark = before[1]
 
 
+@pytest.fixture
+def runs(monkeypatch):
+    """What each run trained with: of each switch its value, read off the trained parts where they show it."""
+    found = []
+
+    def speed_up(module, device, **settings):
+        real_accelerate(module, device, **settings)
+        found.append({"matmul_precision": settings.get("matmul_precision")})
+
+    def fit(config, module, datamodule, trainer):
+        real_fit(config, module, datamodule, trainer)
+        (optimizer,) = trainer.optimizers
+        found[-1] |= switches_of(module, optimizer) | {"cudnn_benchmark": torch.backends.cudnn.benchmark}
+
+    real_accelerate, real_fit = tbe.train.accelerate, tbe.train.fit
+    monkeypatch.setattr(tbe.train, "accelerate", speed_up)
+    monkeypatch.setattr(tbe.train, "fit", fit)
+    return found
+
+
+def switches_of(module, optimizer):
+    parts = list(module.modules())
+    kernels = [part.weight for part in parts if isinstance(part, nn.Conv3d)]
+    return {
+        "compile": all(part._compiled_call_impl is not None for part in parts if isinstance(part, VideoBackbone)),
+        "checkpoint_activations": all(part.recomputed for part in parts if isinstance(part, Chain)),
+        "channels_last": all(kernel.is_contiguous(memory_format=torch.channels_last_3d) for kernel in kernels),
+        "fused": all(bool(group["fused"]) for group in optimizer.param_groups),
+    }
+
+
 def weights(run):
     return torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
 
 
 @pytest.mark.parametrize("stage", ["pretrain", "finetune"])
 @pytest.mark.parametrize(
-    "switches",
+    ("switches", "changed"),
     [
-        ["performance.compile=eager"],
-        ["performance.checkpoint_activations=true"],
-        ["optimizer.fused=true"],
-        ["performance.matmul_precision=medium", "performance.cudnn_benchmark=false"],
+        (["performance.compile=eager"], {"compile": True}),
+        (["performance.checkpoint_activations=true"], {"checkpoint_activations": True}),
+        (["optimizer.fused=true", "performance.channels_last=false"], {"fused": True, "channels_last": False}),
+        (
+            ["performance.matmul_precision=medium", "performance.cudnn_benchmark=false"],
+            {"matmul_precision": "medium", "cudnn_benchmark": False},
+        ),
     ],
     ids=lambda switches: " ".join(switches),
 )
-def test_a_switch_changes_neither_the_weights_nor_their_names(train, stage, switches):
+def test_a_switch_is_in_effect_and_changes_neither_the_weights_nor_their_names(train, runs, stage, switches, changed):
     settings = [f"stage={stage}", *SHORT]
     if stage not in WITHOUT:
         WITHOUT[stage] = weights(train(*settings, folder="without"))
+        assert runs == [USUAL]
     plain, switched = WITHOUT[stage], weights(train(*settings, *switches, folder="with"))
+    assert runs[-1] == USUAL | changed
     assert plain.keys() == switched.keys()
     for name, value in plain.items():
         assert_close(switched[name], value, atol=1e-3, rtol=1e-2, msg=lambda text, name=name: f"{name}: {text}")
 
 
-def test_a_compiled_run_is_validated_resumed_and_exported(train):
+def test_a_compiled_run_is_validated_resumed_and_exported(train, runs):
     settings = ["performance.compile=eager", *SHORT]
     run = train(*settings)
     resumed = train(*settings, f"resume={run}", "epochs=2", "task=export", "evaluation.splits=[iid]")
     assert any((resumed / "export").rglob("*.pt2"))
+    assert [switches["compile"] for switches in runs] == [True, True]
 
 
 def moco(blocks=(1, 1)):

@@ -128,6 +128,23 @@ def test_the_configs_of_finetuning_reach_the_module(tmp_path):
     assert still == {name for name, _ in found.backbone.named_parameters() if name.startswith(("stem.", "stages.0."))}
 
 
+def test_the_recipe_sets_the_dropout_the_smoothing_of_labels_and_the_averages_of_the_optimizer(tmp_path):
+    asked = [
+        "module.dropout=0.3",
+        "module.loss.label_smoothing=0.2",
+        "optimizer=adamw_vit",
+        "optimizer.betas=[0.8,0.95]",
+    ]
+    config = plain(composed("train", "stage=finetune", "backbone=tiny", *asked, run_dir=tmp_path))
+    found = build_module(config, num_classes=3)
+    assert found.classifier.dropout.p == 0.3
+    logits, labels = torch.randn(4, 3), torch.tensor([0, 1, 2, 0])
+    wanted = torch.full((4, 3), 0.2 / 3) + 0.8 * nn.functional.one_hot(labels, 3)
+    assert_close(found.loss(logits, labels), -(wanted * logits.log_softmax(dim=1)).sum(dim=1).mean())
+    built = found.optimizer(found.optimizer.groups(found.classifier, found.backbone))
+    assert {group["betas"] for group in built.param_groups} == {(0.8, 0.95)}
+
+
 def test_paths_are_dropped_where_the_recipe_says_so_and_the_network_has_some():
     network = ViT(width=24, depth=3, heads=2, drop_path=0.1)
     FinetuneModule(network, 3, nn.CrossEntropyLoss(), None, None, drop_path=0.4)
