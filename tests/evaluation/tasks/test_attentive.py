@@ -1,5 +1,7 @@
 """The attentive probe: what it learns, that it is the same each time, and that it goes on where it was stopped."""
 
+import dataclasses
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -54,6 +56,50 @@ def test_the_same_seed_gives_the_same_probe_and_leaves_the_global_draws_alone():
     for name, value in one.state_dict().items():
         assert torch.equal(value, two.state_dict()[name])
     assert not torch.equal(one.query, other.query)
+
+
+def test_the_rate_rises_in_the_warmup_and_falls_along_half_a_cosine():
+    schedule = fitting.Schedule(epochs=1, batch_size=1, lr=1.0, weight_decay=0.0, warmup=0.4)
+    expected = [0.25, 0.5, 0.75, 1, 1, 0.5 * (1 + math.cos(math.pi / 6)), 0.5 * (1 + math.cos(math.pi / 3)), 0.5]
+    assert [schedule.factor(step, 10) for step in range(8)] == pytest.approx(expected)
+    assert schedule.factor(10, 10) == pytest.approx(0)
+    without = dataclasses.replace(schedule, warmup=0.0)
+    assert [without.factor(step, 9) for step in (0, 1, 5, 9)] == pytest.approx([1, 1, 0.5, 0])
+
+
+def test_each_step_has_the_rate_of_the_schedule_and_the_decay_that_are_asked_for(monkeypatch):
+    class Watched(torch.optim.AdamW):
+        def step(self, *settings):
+            taken.append((self.param_groups[0]["lr"], self.param_groups[0]["weight_decay"]))
+            return super().step(*settings)
+
+    monkeypatch.setattr(torch.optim, "AdamW", Watched)
+    found, labels = made(24, 0)
+    for warmup, decay in ((0.5, 0.3), (0.0, 0.01)):
+        taken = []
+        settings = {"heads": 2, "epochs": 2, "batch_size": 8, "lr": 0.01, "warmup": warmup, "weight_decay": decay}
+        AttentiveProbe(**settings).fit(found, labels, 3, CPU)
+        schedule = fitting.Schedule(2, 8, 0.01, decay, warmup)
+        assert [rate for rate, _ in taken] == pytest.approx([0.01 * schedule.factor(step, 6) for step in range(6)])
+        assert {decay for _, decay in taken} == {decay}
+
+
+@pytest.mark.parametrize(("dropped", "seen"), [(0.0, 9), (0.5, 4), (0.99, 1)])
+def test_a_step_sees_the_tokens_that_are_not_dropped_each_time_others(dropped, seen, monkeypatch):
+    found, labels = made(24, 0)
+    found[..., 1] = torch.arange(9.0)  # the number of each token
+    batches, forward = [], AttentiveClassifier.forward
+    monkeypatch.setattr(
+        AttentiveClassifier, "forward", lambda self, given: batches.append(given) or forward(self, given)
+    )
+    settings = {"heads": 2, "epochs": 2, "batch_size": 8}
+    probe = AttentiveProbe(dropped=dropped, **settings).fit(found, labels, 3, CPU)
+    assert [given.shape for given in batches] == [(8, seen, 16)] * 6
+    numbers = [frozenset(given[0, :, 1].tolist()) for given in batches]
+    assert all(len(chosen) == seen for chosen in numbers)
+    assert (len(set(numbers)) > 1) == (dropped > 0)
+    whole = AttentiveProbe(**settings).fit(found, labels, 3, CPU)
+    assert torch.equal(probe.head[1].weight, whole.head[1].weight) == (dropped == 0)
 
 
 def test_an_interrupted_training_ends_as_one_that_was_not(tmp_path, monkeypatch):

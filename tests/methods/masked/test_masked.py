@@ -9,10 +9,13 @@ from torch.testing import assert_close
 from tbe.backbones.activation_checkpointing import recompute_activations
 from tbe.backbones.resnet3d import ResNet3D
 from tbe.backbones.vit import ViT
+from tbe.config import plain
 from tbe.errors import UserError
 from tbe.methods.masked.encoding import pixels
 from tbe.methods.masked.videomae import VideoMAE
 from tbe.methods.masked.vjepa import VJEPA
+from tbe.train import build_module
+from tests.conftest import composed
 
 PATCH = (2, 4, 4)
 
@@ -50,6 +53,38 @@ def test_pixels_are_those_of_each_tubelet_normalized_in_each_channel():
     brighter = 3 * given + torch.tensor([1.0, 2.0, 3.0]).view(3, 1, 1, 1)  # another normalization of the clips
     assert_close(pixels(brighter, PATCH, is_normalized=True), found, atol=1e-4, rtol=1e-4)
     assert pixels(torch.ones(1, 3, 5, 18, 17), PATCH, is_normalized=False).shape == (1, 32, 96)
+
+
+@pytest.mark.parametrize("normalized", [True, False])
+@torch.no_grad()
+def test_the_pixels_that_are_asked_for_are_raw_unless_they_are_to_be_normalized(normalized):
+    _, targets = run(made(VideoMAE, normalized=normalized), clips(2), clips())
+    for clip, wanted in zip(clips(), targets, strict=True):
+        of_clip = {kind: pixels(clip.unsqueeze(0), PATCH, is_normalized=kind)[0] for kind in (True, False)}
+        found = {kind: (wanted.unsqueeze(1) - of_clip[kind]).abs().amax(dim=2).amin(dim=1) for kind in of_clip}
+        assert found[normalized].max() == 0
+        assert found[not normalized].min() > 0.01
+
+
+def sizes_of(decoder):
+    """Depth, width and heads."""
+    (heads,) = {block.attention.heads for block in decoder.blocks}
+    return len(decoder.blocks), decoder.narrow.out_features, heads
+
+
+@pytest.mark.parametrize(("method", "part"), [("videomae", "decoder"), ("vjepa", "predictor")])
+def test_what_predicts_is_as_large_as_asked_for_and_else_half_as_wide_with_a_head_for_each_64_channels(
+    method, part, tmp_path
+):
+    def sizes(*overrides):
+        named = [f"method={method}", "backbone=vit_micro", *overrides]
+        module = build_module(plain(composed("train", *named, run_dir=tmp_path)), num_classes=3)
+        return sizes_of(getattr(module.method, part))
+
+    assert sizes(f"method.{part}_depth=2", f"method.{part}_width=48", f"method.{part}_heads=3") == (2, 48, 3)
+    assert sizes(f"method.{part}_width=192") == (4, 192, 3)
+    assert sizes("backbone.width=256", "backbone.depth=1") == (4, 128, 2)
+    assert sizes("backbone.width=64", "backbone.depth=1") == (4, 32, 1)
 
 
 @pytest.mark.parametrize("backbone", [vit, convolutions])
