@@ -1,6 +1,6 @@
 import csv
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import decord
@@ -50,8 +50,10 @@ def test_another_seed_makes_other_pictures_in_another_folder(prepared):
 
 
 def test_the_folder_depends_on_exactly_the_parameters_that_affect_pictures(prepared):
-    changes = {"bias": 0.5, "num_train": 11, "num_frames": 9, "size": 64, "camera_motion": 3, "quality": 20, "fps": 12}
-    changes |= {"scene_variety": 0.5, "actor_size": 1.5}
+    changes = {"num_actions": 7, "num_scenes": 7, "num_actors": 3, "bias": 0.5, "num_train": 11, "num_val": 3}
+    changes |= {"num_test": 4, "num_frames": 9, "size": 64, "fps": 12, "camera_motion": 3, "scene_variety": 0.5}
+    changes |= {"actor_size": 1.5, "quality": 20, "seed": 1}
+    assert changes.keys() == {field.name for field in fields(prepared)} - {"root", "label"}
     folders = {replace(prepared, **{name: value}).folder for name, value in changes.items()}
     assert len(folders | {prepared.folder}) == len(changes) + 1
     assert replace(prepared, label="scene").folder == prepared.folder
