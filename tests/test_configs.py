@@ -115,7 +115,28 @@ def test_every_trainer_composes(trainer, tmp_path):
     config = plain(composed("train", f"trainer={trainer}", run_dir=tmp_path))
     assert config["trainer"]["_target_"] == "pytorch_lightning.Trainer"
     if trainer in ("cpu", "debug", "default"):
-        build(config["trainer"])(logger=False)
+        built = build(config["trainer"])(logger=False)
+        limits = [getattr(built, f"limit_{kind}_batches") for kind in ("train", "val", "predict")]
+        assert limits == ([2, 2, 2] if trainer == "debug" else [1.0, 1.0, 1.0])  # shares of all
+
+
+def test_the_debug_trainer_makes_small_batches_of_any_recipe(tmp_path):
+    for experiment in ("proof", "kinetics_be"):
+        config = composed("train", f"experiment={experiment}", "trainer=debug", run_dir=tmp_path)
+        assert_in_effect(CONFIGS / "trainer" / "debug.yaml", OmegaConf.to_container(config))
+        assert (config.datamodule.batch_size, config.trainer.max_epochs, config.trainer.check_val_every_n_epoch) == (
+            2,
+            1,
+            1,
+        )
+
+
+def test_the_rate_is_logged_and_the_bar_is_left_as_asked_for(tmp_path):
+    asked = ["callbacks.learning_rate.logging_interval=epoch", "callbacks.progress.leave=true"]
+    for overrides, interval, is_left in (([], "step", False), (asked, "epoch", True)):
+        callbacks = plain(composed("train", *overrides, run_dir=tmp_path))["callbacks"]
+        assert build(callbacks["learning_rate"]).logging_interval == interval
+        assert build(callbacks["progress"])._leave is is_left
 
 
 def test_several_machines_and_another_strategy_can_be_asked_for(tmp_path):

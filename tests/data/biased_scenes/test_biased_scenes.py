@@ -3,6 +3,7 @@ import json
 from dataclasses import fields, replace
 from pathlib import Path
 
+import av
 import decord
 import numpy as np
 import pytest
@@ -155,6 +156,36 @@ def test_the_background_moves_only_with_camera_motion(tmp_path):
         clip = tiny(tmp_path, camera_motion=camera_motion).draw("train", 0)
         frames = background(clip, 20, 32, 0)
         assert (frames != frames[0]).any() == moves
+
+
+@pytest.mark.parametrize("num_actors", [1, 3])
+def test_so_many_actors_take_part(tmp_path, num_actors):
+    clips = draw_all(tiny(tmp_path, num_actors=num_actors), "train", 100)
+    assert {clip.actor for clip in clips} == set(range(num_actors))
+
+
+def test_framing_and_light_of_a_scene_vary_by_the_scene_variety_and_nothing_else_does(tmp_path):
+    def varying(clip):
+        return np.array([clip.scene_x, clip.scene_y, clip.brightness])
+
+    none, half, whole = (draw_all(tiny(tmp_path, scene_variety=share), "train", 20) for share in (0, 0.5, 1))
+    for clips in zip(none, half, whole, strict=True):
+        assert np.allclose([varying(clip) for clip in clips], np.outer([0, 0.5, 1], varying(clips[2])))
+        assert len({clip._replace(scene_x=0, scene_y=0, brightness=0) for clip in clips}) == 1
+    pictures = [background(clip._replace(scene=2, camera_motion=0), 1, 32, 0) for clip in (*none[:2], *whole[:2])]
+    assert np.array_equal(*pictures[:2])
+    assert not np.array_equal(*pictures[2:])
+
+
+def test_videos_have_the_speed_and_the_quality_that_are_asked_for(tmp_path):
+    sizes = {}
+    for fps, quality in ((12, 40), (25, 18), (50, 5)):
+        data, file = tiny(tmp_path, fps=fps, quality=quality), tmp_path / f"{quality}.mp4"
+        data._write_clip(file, data.draw("train", 0))
+        with av.open(str(file)) as container:
+            assert container.streams.video[0].average_rate == fps
+        sizes[quality] = file.stat().st_size
+    assert sizes[5] > 1.2 * sizes[18] > 1.2 * 1.2 * sizes[40]
 
 
 def test_scenes_are_distinct(tmp_path):

@@ -3,17 +3,22 @@ import pickle
 import sys
 from pathlib import Path
 
+import decord
 import numpy as np
 import pytest
 import torch
 from torchvision.io import write_jpeg, write_png
 
-from tbe.data.readers import DecodeError, DecordReader, FrameFolderReader
+from tbe.config import build, plain
+from tbe.data.readers import DecodeError, DecordReader, FrameFolderReader, auto_reader, pyav_reader
 from tbe.data.readers.auto_reader import AutoReader
 from tbe.data.readers.decord_reader import _check_cuda
 from tbe.data.readers.memory_reader import MemoryReader
+from tbe.data.readers.pyav_reader import PyAvReader
+from tbe.data.readers.stream_info import shown_stream
+from tbe.data.readers.torchcodec_reader import TorchCodecReader
 from tbe.data.video_writer import write_video
-from tests.conftest import moving_square
+from tests.conftest import composed, moving_square
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +40,33 @@ def test_frames_come_in_the_order_asked_for(video):
     assert frames.shape == (4, 3, 32, 40)
     assert frames.dtype == torch.uint8
     assert [square_position(frame) for frame in frames] == [7, 0, 7, 19]
+
+
+def test_the_number_of_threads_reaches_each_decoder_alone_and_behind_auto(video, monkeypatch, tmp_path):
+    asked, open_by_decord, by_time = [], decord.VideoReader, pyav_reader._PyAvVideo._by_time
+
+    def by_decord(*settings, num_threads, **more):
+        asked.append(num_threads)
+        return open_by_decord(*settings, num_threads=num_threads, **more)
+
+    def by_pyav(opened, container, wanted):
+        asked.append(shown_stream(container).codec_context.thread_count)
+        return by_time(opened, container, wanted)
+
+    def by_torchcodec(file, device, num_ffmpeg_threads):
+        asked.append(num_ffmpeg_threads)
+        return [file]
+
+    monkeypatch.setattr(decord, "VideoReader", by_decord)
+    monkeypatch.setattr(pyav_reader._PyAvVideo, "_by_time", by_pyav)
+    monkeypatch.setattr("tbe.data.readers.torchcodec_reader._decoder", lambda: by_torchcodec)
+    monkeypatch.setattr(auto_reader, "_torchcodec", lambda number: TorchCodecReader("cpu", number))
+    auto = build(plain(composed("train", "reader=auto", "reader.num_threads=3", run_dir=tmp_path))["reader"])
+    for reader in (PyAvReader(2), auto.pyav, auto.reducing(8).pyav):
+        reader(video).frames([3])
+    for reader in (DecordReader("cpu", 2), auto.decord, TorchCodecReader("cpu", 2), auto.torchcodec):
+        reader(video)
+    assert asked == [2, 3, 3, 2, 3, 2, 3]
 
 
 def test_a_file_that_is_no_video_is_named(tmp_path):
@@ -196,7 +228,7 @@ def test_a_file_in_which_a_library_finds_no_frame_is_refused(video, monkeypatch)
     from tbe.data.readers import torchcodec_reader
 
     monkeypatch.setattr("decord.video_reader._CAPI_VideoReaderGetFrameCount", lambda handle: 0)
-    monkeypatch.setattr(torchcodec_reader, "_decoder", lambda: lambda path, **settings: [])
+    monkeypatch.setattr("tbe.data.readers.torchcodec_reader._decoder", lambda: lambda path, **settings: [])
     for reader in (DecordReader("cpu"), torchcodec_reader.TorchCodecReader()):
         with pytest.raises(DecodeError, match=r"could not open .*clip.mp4"):
             reader(video)
@@ -209,7 +241,7 @@ def test_torchcodec_decodes_on_the_gpu_of_its_process(monkeypatch, video):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
     decoder = lambda path, device, num_ffmpeg_threads: devices.append(device) or [0]  # noqa: E731
-    monkeypatch.setattr(torchcodec_reader, "_decoder", lambda: decoder)
+    monkeypatch.setattr("tbe.data.readers.torchcodec_reader._decoder", lambda: decoder)
     monkeypatch.setenv("LOCAL_RANK", "2")
     torchcodec_reader.TorchCodecReader("cuda")(video)
     torchcodec_reader.TorchCodecReader("cuda", gpu=1)(video)

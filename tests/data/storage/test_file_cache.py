@@ -4,8 +4,10 @@ import signal
 
 import pytest
 
+from tbe.config import build, plain
 from tbe.data.storage import file_cache
 from tbe.data.storage.file_cache import FileCache
+from tests.conftest import composed
 
 
 def fill(cache, numbers, size=1000):
@@ -86,6 +88,16 @@ def test_a_full_disk_makes_it_smaller_then_empty_with_one_warning(is_full_of_oth
     warned = [record for record in caplog.records if "No space left on device" in record.getMessage()]
     assert len(warned) == is_full_of_others
     assert (8 in kept(cache, range(10))) is not is_full_of_others
+
+
+@pytest.mark.parametrize(("gigabytes", "limit"), [("0.5", 500_000_000), ("3", 3_000_000_000), ("0", None)])
+def test_its_size_is_asked_for_in_gigabytes_and_0_is_no_cache(gigabytes, limit, tmp_path):
+    asked = ["data=ucf101", "data.root=https://host/videos", f"data.cache.size={gigabytes}"]
+    source = build(
+        plain(composed("train", "experiment=none", *asked, f"data_dir={tmp_path}", run_dir=tmp_path))["data"]
+    )
+    cache = source.remote[1].cache()
+    assert cache == (None if limit is None else FileCache(tmp_path / "cache" / "videos", limit))
 
 
 def test_what_is_larger_than_the_cache_is_not_kept(tmp_path):
