@@ -34,6 +34,8 @@ def sharpen(clips: Tensor, amounts: Tensor) -> Tensor:
     Pixels at the border stay, as in PIL.
     """
     smooth = clips.clone()
+    if min(clips.shape[-2:]) < 3:  # all is border
+        return smooth
     smooth[..., 1:-1, 1:-1] = (9 * F.avg_pool3d(clips, (1, 3, 3), stride=1) + 4 * clips[..., 1:-1, 1:-1]) / 13
     return torch.lerp(smooth, clips, 1 + _per_clip(amounts)).clamp_(0, 1)
 

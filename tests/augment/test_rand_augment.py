@@ -44,6 +44,11 @@ def test_sharpening_is_as_strong_as_that_of_pil(amount):
         assert_close(clip[:, 0], theirs.pil_to_tensor(expected).float() / 255, atol=0.01, rtol=0)
 
 
+def test_a_clip_that_is_all_border_is_not_sharpened():
+    thin = clips(height=2)
+    assert torch.equal(sharpen(thin, torch.full((3,), 0.9)), thin)
+
+
 def test_sharpening_moves_away_from_the_neighbors_and_its_opposite_to_them():
     one = torch.full((1, 3, 1, 5, 5), 0.5)
     one[..., 2, 2] = 0.6

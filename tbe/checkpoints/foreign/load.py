@@ -18,7 +18,7 @@ from tbe.checkpoints.foreign.match import Found, Match, compare, listed
 from tbe.errors import UserError
 
 USUAL = 0.9  # of a backbone's tensors: a file has the whole network, but for names that none knows
-PUBLISHED_HEADS = (64, 80)  # channels of a head of VideoMAE and V-JEPA, in all sizes
+PUBLISHED_HEADS = (64, 80, 88)  # channels of a head of VideoMAE and V-JEPA, in all sizes
 log = logging.getLogger(__name__)
 
 FAMILIES = (*resnets.FAMILIES, *inception.FAMILIES, *c3d.FAMILIES, *torchvision.FAMILIES, *vit.FAMILIES)
@@ -93,7 +93,7 @@ def _refusal(backbone: nn.Module, found: Found, path: str | os.PathLike, min_mat
     match = found.match
     reason = f" It can't be used: {found.misfit}." if found.misfit and match.share >= 0.5 else ""
     lower = ""
-    if not match.reshaped and not match.surplus:
+    if not (match.reshaped or match.surplus or reason):
         lower = ", or set min_matched lower" if match.share < min_matched else ""
         if match.lacking and not lower:
             reason += f" It lacks whole blocks of this backbone ({listed(match.lacking)})."

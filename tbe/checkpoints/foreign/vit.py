@@ -84,7 +84,11 @@ def _lacks_norm(backbone: nn.Module, tensors: Mapping[str, Tensor]) -> str:
     """Tells files without the last norm, two tensors of many: an untrained one would change all features."""
     if any(re.fullmatch(r"(layer)?norm\.weight", name) for name in tensors) or not isinstance(backbone, ViT):
         return ""
-    return "" if isinstance(backbone.norm, nn.Identity) else "it lacks the norm that follows the last block"
+    return (
+        ""
+        if isinstance(backbone.norm, nn.Identity)
+        else ("it lacks the norm that follows the last block: choose backbone.norm=false, or a file that has it")
+    )
 
 
 def _norm_misfit(backbone: nn.Module, tensors: Mapping[str, Tensor]) -> str:
@@ -120,7 +124,7 @@ VJEPA = Family(
     rules=AUTHORS,
     choose=f"backbone={LARGE}",
     marker=r"^pos_embed$",
-    unmarked=r"^cls_token$|\.attn\.q_bias$",
+    unmarked=r"^cls_token$|\.attn\.q_bias$|^norms_block\.",
     misfit=vjepa_misfit,
     colors=IMAGENET,
 )

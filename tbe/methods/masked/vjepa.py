@@ -26,8 +26,9 @@ class VJEPA(Method):
 
     masks: one prediction for each, with the `ratio` of the places hidden that so many `blocks`, each of the share
     `scale` of a frame, cover most: short-range and long-range masks. predicted: the share of the places that is
-    predicted, those that blocks cover most, as V-JEPA predicts blocks alone; null: all hidden ones, of which
-    short-range blocks leave a quarter uncovered. target: of which clip a moving average of the encoder
+    predicted, at most the hidden ones, those that blocks cover most: 0.6 is about the union of the short-range blocks,
+    which V-JEPA predicts (of the long-range ones it is 0.84); None: all hidden ones, of which short-range blocks leave
+    a quarter or more uncovered. target: of which clip a moving average of the encoder
     (`momentum`, without gradient) makes the features, normalized token by token: 'clean', or 'seen', the query with
     what the distractor added. patch: of a backbone without tubelets. Returns predictions and targets (V * B, M, F) of V
     masks. Use with loss=l1. Bardes et al. 2024 (arXiv:2404.08471), whose momentum rises to 1

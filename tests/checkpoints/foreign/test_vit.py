@@ -195,6 +195,7 @@ def test_a_file_without_the_last_norm_is_refused_although_it_has_nearly_all_tens
     without = {name: value for name, value in state.items() if not name.startswith("norm.")}
     with pytest.raises(UserError, match="can't be used: it lacks the norm that follows the last block"):
         weights.load(SMALL(depth=12, positions="rotary_tiled"), without, "file")
+    assert weights.load(SMALL(depth=12, positions="rotary_tiled", norm=False), without, "file").share == 1
     state["pos_embed"] = sines_and_cosines()
     assert weights.load(SMALL(depth=12), state, "file").family == "V-JEPA"
     del state["norm.weight"], state["norm.bias"]
@@ -226,7 +227,7 @@ def test_heads_which_weights_do_not_tell_are_said_where_no_published_network_has
     state = named_by_the_authors_of_vjepa2(SMALL(positions="rotary_tiled").state_dict())
     weights.load(SMALL(positions="rotary_tiled"), state, "file")
     assert "do not tell the number of heads" in caplog.text
-    assert "backbone.heads of 12 channels each (published: 64 or 80)" in caplog.text
+    assert "backbone.heads of 12 channels each (published: 64 or 80 or 88)" in caplog.text
     caplog.clear()
     wide = SMALL(positions="rotary_tiled", width=128)
     weights.load(wide, named_by_the_authors_of_vjepa2(wide.state_dict()), "file")

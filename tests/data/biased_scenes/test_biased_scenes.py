@@ -178,14 +178,14 @@ def test_framing_and_light_of_a_scene_vary_by_the_scene_variety_and_nothing_else
 
 
 def test_videos_have_the_speed_and_the_quality_that_are_asked_for(tmp_path):
-    sizes = {}
-    for fps, quality in ((12, 40), (25, 18), (50, 5)):
-        data, file = tiny(tmp_path, fps=fps, quality=quality), tmp_path / f"{quality}.mp4"
+    sizes = []
+    for fps, quality in ((25, 40), (25, 18), (25, 5), (12, 18), (50, 18)):
+        data, file = tiny(tmp_path, fps=fps, quality=quality), tmp_path / "clip.mp4"
         data._write_clip(file, data.draw("train", 0))
         with av.open(str(file)) as container:
             assert container.streams.video[0].average_rate == fps
-        sizes[quality] = file.stat().st_size
-    assert sizes[5] > 1.2 * sizes[18] > 1.2 * 1.2 * sizes[40]
+        sizes.append(file.stat().st_size)
+    assert sizes[2] > sizes[1] > sizes[0]
 
 
 def test_scenes_are_distinct(tmp_path):

@@ -41,7 +41,7 @@ class Tokens(nn.Module):
             raise UserError(
                 f"attentive: expected at most max_gigabytes={self.max_gigabytes:g} of tokens, got {gigabytes:.1f}: "
                 f"{num_clips} clips, each {tokens.shape[1]} tokens of {tokens.shape[2]} channels. Set clips= "
-                "lower, or tasks.attentive.max_gigabytes= higher if there is memory"
+                "or crops= lower, or tasks.attentive.max_gigabytes= higher if there is memory"
             )
         self.width = tokens.shape[2]
         return tokens.flatten(1)
