@@ -121,12 +121,17 @@ def once(tmp_path_factory, name, make):
     try:
         folder.mkdir()
     except FileExistsError:
-        limit = time.monotonic() + 300
+        limit = time.monotonic() + 500
         while not (folder / "done").exists():
-            assert time.monotonic() < limit, f"{folder}: the worker that makes it has failed, or has been ended"
+            is_made = not (folder / "failed").exists() and time.monotonic() < limit
+            assert is_made, f"{folder}: the worker that makes it has failed, or has been ended"
             time.sleep(0.1)
     else:
-        make(folder)
+        try:
+            make(folder)
+        except BaseException:
+            (folder / "failed").touch()
+            raise
         (folder / "done").touch()
     return folder
 

@@ -61,7 +61,7 @@ def pair(work, seconds=60):
             process.send_signal(9)
 
 
-def together(work, processes, seconds=120, meanwhile=lambda: None):
+def together(work, processes, seconds=400, meanwhile=lambda: None):
     """Does `work(number)` in so many processes, which know nothing of each other; what `meanwhile` returned here."""
     forked = [Forked(lambda number=number: work(number)) for number in range(processes)]
     try:
