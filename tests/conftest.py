@@ -59,6 +59,7 @@ def pytest_configure(config):
 
 
 def pytest_runtest_setup(item):
+    torch.set_num_threads(1)  # a test before may have left more: sums differ, and a fork waits for threads it lacks
     if item.get_closest_marker("gpu") and not torch.cuda.is_available():
         pytest.skip("needs a GPU, and to see it: make test-gpu")
 

@@ -7,6 +7,8 @@ import sys
 import time
 import traceback
 
+import torch
+
 
 class Forked:
     """A process as subprocess.Popen has it, but forked."""
@@ -15,6 +17,7 @@ class Forked:
         self.returncode = None
         self.pid = os.fork()
         if not self.pid:
+            torch.set_num_threads(1)  # a fork has none of the threads that its parent may have
             gc.freeze()  # a collection would touch, and so copy, all of the memory that is shared
             try:
                 work()
