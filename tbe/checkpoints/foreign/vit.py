@@ -41,7 +41,9 @@ def joined(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def videomae_misfit(backbone: nn.Module, tensors: Mapping[str, Tensor]) -> str:
-    return _other_positions(backbone, "flat") or _norm_misfit(backbone, tensors)
+    """Tells networks that normalize after the pooling, as finetuned ones do, from those that are pretrained."""
+    after_pooling = "its norm follows the pooling and belongs to its head: choose backbone.norm=false"
+    return _other_positions(backbone, "flat") or _lacks_norm(backbone, tensors, after_pooling)
 
 
 def vjepa_misfit(backbone: nn.Module, tensors: Mapping[str, Tensor]) -> str:
@@ -80,23 +82,15 @@ def _other_positions(backbone: nn.Module, wanted: str) -> str:
     return f"its positions are {wanted}, this backbone's are {backbone.positions}: choose backbone.positions={wanted}"
 
 
-def _lacks_norm(backbone: nn.Module, tensors: Mapping[str, Tensor]) -> str:
+def _lacks_norm(
+    backbone: nn.Module,
+    tensors: Mapping[str, Tensor],
+    reason: str = "it lacks the norm that follows the last block: choose backbone.norm=false, or a file that has it",
+) -> str:
     """Tells files without the last norm, two tensors of many: an untrained one would change all features."""
-    if any(re.fullmatch(r"(layer)?norm\.weight", name) for name in tensors) or not isinstance(backbone, ViT):
-        return ""
-    return (
-        ""
-        if isinstance(backbone.norm, nn.Identity)
-        else ("it lacks the norm that follows the last block: choose backbone.norm=false, or a file that has it")
-    )
-
-
-def _norm_misfit(backbone: nn.Module, tensors: Mapping[str, Tensor]) -> str:
-    """Tells networks that normalize after the pooling, as finetuned ones do: that norm belongs to their head."""
     has_norm = any(re.fullmatch(r"(layer)?norm\.weight", name) for name in tensors)
-    if has_norm or not isinstance(backbone, ViT) or isinstance(backbone.norm, nn.Identity):
-        return ""
-    return "its norm follows the pooling and belongs to its head: choose backbone.norm=false"
+    is_wanted = isinstance(backbone, ViT) and not isinstance(backbone.norm, nn.Identity)
+    return reason if is_wanted and not has_norm else ""
 
 
 MLP: tuple[Rule, ...] = ((r"\.mlp\.fc1\.", ".mlp.0."), (r"\.mlp\.fc2\.", ".mlp.2."))
