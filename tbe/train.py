@@ -80,6 +80,7 @@ def train(config: dict[str, Any]) -> float | None:
     switches = {name: config["performance"][name] for name in ACCELERATIONS}
     accelerate(module, trainer.strategy.root_device, precision=str(trainer.precision), **switches)
     _tell_of_unvalidated_end(config, trainer)
+    _tell_of_another_batch(config, trainer)
     with leaving, exit_with_resume_hint(config, trainer), worker_processes.abort_together(trainer.strategy.launcher):
         fit(config, module, datamodule, trainer)
         if not trainer.global_step:  # epochs=0: the untrained network, to measure or to finetune beside trained ones
@@ -107,6 +108,24 @@ def _tell_of_unvalidated_end(config: dict[str, Any], trainer: pl.Trainer) -> Non
             "the final tasks measure, is of epoch %d at the latest",
             *(epochs, every, epochs - epochs % every),
         )
+
+
+def _tell_of_another_batch(config: dict[str, Any], trainer: pl.Trainer) -> None:
+    """Warns of a learning rate that was chosen for another number of videos a step than this run has."""
+    wanted, processes, accumulate = config.get("lr_batch"), trainer.world_size, trainer.accumulate_grad_batches
+    got = config["batch_size"] * processes * accumulate
+    lr = config["optimizer"].get("lr")
+    if wanted in (None, got) or lr is None or not trainer.max_epochs or rank() > 0:
+        return
+    more = wanted * accumulate / got
+    log.warning(
+        "lr_batch=%d: optimizer.lr=%g was chosen for so many videos a step, got %d (batch_size=%d, processes: %d, "
+        "accumulate=%d). Set %soptimizer.lr=%.3g (in proportion), or lr_batch=%d if the rate is for these",
+        *(wanted, lr, got, config["batch_size"], processes, accumulate),
+        f"accumulate={more:.0f} for as many, " if more == int(more) and more else "",
+        lr * got / wanted,
+        got,
+    )
 
 
 def build_module(config: dict[str, Any], num_classes: int) -> pl.LightningModule:

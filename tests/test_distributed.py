@@ -27,7 +27,6 @@ from tests.methods.networks import Mean
 
 
 def _join(number, folder):
-    torch.set_num_threads(1)
     distributed._common = None  # whatever a test before has trained in this process
     dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=number, world_size=2)
     try:

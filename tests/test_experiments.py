@@ -126,6 +126,10 @@ def test_an_experiment_says_how_it_is_run(experiment):
     ]
     assert len(comments) >= 3
     assert any(f"experiment={experiment}" in line or experiment == "demo" for line in comments)
+    config = composed("train", f"experiment={experiment}", run_dir=".")
+    gpus = 8 if any("trainer=ddp" in line for line in comments) else 1
+    is_small = experiment.startswith(("demo", "biased_scenes", "proof"))  # tried with whatever batch
+    assert config.lr_batch == (None if is_small else config.batch_size * config.accumulate * gpus)
 
 
 VARIANTS = sorted((file.stem for file in (ROOT / "configs" / "variant").glob("[!_]*.yaml")), key=len, reverse=True)

@@ -209,6 +209,37 @@ def test_epochs_that_are_not_validated_are_said_where_the_best_one_is_measured(e
     )
 
 
+@pytest.mark.parametrize(
+    ("batch_size", "processes", "accumulate", "advice"),
+    [
+        (8, 8, 1, None),
+        (64, 1, 1, None),
+        (8, 1, 8, None),
+        (8, 1, 1, "accumulate=8 for as many, optimizer.lr=0.00375"),
+        (4, 2, 2, "accumulate=8 for as many, optimizer.lr=0.0075"),
+        (8, 16, 2, "optimizer.lr=0.12"),
+        (8, 16, 1, "optimizer.lr=0.06"),
+        (7, 8, 1, "optimizer.lr=0.0262"),
+    ],
+)
+def test_a_rate_for_another_number_of_videos_a_step_is_said(batch_size, processes, accumulate, advice, caplog):
+    config = {"batch_size": batch_size, "lr_batch": 64, "optimizer": {"lr": 0.03}}
+    trainer = SimpleNamespace(world_size=processes, accumulate_grad_batches=accumulate, max_epochs=1)
+    tbe.train._tell_of_another_batch(config, trainer)
+    told = [record.getMessage() for record in caplog.records]
+    got = batch_size * processes * accumulate
+    text = (
+        f"lr_batch=64: optimizer.lr=0.03 was chosen for so many videos a step, got {got} (batch_size={batch_size}, "
+        f"processes: {processes}, accumulate={accumulate}). Set {advice} (in proportion), "
+        f"or lr_batch={got} if the rate is for these"
+    )
+    assert told == ([text] if advice else [])
+    for silent in ({"lr_batch": None}, {"lr_batch": got}):
+        caplog.clear()
+        tbe.train._tell_of_another_batch(config | silent, trainer)
+        assert not caplog.records
+
+
 def test_data_that_is_chosen_for_the_first_of_two_runs_alone_is_named(tmp_path):
     def messages(*overrides):
         overrides = ("experiment=proof", "then=proof_finetune", *overrides)

@@ -18,6 +18,7 @@ RULES = {
     "seed": FIXED,
     "batch_size": FIXED,
     "accumulate": FIXED,
+    "lr_batch": FREE,
     "data": FIXED,
     "data.root": FREE,
     "data.masks": FREE,

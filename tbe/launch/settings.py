@@ -57,6 +57,7 @@ KINDS = {
     "batch_size": whole(1),
     "datamodule.eval_batch_size": whole(1),
     "accumulate": whole(1),
+    "lr_batch": or_null(whole(1), "any"),
     "validate_every": whole(1),
     "datamodule.eval_clips.num_clips": whole(1),
     "evaluation.clips": whole(1),

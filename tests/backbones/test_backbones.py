@@ -13,7 +13,6 @@ from torchvision.ops import StochasticDepth
 
 from tests.conftest import shallow
 
-torch.set_num_threads(1)
 LEAVES = sorted((Path(__file__).parents[2] / "configs" / "backbone").glob("[!_]*.yaml"))
 
 

@@ -4,7 +4,6 @@ from torch.testing import assert_close
 
 from tbe.backbones.c3d import C3D
 
-torch.set_num_threads(1)
 # 27 weights for each pair of channels, over the eight convolutions of the paper's figure 3.
 PAIRS = 3 * 64 + 64 * 128 + 128 * 256 + 256 * 256 + 256 * 512 + 3 * 512 * 512
 CHANNELS = 64 + 128 + 2 * 256 + 4 * 512

@@ -5,8 +5,6 @@ from torch.testing import assert_close
 
 from tbe.backbones.i3d import I3D, _SameMaxPool, _SamePad, same_padding
 
-torch.set_num_threads(1)
-
 
 def test_parameters_are_as_many_as_in_the_literature():
     # 12.3 million with a classifier of 400 classes; 12,697,264 in the public PyTorch port: 1024 weights and a

@@ -6,8 +6,6 @@ from torchvision.models.video import r2plus1d_18, r3d_18
 
 from tbe.backbones.resnet3d import ResNet3D, _conv3, _middle
 
-torch.set_num_threads(1)
-
 
 def num_parameters(network):
     return sum(value.numel() for value in network.parameters())

@@ -4,8 +4,6 @@ from torchvision.models.video import s3d
 
 from tbe.backbones.s3d import S3D, _Gate
 
-torch.set_num_threads(1)
-
 
 def num_parameters(network):
     return sum(value.numel() for value in network.parameters())

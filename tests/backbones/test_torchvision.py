@@ -5,8 +5,6 @@ from torch.testing import assert_close
 
 from tbe.backbones.torchvision import BODIES, TorchvisionBackbone
 
-torch.set_num_threads(1)
-
 
 @torch.no_grad()
 @pytest.mark.parametrize("name", ["r3d_18", "mc3_18", "r2plus1d_18", "swin3d_t"])

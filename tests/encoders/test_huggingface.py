@@ -15,7 +15,6 @@ from tbe.encoders import load_encoder
 from tbe.encoders.huggingface import processor as processor_module
 
 transformers = pytest.importorskip("transformers", reason="needs transformers: pip install -e '.[hf]'")
-torch.set_num_threads(1)
 
 TINY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
 IMAGE = TINY | {"image_size": 32, "patch_size": 16}

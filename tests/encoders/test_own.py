@@ -14,7 +14,6 @@ from tbe.augment import KINETICS_MEAN, KINETICS_STD
 from tbe.encoders import load_encoder
 from tbe.encoders.torchvision import _spec as torchvision_spec
 
-torch.set_num_threads(1)
 MEAN, STD = (torch.tensor(values).view(3, 1, 1, 1) for values in (KINETICS_MEAN, KINETICS_STD))
 
 

@@ -8,7 +8,6 @@ from torch.testing import assert_close
 from tbe.encoders import load_encoder
 
 timm = pytest.importorskip("timm", reason="needs timm: pip install -e '.[timm]'")
-torch.set_num_threads(1)
 VIT = {"embed_dim": 48, "depth": 2, "num_heads": 3, "img_size": 32}
 NETWORKS = {
     "vit_tiny_patch16_224": VIT,

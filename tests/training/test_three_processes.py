@@ -95,7 +95,6 @@ def crossed(number):
 
 
 def _join(number, folder):
-    torch.set_num_threads(1)  # a fork has none of the threads that a test before may have left
     address = f"file://{folder}/rendezvous"
     dist.init_process_group("gloo", init_method=address, rank=number, world_size=PROCESSES)
     try:

@@ -26,8 +26,6 @@ from tests.checkpoints.foreign import foreign_networks as foreign
 from tests.checkpoints.foreign.foreign_networks import Written
 from tests.conftest import NARROW, SMALL, composed
 
-torch.set_num_threads(1)
-
 R3D = partial(ResNet3D, "basic", stem_kernel=(7, 7, 7), stem_pool=True)
 # A residual network in small, which 3D-ResNets' names fit.
 SMALL_R3D = partial(R3D, [1, 1], widths=[4, 8], temporal_strides=[1, 2], spatial_strides=[1, 2])
