@@ -145,6 +145,6 @@ print(f"{100 * right:.0f} % of {len(test)} videos, by chance {100 / len(names):.
 #
 # ```bash
 # tbe prepare folder --root <videos> --out <lists>
-# tbe train experiment=kinetics_be data=folder data.root=<videos> data.lists=<lists> clip=16x4_112 backbone=r3d_18
+# tbe train experiment=ucf101 variant=recommended name=mine data=folder data.root=<videos> data.lists=<lists>
 # tbe train stage=finetune data=folder data.root=<videos> data.lists=<lists> init_from=latest
 # ```

@@ -260,7 +260,8 @@ def _of_other_colors(config: DictConfig, before: Mapping[str, Any]) -> list[str]
         return []
     return [
         f"init_from={config.init_from}: was trained on colors of mean and std {theirs}, what starts from it "
-        f"is on {ours}: set mean and std of augment and eval_augment alike, unless that is meant"
+        f"is on {ours}: set mean and std of augment and eval_augment alike (with a + before those that the recipe has "
+        "not: +augment.mean=[...]), unless that is meant"
     ]
 
 
