@@ -53,13 +53,15 @@ class Method(nn.Module, ABC):
     `backbone` is the pretrained network, the only part kept for evaluation. `views` names the views that the method
     reads; others are neither decoded nor augmented. `reads_owners`: whether it takes `owners` (B, k), the videos of the
     batch whose frames a distractor added to the queries, as a further argument. `reads_clean`: whether it takes
-    `clean`, the queries without the distractor.
+    `clean`, the queries without the distractor. `seen_share`: the share of a clip's tokens that a step encodes, where
+    the network leaves the others out.
     """
 
     backbone: VideoBackbone
     views: tuple[str, ...] = VIEWS
     reads_owners = False
     reads_clean = False
+    seen_share = 1.0
 
     @abstractmethod
     def forward(self, *views: Tensor) -> Comparisons | WeightedComparisons | Predictions | Embeddings | Reconstructions:

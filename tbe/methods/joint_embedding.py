@@ -33,6 +33,7 @@ class JointEmbedding(Method):
             )
         self.encoder = encoder
         self.token_drop = token_drop
+        self.seen_share = 1 - token_drop
         self.views = VIEWS if another_clip else VIEWS[:2]
 
     @property

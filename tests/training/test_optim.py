@@ -22,6 +22,7 @@ from tbe.training.optim import (
     fused_on_gpus,
     steps_of,
 )
+from tbe.training.parameter_groups import GroupedAdamW
 from tbe.training.pretrain_module import PretrainModule
 from tests.pretended_gpu import PretendedGPU
 
@@ -59,16 +60,21 @@ def test_constant_is_constant():
     assert {Constant()(step, 10, 2) for step in range(10)} == {1.0}
 
 
-@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.AdamW])
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.AdamW, GroupedAdamW])
 def test_an_open_optimizer_is_fused_where_all_parameters_lie_on_a_gpu(kind):
-    unsaid = partial(kind, lr=0.1, fused=None)
+    def made(**settings):  # as of a config: GroupedAdamW is no class to fill in, but a thing to call
+        return kind(**settings) if kind is GroupedAdamW else partial(kind, **settings)
+
+    unsaid = made(lr=0.1, fused=None)
     here = [nn.Parameter(torch.ones(3))]
     with PretendedGPU():
         there = [nn.Parameter(torch.ones(3, device="cuda"))]
         assert fused_on_gpus(unsaid, there, trainer("bf16-mixed"))(there).defaults["fused"] is True
         assert fused_on_gpus(unsaid, there, trainer("16-mixed"))(there).defaults["fused"] is None
-        assert fused_on_gpus(partial(unsaid, fused=False), there, trainer())(there).defaults["fused"] is False
-        assert fused_on_gpus(partial(kind, lr=0.1), there, trainer())(there).defaults["fused"] is None
+        assert fused_on_gpus(made(lr=0.1, fused=False), there, trainer())(there).defaults["fused"] is False
+        assert fused_on_gpus(made(lr=0.1, fused=True), there, trainer())(there).defaults["fused"] is True
+        if kind is not GroupedAdamW:  # which has the setting
+            assert fused_on_gpus(made(lr=0.1), there, trainer())(there).defaults["fused"] is None
     assert fused_on_gpus(unsaid, here, trainer())(here).defaults["fused"] is None
 
 

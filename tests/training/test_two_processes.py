@@ -43,7 +43,9 @@ CASES = [
     "triplet",
     "vicreg module.distractor_views=both",
     "videomae be=inter backbone=vit_micro backbone.width=24 backbone.depth=2",
+    "vicreg backbone=vit_micro backbone.depth=1 method.token_drop=0.5",
     "vjepa method.momentum=0.9",
+    "vjepa be=inter backbone=vit_micro backbone.width=24 backbone.depth=2",
 ]
 # SGD: Adam would divide what is zero but for rounding by its own size. A rate at which three steps go somewhere.
 OPTIONS = ["experiment=none", "clip=8x2_32", "backbone=tiny", "backbone.widths=[4,8,8,8]", "contrastive.queue_size=20"]

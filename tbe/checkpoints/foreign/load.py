@@ -53,6 +53,12 @@ def load(backbone: nn.Module, content: Any, path: str | os.PathLike, min_matched
             backbone.head_width,
             " or ".join(map(str, PUBLISHED_HEADS)),
         )
+    if found.family is vit.VJEPA2 and "pos_embed" in match.unexpected:
+        log.warning(
+            "%s: holds a table of positions (pos_embed), which is left out, as V-JEPA 2 does: if these are weights of "
+            "the first V-JEPA, choose backbone.positions=sincos",
+            path,
+        )
     if match.missing:
         log.warning("%s: these tensors keep their random initialization: %s", path, listed(match.missing, shown=10))
     return match
@@ -76,11 +82,15 @@ def best(backbone: nn.Module, content: Any, path: str | os.PathLike) -> list[Fou
     return [found, *(other for other in candidates if _fit(other) == _fit(found) and not _same(other, found))]
 
 
-def _fit(found: Found) -> tuple[float, int]:
-    """Ranks by the matched fraction, or below one half by the number of known names, to tell whose they are."""
+def _fit(found: Found) -> tuple[float, int, bool]:
+    """Ranks by the matched fraction, or below one half by the number of known names, to tell whose they are.
+
+    Of two that share their names the one whose network computes what the backbone does.
+    """
     match = found.match
     strange = len(match.reshaped) + len(match.surplus)
-    return (match.share, -strange) if match.share >= 0.5 else (0, len(match.matched) + strange)
+    ranked = (match.share, -strange) if match.share >= 0.5 else (0, len(match.matched) + strange)
+    return *ranked, not found.misfit
 
 
 def _same(one: Found, other: Found) -> bool:

@@ -14,7 +14,7 @@ from tbe.checkpoints.foreign.family import IMAGENET, Family, Rule
 
 QUERIES = re.compile(r"^(.*\.)(?:query\.bias|q_bias)$")
 UNUSED_TABLE = (
-    "If it is V-JEPA 2, which may hold a table of positions without using it, save its tensors without pos_embed"
+    "If it is V-JEPA 2, which may hold a table of positions without using it, choose backbone.positions=rotary_tiled"
 )
 LARGE = "vit_l for its ViT-L (width, depth and heads are keys of the backbone)"
 
@@ -51,7 +51,7 @@ def vjepa_misfit(backbone: nn.Module, tensors: Mapping[str, Tensor]) -> str:
     if not isinstance(backbone, ViT):
         return ""
     if reason := _other_positions(backbone, "sincos"):
-        return f"{reason}. {UNUSED_TABLE}" if backbone.positions == "rotary_tiled" else reason
+        return f"{reason}. {UNUSED_TABLE}"
     theirs, grid = tensors["pos_embed"], backbone.grid
     ours = vectors("sincos", backbone.num_features, grid, grid, theirs.device)
     if theirs.shape[1] != ours.shape[1]:
@@ -66,6 +66,7 @@ def vjepa_misfit(backbone: nn.Module, tensors: Mapping[str, Tensor]) -> str:
 
 
 def vjepa2_misfit(backbone: nn.Module, tensors: Mapping[str, Tensor]) -> str:
+    """Tells other positions. A file with a table of them, which V-JEPA 2 does not use, can be of either V-JEPA."""
     return _other_positions(backbone, "rotary_tiled") or _lacks_norm(backbone, tensors)
 
 
@@ -128,7 +129,7 @@ VJEPA2 = Family(
     rules=AUTHORS,
     choose=f"backbone={LARGE} with backbone.positions=rotary_tiled",
     marker=r"\.attn\.qkv\.weight$",
-    unmarked=r"^pos_embed$|^cls_token$|\.attn\.q_bias$|^norms_block\.",
+    unmarked=r"^cls_token$|\.attn\.q_bias$|^norms_block\.",
     misfit=vjepa2_misfit,
     colors=IMAGENET,
 )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from tbe.backbones.base import VideoBackbone
+from tbe.backbones.vit import ViT
 from tbe.errors import UserError
 from tbe.methods.base import Method, Reconstructions
 from tbe.methods.masked.decoder import Decoder
@@ -51,6 +52,7 @@ class VideoMAE(Method):
         outputs = backbone.in_channels * t * h * w
         self.decoder = Decoder(backbone.num_features, outputs, decoder_depth, decoder_width, decoder_heads)
         self.ratio = ratio
+        self.seen_share = 1 - ratio if isinstance(backbone, ViT) else 1.0
         self.normalized = normalized
 
     @property

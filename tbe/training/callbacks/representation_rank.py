@@ -22,8 +22,9 @@ class RepresentationRank(pl.Callback):
 
     They are computed of the features of `videos` training videos over all processes, with their views as augmented but
     not distracted: those of the last batches of each period, which is longer where these would be more than `max_share`
-    of it: each costs a third to half of a step. A run that is shorter is measured once, at its end. A RankMe below
-    `collapsed_below` is warned of, once: then all clips have nearly the same features.
+    of it: each costs a third to half of a step, and as many times more as the method leaves tokens out of a step
+    (`seen_share`), so that `max_share` is multiplied by that. A run that is shorter is measured once, at its end. A
+    RankMe below `collapsed_below` is warned of, once: then all clips have nearly the same features.
     """
 
     def __init__(self, every: int = 100, videos: int = 128, max_share: float = 0.025, collapsed_below: float = 1.5):
@@ -50,21 +51,23 @@ class RepresentationRank(pl.Callback):
         self.features = state_dict["features"]
         self.has_warned = state_dict["has_warned"]
 
-    def period(self, batch_size: int, total: float = math.inf) -> tuple[int, int]:
+    def period(self, batch_size: int, total: float = math.inf, seen_share: float = 1.0) -> tuple[int, int]:
         """Returns how many batches are looked at, of how many; batch_size: of a process, total: batches of the run."""
         needed = math.ceil(self.videos / (batch_size * world_size()))
-        period = max(self.every, math.ceil(needed / self.max_share))
+        period = max(self.every, math.ceil(needed / (self.max_share * seen_share)))
         return needed, period if period <= total else max(1, int(total))
 
     def on_train_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
         # All is done here, before the step: a checkpoint after it then holds the same whatever callback saves it.
         views = [batch[name] for name in ("query", "key") if name in batch]
-        needed, period = self.period(len(views[0]), _batches_of(trainer))
+        share = module.method.seen_share
+        needed, period = self.period(len(views[0]), _batches_of(trainer), share)  # type: ignore[arg-type]
         if not self.has_said_period and period != self.every and rank() == 0:
             log.info(
                 "callbacks.rank: measures every %d batches in place of every=%d, so that the %d that it looks at are "
-                "at most max_share=%g of them, or once in a shorter run",
+                "at most max_share=%g of them%s, or once in a shorter run",
                 *(period, self.every, needed, self.max_share),
+                f" times the {share:.2g} of the tokens that a step encodes" if share < 1 else "",
             )
         self.has_said_period = True
         self.batches += 1

@@ -152,8 +152,8 @@ def test_vjepas_tokens_are_those_of_the_same_network_with_its_positions():
         UserError, match=r"positions are those of 64 tubelets, this backbone's of 32: set backbone.grid"
     ):
         weights.load(SMALL(grid=(2, 4, 4)), content, "file")
-    with pytest.raises(UserError, match="choose backbone.positions=sincos. If it is V-JEPA 2, .* without pos_embed"):
-        weights.load(SMALL(positions="rotary_tiled"), content, "file")
+    with pytest.raises(UserError, match="choose backbone.positions=sincos. If it is V-JEPA 2, .*=rotary_tiled"):
+        weights.load(SMALL(positions="flat"), content, "file")
     with pytest.raises(UserError, match="of another shape"):  # of all else too
         weights.load(SMALL(width=48), content, "file")
     content["encoder"]["module.backbone.pos_embed"] = positions.flip(2)
@@ -162,8 +162,11 @@ def test_vjepas_tokens_are_those_of_the_same_network_with_its_positions():
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("whose", ["V-JEPA 2", "V-JEPA 2 of transformers"])
-def test_vjepa2s_tokens_are_those_of_transformers(whose):
+@pytest.mark.parametrize(
+    ("whose", "has_table"),  # of positions, which it does not use
+    [("V-JEPA 2", False), ("V-JEPA 2", True), ("V-JEPA 2 of transformers", False)],
+)
+def test_vjepa2s_tokens_are_those_of_transformers(whose, has_table, caplog):
     theirs = vjepa2()
     state = theirs.state_dict()
     if whose == "V-JEPA 2":
@@ -176,16 +179,21 @@ def test_vjepa2s_tokens_are_those_of_transformers(whose):
         renames["embeddings.patch_embeddings"] = "patch_embed"
         for old, new in renames.items():
             state = {name.replace(old, new): value for name, value in state.items()}
+        if has_table:
+            state["pos_embed"] = sines_and_cosines()
         state = {"encoder": prefixed(state, "module.backbone.")}
     network = SMALL(positions="rotary_tiled").eval()
     match = weights.load(network, state, "file")
     assert (match.family, match.share) == (whose, 1)
+    said = [record.getMessage() for record in caplog.records if "pos_embed" in record.getMessage()]
+    assert ["first V-JEPA, choose backbone.positions=sincos" in text for text in said] == [True] * has_table
     expected = theirs(clips().transpose(1, 2), skip_predictor=True).last_hidden_state
     assert_close(network.tokens(clips()), expected, atol=1e-5, rtol=1e-4)
-    with pytest.raises(
-        UserError, match=f"are rotary_tiled, .* are sincos: choose backbone.positions=rotary_tiled.*{whose}"
-    ):
-        weights.load(SMALL(), state, "file")
+    if not has_table:  # else it may be the first V-JEPA
+        with pytest.raises(
+            UserError, match=f"are rotary_tiled, .* are sincos: choose backbone.positions=rotary_tiled.*{whose}"
+        ):
+            weights.load(SMALL(), state, "file")
 
 
 def test_a_file_without_the_last_norm_is_refused_although_it_has_nearly_all_tensors():

@@ -12,6 +12,7 @@ from tbe.backbones.vit import ViT
 from tbe.config import plain
 from tbe.errors import UserError
 from tbe.methods.masked.encoding import pixels
+from tbe.methods.masked.masks import random_blocks
 from tbe.methods.masked.videomae import VideoMAE
 from tbe.methods.masked.vjepa import VJEPA
 from tbe.train import build_module
@@ -118,6 +119,25 @@ def test_a_distracted_clip_is_denoised_unless_the_target_is_what_is_seen(method)
     assert (made(method).reads_clean, seen.reads_clean) == (True, False)
     with pytest.raises(UserError, match="method.target=clean: expected the clips without the distractor, got none"):
         run(made(method), distracted)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "predicted", "places"), [(0.75, None, 12), (0.75, 0.5, 8), (0.5, 0.25, 4), (0.5, 0.9, 8)]
+)
+@torch.no_grad()
+def test_vjepa_predicts_as_many_places_for_each_mask_as_asked_for(ratio, predicted, places, monkeypatch):
+    asked = []
+
+    def noted(batch, grid, ratio, blocks, scale, device, predicted):
+        asked.append((ratio, blocks, scale, predicted))
+        return random_blocks(batch, grid, ratio, blocks, scale, device, predicted)
+
+    monkeypatch.setattr("tbe.methods.masked.vjepa.random_blocks", noted)
+    masks = [{"blocks": 3, "scale": 0.1}, {"blocks": 1, "scale": 0.5}, {"blocks": 2, "scale": 0.2}]
+    method = made(VJEPA, ratio=ratio, predicted=predicted, masks=masks)
+    predictions, targets = run(method, clips(), clips())
+    assert asked == [(ratio, 3, 0.1, predicted), (ratio, 1, 0.5, predicted), (ratio, 2, 0.2, predicted)]
+    assert predictions.shape == targets.shape == (3 * 2, 2 * places, 24)  # masks of clips, of 16 places in 2 frames
 
 
 def test_vjepa_predicts_the_features_of_a_moving_average_without_gradient_to_it():

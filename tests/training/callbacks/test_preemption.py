@@ -25,6 +25,7 @@ BYOL = ("method=byol", "loss=cosine")  # with a moving average as its target
 # With directions drawn at each step, and ranks of the features of steps 2 3 and 5 6.
 LEJEPA = ("method=lejepa", "be=inter", "method.encoder.hidden=16", "callbacks.rank.every=3")
 LEJEPA += ("callbacks.rank.videos=16", "callbacks.rank.max_share=1")
+VIT = ("backbone=vit_micro", "backbone.width=24", "backbone.depth=2", "backbone.heads=2")
 VJEPA = ("method=vjepa",)  # with masks drawn at each step, and a moving average as its target
 VICREG = ("method=vicreg", "be=original", "method.encoder.hidden=16", "method.encoder.dim=16")
 # With tubes and blocks to skip drawn at each step, of a clip whose background is another's.
@@ -106,6 +107,8 @@ def straight(tmp_path_factory):
         (LEJEPA, 5, INT, 5),
         (VJEPA, 3, INT, 3),
         (VICREG, 3, INT, 3),
+        ((*LEJEPA, *VIT, "method.token_drop=0.5"), 3, INT, 3),
+        ((*VJEPA, *VIT), 3, INT, 3),
         (VIDEOMAE, 5, TERM, 5),
         (ROTATION, 3, INT, 3),
         (FINETUNE, 5, INT, 5),

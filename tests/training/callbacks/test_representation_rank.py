@@ -1,12 +1,16 @@
 import math
 from contextlib import nullcontext
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 import torch
 
+from tbe.config import plain
 from tbe.evaluation.ranks import lidar, rankme
+from tbe.train import build_module
 from tbe.training.callbacks.representation_rank import RepresentationRank
+from tests.conftest import composed
 from tests.methods.networks import Mean
 
 
@@ -18,14 +22,15 @@ class Logger:
         self.rows.append((step, metrics))
 
 
-def watched(callback, batches, network, ends=False):
+def watched(callback, batches, network, ends=False, seen_share=1.0):
     """The rows that the callback logs of these batches, and which of them it has looked at."""
     logger, looked = Logger(), []
     loop = SimpleNamespace(epoch_loop=SimpleNamespace(_batches_that_stepped=0))
     trainer = SimpleNamespace(loggers=[logger], fit_loop=loop, callback_metrics={}, global_step=0)
     trainer.max_steps, trainer.max_epochs, trainer.num_training_batches = -1, 1, len(batches) if ends else math.inf
     trainer.strategy = SimpleNamespace(precision_plugin=SimpleNamespace(forward_context=nullcontext))
-    module = SimpleNamespace(backbone=network, log_dict=lambda ranks, logger: None)
+    method = SimpleNamespace(seen_share=seen_share)
+    module = SimpleNamespace(backbone=network, method=method, log_dict=lambda ranks, logger: None)
     for number, batch in enumerate(batches):
         loop.epoch_loop._batches_that_stepped = trainer.global_step = number
         before = len(callback.features)
@@ -63,7 +68,28 @@ def test_of_large_batches_as_many_videos_are_measured_as_asked():
 
 def test_no_more_batches_are_looked_at_than_the_share_allows():
     batches = [drawn(number) for number in range(25)]
-    assert watched(RepresentationRank(every=1, videos=8, max_share=0.2), batches, Mean())[1] == [8, 9, 18, 19]
+    callback = partial(RepresentationRank, every=1, videos=8)
+    assert watched(callback(max_share=0.2), batches, Mean())[1] == [8, 9, 18, 19]
+    assert watched(callback(max_share=0.4), batches, Mean(), seen_share=0.5)[1] == [8, 9, 18, 19]
+
+
+@pytest.mark.parametrize(
+    ("method", "backbone", "share"),
+    [
+        ("moco", "vit_micro", 1),
+        ("lejepa", "vit_micro", 1),
+        ("lejepa", "vit_micro method.token_drop=0.75", 0.25),
+        ("vicreg", "vit_micro method.token_drop=0.5", 0.5),
+        ("videomae", "vit_micro", 0.1),
+        ("videomae", "vit_micro method.ratio=0.75", 0.25),
+        ("videomae", "tiny", 1),  # which can't leave out what is hidden
+        ("vjepa", "vit_micro", 1),  # whose target is encoded whole
+    ],
+)
+def test_steps_that_leave_tokens_out_are_told(method, backbone, share, tmp_path):
+    overrides = [f"method={method}", *f"backbone={backbone}".split()]
+    module = build_module(plain(composed("train", *overrides, run_dir=tmp_path)), num_classes=3)
+    assert module.method.seen_share == pytest.approx(share)
 
 
 def test_a_run_shorter_than_a_period_is_measured_at_its_end_and_a_longer_period_than_asked_is_said(caplog):
