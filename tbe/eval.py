@@ -103,7 +103,7 @@ def read_subjects(config: dict[str, Any]) -> list[Subject]:
                 _check_split(run, config["data"] if split is None else config["data"] | {"split": split})
     first = [next(iter(of_split.values())) for of_split in found]
     names = models.names_of(config["model"]) if config["model"] else _names(first)
-    _warn_of_other_clips(names, first)
+    _tell_of_other_clips(names, first, config.get("tasks", ()))
     return [
         Subject(name, split, checkpoint, isinstance(entry, dict))
         for name, entry, of_split in zip(names, config["checkpoint"], found, strict=True)
@@ -135,10 +135,19 @@ def _read(file: str, config: dict[str, Any]) -> Trained | None:
     return None if file == RANDOM else checkpoints.read_any(file, config["backbone"], config["min_matched"])
 
 
-def _warn_of_other_clips(names: list[str], found: list[Trained | None]) -> None:
-    """Warns of networks that were trained on other clips than those of the first, on which all are measured."""
+def _tell_of_other_clips(names: list[str], found: list[Trained | None], tasks: Iterable[str]) -> None:
+    """Warns of networks that were trained on other clips than those of the first, on which all are measured.
+
+    Raises UserError if they are to be exported: the card of each says which clips it takes.
+    """
     configs = {name: one.config for name, one in zip(names, found, strict=True) if isinstance(one, Checkpoint)}
-    if (others := of_other_clips(configs)) and rank() == 0:
+    others = of_other_clips(configs)
+    if others and "export" in tasks:
+        raise UserError(
+            f"task=export: expected checkpoints that were trained on the same clips, crops and colors, as their cards "
+            f"say, got others of {', '.join(others)} than of {next(iter(configs))}. Export each by a command of its own"
+        )
+    if others and rank() == 0:
         log.warning(
             f"{', '.join(others)}: trained on other clips, crops or colors than {next(iter(configs))}, and measured on "
             "the same ones as it. Commands of their own measure each on its own"
@@ -317,6 +326,7 @@ def _cache(config: dict[str, Any], backbone: nn.Module, checkpoint: Trained | No
     protocol = {part: config[part] for part in parts} | made | {"versions": runs.versions(), "revision": REVISION}
     if isinstance(checkpoint, Encoder):
         protocol |= models.origin_of(checkpoint) | {"model_options": config["model_options"]}
+        protocol["network"] = checkpoint.architecture
     else:  # of which weights do not tell all, such as the positions of a ViT
         protocol["backbone"] = _backbone_config(config, checkpoint)
     return FeatureCache(Path(config["cache"]), weights_digest(backbone), protocol)

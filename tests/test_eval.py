@@ -22,6 +22,7 @@ from tbe.data.clip_samplers import UniformClips
 from tbe.data.readers import DecordReader
 from tbe.data.sources.records import make_records, write_list
 from tbe.encoders import load_encoder
+from tbe.errors import UserError
 from tbe.evaluation.features import extract
 from tbe.evaluation.perturbations import Clean
 from tbe.launch import train_config
@@ -90,8 +91,29 @@ def test_two_runs_of_a_name_keep_their_own_columns_and_other_clips_of_the_second
     rewrite_checkpoint(second, lambda checkpoint: checkpoint["tbe"]["config"]["clip"].update(stride=1))
     files = [str(run / "checkpoints" / "last.ckpt") for run in (trained, second)]
     config = {"split": None, "model": None, "checkpoint": files, "backbone": None, "min_matched": 0.9, "data": {}}
-    entry.read_subjects(config)
+    entry.read_subjects(config | {"tasks": {"retrieval": {}}})
     assert "demo (b, last): trained on other clips, crops or colors than demo, and measured on" in caplog.text
+    with pytest.raises(UserError, match=r"task=export: .* got others of demo \(b, last\) than of demo. Export each by"):
+        entry.read_subjects(config | {"tasks": {"export": {}}})  # their cards say which clips they take
+
+
+def test_features_of_models_with_other_heads_are_kept_apart(tmp_path):
+    transformers = pytest.importorskip("transformers", reason="needs transformers: pip install -e '.[hf]'")
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "intermediate_size": 32, "image_size": 32, "num_frames": 4}
+    parts = dict.fromkeys(
+        ("data", "reader", "clip", "eval_augment", "clips", "crops", "precision", "seed", "model_options")
+    )
+    caches = []
+    for heads in (2, 4):  # of the same weights
+        torch.manual_seed(0)
+        network = transformers.VideoMAEModel(transformers.VideoMAEConfig(**sizes, num_attention_heads=heads))
+        network.save_pretrained(tmp_path / "net")
+        crop = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}
+        transformers.VideoMAEImageProcessor(**crop).save_pretrained(tmp_path / "net")
+        encoder = load_encoder(f"hf:{tmp_path / 'net'}")
+        caches.append(entry._cache({"cache": "features", "trainer": {}, **parts}, encoder, encoder))
+    assert caches[0].network == caches[1].network
+    assert caches[0].protocol != caches[1].protocol
 
 
 def test_features_of_a_trainer_that_stops_early_are_not_kept_for_other_runs():

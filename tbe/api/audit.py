@@ -13,6 +13,7 @@ import pytorch_lightning as pl
 from torch import nn
 
 from tbe.api.build import build
+from tbe.api.embed import check_says_itself
 from tbe.auditing import models
 from tbe.auditing.task import FOLDER, Audit
 from tbe.backbones.preprocessing import Preprocessing
@@ -22,7 +23,7 @@ from tbe.data.readers import OpenVideo
 from tbe.data.sources.actor_masks import ActorMasks
 from tbe.data.sources.base import VideoSource
 from tbe.data.sources.mask_counts import check_masks
-from tbe.data.sources.records import UNLABELED, Records, hold_out, make_records
+from tbe.data.sources.records import UNLABELED, Records, hold_out, hold_out_groups, make_records
 from tbe.encoders import Encoder, load_encoder
 from tbe.errors import UserError
 from tbe.evaluation.tasks.base import Evaluation
@@ -47,6 +48,7 @@ def audit(
     *,
     train_videos: Sequence[PathLike] | None = None,
     train_labels: Sequence[int] | Sequence[str] | None = None,
+    groups: Sequence[int] | Sequence[str] | None = None,
     masks: PathLike | None = None,
     mask_above: int = 0,
     out: PathLike = FOLDER,
@@ -68,16 +70,23 @@ def audit(
     model: a name that `tbe.encoders.load_encoder` knows, an encoder, or a network from normalized clips
     (B, C, T, H, W) to (B, F) with its `preprocessing` (as from `tbe.load`) or with `preprocessing` given here; several
     by name stand side by side. videos: files, with a label each. A linear classifier is trained on `train_videos`;
-    without them on a half of the videos of each class, and the other half is asked about. masks: a folder of masks of
-    the actors, as `data.masks` takes it, named like the videos below the folder that holds them all, or by their folder
-    and name; None to take what moves for the actor. The other arguments are those of
-    eval.py and of `task=audit`. Raises UserError for a model or videos that cannot be audited.
+    without them on a half of the videos of each class, and the other half is asked about; with `groups`, the recording
+    or person of each video, whole groups are, so that none is on both sides. masks: a folder of masks of the actors, as
+    `data.masks` takes it, named like the videos below the folder that holds them all, or by their folder and name; None
+    to take what moves for the actor. The other arguments are those of eval.py and of `task=audit`. Raises UserError for
+    a model or videos that cannot be audited.
     """
     named = dict(model) if isinstance(model, Mapping) else {_name(model): model}
     if not named or not all(isinstance(one, str | nn.Module) for one in named.values()):
         kinds = ", ".join(type(one).__name__ for one in named.values()) or "none"
         raise UserError(f"tbe.audit: expected networks (torch.nn.Module), encoders or names of encoders, got {kinds}")
-    source = _source(data_name, videos, labels, train_videos, train_labels, masks, mask_above, seed)
+    if train_labels is not None and train_videos is None:
+        raise UserError("tbe.audit: expected train_videos= beside train_labels=, got none")
+    if mask_above and masks is None:
+        raise UserError("tbe.audit: expected masks= beside mask_above=, got none")
+    if groups is not None and train_videos is not None:
+        raise UserError("tbe.audit: expected no groups= beside train_videos=, which say themselves what is trained on")
+    source = _source(data_name, videos, labels, train_videos, train_labels, masks, mask_above, seed, groups)
     source.prepare()
     opened = build("reader", reader) if isinstance(reader, str) else reader
     folder = Path(out)
@@ -156,11 +165,12 @@ def _source(
     masks: PathLike | None,
     mask_above: int,
     seed: int,
+    groups: Sequence[Any] | None = None,
 ) -> GivenVideos:
     """Returns the videos as a source; labels of any kind become numbers in their sorted order."""
-    pairs = {"test": (videos, labels)}
+    pairs = {"test": (videos, _plain(labels))}
     if train_videos is not None:
-        pairs["train"] = (train_videos, train_labels if train_labels is not None else ())
+        pairs["train"] = (train_videos, _plain(train_labels) if train_labels is not None else ())
     for part, (paths, given) in pairs.items():
         is_one = isinstance(paths, str | os.PathLike)
         if is_one or not len(paths) or len(paths) != len(given):
@@ -173,6 +183,11 @@ def _source(
         )
     if len({isinstance(label, str) for label in known}) > 1:
         raise UserError("tbe.audit: expected labels that are all numbers or all names, got both")
+    if unseen := sorted(set(pairs["test"][1]) - set(pairs.get("train", pairs["test"])[1])):
+        raise UserError(
+            f"tbe.audit: expected labels that train_labels have, too, got {', '.join(map(repr, unseen[:5]))} in labels "
+            "alone: no classifier could answer with them"
+        )
     classes = sorted(known)
     records = {
         part: make_records(
@@ -181,7 +196,8 @@ def _source(
         for part, (paths, given) in pairs.items()
     }
     if train_videos is None:
-        asked = hold_out(records["test"].labels, HELD_OUT, seed)
+        of_class = records["test"].labels
+        asked = hold_out(of_class, HELD_OUT, seed) if groups is None else _of_groups(groups, of_class, seed)
         rows = {"train": ~asked, "test": asked}
         records = {part: records["test"].select(np.flatnonzero(of_part)) for part, of_part in rows.items()}
     of_actors = None if masks is None else ActorMasks(os.fspath(masks), mask_above)
@@ -189,15 +205,31 @@ def _source(
     return GivenVideos(name, records, [str(label) for label in classes], of_actors, os.path.commonpath(folders))
 
 
+def _of_groups(groups: Sequence[Any], labels: np.ndarray, seed: int) -> np.ndarray:
+    """Returns which videos to ask about, bool (n,): whole groups; raises UserError where none could be held out."""
+    groups = _plain(groups)
+    if len(groups) != len(labels):
+        raise UserError(f"tbe.audit: expected a group of each of {len(labels)} videos, got {len(groups)}")
+    known = sorted(set(groups), key=str)
+    asked = hold_out_groups(np.array([known.index(group) for group in groups]), labels, HELD_OUT, seed)
+    if not asked.any():
+        raise UserError(
+            f"tbe.audit: expected groups of which some can be held out, each class in two at least, got {len(known)}: "
+            "give more videos, or train_videos"
+        )
+    return asked
+
+
+def _plain(labels: Any) -> Sequence[Any]:
+    """Returns labels as a list, those of a tensor or an array as numbers."""
+    return labels.tolist() if hasattr(labels, "tolist") else labels
+
+
 def _network(model: Model, preprocessing: Preprocessing | None) -> tuple[Any, Preprocessing]:
     """Returns a network of normalized clips and how they are made; raises UserError where nothing says that."""
     model = load_encoder(model) if isinstance(model, str) else model
+    check_says_itself("tbe.audit", model, preprocessing)
     if isinstance(model, Encoder):
-        if preprocessing is not None:
-            raise UserError(
-                f"tbe.audit: expected no preprocessing= beside {model.name!r}, which says itself how its clips are "
-                "made: load it with the settings that you want, tbe.load_encoder(name, num_frames=..., size=...)"
-            )
         return models.NormalizedEncoder(model), models.preprocessing_of(model)
     made = preprocessing or getattr(model, "preprocessing", None)
     if made is None:

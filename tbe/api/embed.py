@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -22,7 +23,9 @@ from tbe.backbones.preprocessing import Preprocessing
 from tbe.data.dataset import shrink
 from tbe.data.readers import OpenVideo
 from tbe.data.views import LabeledClips
+from tbe.encoders import Encoder
 from tbe.errors import UserError
+from tbe.evaluation.features import pooled
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +62,8 @@ def embed(
     on_error: for an unreadable file, 'raise' a DecodeError that names it, or 'skip': its row is NaN, with a warning.
     reader: a choice of `configs/reader` or a callable that opens a path; None chooses by file.
     num_workers: processes that read ahead; a file that takes longer than `read_timeout` seconds counts as unreadable.
-    Raises UserError for an empty list of videos and for features that are not finite.
+    Raises UserError for an empty list of videos, a preprocessing beside an encoder, which has its own, and features
+    that are not finite, or not one vector for each clip.
     """
     if on_error not in ON_ERROR:
         raise UserError(f"tbe.embed: expected on_error to be one of {', '.join(ON_ERROR)}, got {on_error!r}")
@@ -67,6 +71,7 @@ def embed(
         raise UserError(f"tbe.embed: expected batch_size of at least 1, got {batch_size}")
     if num_clips < 1:
         raise UserError(f"tbe.embed: expected num_clips of at least 1, got {num_clips}")
+    check_says_itself("tbe.embed", model, preprocessing)
     preprocessing = preprocessing or getattr(model, "preprocessing", None)
     if device is not None:
         model.to(device)
@@ -74,6 +79,8 @@ def embed(
         if isinstance(videos, Tensor):
             features = _of_clips(model, videos, layout, batch_size, preprocessing)
             unreadable = torch.zeros(len(features), dtype=torch.bool)
+        elif isinstance(videos, np.ndarray):
+            raise UserError("tbe.embed: expected clips as a tensor, got an array of NumPy: torch.from_numpy(clips)")
         else:
             paths = [videos] if isinstance(videos, str | os.PathLike) else list(videos)
             open_video = _reader(reader, paths, _needed(preprocessing))
@@ -82,6 +89,15 @@ def embed(
             features, unreadable = _of_files(model, batches, paths, batch_size, _needed(preprocessing))
     _check_finite(features, unreadable)
     return F.normalize(features, dim=1) if normalize else features
+
+
+def check_says_itself(where: str, model: object, preprocessing: Preprocessing | None) -> None:
+    """Raises UserError for a preprocessing beside an encoder, which normalizes by itself: clips would be twice."""
+    if isinstance(model, Encoder) and preprocessing is not None:
+        raise UserError(
+            f"{where}: expected no preprocessing= beside {model.name!r}, which says itself how its clips are made: "
+            "load it with the settings that you want, tbe.load_encoder(name, num_frames=..., size=...)"
+        )
 
 
 def _of_clips(
@@ -101,12 +117,12 @@ def _of_clips(
             "tbe.embed: these float clips have no value below 0, as if not normalized: pass uint8, or subtract the "
             "preprocessing's mean and divide by its std"
         )
-    rows = []
+    rows: list[Tensor] = []
     for part in clips.split(batch_size):
         part = part.to(_device_of(model))
         if part.dtype == torch.uint8:
             part = _prepared(part, _needed(preprocessing))
-        rows.append(model(part).float().cpu())
+        rows.append(pooled(model, part, rows[0].shape[1] if rows else None).cpu())
     return torch.cat(rows)
 
 
@@ -116,13 +132,15 @@ def _of_files(
     """Returns features (V, F) of files, averaged over clips and NaN if unreadable, and which are unreadable (V,)."""
     device = _device_of(model)
     views = LabeledClips(_augment(preprocessing)).to(device)
-    rows, failed = [], set()
+    rows: list[Tensor] = []
+    failed = set()
     for batch in batches:
         for fault in batch.get("faults", ()):
             failed.add(fault.path)
             log.warning("tbe.embed: no features of %s: %s", fault.path, fault.reason)
         clips = views({"clips": batch["clips"].to(device), "size": batch["size"].to(device)})["clips"]
-        vectors = torch.cat([model(part).float() for part in clips.flatten(0, 1).split(batch_size)])
+        num_features = rows[0].shape[1] if rows else None
+        vectors = torch.cat([pooled(model, part, num_features) for part in clips.flatten(0, 1).split(batch_size)])
         rows.append(vectors.unflatten(0, clips.shape[:2]).mean(dim=1).cpu())
     features = torch.cat(rows)
     unreadable = torch.tensor([os.fspath(path) in failed for path in paths])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tbe.api.embed import embed
+from tbe.api.embed import check_says_itself, embed
 from tbe.backbones.preprocessing import Preprocessing
 from tbe.data.clip_samplers import UniformClips
 from tbe.data.dataset import shrink
@@ -40,7 +40,12 @@ def for_mteb(
     its beginning to its end, as in `tbe.embed`. name: in MTEB's results. device: None for a GPU if there is one.
     Raises UserError for a model that does not say how its clips are made.
     """
+    if options and not isinstance(model, str):
+        raise UserError(
+            f"tbe.for_mteb: expected no options beside a network, which is loaded already, got {', '.join(options)}"
+        )
     network = load_encoder(model, **options) if isinstance(model, str) else model
+    check_says_itself("tbe.for_mteb", network, preprocessing)
     made = preprocessing or getattr(network, "preprocessing", None)
     if made is None:
         raise UserError(
@@ -49,16 +54,22 @@ def for_mteb(
         )
     known = name or (network.name if isinstance(network, Encoder) else type(network).__name__)
     network.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    return MtebEncoder(network, made, known, num_clips, max_clips_per_forward)
+    return MtebEncoder(network, made, known, num_clips, max_clips_per_forward, options)
 
 
 class MtebEncoder:
     """The interface of MTEB's encoders: of a batch's videos, which it opens, to vectors (V, F), compared by cosine."""
 
     def __init__(
-        self, network: nn.Module, preprocessing: Preprocessing, name: str, num_clips: int, max_clips_per_forward: int
+        self,
+        network: nn.Module,
+        preprocessing: Preprocessing,
+        name: str,
+        num_clips: int,
+        max_clips_per_forward: int,
+        options: Mapping[str, Any] | None = None,
     ):
-        self.network, self.preprocessing, self.name = network, preprocessing, name
+        self.network, self.preprocessing, self.name, self.options = network, preprocessing, name, options or {}
         self.max_clips_per_forward = max_clips_per_forward
         self.take = UniformClips(preprocessing.num_frames, preprocessing.stride, preprocessing.short, num_clips)
 
@@ -81,7 +92,8 @@ class MtebEncoder:
 
     def _revision(self) -> str:
         """Returns a digest of all that vectors depend on: MTEB does not ask twice for results of one revision."""
-        of_encoder = [getattr(self.network, name, None) for name in ("pool", "spec")]
+        of_encoder = [getattr(self.network, name, None) for name in ("name", "pool", "spec", "architecture")]
+        of_encoder.append(sorted(self.options.items()))
         asked = weights_digest(self.network), self.preprocessing, self.take, of_encoder
         return hashlib.blake2b(repr(asked).encode(), digest_size=16).hexdigest()
 
@@ -101,7 +113,8 @@ class MtebEncoder:
         return F.cosine_similarity(one, other, dim=-1)
 
     def _features(self, clips: Tensor) -> np.ndarray:
-        settings: dict[str, Any] = {"batch_size": self.max_clips_per_forward, "preprocessing": self.preprocessing}
+        given = None if isinstance(self.network, Encoder) else self.preprocessing
+        settings: dict[str, Any] = {"batch_size": self.max_clips_per_forward, "preprocessing": given}
         rows = embed(self.network, clips, layout="BTCHW", **settings)
         mean: np.ndarray = rows.mean(dim=0).numpy()
         return mean

@@ -15,7 +15,7 @@ from tbe.auditing.card.seeds import seeds_card, seeds_csv, verdicts
 from tbe.auditing.card.seeds_html import seeds_page
 from tbe.auditing.leaderboard import append, read, table
 from tbe.auditing.record import Audited, find_audits, told_apart
-from tbe.auditing.seeds import measure, read_models
+from tbe.auditing.seeds import check_comparable, measure, read_models
 from tbe.auditing.task import write_card
 from tbe.errors import UserError, ended_in_one_line
 
@@ -86,10 +86,12 @@ def _write(sources: list[Path], out: Path | None, leaderboard: Path | None) -> l
     audits = [audited for folder in sources for audited in find_audits(folder)]
     if not audits:
         raise UserError(f"expected folders with audits (audit.json), found none in {', '.join(map(str, sources))}")
+    kinds = _kinds(audits)
+    for kind in kinds:
+        check_comparable(_of(audits, kind))
     if leaderboard:
         for audited in audits:
             append(leaderboard, audited)
-    kinds = _kinds(audits)
     folder = out or sources[0]
     return [
         write_card(told_apart(_of(audits, kind)), folder, "_".join(kind) if len(kinds) > 1 else "") for kind in kinds

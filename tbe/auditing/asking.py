@@ -35,16 +35,15 @@ def ask(evaluation: Evaluation, split: str, linear: LinearProbe, weights: Sequen
     Raises UserError for data with masks if none of them is of this split's videos.
     """
     evaluation.warn_of_trained_on(split)
-    clips, classifier = all_clips(weights), evaluation.classifier
+    clips, has_head = all_clips(weights), evaluation.head_of_the_data("task=audit") is not None
     add_context = partial(swapped, evaluation.datamodule)
     trained = evaluation.perturbed_features(evaluation.gallery, CLEAN | {"static": FRAMES}, False, add_context)
     measures: dict[str, Perturbation] = {"foreground": ForegroundShare(), "lenders": Lenders()}
-    found = evaluation.perturbed_features(split, clips | measures, classifier is not None, add_context)
+    found = evaluation.perturbed_features(split, clips | measures, has_head, add_context)
     averaged = {name: features.averaged() for name, features in found.items()}
     masks, lenders = (averaged.pop(name).vectors for name in measures)
     given = {f"linear:{name}": column for name, column in _told(linear, trained["clean"], averaged).items()}
-    if classifier is not None:
-        evaluation.require_head("task=audit", "audit its backbone alone")
+    if has_head:
         for name in clips:
             scores = evaluation.classify(found[name]).vectors.softmax(dim=-1)
             given[f"head:{name}"] = scores.flatten(1, -2).mean(dim=1).argmax(dim=1).numpy()

@@ -76,11 +76,9 @@ def measure(models: Mapping[str, Sequence[Audited]], reader: str) -> dict[str, d
     Raises UserError for audits of other pairs of videos, or without a video in common.
     """
     audits = [audited for of_model in models.values() for audited in of_model]
-    if len({audited.about["pairs_seed"] for audited in audits}) > 1:
-        raise UserError("expected audits with the same pairs of videos (seed=), got several seeds")
     for of_model in models.values():
         _check_alike(of_model, ALIKE)
-    _check_alike(audits, OF_DATA)
+    check_comparable(audits)
     tables = together([audited.answers for audited in audits])
     if not tables[0].paths:
         raise UserError("expected audits of the same videos, got none that counts in all of them")
@@ -95,6 +93,13 @@ def ordered(found: Mapping[str, Mapping[str, Seeds]], name: str) -> Order:
     by_value = sorted(estimates, key=lambda model: np.nan_to_num(estimates[model].value, nan=-np.inf), reverse=True)
     met = [pair for pair in pairwise(by_value) if not estimates[pair[0]].low > estimates[pair[1]].high]
     return Order(by_value, met)
+
+
+def check_comparable(audits: Sequence[Audited]) -> None:
+    """Raises UserError for audits of other pairs of videos, masks or galleries."""
+    if len({audited.about["pairs_seed"] for audited in audits}) > 1:
+        raise UserError("expected audits with the same pairs of videos (seed=), got several seeds")
+    _check_alike(audits, OF_DATA)
 
 
 def _check_alike(audits: Sequence[Audited], keys: Sequence[str]) -> None:

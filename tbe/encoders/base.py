@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, final
 
@@ -56,9 +57,11 @@ class InputSpec:
                 "InputSpec: expected num_frames, frame_stride and size (height, width) to be whole numbers above 0, "
                 f"got {self.num_frames}, {self.frame_stride} and {self.size}"
             )
-        if len(self.mean) != len(self.std) or min(self.std) <= 0:
+        lists = all(isinstance(values, Sequence) and len(values) > 0 for values in (self.mean, self.std))
+        if not lists or len(self.mean) != len(self.std) or min(self.std) <= 0:
             raise UserError(
-                f"InputSpec: expected mean and std of one length with std above 0, got {self.mean} and {self.std}"
+                "InputSpec: expected mean and std to be a number for each channel, of one length with std above 0, got "
+                f"{self.mean} and {self.std}"
             )
 
     def preprocessing(self) -> Preprocessing:
@@ -109,6 +112,7 @@ class Encoder(nn.Module, ABC):
 
     name: as it was loaded. spec: of its clips. report: what was loaded. pool: the readout in use, one of `readouts`,
     whose first is that of the model's own library. library: the package that computes it, '' for torch's and ours.
+    architecture: what its weights do not tell of the network, as text, such as the number of heads; '' if unknown.
     Clips are normalized and reordered here, never by the caller.
     """
 
@@ -117,6 +121,7 @@ class Encoder(nn.Module, ABC):
     report: LoadReport
     readouts: tuple[str, ...]
     library: str = ""
+    architecture: str = ""
 
     mean: Tensor
     std: Tensor

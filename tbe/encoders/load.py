@@ -44,10 +44,10 @@ def load_encoder(
     `timm:<name>[@<weights>]`, with a file, 'random', or nothing for the library's own weights;
     `hf:<folder or Hub id>[@random]`; `<module>:<function>` of a package that is trusted (see TBE_PACKAGES).
     pool: the readout; None: that of the model's own library. min_matched: the fraction of the encoder's tensors that
-    the weights must provide. allow: patterns (fnmatch) of tensors that may be missing all the same.
-    trust_remote_code: whether code of a Hub repository may run. options: of the spec, such as num_frames, frame_stride
-    and size, or of the family. Raises UserError for an unknown name, and for weights that lack tensors of the encoder
-    or have them in another shape, with the counts.
+    the weights must provide. allow: patterns (fnmatch) of tensors that may be missing all the same, of transformers and
+    timm. trust_remote_code: whether code of a Hub repository may run. options: of the spec, such as num_frames,
+    frame_stride and size, or of the family. Raises UserError for an unknown name, and for weights that lack tensors of
+    the encoder or have them in another shape, with the counts.
     """
     if not 0 <= min_matched <= 1:
         raise UserError(f"load_encoder: expected min_matched between 0 and 1, got {min_matched}")

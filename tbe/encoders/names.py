@@ -57,6 +57,15 @@ def check_known(name: str, unknown: Collection[str], known: Collection[str] = ()
         )
 
 
+def check_no_allow(name: str, settings: Settings) -> None:
+    """Raises UserError for tensors that may be missing, of a loader that knows only how many."""
+    if settings.allow:
+        raise UserError(
+            f"{name}: expected no allow=, which is for models of transformers and timm, got "
+            f"{', '.join(settings.allow)}: min_matched=<share> says how many tensors may be missing"
+        )
+
+
 @contextmanager
 def reached(name: str, instead: str, files: str) -> Iterator[None]:
     """Turns a failed download into one line that says where to put the files."""

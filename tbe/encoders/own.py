@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from tbe.checkpoints.checkpoint import Checkpoint
 from tbe.checkpoints.foreign import ForeignWeights
 from tbe.checkpoints.preprocessing import stored_preprocessing
 from tbe.encoders.base import Encoder, Encoding, InputSpec
-from tbe.encoders.names import Settings, changed, check_known
+from tbe.encoders.names import Settings, changed, check_known, check_no_allow
 from tbe.encoders.report import LoadReport
 from tbe.errors import UserError
 
@@ -55,6 +56,7 @@ def load_own(
     Raises UserError for a corrupt file, weights that do not fit, or foreign weights without `backbone` and
     `preprocessing`.
     """
+    check_no_allow(name, settings)
     found = checkpoints.read_any(path, min_matched=settings.min_matched)
     if isinstance(found, ForeignWeights) and (backbone is None or preprocessing is None):
         raise UserError(
@@ -70,7 +72,9 @@ def load_own(
     spec, unknown = changed(spec_of(preprocessing), options)
     check_known(name, unknown)
     encoder = BackboneEncoder(name, backbone, spec, report_of(found, backbone, path), settings.pool)
-    encoder.run = replace(found, weights={}) if isinstance(found, Checkpoint) else None
+    if isinstance(found, Checkpoint):
+        encoder.run = replace(found, weights={})
+        encoder.architecture = json.dumps(found.config.get("backbone"), sort_keys=True)
     return encoder
 
 

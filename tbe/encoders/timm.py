@@ -34,12 +34,17 @@ class TimmEncoder(Encoder):
         has_cls = getattr(network, "cls_token", None) is not None
         super().__init__(name, spec, report, ("head", *["cls"] * has_cls, *READOUTS), pool)
         self.network = network
-        self.num_prefix = int(getattr(network, "num_prefix_tokens", 0))
+        self.num_prefix = int(getattr(network, "num_prefix_tokens", has_cls))
 
     def encode(self, inputs: Tensor) -> Encoding:
         num_clips, num_frames = inputs.shape[:2]
         with answered(self.name, inputs):
             found = self.network.forward_features(inputs.flatten(0, 1))  # type: ignore[operator]
+            if not isinstance(found, Tensor):
+                raise UserError(
+                    f"{self.name}: expected a model of timm whose features are one tensor, got a "
+                    f"{type(found).__name__}. Choose another model, or <module>:<function> that puts them together"
+                )
             head = self.network.forward_head(found, pre_logits=True)  # type: ignore[operator]
         summaries = {"head": head}
         if "cls" in self.readouts:
@@ -55,7 +60,7 @@ class TimmEncoder(Encoder):
             return found.flatten(1, 2), (found.shape[1], found.shape[2])
         if found.ndim == 4:
             return found.flatten(2).transpose(1, 2), (found.shape[2], found.shape[3])
-        tokens = found[:, self.num_prefix :]
+        tokens = found[:, self.num_prefix :] if found.shape[1] > self.num_prefix else found  # the class token alone
         rows, columns = getattr(getattr(self.network, "patch_embed", None), "grid_size", None) or (0, 0)
         return tokens, (rows, columns) if rows * columns == tokens.shape[1] else None
 

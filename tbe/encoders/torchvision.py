@@ -11,7 +11,7 @@ from torchvision.models import get_model_weights
 from tbe.backbones.torchvision import BODIES, TorchvisionBackbone
 from tbe.checkpoints import checkpoint as checkpoints
 from tbe.encoders.base import Encoder, Encoding, InputSpec
-from tbe.encoders.names import RANDOM, Asked, Settings, changed, reached, takes_options
+from tbe.encoders.names import RANDOM, Asked, Settings, changed, check_no_allow, reached, takes_options
 from tbe.encoders.own import READOUTS, BackboneEncoder, report_of
 from tbe.encoders.report import RANDOM as RANDOM_WEIGHTS
 from tbe.encoders.report import LoadReport
@@ -59,6 +59,7 @@ def load_torchvision(name: str, asked: str, settings: Settings, **options: Any) 
     network, weights = Asked.of(asked)
     if network not in BODIES:
         raise UserError(f"{name}: expected a video network of torchvision among {', '.join(BODIES)}, got {network!r}")
+    check_no_allow(name, settings)
     spec, options = changed(_spec(network), options)
     kind = ClassTokenEncoder if network.startswith("mvit") else BackboneEncoder
     published = list(get_model_weights(network).__members__)

@@ -22,8 +22,6 @@ from tbe.runs import replacing
 
 log = logging.getLogger(__name__)
 
-NUM_FILES = 64  # videos of a split whose size and modification time are checked
-
 
 @dataclass(frozen=True)
 class FeatureCache:
@@ -40,20 +38,32 @@ class FeatureCache:
     _refused: list[OSError] = field(
         default_factory=list, repr=False, compare=False
     )  # the error after which nothing more is written
+    _seen: dict[bytes, str] = field(default_factory=dict, repr=False, compare=False)  # digests of the videos, by paths
 
     def file(
         self, records: Records, split: str, perturbation: Perturbation, per_clip: bool, masks: list | None = None
     ) -> Path:
-        """Returns the file of these features; its name changes when a list, or a checked video, changes.
+        """Returns the file of these features; its name changes with a list, and with a video on disk or in a shard.
 
-        masks: what changes with the masks that the perturbation looks at, as plain types; None if it has none.
+        Videos are looked at once. masks: what changes with the masks that the perturbation looks at, as plain types;
+        None if it has none.
         """
-        known = [self.network, self.protocol, split, repr(perturbation), per_clip, _seen(records)]
+        known = [self.network, self.protocol, split, repr(perturbation), per_clip, self._versions(records)]
         known += [] if masks is None else [masks]
         digest = hashlib.blake2b(json.dumps(known, sort_keys=True).encode(), digest_size=16)
         for column in (records.paths, records.labels):
             digest.update(column.tobytes())
         return self.folder / f"{digest.hexdigest()}.npz"
+
+    def _versions(self, records: Records) -> str:
+        """Returns a digest of the versions of all videos: of those that have one, sizes, times or checksums."""
+        paths = hashlib.blake2b(records.paths.tobytes(), digest_size=16).digest()
+        if paths not in self._seen:
+            digest = hashlib.blake2b(digest_size=16)
+            for index in range(len(records)):
+                digest.update(repr(records.version(index)).encode())
+            self._seen[paths] = digest.hexdigest()
+        return self._seen[paths]
 
     def read(self, file: Path) -> Features | None:
         """Returns the features in the file; None if it is missing or unreadable."""
@@ -91,10 +101,3 @@ def weights_digest(network: nn.Module) -> str:
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def _seen(records: Records) -> list[tuple[int, ...]]:
-    """Returns the versions of some of the videos."""
-    some = np.unique(np.linspace(0, len(records) - 1, NUM_FILES).round().astype(int))[: len(records)]
-    versions = map(records.version, some.tolist())
-    return [version for version in versions if version is not None]

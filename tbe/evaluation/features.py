@@ -77,6 +77,28 @@ def extract(
     return extractor.found
 
 
+def pooled(network: nn.Module, clips: Tensor, num_features: int | None = None) -> Tensor:
+    """Returns a network's float32 features (n, F) of clips (n, C, T, H, W).
+
+    num_features: F of the clips before, None for the first. Raises UserError for anything but a vector for each clip,
+    and for vectors of another length.
+    """
+    vectors = network(clips)
+    got = tuple(vectors.shape) if isinstance(vectors, Tensor) else type(vectors).__name__
+    expected = (len(clips), num_features or "F")
+    if not isinstance(vectors, Tensor) or vectors.ndim != 2 or len(vectors) != len(clips):
+        raise UserError(
+            f"{type(network).__name__}: expected one pooled vector for each clip, {expected} for clips "
+            f"{tuple(clips.shape)}, got {got}: return the mean over positions, or the class token"
+        )
+    if num_features not in (None, vectors.shape[1]):
+        raise UserError(
+            f"{type(network).__name__}: expected vectors of one length, {num_features} as for the first clips, got "
+            f"{vectors.shape[1]} for clips {tuple(clips.shape)}"
+        )
+    return vectors.float()
+
+
 class _Extractor(pl.LightningModule):
     def __init__(
         self,
@@ -136,21 +158,9 @@ class _Extractor(pl.LightningModule):
 
     def _vectors(self, clips: Tensor) -> Tensor:
         """Returns the network's features (n, F) of clips; raises UserError for anything else."""
-        vectors = self.network(clips)
-        got = tuple(vectors.shape) if isinstance(vectors, Tensor) else type(vectors).__name__
-        expected = (len(clips), self.num_features or "F")
-        if not isinstance(vectors, Tensor) or vectors.ndim != 2 or len(vectors) != len(clips):
-            raise UserError(
-                f"{type(self.network).__name__}: expected one pooled vector for each clip, {expected} for clips "
-                f"{tuple(clips.shape)}, got {got}: return the mean over positions, or the class token"
-            )
-        if self.num_features not in (None, vectors.shape[1]):
-            raise UserError(
-                f"{type(self.network).__name__}: expected vectors of one length, {self.num_features} as for the first "
-                f"clips, got {vectors.shape[1]} for clips {tuple(clips.shape)}"
-            )
+        vectors = pooled(self.network, clips, self.num_features)
         self.num_features = vectors.shape[1]
-        return vectors.float()
+        return vectors
 
     def on_predict_epoch_end(self) -> None:
         labels, index, *vectors = (gather_uneven(torch.cat(column)) for column in zip(*self.rows, strict=True))

@@ -176,6 +176,12 @@ def _tell_other_colors(theirs: Mapping[str, Colors | None], config: DictConfig) 
     usual = {"mean": KINETICS_MEAN, "std": KINETICS_STD}
     ours = Colors(*(tuple(config.eval_augment.get(name, values)) for name, values in usual.items()))
     for file, colors in theirs.items():
+        if colors is not None and colors != ours and len(theirs) > 1 and "export" in config.tasks:
+            raise UserError(
+                f"task=export: expected weights that were trained on the same colors, as their cards say, got mean and "
+                f"std {', '.join(map(str, map(list, colors)))} of {file}, and {', '.join(map(str, map(list, ours)))} "
+                "here. Export each by a command of its own"
+            )
         if colors is not None and colors != ours:
             log.warning(
                 "%s: was trained on colors of mean and std %s, %s, and is measured on %s, %s: set eval_augment.mean "

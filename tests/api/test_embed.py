@@ -134,6 +134,7 @@ def test_a_video_that_hangs_is_given_up_by_workers(network, videos, monkeypatch)
         ("a.mp4", {"num_clips": 0}, "expected num_clips of at least 1, got 0"),
         ("a.mp4", {"reader": "fast"}, "reader: expected a choice among auto, .*, got 'fast'"),
         (".", {}, "expected video files, got the folder ."),
+        (np.zeros((1, 3, 8, 32, 32), np.uint8), {}, r"expected clips as a tensor, got an array of NumPy: torch.from_n"),
     ],
 )
 def test_invalid_input_is_one_line(network, videos, settings, message):
@@ -148,6 +149,37 @@ def test_a_network_without_preprocessing_is_refused(videos):
         tbe.embed(model, videos[0])
     preprocessing = tbe.Preprocessing(4, 1, 16, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
     assert tbe.embed(model, videos[0], preprocessing=preprocessing).shape == (1, 3)
+
+
+class Says(nn.Module):
+    """A network that gives what it is told to."""
+
+    def __init__(self, answer):
+        super().__init__()
+        self.answer, self.calls = answer, 0
+
+    def forward(self, clips):
+        self.calls += 1
+        return self.answer(clips, self.calls)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (
+            lambda clips, _: clips.flatten(2),
+            r"expected one pooled vector for each clip, \(1, 'F'\).*got \(1, 3, 1024\)",
+        ),
+        (lambda clips, _: (clips,), "expected one pooled vector for each clip.*got tuple"),
+        (lambda clips, call: torch.ones(len(clips), call), "expected vectors of one length, 1 as for the first clips"),
+        (lambda clips, _: torch.ones(len(clips) + 1, 4), r"expected one pooled vector for each clip.*got \(2, 4\)"),
+    ],
+)
+def test_anything_but_a_vector_for_each_clip_is_refused(answer, message, videos):
+    preprocessing = tbe.Preprocessing(4, 1, 16, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    for given in (torch.rand(2, 3, 4, 16, 16), videos[:2]):
+        with pytest.raises(ValueError, match=message):
+            tbe.embed(Says(answer), given, preprocessing=preprocessing, num_clips=1, batch_size=1)
 
 
 def test_features_that_are_not_finite_are_refused(videos):

@@ -9,6 +9,7 @@ import torch
 from torch.utils.data import DataLoader
 
 import tbe
+from tbe.api.mteb import MtebEncoder
 
 
 class Decoder:
@@ -46,6 +47,8 @@ def test_what_mteb_can_not_be_given_is_one_line():
         tbe.for_mteb(torch.nn.Linear(2, 2))
     made = tbe.Preprocessing(num_frames=4, stride=1, size=8, mean=(0.5,) * 3, std=(0.5,) * 3)
     model = tbe.for_mteb(torch.nn.Flatten(), preprocessing=made, device="cpu")
+    with pytest.raises(ValueError, match="expected no options beside a network, which is loaded already, got num_clip"):
+        tbe.for_mteb(torch.nn.Flatten(), preprocessing=made, num_clip=9)
     with pytest.raises(ValueError, match="expected a task of videos, got one of text"):
         model.encode(DataLoader([{"text": "a"}]))
     empty = Decoder.get_frames_at.__get__(SimpleNamespace(video=[]))
@@ -63,9 +66,14 @@ def test_what_is_asked_otherwise_is_another_revision_whose_results_are_not_those
     )
     assert first == again
     assert len({first, *others}) == 3
-    of_encoder = torch.nn.Flatten()
-    of_encoder.spec = "mean=0.1"  # what an encoder normalizes by itself
-    assert tbe.for_mteb(of_encoder, preprocessing=made, device="cpu")._revision() != first
+    for name, value in (("spec", "mean=0.1"), ("architecture", '{"heads": 2}')):  # what an encoder does by itself
+        of_encoder = torch.nn.Flatten()
+        setattr(of_encoder, name, value)
+        assert tbe.for_mteb(of_encoder, preprocessing=made, device="cpu")._revision() != first
+    revisions = {
+        MtebEncoder(torch.nn.Flatten(), made, "net", 2, 2, {"power": power})._revision() for power in (1, 3, 1)
+    }
+    assert len(revisions) == 2
 
 
 def test_it_is_an_encoder_of_mtebs_with_a_name_of_its_own(run):

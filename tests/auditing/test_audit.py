@@ -60,7 +60,7 @@ def test_only_the_chosen_splits_are_audited(asked):
         replace(AUDIT, splits=["test", "plain"]).run(evaluation)
 
 
-def test_the_model_is_asked_by_its_own_head_too(asked):
+def test_the_model_is_asked_by_its_own_head_too_if_it_knows_the_classes(asked, caplog):
     classifier = nn.Module()
     classifier.backbone, classifier.head = Background(), nn.Linear(3, CLASSES)
     with torch.no_grad():  # always the third class
@@ -72,6 +72,9 @@ def test_the_model_is_asked_by_its_own_head_too(asked):
     assert values(audited, "head")["background_reliance"] != values(audited, "head")["background_reliance"]  # nan
     assert values(audited)["clean_top1"] == 100
     assert chance(audited.answers) == 100 / CLASSES
+    classifier.head = nn.Linear(3, CLASSES + 1)  # of other classes than the data
+    assert AUDIT.audit(asked(classifier.backbone, classifier=classifier), "test").readers == ["linear"]
+    assert "task=audit: the head of 'net' knows 5 classes, data=drawn has 4: it is left out" in caplog.text
 
 
 def test_without_masks_what_moves_is_the_actor(asked):

@@ -120,11 +120,43 @@ def test_networks_are_audited_in_python(video_folder, tmp_path):
         )
     with pytest.raises(ValueError, match="expected labels that are all numbers or all names, got both"):
         tbe.audit(Corner(), paths, [0, *labels[1:]], **settings)
+    for wrong, message in (
+        ({"train_labels": labels}, "expected train_videos= beside train_labels=, got none"),
+        ({"mask_above": 9}, "expected masks= beside mask_above=, got none"),
+        ({"groups": labels, "train_videos": paths, "train_labels": labels}, "expected no groups= beside train_videos="),
+        ({"groups": labels[:3]}, "expected a group of each of 12 videos, got 3"),
+        ({"groups": labels}, "expected groups of which some can be held out, each class in two at least, got 2"),
+        (
+            {"train_videos": paths, "train_labels": ["class 0"] * len(paths)},
+            "labels that train_labels have, too, got 'cl",
+        ),
+    ):
+        with pytest.raises(ValueError, match=message):
+            tbe.audit(Corner(), paths, labels, **settings, **wrong)
+    with pytest.raises(ValueError, match="expected a label of each video, got -1, which stands for none"):
+        tbe.audit(Corner(), paths, torch.tensor([-1, *range(len(paths) - 1)]), **settings)
     for models, got in (({}, "none"), (lambda clips: clips, "function")):
         with pytest.raises(ValueError, match=f"expected networks .*, got {got}"):
             tbe.audit(models, paths, labels, **settings)
     with pytest.raises(ValueError, match="expected masks of the videos of test below data.masks=.*none for any of 6"):
         tbe.audit(Corner(), paths, labels, masks=video_folder / "none", **settings)
+
+
+def test_labels_may_be_a_tensor_and_groups_stay_together(video_folder, tmp_path):
+    paths, labels = [f"{number}.mp4" for number in range(40)], torch.arange(40) % 4
+    groups = [number // 8 for number in range(40)]
+    source = _source("videos", paths, labels, None, None, None, 0, 0, groups)
+    assert source.class_names == ["0", "1", "2", "3"]
+    found = {
+        split: {int(path.split("/")[-1][:-4]) // 8 for path in names(source, split)} for split in ("train", "test")
+    }
+    assert found["train"] | found["test"] == set(range(5))
+    assert not found["train"] & found["test"]
+    assert 2 <= len(found["test"]) <= 3  # a half
+
+
+def names(source, split):
+    return [os.fsdecode(path) for path in source.records(split).paths]
 
 
 def test_masks_are_named_like_the_videos_below_their_folder_or_by_folder_and_name(video_folder, tmp_path):

@@ -115,6 +115,8 @@ def test_a_single_seed_has_the_interval_over_videos_and_differences_are_paired(t
         (["a={0}/a", "b={0}/a"], "expected each audit once, got .*/a twice"),
         (["a={0}/a", "b={0}/split"], r"expected audits of drawn, iid of each model, got none of b"),
         (["a={0}/a", "b={0}/pairs"], "expected audits with the same pairs of videos"),
+        (["{0}/a", "{0}/pairs"], "expected audits with the same pairs of videos"),
+        (["{0}/a", "{0}/moving"], "expected audits that were made alike, got masks 'true masks' .* and 'what moves'"),
         (
             ["{0}/lent", "{0}/lent_otherwise"],
             "the same pairs of videos in all audits, got several.* for 0.mp4",
@@ -126,6 +128,7 @@ def test_audits_that_do_not_belong_together_are_refused(sources, message, tmp_pa
     audited(tmp_path / "b", 0.5, 1)
     audited(tmp_path / "split", 0.5, 1, ABOUT | {"split": "swap"})
     audited(tmp_path / "pairs", 0.5, 1, ABOUT | {"pairs_seed": 1})
+    audited(tmp_path / "moving", 0.5, 1, ABOUT | {"masks": "what moves"})
     for name, step in (("lent", 1), ("lent_otherwise", 2)):
         found = audited(tmp_path / name, 0.5, 1)
         found.answers.facts["lender_other_class"] = (np.arange(VIDEOS) + step) % VIDEOS

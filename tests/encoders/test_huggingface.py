@@ -386,6 +386,11 @@ def test_random_weights_and_half_precision_are_what_they_say(folder, tmp_path):
     encoder = load_encoder(f"hf:{folder('videomae')}@random")
     assert encoder.report.is_random
     assert "random weights" in str(encoder.report)
+    shutil.copytree(folder("videomae"), tmp_path / "bfloat16")
+    config = json.loads((tmp_path / "bfloat16" / "config.json").read_text())
+    (tmp_path / "bfloat16" / "config.json").write_text(json.dumps(config | {"dtype": "bfloat16"}))
+    control = load_encoder(f"hf:{tmp_path / 'bfloat16'}@random")
+    assert {value.dtype for value in control.parameters()} == {torch.float32}
     halved = lambda tensors: tensors.update({name: value.half() for name, value in tensors.items()})  # noqa: E731
     encoder = load_encoder(f"hf:{copied(folder('videomae'), tmp_path / 'model', 'safetensors', halved)}")
     assert {value.dtype for value in encoder.parameters()} == {torch.float32}

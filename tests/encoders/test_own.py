@@ -41,6 +41,25 @@ def test_files_are_embedded_through_an_encoder_as_through_its_backbone(checkpoin
     caplog.clear()
     assert_close(tbe.embed(encoder, small), encoder(small))
     assert not caplog.records
+    made = tbe.Preprocessing(8, 2, 32, (0.5,) * 3, (0.2,) * 3)
+    for ask in (lambda **given: tbe.embed(encoder, clips, **given), lambda **given: tbe.for_mteb(encoder, **given)):
+        with pytest.raises(
+            ValueError, match="expected no preprocessing= beside .* which says itself how its clips are"
+        ):
+            ask(preprocessing=made)  # they would be normalized twice
+
+
+@pytest.mark.parametrize("kind", ["a checkpoint", "torchvision:r3d_18@random"])
+def test_tensors_that_may_be_missing_can_not_be_named(kind, checkpoint):
+    name = str(checkpoint) if kind == "a checkpoint" else kind
+    with pytest.raises(ValueError, match=r"expected no allow=, .* got fc.\*: min_matched=<share> says how many"):
+        load_encoder(name, allow=["fc.*"])
+
+
+@pytest.mark.parametrize("mean", [0.5, (), (0.5, 0.5)])
+def test_colors_are_a_number_for_each_channel(mean, checkpoint):
+    with pytest.raises(ValueError, match="expected mean and std to be a number for each channel, of one length"):
+        load_encoder(str(checkpoint), mean=mean)
 
 
 @torch.no_grad()

@@ -5,7 +5,9 @@ import torch
 from safetensors.torch import save_file
 from torch.testing import assert_close
 
-from tbe.encoders import load_encoder
+from tbe.encoders import InputSpec, load_encoder
+from tbe.encoders.report import LoadReport
+from tbe.encoders.timm import TimmEncoder
 
 timm = pytest.importorskip("timm", reason="needs timm: pip install -e '.[timm]'")
 VIT = {"embed_dim": 48, "depth": 2, "num_heads": 3, "img_size": 32}
@@ -47,6 +49,36 @@ def test_a_model_gives_the_mean_of_what_timms_own_pooling_gives_of_each_frame(na
     assert encoder.maps(clips).shape[2] == 3
     shuffled = encoder(clips[:, :, [2, 0, 1]])
     assert_close(shuffled, encoder(clips), atol=1e-5, rtol=1e-5)  # it sees no motion
+
+
+class OfTimm(torch.nn.Module):
+    """A model as some of timm's are: it does not say how many of its tokens are none of the picture."""
+
+    def __init__(self, answer):
+        super().__init__()
+        self.cls_token, self.answer = torch.nn.Parameter(torch.zeros(1, 1, 4)), answer
+
+    def forward_features(self, frames):
+        return self.answer(torch.arange(17.0).view(1, 17, 1).expand(len(frames), 17, 4))
+
+    def forward_head(self, found, pre_logits):
+        return found[:, 0]
+
+
+def of_timm(answer):
+    spec = InputSpec(2, 1, (8, 8), (0.5,) * 3, (0.5,) * 3, layout="BCHW")
+    return TimmEncoder("timm:other", OfTimm(answer), spec, LoadReport("random", total=1, matched=0))
+
+
+def test_class_tokens_are_told_from_the_others_and_several_scales_are_refused():
+    clips = torch.rand(1, 3, 2, 8, 8)
+    found = of_timm(lambda tokens: tokens).encoding(clips)
+    assert found.tokens[0, :, 0].tolist() == 2 * list(range(1, 17))
+    assert found.summaries["cls"].sum() == 0
+    with pytest.raises(
+        ValueError, match="timm:other: expected a model of timm whose features are one tensor, got a list"
+    ):
+        of_timm(lambda tokens: [tokens])(clips)
 
 
 def test_broken_files_are_refused_and_counted(files, tmp_path):

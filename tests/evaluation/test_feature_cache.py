@@ -53,8 +53,20 @@ def test_the_name_depends_on_all_that_the_features_do(tmp_path, records):
         store.file(make_records(tmp_path, ["b.mp4", "a.mp4"], [0, 1], [0, 0]), "test", Clean(), True),
     }
     os.utime(tmp_path / "b.mp4", (1, 1))
-    others.add(store.file(records, "test", Clean(), True))
+    others.add(cache(tmp_path, clips=2).file(records, "test", Clean(), True))
     assert len(others - {usual}) == 8
+
+
+def test_each_of_many_videos_counts(tmp_path):
+    paths = [f"{number}.mp4" for number in range(300)]
+    for path in paths:
+        (tmp_path / path).write_bytes(b"video")
+    many, seen = make_records(tmp_path, paths, [0] * 300, [0] * 300), set()
+    for changed in (None, 0, 7, 150, 298, 299):
+        if changed is not None:
+            os.utime(tmp_path / paths[changed], (1, 1))
+        seen.add(cache(tmp_path).file(many, "test", Clean(), True))
+    assert len(seen) == 6
 
 
 def test_the_name_of_what_masks_decide_changes_with_them(tmp_path, records):

@@ -59,6 +59,7 @@ class TransformersEncoder(Encoder):
         known = ["head"] * has_head + own + ["cls"] * has_cls + ["mean", "mean_std", "moments"] + [POOLER] * has_pooler
         super().__init__(name, spec, report, tuple(dict.fromkeys(known)), pool)
         self.model = model
+        self.architecture = tower.config.to_json_string(use_diff=False)
         self.num_prefix = num_special + has_cls * int(getattr(tower.config, "num_register_tokens", 0) or 0)
         self.has_cls, self.has_pooler, self.has_head = has_cls, has_pooler, has_head
         self._tower = [tower]  # in a list, so that its weights are not counted twice

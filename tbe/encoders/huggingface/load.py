@@ -89,7 +89,7 @@ def _load(
         known = (library.AutoModelForVideoClassification, library.AutoModelForImageClassification)
         kind = next((auto for auto in known if type(config) in auto._model_mapping), kind)
     if is_random:
-        return kind.from_config(config, trust_remote_code=trust_remote_code), None
+        return kind.from_config(config, trust_remote_code=trust_remote_code).float(), None
     return kind.from_pretrained(
         folder,
         config=config,

@@ -180,6 +180,18 @@ class Evaluation:
             )
         return self.classifier
 
+    def head_of_the_data(self, task: str) -> Classifier | None:
+        """Returns the trained classifier; None if there is none, or, with a warning, if it has other classes."""
+        known, source = self.classifier and self.classifier.head.out_features, self.datamodule.source
+        if self.classifier is None or known == source.num_classes:
+            return self.classifier
+        if rank() == 0:
+            log.warning(
+                f"{task}: the head of {self.name!r} knows {known} classes, data={source.name} has "
+                f"{source.num_classes}: it is left out, and the features alone are measured"
+            )
+        return None
+
     def require_backbone(self, task: str) -> VideoBackbone:
         """Returns the network if it has feature maps as VideoBackbone has; raises UserError for another model."""
         if not hasattr(self.backbone, "forward_features"):

@@ -41,11 +41,17 @@ def has_scenes(evaluation: Evaluation) -> bool:
 
 
 def can_be_told(evaluation: Evaluation, split: str) -> bool:
-    """Returns whether gallery and query split share scenes; logs if they don't, or if the query's are unknown."""
+    """Returns whether gallery and query split share scenes; logs if they don't, or if the query's are unknown.
+
+    Of a gallery with a single scene there is nothing to tell either.
+    """
     if evaluation.datamodule.source.scenes(split) is None and has_scenes(evaluation):
         log.info("scenes: skipped %s, whose scenes are not known", split)
         return False
     gallery, queries = (_labeled_by_scene(evaluation, part) for part in (evaluation.gallery, split))
+    if len(gallery.labels.unique()) < 2:
+        log.info("scenes: skipped %s, because all videos of %s have one scene", split, evaluation.gallery)
+        return False
     if np.isin(queries.labels.numpy(), gallery.labels.numpy()).any():
         return True
     log.info("scenes: skipped %s, because %s has none of its scenes", split, evaluation.gallery)

@@ -60,14 +60,14 @@ class RepresentationRank(pl.Callback):
     def on_train_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
         # All is done here, before the step: a checkpoint after it then holds the same whatever callback saves it.
         views = [batch[name] for name in ("query", "key") if name in batch]
-        share = module.method.seen_share
-        needed, period = self.period(len(views[0]), _batches_of(trainer), share)  # type: ignore[arg-type]
+        method: Any = module.method
+        needed, period = self.period(len(views[0]), _batches_of(trainer), method.seen_share)
         if not self.has_said_period and period != self.every and rank() == 0:
             log.info(
                 "callbacks.rank: measures every %d batches in place of every=%d, so that the %d that it looks at are "
                 "at most max_share=%g of them%s, or once in a shorter run",
                 *(period, self.every, needed, self.max_share),
-                f" times the {share:.2g} of the tokens that a step encodes" if share < 1 else "",
+                _told(method.seen_share),
             )
         self.has_said_period = True
         self.batches += 1
@@ -100,6 +100,10 @@ class RepresentationRank(pl.Callback):
                 self.collapsed_below,
             )
         self.has_warned |= ranks["train/rankme"] < self.collapsed_below
+
+
+def _told(seen_share: float) -> str:
+    return f" times the {seen_share:.2g} of the tokens that a step encodes" if seen_share < 1 else ""
 
 
 def _batches_of(trainer: pl.Trainer) -> float:

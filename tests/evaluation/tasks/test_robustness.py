@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from tbe.evaluation.tasks.cam.drawing import load
 from tbe.evaluation.tasks.robustness.task import Robustness, _warn_of_motion, by_split, chance, markdown, summary
 
 
@@ -92,6 +93,20 @@ def test_the_suite_measures_and_draws_several_checkpoints(trained, finetuned, ev
     rows = list(csv.DictReader((run / "robustness" / "demo_iid.csv").open()))
     assert [row["probe"] for row in rows][:4] == ["clean", "swap", "swap_class", "foreground_only"]
     assert rows[0]["R@1_gap"] == "0.00"
+
+
+def test_a_head_of_other_classes_is_left_out(finetuned, evaluate, video_folder, caplog):
+    data = ["data=ucf101", f"data.root={video_folder}", "data.num_classes=2", "data.val_share=0"]
+    lists = ["data.splits.train=train.txt", "data.splits.test=test.txt", "tasks.cam.videos=1"]
+    run = evaluate("task=[robustness,cam]", f"checkpoint={finetuned}", *data, *lists)
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert {"robustness/clean/linear_top1", "cam/foreground_share/class"} <= metrics.keys()
+    assert not any("head" in name for name in metrics)
+    told = [record.getMessage() for record in caplog.records if "it is left out" in record.getMessage()]
+    assert [text.split(":")[0] for text in told] == ["task=robustness", "task=cam"]
+    assert "the head of 'demo_finetune' knows 4 classes, data=ucf101 has 2" in told[0]
+    (title,) = load(run / "cam" / "demo_finetune" / "test.npz").titles
+    assert title.splitlines()[1].startswith("taken for: class ")  # whatever the data calls it
 
 
 def test_a_probe_does_not_depend_on_the_batch(trained, evaluate):

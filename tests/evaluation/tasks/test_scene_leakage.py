@@ -24,6 +24,15 @@ def test_features_are_asked_for_the_scene(known, says, least, most):
     assert all(least <= value <= most for value in metrics.values())
 
 
+def test_a_single_scene_can_not_be_told(known, caplog):
+    (gallery, there), (queries, here) = videos(20, 0, "scene"), videos(10, 1, "scene")
+    evaluation = known(train=gallery, swap=queries, queries=["swap"])
+    evaluation.datamodule.source.scenes = {"train": torch.zeros_like(there), "swap": here}.get
+    with caplog.at_level("INFO"):
+        assert Scenes(LinearProbe()).run(evaluation) == {}
+    assert "skipped swap, because all videos of train have one scene" in caplog.text
+
+
 def test_data_without_scenes_are_refused(known):
     features, _ = videos(8, 0, "scene")
     with pytest.raises(ValueError, match="expected data with scenes, such as data=biased_scenes, got known"):

@@ -94,7 +94,9 @@ class Cam:
         folder.mkdir(parents=True, exist_ok=True)
         names = class_names(evaluation.datamodule.source, records)
         augment: Any = evaluation.datamodule.eval_views.augment
-        titles = [_title(names, *row) for row in zip(records.labels, found.predicted, records.paths, strict=True)]
+        answers = names if evaluation.head_of_the_data("task=cam") is not None else []  # else of the head's own classes
+        rows = zip(records.labels, found.predicted, records.paths, strict=True)
+        titles = [_title(names, answers, *row) for row in rows]
         heat = {kind: maps.numpy() for kind, maps in found.heat.items()}
         films = Films(pixels(found.clips, augment.mean, augment.std), heat, titles)
         save(folder / f"{split}.npz", films)
@@ -118,9 +120,9 @@ def summarized(found: Maps) -> dict[str, float]:
     }
 
 
-def _title(names: list[str], label: int, predicted: torch.Tensor, path: bytes) -> str:
-    """Returns the title of a video: its class, the predicted class, and its path."""
+def _title(names: list[str], answers: list[str], label: int, predicted: torch.Tensor, path: bytes) -> str:
+    """Returns the title of a video: its class, the predicted one of `answers`, and its path."""
     lines = [names[label]] if 0 <= label < len(names) else []
     if predicted >= 0:
-        lines.append(f"taken for: {names[predicted] if predicted < len(names) else f'class {int(predicted)}'}")
+        lines.append(f"taken for: {answers[predicted] if predicted < len(answers) else f'class {int(predicted)}'}")
     return "\n".join([*lines, display_path(path)])

@@ -61,12 +61,13 @@ class Robustness:
 
     def run(self, evaluation: Evaluation) -> dict[str, float]:
         gallery = evaluation.features(evaluation.gallery)
+        head = evaluation.head_of_the_data("task=robustness")
         metrics: dict[str, float] = {}
         for split in evaluation.queries:
             asked: dict[str, Perturbation] = {**self.probes(), "foreground": perturbations.ForegroundShare()}
-            found = evaluation.perturbed_features(split, asked, per_clip=evaluation.classifier is not None)
+            found = evaluation.perturbed_features(split, asked, per_clip=head is not None)
             masks = found.pop("foreground").averaged().vectors
-            measure = _measures(evaluation, gallery, split, self.linear)
+            measure = _measures(evaluation, gallery, split, self.linear, head is not None)
             scores = {name: measure(features) for name, features in found.items()}
             scores_of_split = {
                 f"robustness/{name}/{kind}": value for name, row in scores.items() for kind, value in row.items()
@@ -186,9 +187,9 @@ def _warn_of_motion(masks: Tensor, split: str) -> None:
 
 
 def _measures(
-    evaluation: Evaluation, gallery: Features, split: str, linear: LinearProbe
+    evaluation: Evaluation, gallery: Features, split: str, linear: LinearProbe, has_head: bool
 ) -> Callable[[Features], dict[str, float]]:
-    """Returns a function that scores features of the query split by the head, a linear classifier, and R@1."""
+    """Returns a function that scores features of the query split by a head, a linear classifier, and R@1."""
     evaluation.warn_of_trained_on(split)
     classifier = linear.fit(gallery)[0]
     excluded = evaluation.same_videos(split, evaluation.gallery)
@@ -196,7 +197,7 @@ def _measures(
     def measure(found: Features) -> dict[str, float]:
         scores = {}
         labels = found.labels.numpy()
-        if evaluation.classifier is not None:
+        if has_head:
             probabilities = evaluation.classify(found).vectors.softmax(dim=-1).mean(dim=1)
             scores["head_top1"] = topk_accuracy(probabilities.numpy(), labels, 1)
         vectors = found.averaged().vectors
