@@ -18,8 +18,8 @@ class SIGReg(nn.Module):
 
     Directions are drawn anew at each call, the same on all processes. 0 for a perfect fit; independent samples of the
     normal distribution have `expected_under_the_normal` on average, whatever their number, and embeddings that are all
-    equal a multiple of that number. Balestriero and LeCun 2025 (arXiv:2511.08544), which uses 1,024 slices and 17
-    frequencies up to 5.
+    equal a multiple of that number. Balestriero and LeCun 2025 (arXiv:2511.08544), who take 17 frequencies from -5 to
+    5; ours are 17 from 0 to 5, for the statistic is the same on both sides, and so twice as dense.
     """
 
     frequencies: Tensor

@@ -41,7 +41,8 @@ def random_blocks(
     blocks: how many for each clip, each covering the share `scale` of a frame. predicted: the share of the places, the
     most covered of the hidden ones, that is predicted; None: all hidden ones. V-JEPA predicts the union of the blocks
     and cuts both it and what is seen to the fewest of the batch; with fixed shares no clip depends on the others of its
-    batch. Bardes et al. 2024 (arXiv:2404.08471).
+    batch. Height to width is drawn for each block, evenly in its logarithm; V-JEPA draws one for a batch. Bardes et al.
+    2024 (arXiv:2404.08471).
     """
     _, height, width = grid
     draws = torch.rand(batch, blocks, 3, device=device)

@@ -28,11 +28,12 @@ class VJEPA(Method):
     `scale` of a frame, cover most: short-range and long-range masks. predicted: the share of the places that is
     predicted, at most the hidden ones, those that blocks cover most: 0.6 is about the union of the short-range blocks,
     which V-JEPA predicts (of the long-range ones it is 0.84); None: all hidden ones, of which short-range blocks leave
-    a quarter or more uncovered. target: of which clip a moving average of the encoder
-    (`momentum`, without gradient) makes the features, normalized token by token: 'clean', or 'seen', the query with
-    what the distractor added. patch: of a backbone without tubelets. Returns predictions and targets (V * B, M, F) of V
-    masks. Use with loss=l1. Bardes et al. 2024 (arXiv:2404.08471), whose momentum rises to 1
-    and who evaluate the moving average; ours is constant, and the encoder itself is kept.
+    a quarter or more uncovered. So the encoder sees 1 - `ratio` of the places with both kinds of masks; V-JEPA's sees
+    what the blocks leave, of the short-range ones more than a third. target: of which clip a moving average of the
+    encoder (`momentum`, without gradient) makes the features, normalized token by token: 'clean', or 'seen', the query
+    with what the distractor added. patch: of a backbone without tubelets. Returns predictions and targets (V * B, M, F)
+    of V masks. Use with loss=l1. Bardes et al. 2024 (arXiv:2404.08471), whose momentum rises to 1 and who evaluate the
+    moving average; ours is constant, and the encoder itself is kept.
     """
 
     views = ("query",)
