@@ -188,6 +188,7 @@ class Results:
         self.measured: dict[str, dict[int | None, Metrics]] = {}
         self.origins: dict[str, Any] = {}
         self.protocol = describe(config) | {"checkpoints": self.origins}
+        self.seen: dict[Any, str] = {}  # of the videos, once for all checkpoints
 
     def keep(self, subject: Subject, metrics: Metrics, unmeasured: dict[str, str]) -> None:
         """Replaces the metrics of a subject and writes metrics.json; unmeasured: tasks -> why they have no numbers."""
@@ -246,13 +247,14 @@ def measure(config: dict[str, Any], subject: Subject, tasks: TaskRunner, results
     """Runs all tasks on a subject, and hands the metrics to `results` after each."""
     folder = results.folders[subject.split]
     folder.mkdir(parents=True, exist_ok=True)
-    evaluation = build_evaluation(official_splits.config_for_split(config, subject.split, folder), subject)
+    of_split = official_splits.config_for_split(config, subject.split, folder)
+    evaluation = build_evaluation(of_split, subject, results.seen)
     with worker_processes.abort_together(evaluation.trainer.strategy.launcher):
         tasks.run(evaluation, partial(results.keep, subject), subject.title)
 
 
-def build_evaluation(config: dict[str, Any], subject: Subject) -> Evaluation:
-    """Builds the network of a subject, with the data and the trainer to measure it."""
+def build_evaluation(config: dict[str, Any], subject: Subject, seen: dict[Any, str] | None = None) -> Evaluation:
+    """Builds the network of a subject, with the data and the trainer to measure it; seen: as in FeatureCache."""
     checkpoint = subject.checkpoint
     trainer = build(config["trainer"])(
         logger=False,
@@ -274,7 +276,7 @@ def build_evaluation(config: dict[str, Any], subject: Subject) -> Evaluation:
         gallery=config["gallery"],
         queries=config["query"],
         folder=Path(config["run_dir"]),
-        cache=_cache(config, backbone, checkpoint),
+        cache=_cache(config, backbone, checkpoint, seen),
         backbone_config=_backbone_config(config, checkpoint),
         origin=_origin(checkpoint),
         max_clips_per_forward=config["max_clips_per_forward"],
@@ -310,7 +312,9 @@ def _build_networks(
     return backbone, classifier
 
 
-def _cache(config: dict[str, Any], backbone: nn.Module, checkpoint: Trained | None) -> FeatureCache | None:
+def _cache(
+    config: dict[str, Any], backbone: nn.Module, checkpoint: Trained | None, seen: dict[Any, str] | None = None
+) -> FeatureCache | None:
     """Returns the cache of features between runs; None on several machines, whose disks may differ.
 
     None with `trainer.limit_predict_batches`, as trainer=debug sets it: another run would take some videos for all.
@@ -329,7 +333,7 @@ def _cache(config: dict[str, Any], backbone: nn.Module, checkpoint: Trained | No
         protocol["network"] = checkpoint.architecture
     else:  # of which weights do not tell all, such as the positions of a ViT
         protocol["backbone"] = _backbone_config(config, checkpoint)
-    return FeatureCache(Path(config["cache"]), weights_digest(backbone), protocol)
+    return FeatureCache(Path(config["cache"]), weights_digest(backbone), protocol, seen={} if seen is None else seen)
 
 
 def remove_results(subjects: list[Subject], folders: Mapping[int | None, Path], tasks: Iterable[str]) -> None:

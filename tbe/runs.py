@@ -7,7 +7,7 @@ import os
 import platform
 import secrets
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from itertools import count
@@ -24,21 +24,27 @@ EXPORTED = Path("backbone.safetensors")  # in the folder that task=export writes
 ID = "run_id"  # the file with the id of a folder's run, which stays when the folder is moved
 
 CONFIG, METRICS = "config.yaml", "metrics.json"  # in a run's folder
+OVERRIDES = (
+    "overrides.yaml"  # what the command said that wrote them; Hydra's are those of the last one, even if refused
+)
 SWEPT = ("seeds", "variants", "values", "hosts", "distractors", "roots", "lists")  # lists that configs/sweep take
 UNMEASURED = "unmeasured"  # in the protocol of the metrics: the tasks whose numbers are missing, with the reason
 
 
-def find(name: str, runs: str | os.PathLike, nested: bool = True) -> Path:
+def find(name: str, runs: str | os.PathLike, nested: bool = True, stage: str | None = None) -> Path:
     """Returns the checkpoint of a path, a run folder, a name's folder (its newest run), or 'latest' (newest in `runs`).
 
     Of a folder that task=export wrote it is the file of weights. Without `nested` only runs directly in `runs` count,
-    not their follow-up runs (`then`). Raises MissingFile if there is none.
+    not their follow-up runs (`then`). stage: of the runs among which 'latest' is, None for all. Raises MissingFile if
+    there is none.
     """
     if name == "latest":
         pattern = f"**/{LAST}" if nested else f"*/{LAST}"
         found = sorted(Path(runs).glob(pattern), key=lambda path: path.stat().st_mtime)
+        found = [path for path in found if stage is None or _stage_of(path) == stage]
         if not found:
-            raise MissingFile(f"checkpoint=latest: expected a run with {LAST} below {runs}, found none")
+            of_stage = f" of stage={stage}" if stage else ""
+            raise MissingFile(f"checkpoint=latest: expected a run{of_stage} with {LAST} below {runs}, found none")
         return found[-1]
     path = Path(name)
     if path.is_dir():
@@ -47,6 +53,13 @@ def find(name: str, runs: str | os.PathLike, nested: bool = True) -> Path:
     if not path.is_file():
         raise MissingFile(f"checkpoint: expected a file, a run's folder or 'latest', got {name!r} (no {path})")
     return path
+
+
+def _stage_of(last: Path) -> str | None:
+    """Returns the stage of the run that a last.ckpt is of; None where its folder does not say it."""
+    file = last.parent.parent / CONFIG
+    found = yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else None
+    return found.get("stage") if isinstance(found, dict) else None
 
 
 def has_checkpoint(folder: str | os.PathLike) -> bool:
@@ -138,6 +151,19 @@ def write_json(file: Path, content: dict[str, Any]) -> None:
 def is_complete(file: Path) -> bool:
     """Returns whether a metrics file exists and holds the numbers of all requested tasks."""
     return file.exists() and not json.loads(file.read_text()).get("protocol", {}).get(UNMEASURED)
+
+
+def overrides_of(folder: Path) -> list[str]:
+    """Returns what the command line said of the run whose numbers lie in a folder."""
+    own = folder / OVERRIDES
+    file = own if own.exists() else folder / ".hydra" / OVERRIDES  # as earlier versions left it
+    return list(yaml.safe_load(file.read_text(encoding="utf-8")))
+
+
+def write_overrides(folder: Path, overrides: Sequence[str]) -> None:
+    """Writes what the command line says of the run of a folder."""
+    with replacing(folder / OVERRIDES) as part:
+        part.write_text(yaml.safe_dump(list(overrides)), encoding="utf-8")
 
 
 def write_config(folder: Path, config: dict[str, Any]) -> Path:

@@ -52,7 +52,8 @@ def run(stages: list[Stage]) -> float | None:
             objective = json.loads((run_dir / runs.METRICS).read_text()).get(config["objective"])
             continue
         try:
-            objective = train(config)
+            found = train(config)
+            objective = objective if found is None else found  # a run that follows has none of its own
         except TasksFailed as failure:  # the network is trained: the next stage can start from it
             failures.append(failure)
     if rank() == 0:
@@ -102,7 +103,13 @@ def train(config: dict[str, Any]) -> float | None:
 def _tell_of_unvalidated_end(config: dict[str, Any], trainer: pl.Trainer) -> None:
     """Warns where the last epoch can't be chosen, because it is not validated."""
     every, epochs = trainer.check_val_every_n_epoch or 1, trainer.max_epochs or 0
-    if config["tasks"] and "best" in (config["callbacks"] or {}) and epochs > 0 and epochs % every:
+    if (
+        trainer.is_global_zero
+        and config["tasks"]
+        and "best" in (config["callbacks"] or {})
+        and epochs > 0
+        and epochs % every
+    ):
         log.warning(
             "epochs=%d: no multiple of validate_every=%d, so that the last epochs are not validated: best.ckpt, which "
             "the final tasks measure, is of epoch %d at the latest",
@@ -114,17 +121,17 @@ def _tell_of_another_batch(config: dict[str, Any], trainer: pl.Trainer) -> None:
     """Warns of a learning rate that was chosen for another number of videos a step than this run has."""
     wanted, processes, accumulate = config.get("lr_batch"), trainer.world_size, trainer.accumulate_grad_batches
     got = config["batch_size"] * processes * accumulate
-    lr = config["optimizer"].get("lr")
-    if wanted in (None, got) or lr is None or not trainer.max_epochs or rank() > 0:
+    lr, is_asked = config["optimizer"].get("lr"), not config["resume"] and bool(trainer.max_epochs)
+    if wanted in (None, got) or lr is None or not is_asked or not trainer.is_global_zero:
         return
     more = wanted * accumulate / got
     log.warning(
-        "lr_batch=%d: optimizer.lr=%g was chosen for so many videos a step, got %d (batch_size=%d, processes: %d, "
-        "accumulate=%d). Set %soptimizer.lr=%.3g (in proportion), or lr_batch=%d if the rate is for these",
-        *(wanted, lr, got, config["batch_size"], processes, accumulate),
-        f"accumulate={more:.0f} for as many, " if more == int(more) and more else "",
-        lr * got / wanted,
-        got,
+        "%s: optimizer.lr is for %d videos a step (lr_batch), got %d (batch_size=%d, processes: %d, accumulate=%d). "
+        "Set %slr_batch=%d, with optimizer.lr=%.3g in place of %g (in proportion), or as it is where it is meant for "
+        "these",
+        *(config["run_name"], wanted, got, config["batch_size"], processes, accumulate),
+        f"accumulate={more:.0f} for as many, or " if more == int(more) else "",
+        *(got, lr * got / wanted, lr),
     )
 
 

@@ -308,6 +308,10 @@ def test_colors_of_another_projects_weights_are_its_own_unless_others_are_chosen
     monkeypatch.setattr("tbe.checkpoints.foreign.ForeignWeights.colors", lambda *args: Colors(imagenet, imagenet))
     prepared(tmp_path, f"checkpoint=[{trained},{file}]")
     assert "videomae.pth: was trained on colors of mean and std [0.485, 0.456, 0.406]" in caplog.text
+    with pytest.raises(
+        UserError, match=r"task=export: expected weights that were trained on the same colors.*videomae"
+    ):
+        prepared(tmp_path, f"checkpoint=[{trained},{file}]", "task=export")
 
 
 def test_a_run_that_is_named_as_a_model_is_not_measured_on_what_it_was_trained_on(trained, tmp_path):

@@ -8,6 +8,7 @@ import pytest
 import torch
 import yaml
 from hydra import initialize_config_dir
+from pytorch_lightning.callbacks import ModelCheckpoint
 from torch.testing import assert_close
 
 import tbe.checkpoints.checkpoint
@@ -15,8 +16,10 @@ import tbe.train
 from tbe.backbones.base import VideoBackbone
 from tbe.config import config_dir
 from tbe.data.views import ContrastiveViews
-from tbe.launch.train_config import resolve
-from tests.conftest import SMALL, composed, run_command
+from tbe.errors import UserError
+from tbe.launch.stages import Stage
+from tbe.launch.train_config import _continue, resolve
+from tests.conftest import NARROW, SMALL, composed, run_command
 
 
 def weights(run, name="last"):
@@ -202,7 +205,9 @@ def test_settings_that_a_stage_does_not_have_are_named_and_a_variant_says_what_w
 @pytest.mark.parametrize(("epochs", "latest"), [(8, None), (7, 4)])
 def test_epochs_that_are_not_validated_are_said_where_the_best_one_is_measured(epochs, latest, caplog):
     config = {"tasks": {"test": {}}, "callbacks": {"best": {}}}
-    tbe.train._tell_of_unvalidated_end(config, SimpleNamespace(check_val_every_n_epoch=4, max_epochs=epochs))
+    tbe.train._tell_of_unvalidated_end(
+        config, SimpleNamespace(check_val_every_n_epoch=4, max_epochs=epochs, is_global_zero=True)
+    )
     said = [record.getMessage() for record in caplog.records]
     assert [text.partition("measure, ")[2] for text in said] == (
         [f"is of epoch {latest} at the latest"] if latest else []
@@ -215,29 +220,36 @@ def test_epochs_that_are_not_validated_are_said_where_the_best_one_is_measured(e
         (8, 8, 1, None),
         (64, 1, 1, None),
         (8, 1, 8, None),
-        (8, 1, 1, "accumulate=8 for as many, optimizer.lr=0.00375"),
-        (4, 2, 2, "accumulate=8 for as many, optimizer.lr=0.0075"),
-        (8, 16, 2, "optimizer.lr=0.12"),
-        (8, 16, 1, "optimizer.lr=0.06"),
-        (7, 8, 1, "optimizer.lr=0.0262"),
+        (8, 1, 1, "accumulate=8 for as many, or lr_batch=8, with optimizer.lr=0.00375"),
+        (4, 2, 2, "accumulate=8 for as many, or lr_batch=16, with optimizer.lr=0.0075"),
+        (8, 16, 2, "lr_batch=256, with optimizer.lr=0.12"),
+        (8, 16, 1, "lr_batch=128, with optimizer.lr=0.06"),
+        (7, 8, 1, "lr_batch=56, with optimizer.lr=0.0262"),
     ],
 )
 def test_a_rate_for_another_number_of_videos_a_step_is_said(batch_size, processes, accumulate, advice, caplog):
-    config = {"batch_size": batch_size, "lr_batch": 64, "optimizer": {"lr": 0.03}}
-    trainer = SimpleNamespace(world_size=processes, accumulate_grad_batches=accumulate, max_epochs=1)
+    config = {"run_name": "net", "batch_size": batch_size, "lr_batch": 64, "optimizer": {"lr": 0.03}, "resume": None}
+    trainer = SimpleNamespace(
+        world_size=processes, accumulate_grad_batches=accumulate, max_epochs=1, is_global_zero=True
+    )
     tbe.train._tell_of_another_batch(config, trainer)
     told = [record.getMessage() for record in caplog.records]
     got = batch_size * processes * accumulate
     text = (
-        f"lr_batch=64: optimizer.lr=0.03 was chosen for so many videos a step, got {got} (batch_size={batch_size}, "
-        f"processes: {processes}, accumulate={accumulate}). Set {advice} (in proportion), "
-        f"or lr_batch={got} if the rate is for these"
+        f"net: optimizer.lr is for 64 videos a step (lr_batch), got {got} (batch_size={batch_size}, processes: "
+        f"{processes}, accumulate={accumulate}). Set {advice} in place of 0.03 (in proportion), or as it is where it "
+        "is meant for these"
     )
     assert told == ([text] if advice else [])
-    for silent in ({"lr_batch": None}, {"lr_batch": got}):
+    silent = [{"lr_batch": None}, {"lr_batch": got}, {"resume": "last.ckpt"}]
+    silent += [{"optimizer": {"lr": 0.03 * got / 64}, "lr_batch": got}]  # as advised
+    for settings in silent:
         caplog.clear()
-        tbe.train._tell_of_another_batch(config | silent, trainer)
+        tbe.train._tell_of_another_batch(config | settings, trainer)
         assert not caplog.records
+    trainer.is_global_zero = False
+    tbe.train._tell_of_another_batch(config, trainer)
+    assert not caplog.records
 
 
 def test_data_that_is_chosen_for_the_first_of_two_runs_alone_is_named(tmp_path):
@@ -260,6 +272,95 @@ def test_data_that_is_chosen_for_the_first_of_two_runs_alone_is_named(tmp_path):
 def test_the_objective_of_a_sweep_is_returned(tmp_path):
     config = composed("train", *SMALL, "trainer=cpu", "epochs=1", "objective=val/knn_top1", run_dir=tmp_path)
     assert 0 <= tbe.train.run(tbe.train.prepare(config, [])) <= 100
+
+
+def test_the_objective_of_the_first_of_two_runs_is_not_lost(monkeypatch, tmp_path):
+    stages = [Stage({"name": name}, tmp_path / name, done=False) for name in ("first", "second")]
+    for found, expected in (([3.0, None], 3.0), ([3.0, 5.0], 5.0), ([None, None], None)):
+        left = list(found)
+        monkeypatch.setattr(tbe.train, "train", lambda config, left=left: left.pop(0))
+        assert tbe.train.run(stages) == expected
+
+
+def test_the_last_checkpoint_knows_the_best_one_of_its_own_epoch(train, monkeypatch):
+    monkeypatch.setattr(ModelCheckpoint, "check_monitor_top_k", lambda *arguments: True)  # each epoch is the best one
+    run = train("epochs=3", "validate_every=1", "logger=csv")
+    with (run / "metrics.csv").open(newline="") as file:
+        scores = [float(row["val/knn_top1"]) for row in csv.DictReader(file) if row.get("val/knn_top1")]
+    (best,) = [state for key, state in weights(run)["callbacks"].items() if "knn_top1" in key]
+    assert len(scores) == 3
+    assert scores[2] != scores[1]
+    assert best["current_score"].item() == pytest.approx(scores[2])
+
+
+def test_a_moved_run_goes_on_with_the_best_score_that_it_had(train, tmp_path):
+    run = train("epochs=1", "validate_every=1")
+    moved = run.rename(tmp_path / "moved")
+    stored = weights(moved)
+    best = next(key for key in stored["callbacks"] if "knn_top1" in key)
+    stored["callbacks"][best]["best_model_score"] = torch.tensor(1000.0)
+    stored["callbacks"][best]["best_k_models"] = {str(run / "checkpoints" / "best.ckpt"): torch.tensor(1000.0)}
+    stored["callbacks"][best]["kth_value"] = torch.tensor(1000.0)
+    torch.save(stored, moved / "checkpoints" / "last.ckpt")
+    before = (moved / "checkpoints" / "best.ckpt").read_bytes()
+    config = composed(
+        *("train", *SMALL, *NARROW, "trainer=cpu", "epochs=2", "validate_every=1", "logger=csv"),
+        f"resume={moved}",
+        run_dir=moved,
+    )
+    tbe.train.run(tbe.train.prepare(config, ["epochs=2", "validate_every=1"]))
+    assert weights(moved)["epoch"] == 1
+    assert (moved / "checkpoints" / "best.ckpt").read_bytes() == before  # nothing was better
+
+
+def test_latest_weights_to_start_from_are_those_of_pretraining(train, tmp_path, caplog, monkeypatch):
+    first = train("epochs=0", folder="a")
+    train("stage=finetune", "epochs=0", f"init_from={first}", folder="b")
+    config = composed("train", "stage=finetune", "init_from=latest", run_dir=tmp_path / "c")
+    config.runs = str(first.parent)
+    with initialize_config_dir(config_dir(), version_base="1.3"), caplog.at_level("INFO"):
+        (stage,) = resolve(config, ["init_from=latest"])[0]
+    assert stage["init_from"] == str(first / "checkpoints" / "last.ckpt")
+    assert f"init_from=latest: {first}/checkpoints/last.ckpt, of the newest run of stage=pretrain" in caplog.text
+
+
+def test_a_stopped_run_of_other_settings_is_not_gone_on_with_unasked(train):
+    run = train("be.ratio=0.3")
+    (run / "metrics.json").unlink()
+
+    def repeated(**changes):
+        config = yaml.safe_load((run / "config.yaml").read_text())
+        for key, value in changes.items():
+            part, _, name = key.partition("__")
+            (config[part] if name else config)[name or part] = value
+        return _continue(config, [f"{key.replace('__', '.')}={value}" for key, value in changes.items()])
+
+    with pytest.raises(
+        UserError, match=r"expected no run that was stopped there, or the same one.*be.ratio 0.3 -> 0.2"
+    ):
+        repeated(be__ratio=0.2)
+    assert repeated().config["resume"] == repeated(epochs=7).config["resume"] == str(run / "checkpoints" / "last.ckpt")
+
+
+def test_colors_and_clips_that_differ_from_what_they_are_known_by_are_told(tmp_path):
+    def resolved(*overrides):
+        config = composed("train", *overrides, run_dir=tmp_path)
+        with initialize_config_dir(config_dir(), version_base="1.3"):
+            return resolve(config, list(overrides))[1]
+
+    (message,) = resolved("stage=finetune", "+augment.mean=[0.5,0.5,0.5]")
+    assert message.startswith(
+        "augment: mean and std are ([0.5, 0.5, 0.5], [0.22803, 0.22145, 0.216989]), those of eval"
+    )
+    assert resolved("stage=finetune", "+augment.mean=[0.5,0.5,0.5]", "+eval_augment.mean=[0.5,0.5,0.5]") == []
+    for override, named in (
+        ("datamodule.batch_size=4", "batch_size"),
+        ("datamodule.seed=7", "seed"),
+        ("datamodule.train_clips.stride=9", "clip.stride"),
+        ("datamodule.eval_clips.num_frames=9", "clip.num_frames"),
+    ):
+        with pytest.raises(UserError, match=rf"train: expected {override.split('=')[0]} to be what {named} says"):
+            resolved(override)
 
 
 @pytest.mark.parametrize(

@@ -210,19 +210,20 @@ def _of_groups(groups: Sequence[Any], labels: np.ndarray, seed: int) -> np.ndarr
     groups = _plain(groups)
     if len(groups) != len(labels):
         raise UserError(f"tbe.audit: expected a group of each of {len(labels)} videos, got {len(groups)}")
-    known = sorted(set(groups), key=str)
-    asked = hold_out_groups(np.array([known.index(group) for group in groups]), labels, HELD_OUT, seed)
+    numbers = {group: number for number, group in enumerate(sorted(set(groups), key=str))}
+    asked = hold_out_groups(np.array([numbers[group] for group in groups]), labels, HELD_OUT, seed)
     if not asked.any():
         raise UserError(
-            f"tbe.audit: expected groups of which some can be held out, each class in two at least, got {len(known)}: "
-            "give more videos, or train_videos"
+            "tbe.audit: expected groups of which some can be held out, each class in two at least, got "
+            f"{len(numbers)}: give more videos, or train_videos"
         )
     return asked
 
 
 def _plain(labels: Any) -> Sequence[Any]:
-    """Returns labels as a list, those of a tensor or an array as numbers."""
-    return labels.tolist() if hasattr(labels, "tolist") else labels
+    """Returns labels as a list, those of tensors or arrays as numbers."""
+    found = labels.tolist() if hasattr(labels, "tolist") else labels
+    return [label.item() if hasattr(label, "item") else label for label in found]
 
 
 def _network(model: Model, preprocessing: Preprocessing | None) -> tuple[Any, Preprocessing]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -30,6 +31,7 @@ from tbe.errors import UserError
 log = logging.getLogger(__name__)
 
 KEY = "tbe"
+MOVED = ("best_model_path", "kth_best_model_path", "last_model_path")  # of what keeps checkpoints
 CLASSIFIER = "classifier."  # where FinetuneModule keeps its network
 TRAINED_ONLY = (nn.modules.dropout._DropoutNd, StochasticDepth)  # layers that do nothing in evaluation
 BUILT = ("backbone", "data", "reader", "clip")  # the parts of a stored config that are rebuilt
@@ -44,6 +46,16 @@ class CarryConfig(pl.Callback):
     def on_save_checkpoint(self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
         prefix = next(name for name, part in module.named_modules() if part is module.backbone)
         checkpoint[KEY] = {"stage": self.config["stage"], "backbone": prefix + ".", "config": self.config}
+
+    def on_load_checkpoint(self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Lets what keeps the best checkpoint go on with its scores where the run's folder was moved."""
+        for callback in trainer.checkpoint_callbacks:
+            state = checkpoint["callbacks"].get(callback.state_key, {})
+            best = Path(str(getattr(callback, "dirpath", "")), Path(state.get("best_model_path") or "none").name)
+            if "dirpath" in state and best.is_file():
+                kept = {str(best.parent / Path(path).name): score for path, score in state["best_k_models"].items()}
+                moved = {name: str(best.parent / Path(state[name]).name) for name in MOVED if state.get(name)}
+                state.update(moved, dirpath=str(best.parent), best_k_models=kept)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from tbe.backbones.base import VideoBackbone
 from tbe.backbones.preprocessing import Preprocessing
 from tbe.checkpoints.config_allowlist import VARIABLE, is_trusted, packages
 from tbe.encoders.base import Encoder, Encoding, InputSpec
-from tbe.encoders.names import FIELDS, Settings, answered, changed
+from tbe.encoders.names import FIELDS, Settings, answered, changed, check_no_allow
 from tbe.encoders.own import BackboneEncoder, spec_of
 from tbe.encoders.readouts import Times
 from tbe.encoders.report import LoadReport
@@ -55,6 +55,7 @@ def load_callable(name: str, settings: Settings, **options: Any) -> Encoder:
     mean and std. It is tried with one gray clip. Raises UserError for a module outside of the trusted packages, and for
     what returns neither vectors nor tokens nor maps.
     """
+    check_no_allow(name, settings, "what it returns is taken as it is")
     made = _function(name)(**{key: value for key, value in options.items() if key not in FIELDS})
     of_spec = {key: value for key, value in options.items() if key in FIELDS}
     if isinstance(made, Encoder):

@@ -57,12 +57,14 @@ def check_known(name: str, unknown: Collection[str], known: Collection[str] = ()
         )
 
 
-def check_no_allow(name: str, settings: Settings) -> None:
-    """Raises UserError for tensors that may be missing, of a loader that knows only how many."""
+def check_no_allow(
+    name: str, settings: Settings, instead: str = "min_matched=<share> says how many tensors may be missing"
+) -> None:
+    """Raises UserError for tensors that may be missing, of a loader that knows only how many, or none of them."""
     if settings.allow:
         raise UserError(
             f"{name}: expected no allow=, which is for models of transformers and timm, got "
-            f"{', '.join(settings.allow)}: min_matched=<share> says how many tensors may be missing"
+            f"{', '.join(settings.allow)}: {instead}"
         )
 
 

@@ -28,8 +28,9 @@ class FeatureCache:
     """Stores features of one network under one protocol, in files named by a hash of everything they depend on.
 
     folder: of the files, which may be deleted at any time. network: `weights_digest` of the backbone; protocol: plain
-    types: data, clips, reader, augmentation, precision, versions, ... If a folder can't be written or a file can't be
-    read, the features are computed again, with a warning.
+    types: data, clips, reader, augmentation, precision, versions, ...; seen: what was seen of videos so far, which
+    caches of other networks may share. If a folder can't be written or a file can't be read, the features are computed
+    again, with a warning.
     """
 
     folder: Path
@@ -38,7 +39,7 @@ class FeatureCache:
     _refused: list[OSError] = field(
         default_factory=list, repr=False, compare=False
     )  # the error after which nothing more is written
-    _seen: dict[bytes, str] = field(default_factory=dict, repr=False, compare=False)  # digests of the videos, by paths
+    seen: dict[tuple[str, bytes], str] = field(default_factory=dict, repr=False, compare=False)
 
     def file(
         self, records: Records, split: str, perturbation: Perturbation, per_clip: bool, masks: list | None = None
@@ -56,14 +57,11 @@ class FeatureCache:
         return self.folder / f"{digest.hexdigest()}.npz"
 
     def _versions(self, records: Records) -> str:
-        """Returns a digest of the versions of all videos: of those that have one, sizes, times or checksums."""
-        paths = hashlib.blake2b(records.paths.tobytes(), digest_size=16).digest()
-        if paths not in self._seen:
-            digest = hashlib.blake2b(digest_size=16)
-            for index in range(len(records)):
-                digest.update(repr(records.version(index)).encode())
-            self._seen[paths] = digest.hexdigest()
-        return self._seen[paths]
+        """Returns `Records.digest`, for which all videos are looked at, once."""
+        key = records.root, hashlib.blake2b(records.paths.tobytes(), digest_size=16).digest()
+        if key not in self.seen:
+            self.seen[key] = records.digest()
+        return self.seen[key]
 
     def read(self, file: Path) -> Features | None:
         """Returns the features in the file; None if it is missing or unreadable."""

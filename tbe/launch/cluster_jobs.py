@@ -6,12 +6,14 @@ from its last checkpoints. All processes must see the same folder of runs.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -176,7 +178,9 @@ def _run_id() -> str:
 def _note(job: Job, arguments: Sequence[str]) -> Path:
     given = [argument.removeprefix("runs=") for argument in arguments if argument.startswith("runs=")]
     runs = given[-1] if given else os.environ.get("TBE_RUNS", "runs")
-    return Path(runs, FOLDER, f"{job.name}.json").absolute()
+    command = json.dumps([Path(sys.argv[0]).name, *sys.argv[1:]])  # a job may run several, one after another
+    digest = hashlib.blake2b(command.encode(errors="surrogateescape"), digest_size=4).hexdigest()
+    return Path(runs, FOLDER, f"{job.name}_{digest}.json").absolute()
 
 
 def _read(file: Path) -> Note | None:

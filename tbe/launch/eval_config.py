@@ -19,6 +19,7 @@ from tbe.config import build, plain
 from tbe.errors import UserError
 from tbe.evaluation import official_splits
 from tbe.launch.quoting import key_of
+from tbe.launch.said_once import check_said_once
 from tbe.launch.same_backbone import check_same
 from tbe.launch.settings import check_settings
 from tbe.launch.stages import Stage, write_stage
@@ -75,7 +76,7 @@ def prepare(config: DictConfig, overrides: list[str]) -> list[Stage]:
     first = next(iter(theirs.values()), None) if is_foreign else None
     published = {} if first is None else {"eval_augment": first._asdict()}
     _measure_as_trained(config, published if is_foreign else carried, overrides)
-    _tell_other_colors(theirs, config)
+    _tell_other_colors(theirs, config, len(files))
     if str(config.crops) not in config.crop_boxes:
         raise UserError(f"crops: expected {' or '.join(config.crop_boxes)}, got {config.crops}")
     chosen = plain(config)
@@ -114,20 +115,8 @@ def _for_models(config: DictConfig, overrides: list[str]) -> Stage:
 
 def _check_said_once(config: Mapping[str, Any]) -> None:
     """Raises UserError for clips or a precision that are not those which the protocol and the features' cache know."""
-    crops = f"crop_boxes.{config['crops']}"
-    for key, named in {**SAID_BY, "datamodule.eval_views.crops": crops}.items():
-        value, said = (_at(config, name) for name in (key, named))
-        if value != said:
-            raise UserError(
-                f"eval: expected {key} to be what {'crops' if named == crops else named} says, {said}, got {value}: "
-                f"set {'crops' if named == crops else named} in its place"
-            )
-
-
-def _at(config: Any, key: str) -> Any:
-    for part in key.split("."):
-        config = config.get(part) if isinstance(config, Mapping) else None
-    return config
+    boxes = config["crop_boxes"][str(config["crops"])]
+    check_said_once("eval", {**config, "crops": boxes}, {**SAID_BY, "datamodule.eval_views.crops": "crops"})
 
 
 def _completed(part: str, chosen: Any, carried: Any) -> Any:
@@ -171,12 +160,15 @@ def _published_colors(files: Iterable[str], config: DictConfig) -> dict[str, Col
     return found
 
 
-def _tell_other_colors(theirs: Mapping[str, Colors | None], config: DictConfig) -> None:
-    """Warns of weights of other projects that are measured on other colors than they were trained on."""
+def _tell_other_colors(theirs: Mapping[str, Colors | None], config: DictConfig, num_files: int) -> None:
+    """Warns of weights of other projects that are measured on other colors than they were trained on.
+
+    Raises UserError if these are exported with others: the card of each says what its colors are.
+    """
     usual = {"mean": KINETICS_MEAN, "std": KINETICS_STD}
     ours = Colors(*(tuple(config.eval_augment.get(name, values)) for name, values in usual.items()))
     for file, colors in theirs.items():
-        if colors is not None and colors != ours and len(theirs) > 1 and "export" in config.tasks:
+        if colors is not None and colors != ours and num_files > 1 and "export" in config.tasks:
             raise UserError(
                 f"task=export: expected weights that were trained on the same colors, as their cards say, got mean and "
                 f"std {', '.join(map(str, map(list, colors)))} of {file}, and {', '.join(map(str, map(list, ours)))} "

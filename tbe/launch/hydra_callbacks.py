@@ -12,7 +12,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
@@ -115,7 +114,7 @@ class SweepSummary(Callback):
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         folder = Path(config.hydra.sweep.dir)
         found = sorted((path for path in folder.iterdir() if path.name.isdigit()), key=lambda path: int(path.name))
-        overrides = {run: yaml.safe_load((run / ".hydra" / "overrides.yaml").read_text()) for run in found}
+        overrides = {run: runs.overrides_of(run) for run in found}
         common = set.intersection(*map(set, overrides.values())) if len(found) > 1 else set()
         rows = {}
         for run in found:

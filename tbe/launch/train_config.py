@@ -27,6 +27,7 @@ from tbe.errors import UserError
 from tbe.launch import moved_keys
 from tbe.launch.quoting import key_of
 from tbe.launch.resuming import check_changes
+from tbe.launch.said_once import check_said_once
 from tbe.launch.same_backbone import check_same, chooses_group, named_over
 from tbe.launch.settings import check_settings
 from tbe.launch.stages import Stage, write_stage
@@ -45,6 +46,15 @@ OF_THE_MACHINE = (
 # What changes the method of a variant.
 NAMING = ("be", "method", "host", "contrastive.negative", "method.negative")
 CONTRASTIVE = re.compile(r"\bcontrastive\.(\w+)")  # in an interpolation
+# What the protocol of the numbers, and a run that goes on, know by another name.
+SAID_BY = {"datamodule.batch_size": "batch_size", "datamodule.seed": "seed", "datamodule.short_side": "clip.short_side"}
+SAID_BY |= {
+    f"datamodule.{clips}.{part}": f"clip.{part}"
+    for clips in ("train_clips", "eval_clips")
+    for part in ("num_frames", "stride", "short")
+}
+# How long a run is, which may change where it goes on.
+LENGTH = ("epochs", "trainer.max_steps", "trainer.max_time")
 # What decides which clips a run takes, and how it is measured.
 OF_THE_CLIPS = ("data", "clip", "reader", "eval_augment", "evaluation")
 
@@ -79,6 +89,7 @@ def resolve(config: DictConfig, overrides: list[str]) -> tuple[list[dict[str, An
         stages.append(_following(stages[0], overrides))
         messages += _not_followed(stages[0], stages[1], overrides)
         messages += _of_other_colors(stages[1], config)
+    messages += [message for stage in stages for message in _measured_on_other_colors(stage)]
     for stage in stages:
         check_settings(stage)
         _leave_out_tasks_not_chosen(stage)
@@ -87,6 +98,8 @@ def resolve(config: DictConfig, overrides: list[str]) -> tuple[list[dict[str, An
             for part in PRETRAINING_ONLY:
                 stage.pop(part, None)
     resolved = [plain(stage) for stage in stages]
+    for of_stage in resolved:
+        check_said_once("train", of_stage, SAID_BY)
     if checkpoint is None:
         return resolved, messages
     _check_folders(resolved, checkpoint)
@@ -240,7 +253,10 @@ def _take_weights(config: DictConfig, overrides: list[str]) -> list[str]:
     """Sets `init_from` to a file, and the backbone to that of the weights unless it is chosen; returns messages."""
     if not config.init_from or config.resume:
         return []
-    config.init_from = str(runs.find(str(config.init_from), config.runs).resolve())
+    is_latest = config.init_from == "latest"
+    config.init_from = str(runs.find(str(config.init_from), config.runs, stage="pretrain").resolve())
+    if is_latest:
+        log.info("init_from=latest: %s, of the newest run of stage=pretrain", config.init_from)
     found = checkpoints.read_any(config.init_from)
     before = found.config
     theirs = before.get("backbone")  # a file of another project does not say its network: that of the config is meant
@@ -265,6 +281,17 @@ def _of_other_colors(config: DictConfig, before: Mapping[str, Any]) -> list[str]
     ]
 
 
+def _measured_on_other_colors(config: DictConfig) -> list[str]:
+    """Returns a message about colors that are normalized otherwise in training than in what measures it."""
+    trained, measured = (colors({"augment": config.get(part)}) for part in ("augment", "eval_augment"))
+    if None in (trained, measured) or trained == measured:
+        return []
+    return [
+        f"augment: mean and std are {trained}, those of eval_augment, on which the network is validated and measured, "
+        f"{measured}: set both alike, with a + before what the recipe has not (+eval_augment.mean=[...])"
+    ]
+
+
 def _check_folders(stages: list[dict[str, Any]], checkpoint: Checkpoint) -> None:
     """Raises UserError if a resumed run would replace the checkpoints of another one."""
     folder = stages[0]["run_dir"]
@@ -284,9 +311,18 @@ def _check_folders(stages: list[dict[str, Any]], checkpoint: Checkpoint) -> None
 
 def _is_done(config: dict[str, Any]) -> bool:
     """Returns whether the folder of a run has its final numbers, with the same settings."""
+    return _has_the_same(config) and Path(config["run_dir"], runs.METRICS).exists()
+
+
+def _has_the_same(config: dict[str, Any]) -> bool:
+    """Returns whether the folder of a run has a config that trains the same, maybe of an earlier version."""
     before = Path(config["run_dir"], runs.CONFIG)
-    is_same = before.exists() and {**read_config(before), "resume": config["resume"]} == config
-    return is_same and Path(config["run_dir"], runs.METRICS).exists()
+    return before.exists() and _compared(read_config(before)) == _compared(config)
+
+
+def _compared(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what a run is told by: neither from where it goes on, nor what is not set, nor what only warns."""
+    return {key: value for key, value in config.items() if value is not None and key not in ("resume", "lr_batch")}
 
 
 def _continue(config: dict[str, Any], overrides: list[str]) -> Stage:
@@ -296,8 +332,7 @@ def _continue(config: dict[str, Any], overrides: list[str]) -> Stage:
     a stopped one with such as can't change.
     """
     folder = Path(config["run_dir"])
-    before, metrics, last = folder / runs.CONFIG, folder / runs.METRICS, folder / runs.LAST
-    is_same = before.exists() and {**read_config(before), "resume": config["resume"]} == config
+    metrics, last, is_same = folder / runs.METRICS, folder / runs.LAST, _has_the_same(config)
     if metrics.exists() and not is_same:
         raise UserError(
             f"{folder}: expected no finished run or the same one, found one with other settings. Choose another "
@@ -308,9 +343,24 @@ def _continue(config: dict[str, Any], overrides: list[str]) -> Stage:
     if last.exists() and (is_same or not config["resume"]):
         config = config | {"resume": str(latest_intact(last))}
         if not is_same:
-            for message in check_changes(config, checkpoints.read(config["resume"]), overrides):
+            for message in _changed(config, overrides, last):
                 log.warning(message)
     return _write(config, is_new=not is_same and not config["resume"])
+
+
+def _changed(config: dict[str, Any], overrides: list[str], last: Path) -> list[str]:
+    """Returns messages about settings that change in a run that was stopped, and is gone on with without being asked.
+
+    Raises UserError for such as change what is learned, but for its length: it may be another run that lies there.
+    """
+    length = [override for override in overrides if key_of(override) in LENGTH]
+    try:
+        return check_changes(config, checkpoints.read(config["resume"]), length)
+    except UserError as error:
+        raise UserError(
+            f"{last.parent.parent}: expected no run that was stopped there, or the same one, got one with other "
+            f"settings. Choose another folder (hydra.sweep.dir), or move it away. {error}"
+        ) from None
 
 
 def _write(config: dict[str, Any], is_new: bool) -> Stage:
@@ -320,6 +370,8 @@ def _write(config: dict[str, Any], is_new: bool) -> Stage:
     # Runs were once known to Weights & Biases by an id in their config.
     logger = {} if is_new or not before.exists() else read_config(before).get("logger", {})
     runs.identify(folder, is_new, known=logger.get("wandb", {}).get("id"))
+    if HydraConfig.initialized():  # Hydra's own are those of the last command, which may have been refused
+        runs.write_overrides(folder, HydraConfig.get().overrides.task)
     return write_stage(config)
 
 

@@ -17,10 +17,10 @@ class JointEmbedding(Method):
     """Embeds the query and the key, and with `another_clip` other frames of the video, by the same network.
 
     token_drop: the share of the tokens of each view that a ViT does not see in training, drawn at random: a step takes
-    less time and memory, and views differ by more. So does LeVJEPA, the form of LeJEPA for video (arXiv:2608.27395);
-    its settings are not taken over. No negatives, queue, moving average or predictor: `VICRegLoss` and `LeJEPALoss`
-    keep the embeddings from becoming all alike. VICReg: Bardes et al., ICLR 2022 (arXiv:2105.04906); LeJEPA:
-    Balestriero and LeCun 2025 (arXiv:2511.08544).
+    less time and memory, and views differ by more. LeVJEPA, the form of LeJEPA for video (arXiv:2608.27395), drops
+    tokens, too; its settings are not taken over. No negatives, queue, moving average or predictor: `VICRegLoss` and
+    `LeJEPALoss` keep the embeddings from becoming all alike. VICReg: Bardes et al., ICLR 2022 (arXiv:2105.04906);
+    LeJEPA: Balestriero and LeCun 2025 (arXiv:2511.08544).
     """
 
     def __init__(self, encoder: Expander, another_clip: bool = False, token_drop: float = 0.0):

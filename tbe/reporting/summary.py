@@ -14,7 +14,7 @@ LOWER_IS_BETTER = re.compile(r"[/_]scene_|background_drop|background_reliance|sb
 # Neither higher nor lower is better, or not a score.
 NO_ORDER = re.compile(
     r"_gap|_interval|_deviation|_low|_high|motion_drop|motion_reliance|_control|frames_|foreground_|background_only|"
-    r"/static|/median|/shuffled|/reversed|masks|videos|lr|learning_rate|epoch|step"
+    r"/static|/median|/shuffled|/reversed|masks|videos|lr|learning_rate|epoch|step|^train/|^loss$"
 )
 CURVE = re.compile(r"added_(frame|backdrop)_")  # one of many weights, shown in a plot instead
 # Settings, counts and ends of intervals, shown in the table of all numbers.

@@ -110,6 +110,9 @@ def test_a_repeated_sweep_does_what_is_not_done(tmp_path):
     command += [f"hydra.sweep.dir={sweep}"]
     succeeded(*command)
     first = (sweep / "0" / "metrics.json").stat().st_mtime_ns
+    config = yaml.safe_load((sweep / "0" / "config.yaml").read_text())
+    del config["lr_batch"], config["objective"]  # as of an earlier version, which did not have what is not set
+    (sweep / "0" / "config.yaml").write_text(yaml.safe_dump(config))
     (sweep / "0" / "finetune" / "metrics.json").unlink()
     (sweep / "1" / "metrics.json").unlink()
     done = succeeded(*command)
@@ -121,6 +124,11 @@ def test_a_repeated_sweep_does_what_is_not_done(tmp_path):
     assert f"done before: {sweep}/1/finetune/metrics.json" in done.stdout
     other = succeeded(*command, "contrastive.queue_size=6")
     assert "expected no finished run or the same one, found one with other settings" in other.stdout
+    numbers = (sweep / "sweep.csv").read_text()
+    others = succeeded("train.py", "-m", "seed=5,6", *command[3:])
+    assert others.stdout.count("found one with other settings") == 2
+    assert (sweep / "sweep.csv").read_text() == numbers  # with the settings of the runs that are there
+    assert numbers.splitlines()[1].startswith("0: seed=1,")
 
 
 def test_a_sweep_with_two_runs_at_a_time_and_workers_of_their_own(tmp_path):

@@ -65,7 +65,7 @@ def test_torchrun_without_a_name_is_known_by_its_process_on_one_machine_alone(en
         cluster_jobs.current()
 
 
-def test_what_the_first_process_tells_the_others_of_its_start_hear(tmp_path):
+def test_what_the_first_process_tells_the_others_of_its_start_hear(tmp_path, monkeypatch):
     arguments = ["experiment=demo", f"runs={tmp_path}"]
     stages = [write_stage({"run_dir": str(folder)}) for folder in (tmp_path / "a", tmp_path / "a" / "finetune")]
     stages[0] = stages[0]._replace(done=True)
@@ -75,11 +75,13 @@ def test_what_the_first_process_tells_the_others_of_its_start_hear(tmp_path):
     assert cluster_jobs.stages_of_previous_start(cluster_jobs.Job("job", 0, 0), arguments) == []
     assert cluster_jobs.stages_of_previous_start(cluster_jobs.Job("job", 1, 0), arguments) == stages
     with pytest.raises(
-        ValueError, match=r"process 1 of job: expected the first process to name its config in .*job\.json"
+        ValueError, match=r"process 1 of job: expected the first process to name its config in .*job_\w+\.json"
     ):
         cluster_jobs.wait_for_stages(cluster_jobs.Job("job", 1, 1), arguments, patience=0.2)
     with pytest.raises(ValueError, match="process 1 of other"):
         cluster_jobs.wait_for_stages(cluster_jobs.Job("other", 0, 1), arguments, patience=0.2)
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "seed=2"])  # another command of the same job
+    assert cluster_jobs.stages_of_previous_start(cluster_jobs.Job("job", 1, 0), arguments) == []
 
 
 def test_a_sweep_wants_one_process(environment, monkeypatch):

@@ -51,7 +51,8 @@ def vjepa_misfit(backbone: nn.Module, tensors: Mapping[str, Tensor]) -> str:
     if not isinstance(backbone, ViT):
         return ""
     if reason := _other_positions(backbone, "sincos"):
-        return f"{reason}. {UNUSED_TABLE}"
+        is_tiled = backbone.positions == "rotary_tiled"  # as V-JEPA 2, which lacks something then
+        return _lacks_norm(backbone, tensors) or reason if is_tiled else f"{reason}. {UNUSED_TABLE}"
     theirs, grid = tensors["pos_embed"], backbone.grid
     ours = vectors("sincos", backbone.num_features, grid, grid, theirs.device)
     if theirs.shape[1] != ours.shape[1]:

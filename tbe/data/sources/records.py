@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import re
+import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
@@ -97,6 +99,17 @@ class Records:
         if self.store is not None and self._is_placed(index):
             self.store.wait(self._piece(index))
 
+    def digest(self) -> str:
+        """Returns a hash that changes with the content of a video, as far as `version` tells it, and with the root."""
+        digest = hashlib.blake2b(self.root.encode(errors="surrogateescape"), digest_size=16)
+        if self.places is not None:
+            digest.update(self.places.size.tobytes())
+            digest.update(self.places.crc32.tobytes())
+        elif self.store is None:
+            for index in range(len(self)):
+                digest.update(repr(self.version(index)).encode())
+        return digest.hexdigest()
+
     def version(self, index: int) -> tuple[int, ...] | None:
         """Returns numbers that change with the content of a video: size and checksum, or size and time of its file.
 
@@ -105,12 +118,17 @@ class Records:
         """
         if self.places is not None:
             return int(self.places.size[index]), int(self.places.crc32[index])
-        path = path_on_disk(self.path(index))
-        if self.store is not None or not os.path.exists(path):
+        if self.store is not None:
             return None
-        names = sorted(os.listdir(path)) if os.path.isdir(path) else []
-        seen = [path, *(os.path.join(path, name) for name in [*names[:1], *names[-1:]])]
-        return tuple(number for state in map(os.stat, seen) for number in (state.st_size, state.st_mtime_ns))
+        path = path_on_disk(self.path(index))
+        try:
+            states = [os.stat(path)]
+        except OSError:
+            return None
+        if stat.S_ISDIR(states[0].st_mode):
+            names = sorted(os.listdir(path))
+            states += [os.stat(os.path.join(path, name)) for name in [*names[:1], *names[-1:]]]
+        return tuple(number for state in states for number in (state.st_size, state.st_mtime_ns))
 
     def select(self, indices: np.ndarray) -> Records:
         """Returns the records at these positions, in this order."""

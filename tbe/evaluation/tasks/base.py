@@ -182,15 +182,20 @@ class Evaluation:
 
     def head_of_the_data(self, task: str) -> Classifier | None:
         """Returns the trained classifier; None if there is none, or, with a warning, if it has other classes."""
-        known, source = self.classifier and self.classifier.head.out_features, self.datamodule.source
-        if self.classifier is None or known == source.num_classes:
+        if self.classifier is None or self.knows_the_classes():
             return self.classifier
         if rank() == 0:
+            source = self.datamodule.source
             log.warning(
-                f"{task}: the head of {self.name!r} knows {known} classes, data={source.name} has "
-                f"{source.num_classes}: it is left out, and the features alone are measured"
+                f"{task}: the head of {self.name!r} knows {self.classifier.head.out_features} classes, "
+                f"data={source.name} has {source.num_classes}: it is left out, and the features alone are measured"
             )
         return None
+
+    def knows_the_classes(self) -> bool:
+        """Returns whether there is a trained classifier of as many classes as the data has."""
+        known: int | None = None if self.classifier is None else self.classifier.head.out_features
+        return known == self.datamodule.source.num_classes
 
     def require_backbone(self, task: str) -> VideoBackbone:
         """Returns the network if it has feature maps as VideoBackbone has; raises UserError for another model."""

@@ -8,6 +8,7 @@ from typing import Any
 from tbe.errors import UserError
 
 TOLD = ("data", "backbone", "be", "stage", "batch_size", "precision", "accumulate", "clip", "eval_clips", "test")
+FOLLOWED = "followed"  # what the runs that followed (`then`) tell, by stage
 WITHOUT_EFFECT = ("test.max_clips_per_forward", "test.splits")  # on any number
 # One of them may differ, with the number of a seed's videos, and both a little, as where a time ends the training.
 LENGTH = ("epochs", "steps")
@@ -16,9 +17,9 @@ TOLERATED = 1.1  # ratio of the longest to the shortest
 
 def check_alike(variant: str, protocols: Mapping[int, Mapping[str, Any]]) -> None:
     """Raises UserError for runs, by seed, whose protocols differ; what some do not tell does not count."""
-    flat = {seed: dict(_flattened({key: of[key] for key in TOLD if key in of})) for seed, of in protocols.items()}
-    shared = set.intersection(*map(set, flat.values()))
-    shared -= set(WITHOUT_EFFECT)
+    known = (*TOLD, FOLLOWED)
+    flat = {seed: dict(_flattened({key: of[key] for key in known if key in of})) for seed, of in protocols.items()}
+    shared = {key for key in set.intersection(*map(set, flat.values())) if not key.endswith(WITHOUT_EFFECT)}
     differing = [key for key in flat[next(iter(flat))] if key in shared and _differ([of[key] for of in flat.values()])]
     lengths = [[of[key] for of in protocols.values() if key in of] or [0] for key in LENGTH]
     if all(max(length) > TOLERATED * min(length) for length in lengths):

@@ -12,9 +12,9 @@ import yaml
 
 from tbe.checkpoints.moved_names import present_settings
 from tbe.errors import UserError
-from tbe.reporting.comparison.alike import check_alike
+from tbe.reporting.comparison.alike import FOLLOWED, TOLD, check_alike
 from tbe.reporting.comparison.values import as_text
-from tbe.runs import SWEPT
+from tbe.runs import SWEPT, overrides_of
 
 NUMBERS = "metrics.json"
 NOT_SETTINGS = ("seed", *SWEPT, "sweep", "then")
@@ -121,9 +121,10 @@ def described(settings: dict[str, str]) -> list[str]:
 
 def _overrides(folder: Path) -> dict[str, str]:
     """Returns the overrides of a run of a sweep by key, without its seed."""
-    told = yaml.safe_load((folder / ".hydra" / "overrides.yaml").read_text(encoding="utf-8"))
-    pairs = (override.split("=", 1) for override in told if "=" in override)
+    said = overrides_of(folder)
+    pairs = (override.split("=", 1) for override in said if "=" in override and not override.startswith("~"))
     told = present_settings({key.lstrip("+"): as_text(value) for key, value in pairs})
+    told |= {override.partition("=")[0]: "left out" for override in said if override.startswith("~")}
     return {key: value for key, value in told.items() if key not in NOT_SETTINGS}
 
 
@@ -158,8 +159,10 @@ def _read(folder: Path, settings: dict[str, str]) -> Run:
     # The location of the run is meaningless elsewhere.
     protocol |= {name: os.path.relpath(protocol[name], folder) for name in FILES if protocol.get(name)}
     metrics = {name: value for name, value in content.items() if isinstance(value, int | float)}
-    for file in folder.glob(f"*/{NUMBERS}"):
+    for file in sorted(folder.glob(f"*/{NUMBERS}")):
         followed = json.loads(file.read_text(encoding="utf-8"))
+        own = followed.get("protocol", {})
+        protocol.setdefault(FOLLOWED, {})[file.parent.name] = {key: own[key] for key in (*TOLD, "epochs") if key in own}
         metrics |= {
             f"{file.parent.name}/{name}": value for name, value in followed.items() if isinstance(value, int | float)
         }

@@ -30,6 +30,11 @@ class EMAWeightAveraging(callbacks.EMAWeightAveraging):
         super().__init__(decay=decay, update_every_n_steps=update_every_n_steps, **settings)
         self.decay = decay
 
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Copies the average to the module also where nothing was left to train, and no training ended."""
+        if self._average_model is not None:
+            self._copy_average_to_current(pl_module)
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
         updates = math.ceil(steps_of(trainer)[0] / self.update_every_n_steps)  # the first is at the first step

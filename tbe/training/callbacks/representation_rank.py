@@ -22,9 +22,9 @@ class RepresentationRank(pl.Callback):
 
     They are computed of the features of `videos` training videos over all processes, with their views as augmented but
     not distracted: those of the last batches of each period, which is longer where these would be more than `max_share`
-    of it: each costs a third to half of a step, and as many times more as the method leaves tokens out of a step
-    (`seen_share`), so that `max_share` is multiplied by that. A run that is shorter is measured once, at its end. A
-    RankMe below `collapsed_below` is warned of, once: then all clips have nearly the same features.
+    of it: each costs a third to half of a step, and more where a step leaves tokens out, so that `max_share` is
+    multiplied by the method's `seen_share`. A run that is shorter is measured once, at its end. A RankMe below
+    `collapsed_below` is warned of, once: then all clips have nearly the same features.
     """
 
     def __init__(self, every: int = 100, videos: int = 128, max_share: float = 0.025, collapsed_below: float = 1.5):

@@ -207,8 +207,9 @@ def test_a_file_without_the_last_norm_is_refused_although_it_has_nearly_all_tens
     state["pos_embed"] = sines_and_cosines()
     assert weights.load(SMALL(depth=12), state, "file").family == "V-JEPA"
     del state["norm.weight"], state["norm.bias"]
-    with pytest.raises(UserError, match="can't be used: it lacks the norm that follows the last block"):
-        weights.load(SMALL(depth=12), state, "file")
+    for positions in ("sincos", "rotary_tiled"):
+        with pytest.raises(UserError, match="can't be used: it lacks the norm that follows the last block"):
+            weights.load(SMALL(depth=12, positions=positions), state, "file")
 
 
 @pytest.mark.parametrize("positions", ["rotary_tiled", "rotary"])

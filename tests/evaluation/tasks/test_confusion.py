@@ -118,7 +118,7 @@ def test_a_choice_that_is_not_there_is_refused(known):
         Confusion(by="head").run(evaluation)
     evaluation.classifier = Classifier(Backbone(), num_classes=8)
     with pytest.raises(ValueError, match="the 8 classes that the head of 'net' knows, got 4"):
-        Confusion().run(evaluation)
+        Confusion(by="head").run(evaluation)
 
 
 @pytest.mark.parametrize("num_classes", [2, 101])

@@ -98,12 +98,13 @@ def test_the_suite_measures_and_draws_several_checkpoints(trained, finetuned, ev
 def test_a_head_of_other_classes_is_left_out(finetuned, evaluate, video_folder, caplog):
     data = ["data=ucf101", f"data.root={video_folder}", "data.num_classes=2", "data.val_share=0"]
     lists = ["data.splits.train=train.txt", "data.splits.test=test.txt", "tasks.cam.videos=1"]
-    run = evaluate("task=[robustness,cam]", f"checkpoint={finetuned}", *data, *lists)
+    run = evaluate("task=[robustness,cam,confusion]", f"checkpoint={finetuned}", *data, *lists)
     metrics = json.loads((run / "metrics.json").read_text())
     assert {"robustness/clean/linear_top1", "cam/foreground_share/class"} <= metrics.keys()
     assert not any("head" in name for name in metrics)
     told = [record.getMessage() for record in caplog.records if "it is left out" in record.getMessage()]
-    assert [text.split(":")[0] for text in told] == ["task=robustness", "task=cam"]
+    assert [text.split(":")[0] for text in told] == ["task=robustness", "task=confusion"]
+    assert "confusion/top1" in metrics  # by nearest neighbors
     assert "the head of 'demo_finetune' knows 4 classes, data=ucf101 has 2" in told[0]
     (title,) = load(run / "cam" / "demo_finetune" / "test.npz").titles
     assert title.splitlines()[1].startswith("taken for: class ")  # whatever the data calls it

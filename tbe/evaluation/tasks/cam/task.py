@@ -94,7 +94,7 @@ class Cam:
         folder.mkdir(parents=True, exist_ok=True)
         names = class_names(evaluation.datamodule.source, records)
         augment: Any = evaluation.datamodule.eval_views.augment
-        answers = names if evaluation.head_of_the_data("task=cam") is not None else []  # else of the head's own classes
+        answers = names if evaluation.knows_the_classes() else []  # else of the head's own classes
         rows = zip(records.labels, found.predicted, records.paths, strict=True)
         titles = [_title(names, answers, *row) for row in rows]
         heat = {kind: maps.numpy() for kind, maps in found.heat.items()}

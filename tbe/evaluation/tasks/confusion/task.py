@@ -42,7 +42,7 @@ class Confusion:
             raise UserError(f"confusion: expected by to be null or one of {', '.join(CHOICES)}, got {self.by!r}")
 
     def run(self, evaluation: Evaluation) -> dict[str, float]:
-        by = self.by or ("knn" if evaluation.classifier is None else "head")
+        by = self.by or ("knn" if evaluation.head_of_the_data("task=confusion") is None else "head")
         if by == "head":
             evaluation.require_head("confusion: by=head", "set tasks.confusion.by=knn")
         metrics = {}
