@@ -87,7 +87,7 @@ def train(config: dict[str, Any]) -> float | None:
         if not trainer.global_step:  # epochs=0: the untrained network, to measure or to finetune beside trained ones
             trainer.save_checkpoint(last)
             wait_for_checkpoints(trainer)
-        trained = last_metrics.of(trainer)
+        trained = last_metrics.of(trainer) | best_metrics(trainer)
         protocol = describe(config) | {"init": origin, "epochs": trainer.current_epoch, "steps": trainer.global_step}
         best = Path(config["run_dir"], runs.BEST)
         if best.exists() and tasks.tasks:
@@ -98,6 +98,13 @@ def train(config: dict[str, Any]) -> float | None:
         report(config, metrics)
     tasks.check()
     return metrics.get(config["objective"]) if config["objective"] else None
+
+
+def best_metrics(trainer: pl.Trainer) -> dict[str, float]:
+    """Returns the scores by which checkpoints were chosen, as `best/<metric>`: of their epoch, not of the last one."""
+    kept: list[Any] = [callback for callback in trainer.checkpoint_callbacks if getattr(callback, "monitor", None)]
+    scores = {f"best/{callback.monitor}": callback.best_model_score for callback in kept}
+    return {name: float(score) for name, score in scores.items() if score is not None}
 
 
 def _tell_of_unvalidated_end(config: dict[str, Any], trainer: pl.Trainer) -> None:
@@ -238,6 +245,7 @@ def measure(
         trainer=trainer,
         gallery="train",
         queries=queries,
+        num_asked=len(splits),
         folder=Path(config["run_dir"]),
         max_clips_per_forward=config["evaluation"]["max_clips_per_forward"],
     )
@@ -281,5 +289,5 @@ def write_metrics(
 def report(config: dict[str, Any], metrics: Metrics) -> None:
     """Prints the final metrics as tables, and what they mean in words."""
     columns, splits = {config["run_name"]: metrics}, config["evaluation"]["splits"]
-    title = f"{config['stage']}: final numbers, in percent"
+    title = f"{config['stage']}: final numbers (accuracies in percent)"
     print_tables(small_tables(columns, splits), title, sentences(columns, splits))

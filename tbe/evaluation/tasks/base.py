@@ -36,6 +36,7 @@ class Evaluation:
     cache: of features between runs; None for no cache.
     backbone_config: the config of the backbone; origin: where its weights come from, as plain types.
     max_clips_per_forward: the maximum of clips per forward pass; None for all of a batch.
+    num_asked: the number of splits asked for, some of which the data may lack; None for that of `queries`.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Evaluation:
         backbone_config: dict[str, Any] | None = None,
         origin: dict[str, Any] | str | None = None,
         max_clips_per_forward: int | None = None,
+        num_asked: int | None = None,
     ):
         if max_clips_per_forward is not None and max_clips_per_forward < 1:
             raise UserError(
@@ -64,6 +66,7 @@ class Evaluation:
         self.trainer = trainer
         self.gallery = gallery
         self.queries = queries
+        self.num_asked = num_asked
         self.folder = folder
         self.backbone_config = backbone_config
         self.origin = origin
@@ -207,8 +210,8 @@ class Evaluation:
         return self.backbone  # type: ignore[return-value]  # it is used as one
 
     def key(self, metric: str, split: str) -> str:
-        """Returns the name of a metric, with the split's name appended if there are several query splits."""
-        return metric if len(self.queries) == 1 else f"{metric}/{split}"
+        """Returns the name of a metric, with the split's name appended if several query splits were asked for."""
+        return metric if (self.num_asked or len(self.queries)) == 1 else f"{metric}/{split}"
 
 
 class Task(Protocol):

@@ -119,3 +119,10 @@ def test_classifiers_trained_on_queries_cause_one_warning(known, videos, tmp_pat
     caplog.clear()
     LINEAR.run(known(train=listed(videos, tmp_path, range(8)), test=listed(videos, tmp_path, range(8, NUM))))
     assert not caplog.records
+
+
+def test_a_split_that_the_data_lacks_does_not_change_the_names_of_the_others(known):
+    evaluation = known(test=(torch.eye(3), torch.arange(3)))
+    assert evaluation.key("knn/top1", "test") == "knn/top1"
+    evaluation.num_asked = 2
+    assert evaluation.key("knn/top1", "test") == "knn/top1/test"

@@ -70,6 +70,7 @@ def test_the_average_is_validated_saved_and_left_at_the_end_and_the_weights_are_
     assert [one["current_model_state"]["weight"].item() for one in saved] == [2, 4, 6]
     assert module.weight.item() == pytest.approx(expected[-1])
     again, callbacks = Counts(), [build(config["callbacks"]["ema"])]
+    quiet["enable_checkpointing"] = False
     trainer = pl.Trainer(accelerator="cpu", max_epochs=EPOCHS, num_sanity_val_steps=0, callbacks=callbacks, **quiet)
     trainer.fit(again, Batches(), ckpt_path=tmp_path / f"epoch={EPOCHS - 1}.ckpt", weights_only=True)
     assert again.weight.item() == pytest.approx(expected[-1])  # also where nothing was left to train
