@@ -265,7 +265,8 @@ def test_data_that_is_chosen_for_the_first_of_two_runs_alone_is_named(tmp_path):
     assert messages("data=ucf101", "data.root=/videos") == []
     (message,) = messages("augment@eval_augment=none", "evaluation.clips=10")
     assert message.startswith("eval_augment, evaluation.clips: of the first run alone, not of then=proof_finetune")
-    (message,) = messages("+augment.mean=[0.5,0.5,0.5]")
+    message, measured = messages("+augment.mean=[0.5,0.5,0.5]")
+    assert measured.startswith("augment: mean and std are ([0.5, 0.5, 0.5]")
     assert "last.ckpt: was trained on colors of mean and std ([0.5, 0.5, 0.5], [0.22803, 0.22145, 0.216989])" in message
 
 

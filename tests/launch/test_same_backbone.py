@@ -21,7 +21,7 @@ def started(monkeypatch):
         trained = plain(composed("train", "backbone=vit_micro", "backbone.positions=rotary", run_dir="/runs/a"))
         checkpoint = Checkpoint("/runs/a", "pretrain", trained, 0, step=3, weights={}, prefix="")
         monkeypatch.setattr(train_config.checkpoints, "read_any", lambda file: checkpoint)
-        monkeypatch.setattr(train_config.runs, "find", lambda *names: Path("/runs/a"))
+        monkeypatch.setattr(train_config.runs, "find", lambda *names, **settings: Path("/runs/a"))
         config = composed("train", *VIT, *overrides, run_dir="/runs/b")
         return train_config.resolve(config, [*VIT, *overrides])[0][0]["backbone"]
 
