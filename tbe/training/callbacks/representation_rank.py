@@ -54,7 +54,7 @@ class RepresentationRank(pl.Callback):
     def period(self, batch_size: int, total: float = math.inf, seen_share: float = 1.0) -> tuple[int, int]:
         """Returns how many batches are looked at, of how many; batch_size: of a process, total: batches of the run."""
         needed = math.ceil(self.videos / (batch_size * world_size()))
-        period = max(self.every, math.ceil(needed / (self.max_share * seen_share)))
+        period = max(self.every, math.ceil(round(needed / (self.max_share * seen_share), 6)))
         return needed, period if period <= total else max(1, int(total))
 
     def on_train_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
