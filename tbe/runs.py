@@ -24,9 +24,7 @@ EXPORTED = Path("backbone.safetensors")  # in the folder that task=export writes
 ID = "run_id"  # the file with the id of a folder's run, which stays when the folder is moved
 
 CONFIG, METRICS = "config.yaml", "metrics.json"  # in a run's folder
-OVERRIDES = (
-    "overrides.yaml"  # what the command said that wrote them; Hydra's are those of the last one, even if refused
-)
+OVERRIDES = "overrides.yaml"  # what the command said of these; Hydra's are of the last one, even if it was refused
 SWEPT = ("seeds", "variants", "values", "hosts", "distractors", "roots", "lists")  # lists that configs/sweep take
 UNMEASURED = "unmeasured"  # in the protocol of the metrics: the tasks whose numbers are missing, with the reason
 
@@ -40,12 +38,12 @@ def find(name: str, runs: str | os.PathLike, nested: bool = True, stage: str | N
     """
     if name == "latest":
         pattern = f"**/{LAST}" if nested else f"*/{LAST}"
-        found = sorted(Path(runs).glob(pattern), key=lambda path: path.stat().st_mtime)
-        found = [path for path in found if stage is None or _stage_of(path) == stage]
-        if not found:
+        found = sorted(Path(runs).glob(pattern), key=lambda path: path.stat().st_mtime, reverse=True)
+        newest = next((path for path in found if stage is None or _stage_of(path) == stage), None)
+        if newest is None:
             of_stage = f" of stage={stage}" if stage else ""
             raise MissingFile(f"checkpoint=latest: expected a run{of_stage} with {LAST} below {runs}, found none")
-        return found[-1]
+        return newest
     path = Path(name)
     if path.is_dir():
         newest = max(path.glob(f"*/{LAST}"), key=lambda file: file.stat().st_mtime, default=path / LAST)

@@ -49,13 +49,14 @@ def run(stages: list[Stage]) -> float | None:
     for config, run_dir, done in stages:
         if done:
             print(f"done before: {run_dir / runs.METRICS}")
-            objective = json.loads((run_dir / runs.METRICS).read_text()).get(config["objective"])
-            continue
-        try:
-            found = train(config)
-            objective = objective if found is None else found  # a run that follows has none of its own
-        except TasksFailed as failure:  # the network is trained: the next stage can start from it
-            failures.append(failure)
+            found = json.loads((run_dir / runs.METRICS).read_text()).get(config["objective"])
+        else:
+            try:
+                found = train(config)
+            except TasksFailed as failure:  # the network is trained: the next stage can start from it
+                failures.append(failure)
+                found = None
+        objective = objective if found is None else found  # a run that follows has none of its own
     if rank() == 0:
         print(f"run: {stages[0].run_dir}")
     if failures:

@@ -281,6 +281,10 @@ def test_the_objective_of_the_first_of_two_runs_is_not_lost(monkeypatch, tmp_pat
         left = list(found)
         monkeypatch.setattr(tbe.train, "train", lambda config, left=left: left.pop(0))
         assert tbe.train.run(stages) == expected
+    monkeypatch.setattr(tbe.train, "train", lambda config: 3.0)
+    stages[1] = Stage({"objective": None}, tmp_path, done=True)
+    (tmp_path / "metrics.json").write_text("{}")
+    assert tbe.train.run(stages) == 3.0
 
 
 def test_the_last_checkpoint_knows_the_best_one_of_its_own_epoch(train, monkeypatch):

@@ -50,7 +50,7 @@ class CarryConfig(pl.Callback):
     def on_load_checkpoint(self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Lets what keeps the best checkpoint go on with its scores where the run's folder was moved."""
         for callback in trainer.checkpoint_callbacks:
-            state = checkpoint["callbacks"].get(callback.state_key, {})
+            state = checkpoint.get("callbacks", {}).get(callback.state_key, {})
             best = Path(str(getattr(callback, "dirpath", "")), Path(state.get("best_model_path") or "none").name)
             if "dirpath" in state and best.is_file():
                 kept = {str(best.parent / Path(path).name): score for path, score in state["best_k_models"].items()}
